@@ -1,0 +1,44 @@
+/* Diagnostics about a text the user wrote (.graph files, and the text forms of our own IRs): collected, sorted by
+ * position, rendered with carets.  Kinds are rows of diag_kinds.def.  A Span is an offset into the concatenation of all
+ * sources of one SourceSet, so that 8 bytes name file, line and column; {0,0} is "no place". */
+#ifndef GR_BASE_DIAG_H
+#define GR_BASE_DIAG_H
+#include "error.h"
+#include <stdio.h>
+
+typedef struct { uint32_t at, n; } Span;
+Span span_join(Span a, Span b);                         /* from the first byte of one to the last of the other */
+
+typedef struct SourceSet SourceSet;
+typedef struct { Str path, text; uint32_t base; } Source;   /* text.s is NUL-terminated; spans of it start at base */
+typedef struct { Str path; uint32_t line, column; Str line_text; } Place;   /* from 1; column in bytes */
+SourceSet    *sources_create(Arena *a);
+const Source *sources_add(SourceSet *s, Str path, Str text);       /* copies */
+GrStatus      sources_load(SourceSet *s, Str path, const Source **out, Error *e); /* refuses > 64 MiB, NUL bytes, bad UTF-8 */
+const Source *sources_of(const SourceSet *s, Span at);
+Place         sources_place(const SourceSet *s, Span at);          /* path empty for no place */
+Str           sources_text(const SourceSet *s, Span at);
+
+typedef enum { SEV_ERROR, SEV_WARNING, SEV_NOTE } Severity;
+typedef enum {
+#define DIAG(id, name, severity, brief) DIAG_##id,
+#include "diag_kinds.def"
+#undef DIAG
+    DIAG_COUNT
+} DiagKind;
+const char *diag_kind_name(DiagKind k);
+const char *diag_kind_brief(DiagKind k);
+
+typedef struct Diags Diags;
+typedef struct Diag Diag;
+Diags *diags_create(Arena *a, const SourceSet *s);
+Diag  *diag_add(Diags *ds, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void   diag_label(Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));  /* also of the primary span */
+void   diag_note(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void   diag_help(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint32_t diags_errors(const Diags *ds);
+uint32_t diags_count(const Diags *ds);
+/* Same kind at the same place is kept once; at most 20 errors are rendered, then how many more there are. */
+void   diags_render(const Diags *ds, Buf *out, bool colour);
+void   diags_render_json(const Diags *ds, Buf *out);
+#endif

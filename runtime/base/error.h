@@ -1,0 +1,41 @@
+/* The three kinds of error (never mixed):
+ *   the user's text is wrong    -> a diagnostic (diag.h), keep going to find more
+ *   the world failed            -> GrStatus returned, the message kept in an Error (this file)
+ *   we are wrong                -> GR_ASSERT / GR_BUG: says where, aborts */
+#ifndef GR_BASE_ERROR_H
+#define GR_BASE_ERROR_H
+#include "str.h"
+
+#define GR_STATUS_LIST(_)                                                                   \
+    _(OK,          "ok")                                                                    \
+    _(PROGRAM,     "the program has errors")            /* details are diagnostics */       \
+    _(USAGE,       "wrong usage")                                                           \
+    _(IO,          "a file could not be read or written")                                   \
+    _(DATA,        "data is not what was declared")                                         \
+    _(CHECKPOINT,  "a checkpoint does not fit")                                             \
+    _(NOMEM,       "out of memory")                                                         \
+    _(JIT,         "code generation failed")                                                \
+    _(UNSUPPORTED, "this machine cannot run it")                                            \
+    _(NONFINITE,   "a value is not finite")                                                 \
+    _(INTERRUPTED, "interrupted")
+typedef enum {
+#define X(id, text) GR_##id,
+    GR_STATUS_LIST(X)
+#undef X
+    GR_STATUS_COUNT
+} GrStatus;
+const char *gr_status_name(GrStatus s);                 /* "IO" */
+const char *gr_status_text(GrStatus s);
+
+/* What went wrong, where, and what to do: three short texts, filled by `fail` and printed by whoever stands at the top. */
+typedef struct { GrStatus status; char what[768]; char help[256]; } Error;
+GrStatus fail(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* returns s */
+GrStatus fail_errno(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4))); /* adds strerror */
+void     fail_help(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define TRY(call) do { GrStatus s_ = (call); if (s_ != GR_OK) return s_; } while (0)
+
+/* Our own mistakes. */
+_Noreturn void bug_(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define GR_BUG(...)       bug_(__FILE__, __LINE__, __VA_ARGS__)
+#define GR_ASSERT(c)      ((c) ? (void)0 : bug_(__FILE__, __LINE__, "assertion failed: %s", #c))
+#endif

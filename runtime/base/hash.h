@@ -1,0 +1,8 @@
+/* One 64-bit hash for keys, streams and checksums; not for adversaries.  Stable across versions and machines: golden. */
+#ifndef GR_BASE_HASH_H
+#define GR_BASE_HASH_H
+#include "str.h"
+uint64_t hash_bytes(uint64_t seed, const void *p, size_t n);
+static inline uint64_t hash_str(uint64_t seed, Str s) { return hash_bytes(seed, s.s, s.n); }
+uint64_t hash_mix(uint64_t a, uint64_t b);
+#endif
