@@ -1,0 +1,126 @@
+/* The plan: what the compiler hands to the runtime.  Plain data without pointers into the compiler: one arena of memory with
+ * named buffers, kernels by cache key, the variables with their names, the uniform program, and for each entry point a list of steps.
+ * plan_print and plan_parse make it text and back.  The runtime asks for plans it does not have through PlanSource. */
+#ifndef GR_BASE_PLAN_H
+#define GR_BASE_PLAN_H
+#include "diag.h"
+#include "dtype.h"
+
+enum { SEMANTICS_VERSION = 1 };   /* docs/semantics.md; in cache keys, checkpoints, run records */
+
+/* ---- the uniform program: scalars of settings and counters, f64, once a step (semantics 7) ---- */
+#define UOP_LIST(_) \
+    _(CONST, "const", 0) _(INPUT, "input", 0) \
+    _(ADD, "add", 2) _(SUB, "sub", 2) _(MUL, "mul", 2) _(DIV, "div", 2) _(IDIV, "idiv", 2) _(MOD, "mod", 2) \
+    _(NEG, "neg", 1) _(ABS, "abs", 1) _(SIGN, "sign", 1) _(MIN, "min", 2) _(MAX, "max", 2) _(POW, "pow", 2) _(SQRT, "sqrt", 1) _(EXP, "exp", 1) \
+    _(LOG, "log", 1) _(SIN, "sin", 1) _(COS, "cos", 1) _(TANH, "tanh", 1) _(FLOOR, "floor", 1) _(RINT, "rint", 1) _(TRUNC, "trunc", 1) \
+    _(LT, "lt", 2) _(LE, "le", 2) _(EQ, "eq", 2) _(AND, "and", 2) _(OR, "or", 2) _(NOT, "not", 1) _(SELECT, "select", 3)
+typedef enum {
+#define X(id, name, n) U_##id,
+    UOP_LIST(X)
+#undef X
+    UOP_COUNT
+} UOp;
+typedef struct { uint8_t op; uint32_t in[3]; double value; uint32_t input; } UInst;
+/* Inputs by name: "setting.beta", and the counters "epoch" "step" "epochs" "steps" "epoch_steps" "batch" (totals as in the
+ * language), "rows" (of this batch), "update" (from 1, of the optimiser's own parameters), and for draws "seed" "clock" "phase". */
+typedef struct { Str name; bool integer; } UInput;
+typedef struct { Str name; DType dtype; uint32_t inst; } UOutput;     /* dtype F32 (rounded, flushed) or I32 (truncated) */
+typedef union { float f; int32_t i; } UValue;
+typedef struct Uniforms {
+    Arena *arena;
+    VEC(UInput)  inputs;
+    VEC(UInst)   insts;
+    VEC(UOutput) outputs;
+} Uniforms;
+Uniforms *uniforms_create(Arena *a);
+uint32_t uniforms_input(Uniforms *u, Str name, bool integer);                     /* instruction; found again by name */
+uint32_t uniforms_const(Uniforms *u, double x);
+uint32_t uniforms_op(Uniforms *u, UOp op, uint32_t a, uint32_t b, uint32_t c);    /* value-numbered, folds constants */
+uint32_t uniforms_output(Uniforms *u, Str name, DType t, uint32_t inst);          /* output id; found again by (inst, type) */
+bool     uniforms_constant(const Uniforms *u, uint32_t inst, double *value);
+void     uniforms_run(const Uniforms *u, const double *inputs, double *values /* insts.n */, UValue *outputs);
+void     uniforms_print(const Uniforms *u, Buf *out);
+
+/* ---- memory ---- */
+/*  id       text      what */
+#define REGION_LIST(_) \
+    _(PARAM,  "param",  "master parameters, contiguous, by path") \
+    _(STATE,  "state",  "states of layers") \
+    _(OPTIM,  "optim",  "states of optimisers, in the order of their parameters") \
+    _(METRIC, "metric", "accumulators over a split") \
+    _(PACKED, "packed", "copies of parameters in panel order, kept between steps") \
+    _(BATCH,  "batch",  "columns of the batch, filled by the runtime") \
+    _(ACT,    "act",    "everything that lives within a step; entry points share it") \
+    _(GRAD,   "grad",   "gradients of parameters, in the order of the parameters") \
+    _(OUT,    "out",    "outputs, read by the runtime") \
+    _(HEALTH, "health", "one word")
+typedef enum {
+#define X(id, name, what) REGION_##id,
+    REGION_LIST(X)
+#undef X
+    REGION_COUNT
+} Region;
+enum { HEALTH_NONFINITE = 1, HEALTH_INDEX = 2 };
+enum { BUFFER_ALIGN = 64, ARENA_SLACK = 4096 };      /* every buffer starts on a line; reads may pass the end by less than the slack */
+typedef struct { Str name; Region region; DType dtype; Shape shape; uint64_t offset, bytes; } PlanBuffer;   /* offset in the arena */
+
+/* ---- variables (parameters, states, optimiser states, metric accumulators) ---- */
+typedef struct { Str path, model, kind; uint32_t buffer; uint32_t of; bool frozen; Span span; } PlanVar;    /* of: 1 + var of the parameter */
+
+/* ---- kernels and steps ---- */
+/* void kernel(void *const *buffers, const UValue *uniforms, int64_t first, int64_t last, void *scratch): points first..last-1 of its head.
+ * Kernels whose `microkernels` are not empty get the addresses of those functions behind the buffers. */
+typedef struct { Str name; uint64_t key; uint64_t scratch_bytes; uint32_t first_micro, n_micros; } PlanKernel;
+typedef struct { Str symbol; uint64_t key; } PlanMicro;
+typedef struct { uint32_t buffer; int64_t offset, loop_stride; } PlanArg;          /* bytes; + loop_stride * iteration of the loop it stands in */
+/*  LAUNCH  a kernel over `points`, handed out `grain` at a time; launches with the same wave number touch nothing of each other
+ *          and run together, a barrier stands between waves
+ *  LOOP    the next `count` steps run `trips` times (scan); reverse: from the last iteration down
+ *  BLAS    a product by OpenBLAS (variant "blas")
+ *  COMMIT  from here on only commit launches: they are skipped when the health word is not 0 */
+typedef enum { STEP_LAUNCH, STEP_LOOP, STEP_BLAS, STEP_COMMIT } StepKind;
+typedef struct { bool trans_a, trans_b; int64_t m, n, k, lda, ldb, ldc; } PlanBlas;
+typedef struct {
+    StepKind kind;
+    uint32_t kernel, wave, first_arg, n_args;
+    int64_t  points, grain;
+    double   cost_ns;              /* estimated, on one thread: small ones are not cut */
+    int64_t  trips; uint32_t count; bool reverse;
+    PlanBlas blas;
+    uint64_t flops, bytes;         /* of one run: roofline */
+    uint32_t first_span, n_spans;  /* the source lines it came from */
+} PlanStep;
+typedef struct { Str name; uint32_t buffer; } PlanBinding;                       /* a column, or an output, of an entry */
+typedef struct {
+    Str name;                      /* "vae.train" "vae.eval" "vae.finish" "vae.begin" "init" "data.fashion" */
+    Str variant;                   /* "fused" "unfused" "blas" */
+    int64_t rows;
+    uint32_t first_step, n_steps, first_column, n_columns, first_output, n_outputs;
+} PlanEntry;
+typedef struct {
+    Arena *arena;
+    VEC(PlanBuffer)  buffers;
+    VEC(PlanVar)     vars;
+    VEC(PlanKernel)  kernels;
+    VEC(PlanMicro)   micros;
+    VEC(PlanArg)     args;
+    VEC(PlanStep)    steps;
+    VEC(PlanBinding) bindings;
+    VEC(PlanEntry)   entries;
+    VEC(Span)        spans;
+    Uniforms *uniforms;
+    uint64_t region_bytes[REGION_COUNT];
+    uint64_t arena_bytes;          /* all regions, aligned, with slack: what is allocated, to the byte */
+    uint64_t scratch_bytes;        /* per thread: the largest of its kernels */
+} Plan;
+Plan *plan_create(Arena *a);
+void  plan_print(const Plan *p, const SourceSet *s, Buf *out);
+Plan *plan_parse(Arena *a, const Source *src, Diags *ds);
+bool  plan_verify(const Plan *p, Error *e);        /* offsets inside the arena, ids in range, waves without conflicts */
+const PlanEntry *plan_entry(const Plan *p, const char *name, int64_t rows, const char *variant);   /* NULL */
+
+/* Compiled code of a plan: one function a kernel, one a microkernel; owned by whoever made it. */
+typedef void (*KernelFn)(void *const *buffers, const UValue *uniforms, int64_t first, int64_t last, void *scratch);
+typedef struct { const KernelFn *kernels; void *const *micros; } PlanCode;
+#endif
