@@ -103,13 +103,18 @@ void buf_put(Buf *b, Str s) {
 
 void buf_char(Buf *b, char c) { buf_put(b, (Str){&c, 1}); }
 
+/* Most texts fit at the first try; the others say how much room they need. */
 void buf_vprintf(Buf *b, const char *fmt, va_list ap) {
     va_list again;
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    make_room(b, 48);
+    size_t room = b->cap - b->n;
+    int n = vsnprintf(b->s + b->n, room, fmt, ap);
     GR_ASSERT(n >= 0);
-    make_room(b, (size_t)n);
-    vsnprintf(b->s + b->n, (size_t)n + 1, fmt, again);
+    if ((size_t)n >= room) {
+        make_room(b, (size_t)n);
+        vsnprintf(b->s + b->n, (size_t)n + 1, fmt, again);
+    }
     va_end(again);
     b->n += (size_t)n;
 }
