@@ -41,6 +41,8 @@ uint32_t uniforms_output(Uniforms *u, Str name, DType t, uint32_t inst);        
 bool     uniforms_constant(const Uniforms *u, uint32_t inst, double *value);
 void     uniforms_run(const Uniforms *u, const double *inputs, double *values /* insts.n */, UValue *outputs);
 void     uniforms_print(const Uniforms *u, Buf *out);
+struct Text;                                                                       /* text.h */
+Uniforms *uniforms_parse(Arena *a, struct Text *t);                                /* check text_ok afterwards */
 
 /* ---- memory ---- */
 /*  id       text      what */
@@ -73,7 +75,9 @@ typedef struct { Str path, model, kind; uint32_t buffer; uint32_t of; bool froze
  * Kernels whose `microkernels` are not empty get the addresses of those functions behind the buffers. */
 typedef struct { Str name; uint64_t key; uint64_t scratch_bytes; uint32_t first_micro, n_micros; } PlanKernel;
 typedef struct { Str symbol; uint64_t key; } PlanMicro;
-typedef struct { uint32_t buffer; int64_t offset, loop_stride; } PlanArg;          /* bytes; + loop_stride * iteration of the loop it stands in */
+/* offset in bytes, + loop_stride * iteration of the innermost loop it stands in; `writes`: the kernel stores there (out, inout,
+ * health), which is what plan_verify checks waves and commits with. */
+typedef struct { uint32_t buffer; int64_t offset, loop_stride; bool writes; } PlanArg;
 /*  LAUNCH  a kernel over `points`, handed out `grain` at a time; launches with the same wave number touch nothing of each other
  *          and run together, a barrier stands between waves
  *  LOOP    the next `count` steps run `trips` times (scan); reverse: from the last iteration down
@@ -110,11 +114,12 @@ typedef struct {
     VEC(PlanEntry)   entries;
     VEC(Span)        spans;
     Uniforms *uniforms;
-    uint64_t region_bytes[REGION_COUNT];
+    uint64_t region_bytes[REGION_COUNT];   /* regions lie in the order of the list, each starting on the next BUFFER_ALIGN */
     uint64_t arena_bytes;          /* all regions, aligned, with slack: what is allocated, to the byte */
     uint64_t scratch_bytes;        /* per thread: the largest of its kernels */
 } Plan;
 Plan *plan_create(Arena *a);
+uint64_t plan_region_start(const Plan *p, Region r);   /* REGION_COUNT: the end of the last, without slack */
 void  plan_print(const Plan *p, const SourceSet *s, Buf *out);
 Plan *plan_parse(Arena *a, const Source *src, Diags *ds);
 bool  plan_verify(const Plan *p, Error *e);        /* offsets inside the arena, ids in range, waves without conflicts */
