@@ -422,3 +422,37 @@ TEST(diags_count_once_and_stop_at_twenty) {
     CHECK(strstr(b.s, "no 19") != NULL && strstr(b.s, "no 20") == NULL && strstr(b.s, "again") == NULL);
     CHECK(str_ends(buf_str(&b), "\n\nand 6 more errors\n"));
 }
+
+/* Whatever the text and the spans: nothing breaks, and no byte a terminal obeys gets through. */
+TEST(diags_draw_anything) {
+    Arena *a = test_arena();
+    uint64_t u = 5;
+    for (int round = 0; round < 2000; round++) {
+        ArenaMark m = arena_mark(a);
+        char text[80];
+        uint32_t n = (uint32_t)((u = hash_mix(u, 1)) % sizeof text);
+        for (uint32_t i = 0; i < n; i++)
+            text[i] = (u = hash_mix(u, 2)) % 3 == 0 ? (char)(u >> 8) : "ab\t\n \xc3\xa4\xe6\x97\xa5"[(u >> 8) % 10];
+        SourceSet *s = sources_create(a);
+        sources_add(s, STR("f"), (Str){text, n});
+        sources_add(s, STR("g"), (Str){text, n / 2});
+        Diags *ds = diags_create(a, s);
+        for (int k = 0; k < 3; k++) {
+            Diag *d = NULL;
+            for (int part = 0; part < 4; part++) {
+                u = hash_mix(u, 3);
+                Span at = {(uint32_t)(u % (n * 2 + 3)), (uint32_t)(u >> 32) >> (u % 33 % 32)};
+                if (d == NULL)
+                    d = diag_add(ds, (DiagKind)(u % DIAG_COUNT), at, "message");
+                else
+                    diag_label(d, at, part == 2 ? "two\nlines" : part == 3 ? "%s" : "label", "");
+            }
+        }
+        Buf b = buf_make(a);
+        diags_render(ds, &b, false);
+        for (size_t i = 0; i < b.n; i++)
+            CHECK(b.s[i] == '\n' || ((unsigned char)b.s[i] >= ' ' && b.s[i] != 127));
+        diags_render_json(ds, &b);
+        arena_pop(m);
+    }
+}

@@ -14,7 +14,7 @@ typedef struct { Str path, text; uint32_t base; } Source;   /* text.s is NUL-ter
 typedef struct { Str path; uint32_t line, column; Str line_text; } Place;   /* from 1; column in bytes */
 SourceSet    *sources_create(Arena *a);
 const Source *sources_add(SourceSet *s, Str path, Str text);       /* copies */
-GrStatus      sources_load(SourceSet *s, Str path, const Source **out, Error *e); /* refuses > 64 MiB, NUL bytes, bad UTF-8 */
+GrStatus      sources_load(SourceSet *s, Str path, const Source **out, Error *e);  /* no NUL, UTF-8, at most 64 MiB */
 const Source *sources_of(const SourceSet *s, Span at);
 Place         sources_place(const SourceSet *s, Span at);          /* path empty for no place */
 Str           sources_text(const SourceSet *s, Span at);
@@ -33,7 +33,8 @@ typedef struct Diags Diags;
 typedef struct Diag Diag;
 Diags *diags_create(Arena *a, const SourceSet *s);
 Diag  *diag_add(Diags *ds, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void   diag_label(Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));  /* also of the primary span */
+/* A text under a span, the primary one or another. */
+void   diag_label(Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void   diag_note(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void   diag_help(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 uint32_t diags_errors(const Diags *ds);

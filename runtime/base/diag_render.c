@@ -9,9 +9,10 @@
  *        |     [64, 784]
  *        = help: transpose one of them
  *
- * The spans of one line are one Excerpt.  The last mark of a row may have its text beside it; the texts of the others
- * hang below on lines of their own, last mark first, so that no stroke crosses a text.  Everything is counted in columns
- * of a terminal: tabs are drawn as spaces, wide letters take two, and what a terminal might obey is replaced. */
+ * The spans of one line of source are drawn together.  The last mark of a row may have its text beside it; the texts
+ * of the others hang below on lines of their own, last mark first, so that no stroke crosses a text.  Everything is
+ * counted in columns of a terminal: tabs are drawn as spaces, wide letters take two, and what a terminal might obey is
+ * replaced. */
 #include "diag_parts.h"
 #include <stdlib.h>
 #include <string.h>

@@ -27,10 +27,11 @@ typedef enum {
 const char *gr_status_name(GrStatus s);                 /* "IO" */
 const char *gr_status_text(GrStatus s);
 
-/* What went wrong, where, and what to do: three short texts, filled by `fail` and printed by whoever stands at the top. */
+/* What went wrong and where, and what to do: filled by `fail`, printed by whoever stands at the top. */
 typedef struct { GrStatus status; char what[768]; char help[256]; } Error;
 GrStatus fail(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* returns s */
-GrStatus fail_errno(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4))); /* adds strerror */
+/* The same with what the system says about errno. */
+GrStatus fail_errno(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void     fail_help(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define TRY(call) do { GrStatus s_ = (call); if (s_ != GR_OK) return s_; } while (0)
 

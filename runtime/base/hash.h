@@ -1,4 +1,5 @@
-/* One 64-bit hash for keys, streams and checksums; not for adversaries.  Stable across versions and machines: golden. */
+/* One 64-bit hash for keys, streams and checksums; not for adversaries.  The same in all versions and on all machines:
+ * its values are in files. */
 #ifndef GR_BASE_HASH_H
 #define GR_BASE_HASH_H
 #include "str.h"
