@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 static bool all_zero(const char *p, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -50,6 +53,19 @@ TEST(arena_marks_nest) {
     CHECK_INT(arena_bytes(a), 0);
     CHECK(all_zero(PUSH(a, char, 1 << 16), 1 << 16));
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST(arena_poisons_what_is_not_pushed) {
+    Arena *a = test_arena();
+    char *kept = PUSH(a, char, 5);
+    ArenaMark m = arena_mark(a);
+    char *popped = PUSH(a, char, 100);
+    CHECK(!__asan_address_is_poisoned(kept + 4) && __asan_address_is_poisoned(kept + 5));
+    CHECK(!__asan_address_is_poisoned(popped + 99) && __asan_address_is_poisoned(popped + 100));
+    arena_pop(m);
+    CHECK(__asan_address_is_poisoned(popped) && !__asan_address_is_poisoned(kept));
+}
+#endif
 
 static _Noreturn void leave(void *user) {
     *(int *)user += 1;
