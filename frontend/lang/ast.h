@@ -2,8 +2,8 @@
  *
  * Nodes are tagged unions in the arena given to parse_source, linked by pointers, never changed after parsing.  Every
  * node has the Span it was written at.  Names are text (a slice of the source): whoever needs ids interns them, so that
- * trees of several files fit together.  Where the text was wrong stands an EX_ERROR or ST_ERROR node (already reported),
- * so pointers that the comments do not call optional are never NULL. */
+ * trees of several files fit together.  Where the text was wrong (and reported) stands an EX_ERROR, ST_ERROR, TC_ERROR,
+ * SC_ERROR or DECL_ERROR node, or a Name that is empty; pointers that the comments do not call optional are never NULL. */
 #ifndef GR_LANG_AST_H
 #define GR_LANG_AST_H
 #include "diag.h"

@@ -6,7 +6,8 @@
 /* Parses one file.  Never NULL; mistakes are in `diags`, and the tree holds all that could be read around them. */
 const AstFile *parse_source(Arena *a, const Source *source, Diags *diags);
 
-/* The tree as indented text, one node a line, without places: equal trees have equal texts. */
+/* The tree as indented text, a line a statement, expressions with their operator first; without places, so that equal
+ * trees have equal texts. */
 void ast_print(const AstFile *file, Buf *out);
 
 /* The file in its one layout, comments kept.  A file with syntax errors is reported and written as it is. */
