@@ -1,0 +1,230 @@
+/* Vector-Jacobian products of views, reductions and contractions.  Views are undone; a reduction's cotangent is broadcast (to
+ * the first extremum, for max and min); a contraction's is the contraction with A, B and C permuted.  Elementwise
+ * primitives have their rules in grads.def. */
+#include "vjp.h"
+#include "rule.h"
+
+static bool is_float(const Graph *g, Val v) { return dtype_is_float(type_of(g, v).dtype); }
+
+/* Operand axes of a broadcast are repeated along the others: their cotangent is the sum over those. */
+static Val vjp_broadcast(Build *b, const Node *n, Val g) {
+    bool kept[MAX_RANK] = {false};
+    uint8_t axes[MAX_RANK], count = 0;
+    for (uint32_t i = 0; i < n->attr.axes.n; i++) kept[n->attr.axes.at[i]] = true;
+    for (uint32_t i = 0; i < n->shape.rank; i++)
+        if (!kept[i]) axes[count++] = (uint8_t)i;
+    return build_reduce(b, REDUCE_SUM, g, count, axes);
+}
+
+static Val vjp_permute(Build *b, const Node *n, Val g) {
+    uint8_t back[MAX_RANK];
+    for (uint32_t i = 0; i < n->shape.rank; i++) back[n->attr.axes.at[i]] = (uint8_t)i;
+    return build_permute(b, g, back);
+}
+
+/* x[.., n, ..] -> [.., (n-1)*step + 1, ..] with zeros between the elements: as [n,1] padded to [n,step], merged, cut. */
+static Val spread(Build *b, Val x, uint32_t axis, int64_t step) {
+    Shape s = type_of(b->g, x).shape;
+    if (s.dim[axis] == 0) return x;
+    GR_ASSERT(s.rank < MAX_RANK);
+    Shape split = s;
+    split.rank++;
+    for (uint32_t i = s.rank; i > axis + 1; i--) split.dim[i] = s.dim[i - 1];
+    split.dim[axis + 1] = 1;
+    int64_t none[MAX_RANK] = {0}, after[MAX_RANK] = {0}, one[MAX_RANK];
+    after[axis + 1] = step - 1;
+    Val wide = build_pad(b, build_reshape(b, x, split), none, after, 0);
+    Shape merged = s, cut = s;
+    merged.dim[axis] = s.dim[axis] * step;
+    cut.dim[axis] = (s.dim[axis] - 1) * step + 1;
+    for (uint32_t i = 0; i < MAX_RANK; i++) one[i] = 1;
+    return build_slice(b, build_reshape(b, wide, merged), none, one, cut);
+}
+
+/* Each element goes back to where it was cut from, zeros elsewhere. */
+static Val vjp_slice(Build *b, const Node *n, Shape from, Val g) {
+    int64_t lo[MAX_RANK] = {0}, hi[MAX_RANK] = {0};
+    for (uint32_t i = 0; i < n->shape.rank; i++) {
+        int64_t count = n->shape.dim[i], step = n->attr.slice.step[i], first = n->attr.slice.lo[i];
+        if (step < 0) {                         /* turn round, then it is a slice with a positive step */
+            int64_t at[MAX_RANK] = {0}, by[MAX_RANK];
+            for (uint32_t j = 0; j < MAX_RANK; j++) by[j] = 1;
+            at[i] = count - 1;
+            by[i] = -1;
+            if (count > 0) g = build_slice(b, g, at, by, type_of(b->g, g).shape);
+            first += (count - 1) * step;
+            step = -step;
+        }
+        if (step > 1) g = spread(b, g, i, step);
+        lo[i] = count > 0 ? first : 0;
+        hi[i] = from.dim[i] - lo[i] - type_of(b->g, g).shape.dim[i];
+    }
+    return build_pad(b, g, lo, hi, 0);
+}
+
+static Val vjp_pad(Build *b, const Node *n, Shape from, Val g) {
+    int64_t step[MAX_RANK];
+    for (uint32_t i = 0; i < MAX_RANK; i++) step[i] = 1;
+    return build_slice(b, g, n->attr.pad.lo, step, from);
+}
+
+static Val vjp_concat(Build *b, Val v, uint32_t k, Val g) {
+    const Node *n = node_of(b->g, v);
+    int64_t lo[MAX_RANK] = {0}, step[MAX_RANK];
+    for (uint32_t i = 0; i < MAX_RANK; i++) step[i] = 1;
+    for (uint32_t i = 0; i < k; i++) lo[n->attr.axis] += type_of(b->g, operand(b->g, v, i)).shape.dim[n->attr.axis];
+    return build_slice(b, g, lo, step, type_of(b->g, operand(b->g, v, k)).shape);
+}
+
+/* A reduced value, repeated along the axes it was reduced over. */
+static Val unreduce(Build *b, Val reduced, const Node *n, Shape to) {
+    bool gone[MAX_RANK] = {false};
+    uint8_t at[MAX_RANK], count = 0;
+    for (uint32_t i = 0; i < n->attr.reduce.n; i++) gone[n->attr.reduce.at[i]] = true;
+    for (uint32_t i = 0; i < to.rank; i++)
+        if (!gone[i]) at[count++] = (uint8_t)i;
+    return build_broadcast(b, reduced, to, at);
+}
+
+/* i32: the position of each element in its row, the last reduced axis fastest; what argmax counts. */
+static Val row_position(Build *b, const Node *n, Shape s) {
+    Val position = {0};
+    int64_t stride = 1;
+    for (uint32_t i = n->attr.reduce.n; i-- > 0;) {
+        uint32_t axis = n->attr.reduce.at[i];
+        Val term = build_2(b, OP_mul, build_iota(b, s, axis), build_const(b, DT_I32, (double)stride));
+        position = position.i ? build_2(b, OP_add, position, term) : term;
+        stride *= s.dim[axis];
+    }
+    return position;
+}
+
+static Val vjp_extremum(Build *b, Val v, Val g) {
+    const Node n = *node_of(b->g, v);
+    Val x = operand(b->g, v, 0);
+    Shape s = type_of(b->g, x).shape;
+    ReduceKind where = n.attr.reduce.kind == REDUCE_MAX ? REDUCE_ARGMAX : REDUCE_ARGMIN;
+    Val first = build_reduce(b, where, x, n.attr.reduce.n, n.attr.reduce.at);
+    Val here = build_2(b, OP_eq, row_position(b, &n, s), unreduce(b, first, &n, s));
+    Val cotangent = unreduce(b, g, &n, s);
+    return build_select(b, here, cotangent, build_splat(b, type_of(b->g, g).dtype, 0, s));
+}
+
+static Val vjp_reduce(Build *b, Val v, Val g, bool *missing) {
+    const Node n = *node_of(b->g, v);
+    Shape s = type_of(b->g, operand(b->g, v, 0)).shape;
+    switch (n.attr.reduce.kind) {
+    case REDUCE_SUM: return unreduce(b, g, &n, s);
+    case REDUCE_MAX:
+    case REDUCE_MIN: return vjp_extremum(b, v, g);
+    case REDUCE_ANY:
+    case REDUCE_ALL:
+    case REDUCE_ARGMAX:
+    case REDUCE_ARGMIN: return (Val){0};
+    case REDUCE_PROD:
+    case REDUCE_MOMENTS:
+    case REDUCE_COUNT: break;
+    }
+    *missing = true;
+    return (Val){0};
+}
+
+void vjp_moments(Build *b, Val v, const Val g[2], Val *out) {
+    const Node n = *node_of(b->g, v);
+    Val x = operand(b->g, v, 0);
+    Type t = type_of(b->g, x);
+    double count = 1;
+    for (uint32_t i = 0; i < n.attr.reduce.n; i++) count *= (double)t.shape.dim[n.attr.reduce.at[i]];
+    Val sum = {0};
+    if (g[0].i) sum = unreduce(b, build_2(b, OP_mul, g[0], build_const(b, t.dtype, 1 / count)), &n, t.shape);
+    if (g[1].i) {
+        Val centred = build_2(b, OP_sub, x, unreduce(b, build_result(b, v, 0), &n, t.shape));
+        Val twice = build_2(b, OP_mul, centred, build_const(b, t.dtype, 2));
+        Val term = build_2(b, OP_mulz, unreduce(b, g[1], &n, t.shape), twice);
+        sum = sum.i ? build_2(b, OP_add, sum, term) : term;
+    }
+    out[0] = sum;
+}
+
+/* ---- contraction.  operand k of (A, B, C) becomes the result; the cotangent takes C's place. ---- */
+static bool has_dim(const Contract *c, uint32_t operand, uint8_t dim) {
+    for (uint32_t i = 0; i < c->rank[operand]; i++)
+        if (c->dim[operand][i] == dim) return true;
+    return false;
+}
+
+static void set_operand(Contract *to, uint32_t slot, const Contract *from, uint32_t operand) {
+    to->rank[slot] = from->rank[operand];
+    for (uint32_t i = 0; i < MAX_RANK; i++) to->dim[slot][i] = from->dim[operand][i];
+}
+
+static bool is_window_dim(const Contract *c, uint8_t dim) {
+    for (uint32_t w = 0; w < c->n_windows; w++)
+        if (c->window[w].x == dim || c->window[w].o == dim || c->window[w].t == dim) return true;
+    return false;
+}
+
+static void add_over(Contract *c, uint8_t dim) {
+    for (uint32_t i = 0; i < c->n_over; i++)
+        if (c->over[i] == dim) return;
+    c->over[c->n_over++] = dim;
+}
+
+/* What is summed over, in order (semantics 3): of each window the taps, or the positions when the result holds the taps (the
+ * third role follows from the other two); then plain dims as they stand in the operands. */
+static void set_over(Contract *c) {
+    for (uint32_t w = 0; w < c->n_windows; w++) {
+        const Window *win = &c->window[w];
+        add_over(c, has_dim(c, 2, win->t) ? win->o : win->t);
+    }
+    for (uint32_t slot = 0; slot < 2; slot++)
+        for (uint32_t i = 0; i < c->rank[slot]; i++) {
+            uint8_t dim = c->dim[slot][i];
+            if (!is_window_dim(c, dim) && !has_dim(c, 2, dim)) add_over(c, dim);
+        }
+}
+
+static Val vjp_contract(Build *b, Val v, uint32_t k, Val g) {
+    const Contract *from = node_of(b->g, v)->attr.contract;
+    Contract *c = contract_new(b->g->arena);
+    *c = *from;
+    c->n_over = 0;
+    Val other = operand(b->g, v, 1 - k);
+    /* the operand that shares the result's first plain dim comes first, so that rows of the result are rows of A */
+    bool cotangent_first = has_dim(from, 2, from->dim[k][0]);
+    set_operand(c, cotangent_first ? 0 : 1, from, 2);
+    set_operand(c, cotangent_first ? 1 : 0, from, 1 - k);
+    set_operand(c, 2, from, k);
+    set_over(c);
+    return cotangent_first ? build_contract(b, g, other, c) : build_contract(b, other, g, c);
+}
+
+Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
+    const Node n = *node_of(b->g, v);
+    Val x = operand(b->g, v, k);
+    if (!is_float(b->g, x)) return (Val){0};
+    Shape s = type_of(b->g, x).shape;
+    switch ((Op)n.op) {
+    case OP_cast: return is_float(b->g, v) ? build_cast(b, type_of(b->g, x).dtype, g) : (Val){0};
+    case OP_broadcast: return vjp_broadcast(b, &n, g);
+    case OP_reshape: return build_reshape(b, g, s);
+    case OP_permute: return vjp_permute(b, &n, g);
+    case OP_slice: return vjp_slice(b, &n, s, g);
+    case OP_pad: return vjp_pad(b, &n, s, g);
+    case OP_concat: return vjp_concat(b, v, k, g);
+    case OP_gather: return build_scatter_add(b, g, operand(b->g, v, 1), n.attr.gather.batch, n.attr.gather.extent);
+    case OP_scatter_add: return build_gather(b, g, operand(b->g, v, 1), n.attr.gather.batch);
+    case OP_reduce: return vjp_reduce(b, v, g, missing);
+    case OP_contract: return vjp_contract(b, v, k, g);
+    case OP_grad_as: return operand(b->g, v, n.n - 1).i == x.i && k == 1 ? g : (Val){0};
+    case OP_arg: case OP_const: case OP_iota: case OP_random: case OP_result: case OP_check: case OP_commit: return (Val){0};
+    case OP_scan: case OP_grad: case OP_COUNT: break;
+    case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div: case OP_idiv: case OP_mod: case OP_neg: case OP_abs:
+    case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint: case OP_floor: case OP_exp: case OP_expm1:
+    case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_sigmoid: case OP_erf: case OP_erfc:
+    case OP_pow: case OP_atan2: case OP_lt: case OP_le: case OP_eq: case OP_isnan: case OP_and: case OP_or: case OP_not:
+    case OP_select: return rule_build(b, v, k, g);
+    }
+    *missing = true;
+    return (Val){0};
+}

@@ -1,0 +1,16 @@
+/* Exact rewrites of graphs.  Every pass keeps all bits of all outputs and effects (semantics 1). */
+#ifndef GRC_OPT_OPT_H
+#define GRC_OPT_OPT_H
+#include "ir.h"
+
+/* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes go. */
+Graph *opt_simplify(Arena *a, const Graph *g);
+/* Every reduction over several rows (semantics 2) becomes one over the row and one over the rest; axes of extent 1 go. */
+Graph *opt_split_reductions(Arena *a, const Graph *g);
+
+/* For the test that tries every rule. */
+uint32_t    opt_rule_count(void);
+const char *opt_rule_pattern(uint32_t i);
+/* Builds the pattern and the replacement over the given values of ?x ?y (float) and ?c (bool). */
+void        opt_rule_build(Build *b, uint32_t i, Val x, Val y, Val c, Val *pattern, Val *replacement);
+#endif
