@@ -257,7 +257,10 @@ static Str tidy_comment(Arena *a, Str c)
     Str body = {c.s + (slashes ? 2 : 1), c.n - (slashes ? 2 : 1)};
     char first = body.n ? body.s[0] : ' ';
     bool letter = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || (first >= '0' && first <= '9');
-    return str_format(a, "#%s%.*s", letter ? " " : "", FSTR(body));
+    Buf b = buf_make(a);
+    buf_put(&b, letter ? STR("# ") : STR("#"));
+    buf_put(&b, body);
+    return buf_str(&b);
 }
 
 static void track_brackets(Arena *a, Context *c, const PieceVec *pieces, uint32_t i)

@@ -286,7 +286,8 @@ static Str doc_above(Parser *p, uint32_t at)
         if (line.n && line.s[0] == ' ') {
             line = (Str){line.s + 1, line.n - 1};
         }
-        buf_printf(&b, "%s%.*s", i > first ? "\n" : "", FSTR(line));
+        buf_put(&b, i > first ? STR("\n") : STR(""));
+        buf_put(&b, line);
     }
     return first < end ? str_copy(p->arena, buf_str(&b)) : (Str){"", 0};
 }
