@@ -1,0 +1,73 @@
+/* What the commands share: options that several take, opening a program, compiling it, and reporting what went wrong. */
+#ifndef GRF_CLI_CLI_H
+#define GRF_CLI_CLI_H
+#include "code.h"
+#include "fuse.h"
+#include "lang.h"
+#include "pipeline.h"
+#include <argp.h>
+#include <stdio.h>
+
+/* Exit statuses: 0 all is well, 1 the program or the world is wrong, 2 wrong usage, 130 interrupted. */
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+#define COMMAND(name, arguments, what) int cmd_##name(int argc, char **argv);
+#include "commands.def"
+#undef COMMAND
+
+/* ---- options (options.c): argp children; `Common` is their input ---- */
+enum { MAX_SETTINGS = 256 };
+typedef struct {
+    const char *file;                    /* the one positional argument */
+    uint32_t    n_settings;
+    SettingArg  settings[MAX_SETTINGS];  /* -s NAME=VALUE */
+    const char *cpu;                     /* --cpu: NULL for this one */
+    uint32_t    threads;                 /* --threads: as many as there are cores */
+    bool        sanitize, no_cache, json;
+    PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
+} Common;
+Common common_make(void);
+extern const struct argp common_argp;     /* FILE and -s */
+extern const struct argp compile_argp;    /* --cpu, --threads, --sanitize, --no-cache, passes */
+uint32_t parse_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state);
+
+/* ---- a checked program (session.c) ---- */
+typedef struct {
+    Arena *arena;
+    SourceSet *files;
+    const Source *main;
+    Diags *diags;
+    const Math *math;
+    Program *program;
+    Recipe *recipe;
+    Module *module;
+} Session;
+/* Reads, parses and checks; false when there are errors (rendered on standard error by session_report). */
+bool session_open(Session *s, const Common *c);
+/* Renders the diagnostics; true when there are no errors. */
+bool session_report(const Session *s, const Common *c);
+void session_close(Session *s);
+bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */
+int  report_error(const Error *e);        /* "graphc: what", "help: ..."; the exit status */
+
+/* ---- compiled entries (compile.c) ---- */
+typedef struct { LowerKind kind; Str name; int64_t rows; } EntryRequest;
+typedef struct {
+    Module   lowered, final;              /* the graphs as lowered, and after the passes; vars and uniforms are the session's */
+    Planned  planned;
+    Code    *code;                        /* NULL until compile_load */
+    double  *pass_seconds, fuse_seconds, code_seconds;
+} Compiled;
+/* Lowers and optimises; false after diagnostics. */
+bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
+/* Fuses the graphs of `compiled` as one more variant ("fused", "unfused", "blas"). */
+GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e);
+/* Makes the code of the kernels of one entry (NULL: of all) available. */
+GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const PlanEntry *entry, Error *e);
+void     compile_close(Compiled *compiled);
+/* The text of --time-passes. */
+void     compile_times(const Compiled *compiled, const Common *c);
+
+/* The entries a training phase needs (not data, not exports): init, train, eval, begin, finish. */
+uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out /* 8 */);
+#endif

@@ -1,0 +1,44 @@
+/* graphc explain: what was fused and why the rest was not. */
+#include "cli.h"
+
+typedef struct { Common common; } Options;
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    (void)arg;
+    if (key != ARGP_KEY_INIT) return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = state->child_inputs[1] = &o->common;
+    return 0;
+}
+
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Each kernel of the training step with the source lines it came from, its bytes and operations, what was fused into "
+           "it; and each fusion that was refused, with its reason."};
+
+int cmd_explain(int argc, char **argv) {
+    Options o = {.common = common_make()};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    ok = session_report(&s, &o.common) && ok;
+    if (!ok) return EXIT_WRONG;
+    int status = 0;
+    for (uint32_t p = 0; p < s.recipe->phases.n && !status; p++) {
+        const RecipePhase *phase = &s.recipe->phases.at[p];
+        EntryRequest entry = {LOWER_TRAIN, phase->name, phase->batch};
+        Compiled c;
+        Error e = {0};
+        if (!compile_graphs(&s, &o.common, 1, &entry, &c) || compile_plan(&s, &o.common, &c, "fused", &e) != GR_OK) {
+            status = e.what[0] ? report_error(&e) : EXIT_WRONG;
+            session_report(&s, &o.common);
+            break;
+        }
+        Buf text = buf_make(s.arena);
+        fuse_explain(&c.planned, &c.final, s.files, &text);
+        fwrite(text.s, 1, text.n, stdout);
+    }
+    session_close(&s);
+    return status;
+}

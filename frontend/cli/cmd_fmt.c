@@ -1,0 +1,44 @@
+/* graphc fmt: the canonical layout of a file. */
+#include "cli.h"
+
+typedef struct { Common common; bool check; } Options;
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    (void)arg;
+    switch (key) {
+    case 'c': o->check = true; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = &o->common; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"check", 'c', 0, 0, "write nothing; exit 1 when the file is not in its layout", 2}, {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Prints FILE in its one layout on standard output, comments kept."};
+
+int cmd_fmt(int argc, char **argv) {
+    Options o = {.common = common_make()};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Arena *a = arena_create();
+    SourceSet *files = sources_create(a);
+    Diags *ds = diags_create(a, files);
+    const Source *main;
+    Error e = {0};
+    if (sources_load(files, str_of(o.common.file), &main, &e) != GR_OK) return report_error(&e);
+    Buf out = buf_make(a);
+    fmt_source(main, ds, &out);
+    bool same = str_eq(buf_str(&out), main->text);
+    if (diags_count(ds)) {
+        Buf text = buf_make(a);
+        diags_render(ds, &text, colour_wanted(stderr));
+        fwrite(text.s, 1, text.n, stderr);
+    } else if (!o.check) fwrite(out.s, 1, out.n, stdout);
+    else if (!same) fprintf(stderr, "graphc: %s is not in its layout\n  help: graphc fmt %s > new\n", o.common.file, o.common.file);
+    int status = diags_errors(ds) || (o.check && !same) ? EXIT_WRONG : 0;
+    arena_destroy(a);
+    return status;
+}

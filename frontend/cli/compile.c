@@ -1,0 +1,66 @@
+/* From a checked program to running code: lower, passes, fusion, kernels.  Times of each part are kept for --time-passes. */
+#include "cli.h"
+#include <string.h>
+#include <time.h>
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out) {
+    *out = (Compiled){.lowered = *s->module, .final = *s->module};
+    memset(&out->lowered.graphs, 0, sizeof out->lowered.graphs);
+    memset(&out->final.graphs, 0, sizeof out->final.graphs);
+    out->pass_seconds = PUSH(s->arena, double, pass_count());
+    Buf dump = buf_make(s->arena);
+    PassOptions passes = c->passes;
+    passes.dump = &dump;
+    passes.seconds = out->pass_seconds;
+    for (uint32_t i = 0; i < n; i++) {
+        Graph *g = lower_graph(s->program, entries[i].kind, entries[i].name, entries[i].rows, s->diags);
+        if (!g) return false;
+        vec_push(s->arena, &out->lowered.graphs, g);
+        Graph *last = pipeline_run(s->arena, g, &passes, s->files, s->diags);
+        if (!last) return false;
+        vec_push(s->arena, &out->final.graphs, last);
+    }
+    out->lowered.vars = out->final.vars = s->module->vars;     /* lowering may have added some */
+    if (dump.n) fwrite(dump.s, 1, dump.n, stderr);
+    return true;
+}
+
+static const char *vector_machine(const Common *c) {
+    if (c->cpu && strcmp(c->cpu, "haswell") == 0) return "avx2";
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") ? "avx512" : "avx2";
+}
+
+GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e) {
+    double start = seconds_now();
+    FuseOptions o = {.fused = strcmp(variant, "fused") == 0, .blas = strcmp(variant, "blas") == 0, .threads = c->threads,
+                     .cpu = vector_machine(c)};
+    GrStatus status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
+    compiled->fuse_seconds += seconds_now() - start;
+    return status;
+}
+
+void compile_times(const Compiled *compiled, const Common *c) {
+    if (!c->passes.time_passes) return;
+    for (uint32_t i = 0; i < pass_count(); i++) fprintf(stderr, "%-10s %8.2f ms\n", pass_name(i), compiled->pass_seconds[i] * 1e3);
+    fprintf(stderr, "%-10s %8.2f ms\n%-10s %8.2f ms  (%u kernels)\n", "fuse", compiled->fuse_seconds * 1e3, "code",
+            compiled->code_seconds * 1e3, compiled->planned.kernels.n);
+}
+
+uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out) {
+    const RecipePhase *p = &s->recipe->phases.at[phase];
+    Str objective = s->recipe->objectives.at[p->objective].name;
+    uint32_t n = 0;
+    out[n++] = (EntryRequest){LOWER_INIT, STR("init"), 0};
+    out[n++] = (EntryRequest){LOWER_TRAIN, p->name, p->batch};
+    out[n++] = (EntryRequest){LOWER_EVAL, objective, p->batch};
+    out[n++] = (EntryRequest){LOWER_BEGIN, objective, 0};
+    out[n++] = (EntryRequest){LOWER_FINISH, objective, 0};
+    return n;
+}

@@ -1,0 +1,81 @@
+/* Options that several commands share, as argp parsers; a command's own parser has them as children. */
+#include "cli.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER, KEY_TIME_PASSES };
+
+Common common_make(void) {
+    Common c = {0};
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    c.threads = n > 0 ? (uint32_t)n : 1;
+    return c;
+}
+
+uint32_t parse_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end || n < (long)least || n > (long)most)
+        argp_error(state, "%s takes a whole number from %u to %u, not `%s`", option, least, most, text);
+    return (uint32_t)n;
+}
+
+static void add_setting(Common *c, const char *text, struct argp_state *state) {
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text) argp_error(state, "-s takes NAME=VALUE, not `%s`", text);
+    if (c->n_settings == MAX_SETTINGS) argp_error(state, "more than %d settings", MAX_SETTINGS);
+    c->settings[c->n_settings++] = (SettingArg){{text, (uint32_t)(eq - text)}, str_of(eq + 1)};
+}
+
+static error_t parse_common(int key, char *arg, struct argp_state *state) {
+    Common *c = state->input;
+    switch (key) {
+    case 's': add_setting(c, arg, state); return 0;
+    case ARGP_KEY_ARG:
+        if (c->file) argp_error(state, "one FILE at a time: `%s` and `%s`", c->file, arg);
+        c->file = arg;
+        return 0;
+    case ARGP_KEY_END:
+        if (!c->file) argp_error(state, "which FILE?");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_compile(int key, char *arg, struct argp_state *state) {
+    Common *c = state->input;
+    switch (key) {
+    case KEY_CPU: c->cpu = arg; return 0;
+    case KEY_THREADS: c->threads = parse_count(arg, 1, 256, "--threads", state); return 0;
+    case KEY_SANITIZE: c->sanitize = true; return 0;
+    case KEY_NO_CACHE: c->no_cache = true; return 0;
+    case KEY_DUMP_AFTER:
+        if (strcmp(arg, "all") != 0 && !pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
+        c->passes.dump_after = arg;
+        return 0;
+    case KEY_STOP_AFTER:
+        if (!pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
+        c->passes.stop_after = arg;
+        return 0;
+    case KEY_TIME_PASSES: c->passes.time_passes = true; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option common_options[] = {
+    {"set", 's', "NAME=VALUE", 0, "give a setting of the file another value; may be repeated", 1},
+    {0}};
+const struct argp common_argp = {.options = common_options, .parser = parse_common};
+
+static const struct argp_option compile_options[] = {
+    {0, 0, 0, 0, "Compiling:", 8},
+    {"cpu", KEY_CPU, "NAME", 0, "generate code for this processor: `host` or `haswell` (AVX2)", 8},
+    {"threads", KEY_THREADS, "N", 0, "threads that compute; the result does not depend on it", 8},
+    {"sanitize", KEY_SANITIZE, 0, 0, "check every address in the kernels (slow)", 8},
+    {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write the kernel cache", 8},
+    {"dump-after", KEY_DUMP_AFTER, "PASS", 0, "print the graphs after this pass (or `all`) on standard error", 8},
+    {"stop-after", KEY_STOP_AFTER, "PASS", 0, "run no pass after this one", 8},
+    {"time-passes", KEY_TIME_PASSES, 0, 0, "print what each part of compiling took", 8},
+    {0}};
+const struct argp compile_argp = {.options = compile_options, .parser = parse_compile};

@@ -1,0 +1,67 @@
+/* The list of passes and its runner.  A pass is a function from graph to graph; dumping, timing, verifying and stopping are
+ * done here, so that a pass is nothing but its rewrite. */
+#include "pipeline.h"
+#include "grad.h"
+#include "opt.h"
+#include <string.h>
+#include <time.h>
+
+static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return grad_expand(a, g, ds); }
+static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
+static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }
+
+static const struct { const char *name; Graph *(*run)(Arena *, const Graph *, Diags *); const char *brief; } passes[] = {
+#define PASS(name, run, brief) {name, run, brief},
+#include "passes.def"
+#undef PASS
+};
+enum { PASS_COUNT = sizeof passes / sizeof passes[0] };
+
+uint32_t    pass_count(void) { return PASS_COUNT; }
+const char *pass_name(uint32_t i) { return passes[i].name; }
+const char *pass_brief(uint32_t i) { return passes[i].brief; }
+
+bool pass_known(const char *name) {
+    for (uint32_t i = 0; i < PASS_COUNT; i++)
+        if (strcmp(passes[i].name, name) == 0) return true;
+    return false;
+}
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool wants(const char *list, const char *name) {
+    return list && (strcmp(list, name) == 0 || strcmp(list, "all") == 0);
+}
+
+static void verify_after(const Graph *g, const SourceSet *sources, const char *pass) {
+    Arena *scratch = arena_create();
+    Diags *ds = diags_create(scratch, sources);
+    if (!graph_verify(g, ds)) {
+        Buf text = buf_make(scratch);
+        diags_render(ds, &text, false);
+        GR_BUG("the graph is invalid after %s\n%.*s", pass, FSTR(buf_str(&text)));
+    }
+    arena_destroy(scratch);
+}
+
+Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const SourceSet *sources, Diags *ds) {
+    const Graph *now = g;
+    for (uint32_t i = 0; i < PASS_COUNT; i++) {
+        double start = seconds_now();
+        Graph *next = passes[i].run(a, now, ds);
+        if (o->seconds) o->seconds[i] += seconds_now() - start;
+        if (!next) return NULL;
+        verify_after(next, sources, passes[i].name);
+        now = next;
+        if (wants(o->dump_after, passes[i].name)) {
+            buf_printf(o->dump, "; after %s\n", passes[i].name);
+            graph_print(now, o->dump);
+        }
+        if (o->stop_after && strcmp(o->stop_after, passes[i].name) == 0) break;
+    }
+    return (Graph *)now;
+}

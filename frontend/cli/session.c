@@ -1,0 +1,55 @@
+/* Opening a program: read, parse, check; and saying what went wrong. */
+#include "gradients.h"
+#include <string.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool colour_wanted(FILE *f) {
+    const char *no = getenv("NO_COLOR");
+    return isatty(fileno(f)) && !(no && *no);
+}
+
+int report_error(const Error *e) {
+    fprintf(stderr, "graphc: %s\n", e->what);
+    if (e->help[0]) fprintf(stderr, "  help: %s\n", e->help);
+    return e->status == GR_USAGE ? EXIT_USAGE : e->status == GR_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_WRONG;
+}
+
+static void out_of_memory(void *user) {
+    (void)user;
+    static const char text[] = "graphc: out of memory\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(EXIT_WRONG);
+}
+
+bool session_open(Session *s, const Common *c) {
+    *s = (Session){.arena = arena_create()};
+    arena_on_full(s->arena, out_of_memory, NULL);
+    s->files = sources_create(s->arena);
+    s->diags = diags_create(s->arena, s->files);
+    Error e = {0};
+    if (sources_load(s->files, str_of(c->file), &s->main, &e) != GR_OK || math_create(s->arena, &s->math, &e) != GR_OK) {
+        report_error(&e);
+        return false;
+    }
+    s->program = program_check(s->arena, s->files, s->main, c->n_settings, c->settings, s->math, s->diags);
+    if (diags_errors(s->diags) > 0) return false;
+    s->recipe = program_recipe(s->program);
+    s->module = program_module(s->program);
+    gradients_check(s);
+    return diags_errors(s->diags) == 0;
+}
+
+bool session_report(const Session *s, const Common *c) {
+    if (!s->diags || diags_count(s->diags) == 0) return s->main != NULL;
+    Buf text = buf_make(s->arena);
+    if (c->json) diags_render_json(s->diags, &text);
+    else diags_render(s->diags, &text, colour_wanted(stderr));
+    fwrite(text.s, 1, text.n, c->json ? stdout : stderr);
+    return diags_errors(s->diags) == 0;
+}
+
+void session_close(Session *s) {
+    arena_destroy(s->arena);
+    *s = (Session){0};
+}
