@@ -37,7 +37,8 @@
  *  FOLD     the partial buffer is dense: row p is bufs[b].count / (16 * fold_chunks) elements behind row p - 1.  The stage's axes
  *           are keep axes; results as for REDUCE (no axes and out[0] = 0: the register).
  *  TILE     points of k count list * k + k: cut at CHUNK as in semantics 3; what lies outside the clipped part of `out` is
- *           not written.  i = value of m_axis, j of n_axis; an axis of -1 is 0.
+ *           not written, and only valid rows and columns of A and B have to lie inside their buffers (compiled code may
+ *           read on within ARENA_SLACK).  i = value of m_axis, j of n_axis; an axis of -1 is 0.
  *  types    A load gives, and a store takes, the wide type of the buffer: f32 of f32 f16 bf16, i32 of i32 u8, else its own.
  *  guards   A load or store whose guard is false touches no memory, so its address may lie anywhere then.  The verifier knows
  *           guards that are `and`s of lt, le, eq, not between i32 values that are affine in axes (and in other values).

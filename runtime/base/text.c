@@ -153,7 +153,7 @@ Str text_name(Text *t) {
 }
 
 void buf_name(Buf *b, Str name) {
-    bool plain = name.n > 0;
+    bool plain = name.n > 0 && !is_digit(name.s[0]);
     for (uint32_t i = 0; i < name.n; i++)
         plain = plain && in_name(name.s[i]);
     if (plain) {
