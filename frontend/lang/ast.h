@@ -2,8 +2,8 @@
  *
  * Nodes are tagged unions in the arena given to parse_source, linked by pointers, never changed after parsing.  Every
  * node has the Span it was written at.  Names are text (a slice of the source): whoever needs ids interns them, so that
- * trees of several files fit together.  Where the text was wrong (and reported) stands an EX_ERROR, ST_ERROR, TC_ERROR,
- * SC_ERROR or DECL_ERROR node, or a Name that is empty; pointers that the comments do not call optional are never NULL. */
+ * trees of several files fit together.  Where the text was wrong (and reported) stands an EX_ERROR, ST_ERROR,
+ * TC_ERROR, SC_ERROR or DECL_ERROR node, or a Name that is empty; pointers are never NULL unless called optional. */
 #ifndef GR_LANG_AST_H
 #define GR_LANG_AST_H
 #include "diag.h"
@@ -87,7 +87,7 @@ typedef VEC(Item) ItemVec;
 typedef struct { Name name; Expr *value; } Arg;                 /* name.text.n == 0: by position */
 typedef VEC(Arg) ArgVec;
 
-typedef struct { Expr *pattern; Expr *value; Span at; } MatchArm;   /* pattern NULL: `_`; else name, number, string, yes/no */
+typedef struct { Expr *pattern; Expr *value; Span at; } MatchArm;   /* pattern NULL: `_`; else a literal or name */
 typedef VEC(MatchArm) MatchArmVec;
 
 typedef enum {
@@ -177,7 +177,7 @@ struct Stmt {
         struct { Expr *reader; Name split; } from;                          /* reader: a call; split optional */
         struct { NameVec names; TypeSyntax *type; Expr *value; } column;    /* value optional: read by name */
         struct { ExprVec of; } duplicates;
-        struct { Expr *cond; } where;                                       /* DROP_WHERE, DROP_EPISODES, EPISODES (end) */
+        struct { Expr *cond; } where;                                       /* both DROP_, EPISODES (end) */
         struct {
             Expr *folds;                                                    /* `5 folds`, optional */
             VEC(SplitPart) parts;

@@ -1,9 +1,9 @@
 /* The formatter: one layout, comments kept.  It works on tokens, not on the tree, so nothing can be lost.
  *
- * What a person decides: where lines break, which blocks stand on one line, single blank lines, comments.  What is fixed
- * here: spaces, indentation (4 a block, 4 more for a line that goes on), `;` only between statements of one line, a block
- * with a line break in it opens and closes its lines, comments behind code aligned within a run of lines, and `graph 1`
- * at the top.  Formatting twice changes nothing, and the tree stays equal: the fuzzer holds us to both. */
+ * What a person decides: where lines break, which blocks stand on one line, single blank lines, comments.  What is
+ * fixed here: spaces, indentation (4 a block, 4 more for a line that goes on), `;` only between statements of one
+ * line, a block with a line break in it opens and closes its lines, comments behind code aligned within a run of
+ * lines, and `graph 1` at the top.  Formatting twice changes nothing, and the tree stays equal: the fuzzer holds us to both. */
 #include "lex.h"
 #include "syntax.h"
 
@@ -162,8 +162,8 @@ static TokKind innermost(const Context *c) { return c->open.n ? c->open.at[c->op
 static bool ends_operand(const Context *c, TokKind k)
 {
     switch ((int)k) {
-    case T_NAME: case T_NUMBER: case T_STRING: case T_RPAREN: case T_QUOTE: case T_YES: case T_NO: case T_INF: case T_PI:
-    case T_RBRACE:
+    case T_NAME: case T_NUMBER: case T_STRING: case T_RPAREN: case T_QUOTE: case T_YES: case T_NO: case T_INF:
+    case T_PI: case T_RBRACE:
         return true;
     case T_RBRACKET:
         return !c->reduced;
@@ -216,7 +216,8 @@ static bool needs_space(const Context *c, const Token *before, const Token *t, c
 {
     bool wild_before = before->kind == T_STAR && (t->kind == T_DOT || t->kind == T_RBRACKET);
     bool tight = before->kind == T_COMMA && c->tight.n && c->tight.at[c->tight.n - 1];
-    if (c->prefix || wild_before || tight || before->kind == T_LPAREN || before->kind == T_LBRACKET || before->kind == T_DOT) {
+    bool opened = before->kind == T_LPAREN || before->kind == T_LBRACKET || before->kind == T_DOT;
+    if (c->prefix || wild_before || tight || opened) {
         return false;
     }
     bool in_index = innermost(c) == T_LBRACKET || innermost(c) == T_SUM;
@@ -378,16 +379,26 @@ static bool lines_up(const Line *l)
     return l->comment.n && !only_blank(l->code) && l->code.n <= COMMENT_COLUMN_MAX;
 }
 
+/* The longest code in the run of lines that begins at `first`. */
+static uint32_t run_width(const LineVec *lines, uint32_t first)
+{
+    uint32_t width = 0;
+    for (uint32_t i = first; i < lines->n && lines_up(&lines->at[i]); i++) {
+        if (i > first && lines->at[i].blank_before) {
+            break;
+        }
+        width = lines->at[i].code.n > width ? lines->at[i].code.n : width;
+    }
+    return width;
+}
+
 static void write_lines(const LineVec *lines, Buf *out)
 {
     uint32_t width = 0;
     for (uint32_t i = 0; i < lines->n; i++) {
         const Line *l = &lines->at[i];
         if (lines_up(l) && (i == 0 || !lines_up(l - 1) || l->blank_before)) {
-            width = 0;
-            for (uint32_t k = i; k < lines->n && lines_up(&lines->at[k]) && (k == i || !lines->at[k].blank_before); k++) {
-                width = lines->at[k].code.n > width ? lines->at[k].code.n : width;
-            }
+            width = run_width(lines, i);
         }
         if (l->blank_before) {
             buf_char(out, '\n');

@@ -251,9 +251,11 @@ static void skip_stray(Lexer *l)
 {
     uint32_t start = l->pos;
     const char *fine = " \t\r\n#\"'()[]{},;:.=<>|+-*/@^";
+    char c;
     do {
         l->pos++;
-    } while (!at_end(l) && !is_letter(peek(l, 0)) && !is_digit(peek(l, 0)) && !(peek(l, 0) && strchr(fine, peek(l, 0))));
+        c = peek(l, 0);
+    } while (!at_end(l) && !is_letter(c) && !is_digit(c) && !(c && strchr(fine, c)));
     bool ascii = (unsigned char)l->source->text.s[start] < 0x80;
     report(l, start, ascii ? "a character the language does not use" : "a character outside strings and comments "
                                                                         "that is not ASCII",

@@ -38,7 +38,7 @@ bool    parse_expect_word(Parser *p, const char *word, const char *where);
 bool    parse_ahead_is_word(Parser *p, uint32_t i, const char *word);
 void    parse_fail(Parser *p, Span at, const char *help, const char *fmt, ...)
             __attribute__((format(printf, 4, 5)));      /* help may be NULL */
-void    parse_unexpected(Parser *p, const char *expected);      /* reports the next token; knows what people mean by it */
+void    parse_unexpected(Parser *p, const char *expected);      /* the next token, and what people mean by it */
 Span    parse_since(const Parser *p, Span start);       /* from start to the token taken last */
 bool    parse_enter(Parser *p);                         /* one rule deeper; false (reported) when too deep */
 void    parse_leave(Parser *p);
@@ -47,7 +47,7 @@ void    parse_leave(Parser *p);
 typedef struct { Span opener; TokKind closer; } Bracket;
 bool parse_open(Parser *p, TokKind opener, Bracket *b, const char *where);
 void parse_close(Parser *p, const Bracket *b);
-bool parse_comma(Parser *p, const Bracket *b);          /* another item follows; a comma before the closer is let pass */
+bool parse_comma(Parser *p, const Bracket *b);          /* another item follows, not only a last comma */
 
 /* Braces and the items in them, separated by newlines or `;` (or also by commas).  Use:
  *   parse_block_open(p, &s, where);
@@ -92,7 +92,7 @@ Stmt  *parse_stmt(Parser *p);
 Target parse_target(Parser *p);
 Count  parse_count(Parser *p, const Unit *allowed, uint32_t n_allowed);
 bool   parse_data_clause(Parser *p, Stmt *s);           /* false: not a clause of `data` */
-bool   parse_binds_ahead(Parser *p);                    /* the next name begins `name =`, `name, …`, `name[`, `name :` */
+bool   parse_binds_ahead(Parser *p);                    /* `name =`, `name,`, `name[`, `name :`, `name <-` */
 void   parse_column(Parser *p, Stmt *s, const NameVec *names);
 void   parse_require(Parser *p, Expr **cond, Str *why);
 

@@ -94,7 +94,8 @@ static void parse_binding(Parser *p, Stmt *s)
         s->kind = ST_UPDATE;
         s->update.name = first.name;
         if (targets.n > 1 || first.indexed) {
-            parse_fail(p, op.at, "build the new value first: `v[c] = …`, then `m <- v`", "`<-` updates one state, whole");
+            parse_fail(p, op.at, "build the new value first: `v[c] = …`, then `m <- v`",
+                       "`<-` updates one state, whole");
         }
         s->update.value = parse_expr(p);
         return;
