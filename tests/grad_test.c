@@ -178,7 +178,7 @@ TEST(ties_go_to_the_second) {
     CHECK(gradient_at(OP_min, 1, 1, 1) == 1);
     CHECK(gradient_at(OP_sqrt, 0, 0, 0) == 0);
     CHECK(gradient_at(OP_abs, 0, 0, 0) == 0);
-    CHECK(gradient_at(OP_sigmoid, -200, 0, 0) == 0);
+    CHECK(gradient_at(OP_sigmoid, -800, 0, 0) == 0);
 }
 
 /* ---- views ---- */

@@ -158,7 +158,7 @@ bool vjp_scan(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags
         rev->n_collected++;
         member_of[k] = member++, has[k] = true;
     }
-    Val reverse = build_scan(b, rev, r.operands.n, r.operands.at);
+    Val reverse = build_scan(b, scan_with_carries(a, rev), r.operands.n, r.operands.at);   /* it may be differentiated again */
     for (uint32_t k = 0; k < n.n; k++)
         if (needed[k] && has[k]) out[k] = build_result(b, reverse, member_of[k]);
     return true;

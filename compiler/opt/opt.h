@@ -8,6 +8,9 @@ Graph *opt_simplify(Arena *a, const Graph *g);
 /* Every reduction over several rows (semantics 2) becomes one over the row and one over the rest; axes of extent 1 go. */
 Graph *opt_split_reductions(Arena *a, const Graph *g);
 
+/* Results that a scan collects and nobody reads go. */
+Graph *opt_prune_scans(Arena *a, const Graph *g);
+
 /* For the test that tries every rule. */
 uint32_t    opt_rule_count(void);
 const char *opt_rule_pattern(uint32_t i);

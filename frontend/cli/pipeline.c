@@ -10,6 +10,8 @@ static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return gra
 static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
 static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }
 
+static Graph *prune_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_prune_scans(a, g); }
+
 static const struct { const char *name; Graph *(*run)(Arena *, const Graph *, Diags *); const char *brief; } passes[] = {
 #define PASS(name, run, brief) {name, run, brief},
 #include "passes.def"
