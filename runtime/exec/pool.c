@@ -1,0 +1,187 @@
+/* Threads that wait for work by spinning for some 30 us and then sleep on a futex.
+ *
+ * A region is published as a ticket {generation, chunks left}: whoever takes one off owns that chunk.  A thread that slept
+ * through a region finds another generation in the ticket and keeps its hands off, so the join waits for chunks to be done
+ * and never for workers to show up; a worker that lost its processor costs nothing but its help.  The fields of a region
+ * may be read while the next one is being written, but then nothing is left in the reader's ticket, or its exchange fails. */
+#define _GNU_SOURCE
+#include "pool.h"
+#include "dtype.h"
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE = 64, SPIN_NS = 30000, LOOKS_AT_CLOCK = 32, LOOKS_BEFORE_YIELD = 2000, THREADS_MOST = 1024 };
+
+typedef struct {
+    Pool *pool;
+    pthread_t thread;
+    uint32_t index;
+    int processor;                 /* -1: wherever the system likes */
+} Worker;
+
+struct Pool {
+    _Alignas(LINE) _Atomic uint64_t ticket;      /* generation << 32 | chunks left */
+    _Atomic(PoolFn *) fn;
+    _Atomic(void *) work;
+    _Atomic uint32_t chunks;
+    _Alignas(LINE) _Atomic uint32_t done;        /* chunks of this region that are finished */
+    _Alignas(LINE) _Atomic uint32_t generation;  /* the futex: changes when there is a new region */
+    _Atomic uint32_t sleepers;
+    _Atomic bool stop;
+    uint32_t threads, started;
+    Worker *workers;
+};
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t while_value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, while_value, NULL, NULL, 0);
+}
+
+static void futex_wake_all(_Atomic uint32_t *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* Takes chunks of one generation until none is left. */
+static void help(Pool *p, uint32_t generation, uint32_t thread) {
+    uint32_t mine = 0;
+    uint64_t ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
+    while (ticket >> 32 == generation && (uint32_t)ticket > 0) {
+        PoolFn *fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
+        void *work = atomic_load_explicit(&p->work, memory_order_relaxed);
+        uint32_t chunk = atomic_load_explicit(&p->chunks, memory_order_relaxed) - (uint32_t)ticket;
+        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel,
+                                                   memory_order_acquire))
+            continue;
+        fn(work, chunk, thread);
+        mine++;
+        ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
+    }
+    if (mine > 0)                  /* the region cannot end before: its chunks are not all done */
+        atomic_fetch_add_explicit(&p->done, mine, memory_order_release);
+}
+
+/* The sleeper says so before it looks a last time, and pool_run looks for sleepers after it has published: one of them sees
+ * the other. */
+static uint32_t wait_for_work(Pool *p, uint32_t seen) {
+    int64_t until = now_ns() + SPIN_NS;
+    uint32_t generation;
+    for (uint32_t looks = 1;
+         (generation = atomic_load_explicit(&p->generation, memory_order_acquire)) == seen; looks++) {
+        __builtin_ia32_pause();
+        if (looks % LOOKS_AT_CLOCK != 0 || now_ns() < until)
+            continue;
+        atomic_fetch_add(&p->sleepers, 1);
+        if (atomic_load(&p->generation) == seen)
+            futex_wait(&p->generation, seen);
+        atomic_fetch_sub(&p->sleepers, 1);
+        until = now_ns() + SPIN_NS;
+    }
+    return generation;
+}
+
+static void pin_to(int processor) {
+    if (processor < 0)
+        return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, &set);      /* refused: slower, not wrong */
+}
+
+static void *worker_main(void *arg) {
+    Worker *w = arg;
+    pin_to(w->processor);
+    float_mode_enter();
+    for (uint32_t seen = 0;;) {
+        seen = wait_for_work(w->pool, seen);
+        if (atomic_load_explicit(&w->pool->stop, memory_order_acquire))
+            return NULL;
+        help(w->pool, seen, w->index);
+    }
+}
+
+/* The n-th processor this process may use, or -1 when there are fewer than `need`. */
+static int processor_of(uint32_t n, uint32_t need) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || (uint32_t)CPU_COUNT(&set) < need)
+        return -1;
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &set) && n-- == 0)
+            return i;
+    }
+    return -1;
+}
+
+GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
+    *out = NULL;
+    if (threads == 0 || threads > THREADS_MOST)
+        return fail(e, GR_USAGE, "%u threads were asked for; 1 to %d can be had", threads, THREADS_MOST);
+    Pool *p = PUSH(a, Pool, 1);
+    p->threads = threads;
+    p->started = 1;
+    p->workers = PUSH(a, Worker, threads);
+    for (uint32_t i = 1; i < threads; i++) {
+        p->workers[i] = (Worker){.pool = p, .index = i, .processor = processor_of(i, threads)};
+        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0) {
+            pool_destroy(p);
+            return fail(e, GR_NOMEM, "thread %u of %u could not be started; fewer threads: `--threads`", i + 1, threads);
+        }
+        p->started = i + 1;
+    }
+    *out = p;
+    return GR_OK;
+}
+
+static void publish(Pool *p, uint32_t generation) {
+    atomic_store(&p->generation, generation);
+    if (atomic_load(&p->sleepers) > 0)
+        futex_wake_all(&p->generation);
+}
+
+void pool_destroy(Pool *p) {
+    if (p == NULL)
+        return;
+    atomic_store_explicit(&p->stop, true, memory_order_release);
+    publish(p, atomic_load(&p->generation) + 1);
+    for (uint32_t i = 1; i < p->started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+}
+
+uint32_t pool_threads(const Pool *p) { return p->threads; }
+
+/* A worker may have been put aside in the middle of a chunk; after a while its processor is asked to take it back. */
+static void wait_for_chunks(Pool *p, uint32_t chunks) {
+    for (uint32_t looks = 0; atomic_load_explicit(&p->done, memory_order_acquire) != chunks; looks++) {
+        if (looks < LOOKS_BEFORE_YIELD)
+            __builtin_ia32_pause();
+        else
+            sched_yield();
+    }
+}
+
+void pool_run(Pool *p, PoolFn *fn, void *work, uint32_t chunks) {
+    if (p->threads == 1 || chunks <= 1) {
+        for (uint32_t i = 0; i < chunks; i++)
+            fn(work, i, 0);
+        return;
+    }
+    uint32_t generation = atomic_load_explicit(&p->generation, memory_order_relaxed) + 1;
+    atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
+    atomic_store_explicit(&p->work, work, memory_order_relaxed);
+    atomic_store_explicit(&p->chunks, chunks, memory_order_relaxed);
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->ticket, (uint64_t)generation << 32 | chunks, memory_order_release);
+    publish(p, generation);
+    help(p, generation, 0);
+    wait_for_chunks(p, chunks);
+}
