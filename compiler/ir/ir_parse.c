@@ -79,7 +79,11 @@ static Type parse_type(Parser *p) {
 }
 
 static Imm parse_imm(Parser *p, DType t) {
-    return dtype_is_float(t) ? imm_of_real(t, text_real(&p->t)) : (Imm){.i = text_int(&p->t)};
+    if (dtype_is_float(t)) {
+        return imm_of_real(t, text_real(&p->t));
+    }
+    int64_t x = text_int(&p->t);
+    return (Imm){.i = t == DT_BOOL ? x != 0 : x};
 }
 
 static Span parse_span(Parser *p) { return text_take(&p->t, "from") ? text_span(&p->t) : (Span){0}; }
