@@ -333,3 +333,21 @@ TEST(reach_names_what_is_in_the_way) {
     CHECK(r[open.i].reach == REACH_YES);
     CHECK(r[free_var.i].reach == REACH_NONE);
 }
+
+/* tests/grad/ *.ir: the graphs of a module after differentiation. */
+static Str differentiate(Arena *a, const TextTest *t) {
+    SourceSet *s = sources_create(a);
+    Diags *ds = diags_create(a, s);
+    const Math *math;
+    Error e = {0};
+    if (math_create(a, &math, &e) != GR_OK) return str_of("no functions");
+    Module *m = module_parse(a, sources_add(s, t->path, t->input), s, math, ds);
+    Buf out = buf_make(a);
+    for (uint32_t i = 0; m && i < m->graphs.n; i++) {
+        Graph *g = grad_expand(a, m->graphs.at[i], ds);
+        if (g) graph_print(g, &out);
+    }
+    diags_render(ds, &out, false);
+    return buf_str(&out);
+}
+TEXT_KIND("grad", "ir", differentiate)
