@@ -13,22 +13,9 @@ typedef struct {
     Str *bufs, *axes;              /* their names, made distinct */
 } Printer;
 
-static bool taken(const Str *names, uint32_t n, Str name) {
-    for (uint32_t i = 0; i < n; i++) {
-        if (str_eq(names[i], name))
-            return true;
-    }
-    return false;
-}
-
-/* The name that number n goes by: its own when it has one that no earlier one has. */
+/* In the text that decides identity names are numbers. */
 static Str distinct(Arena *a, const Str *names, uint32_t n, Str own, bool identity) {
-    if (identity)
-        return str_format(a, "%u", n);
-    Str name = own.n > 0 ? own : STR("_");
-    for (uint32_t suffix = n; taken(names, n, name); suffix++)
-        name = str_format(a, "%.*s.%u", FSTR(own), suffix);
-    return name;
+    return identity ? str_format(a, "%u", n) : text_distinct(a, names, n, own);
 }
 
 /* ---- pieces ---- */

@@ -169,6 +169,21 @@ void buf_name(Buf *b, Str name) {
     buf_char(b, '"');
 }
 
+static bool is_taken(const Str *names, uint32_t n, Str name) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(names[i], name))
+            return true;
+    }
+    return false;
+}
+
+Str text_distinct(Arena *a, const Str *earlier, uint32_t n, Str own) {
+    Str name = own.n > 0 ? own : STR("_");
+    for (uint32_t number = n; is_taken(earlier, n, name); number++)
+        name = str_format(a, "%.*s.%u", FSTR(own), number);
+    return name;
+}
+
 enum { NUMBER_MAX = 63 };
 
 /* Copies the number that starts here; returns its length, 0 when there is none. */
@@ -239,13 +254,13 @@ void buf_spans(Buf *b, const SourceSet *s, const Span *at, uint32_t n) {
     buf_put(b, STR(" from"));
     for (uint32_t i = 0; i < n; i++)
         buf_printf(b, " %u+%u", at[i].at, at[i].n);
-    if (s == NULL)
-        return;
-    buf_put(b, STR("  #"));
-    for (uint32_t i = 0; i < n; i++) {
+    Place before = {0};
+    for (uint32_t i = 0; i < n && s != NULL; i++) {
         Place place = sources_place(s, at[i]);
-        if (place.path.n > 0)
-            buf_printf(b, " %.*s:%u", FSTR(place.path), place.line);
+        if (place.path.n == 0 || (place.line == before.line && str_eq(place.path, before.path)))
+            continue;
+        buf_printf(b, "%s %.*s:%u", before.path.n == 0 ? "  #" : "", FSTR(place.path), place.line);
+        before = place;
     }
 }
 

@@ -33,6 +33,8 @@ double   text_real(Text *t);                   /* also inf, -inf, nan */
 DType    text_dtype(Text *t);
 
 void buf_name(Buf *b, Str name);               /* so that text_name reads the same bytes */
+/* What number n goes by in a text: `own`, or when one of the n earlier has that name (or it is empty), own.NUMBER. */
+Str  text_distinct(Arena *a, const Str *earlier, uint32_t n, Str own);
 /* Spans print as `from 120+8 140+3`: offsets and lengths, exact; with sources the places follow as a comment. */
 void buf_spans(Buf *b, const SourceSet *s, const Span *at, uint32_t n);
 Span text_span(Text *t);
