@@ -263,8 +263,12 @@ static void map_block(Eval *e, void *user, uint32_t n) {
 /* ---- reduce ---- */
 static void reduce_block(Eval *e, void *user, uint32_t n) {
     (void)user;
+    const Stage *s = e->stage;
     run_block(e, n);
-    row_push(&e->row, n, e->slot[e->stage->yield[0]]);
+    if (s->each != 0)
+        row_push_moments(&e->row, n, e->slot[s->yield[0]], e->slot[s->yield[1]], s->each);
+    else
+        row_push(&e->row, n, e->slot[s->yield[0]]);
 }
 
 static void put_part(Eval *e) {
