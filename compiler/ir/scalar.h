@@ -1,5 +1,6 @@
-/* Scalar programs: straight lines of the operations of scalar.def, in SSA.  Used for function bodies (math.def), and as
- * the body of kernel stages.  Types are f32, f64, i32, i64, bool (narrow storage types are cast at loads and stores). */
+/* Scalar programs: straight lines of the operations of scalar.def, in SSA.  Used for function bodies (math.def), and
+ * as the body of kernel stages.  Types are f32, f64, i32, i64, bool (narrow storage types are cast at loads and
+ * stores). */
 #ifndef GRC_IR_SCALAR_H
 #define GRC_IR_SCALAR_H
 #include "dtype.h"
