@@ -1,0 +1,144 @@
+/* What the files of the emitter share.  One Emit is one module under construction, owned by one thread; while a kernel is
+ * emitted it holds that kernel's function.  A value is an LLVM value whose type says whether it is one element or the
+ * sixteen lanes of a block: every helper below takes both and spreads the one over the other where they meet, so the
+ * code that walks a stage never asks. */
+#ifndef GRC_LLVM_EMIT_H
+#define GRC_LLVM_EMIT_H
+#include "kernel.h"
+#include <llvm-c/Core.h>
+
+typedef LLVMValueRef Value;
+
+/* Where the loops stand on one axis: scalar (i64) + lanes (16 x i32; NULL when all lanes have the same value). */
+typedef struct { Value scalar, lanes; } AxisAt;
+
+typedef struct {
+    Arena *arena;
+    LLVMContextRef context;
+    LLVMModuleRef  module;
+    LLVMBuilderRef b;
+    const Math    *math;
+    bool           wide;               /* the machine has 512-bit vectors */
+    bool           sanitize;
+    LLVMTypeRef    i1, i8, i16, i32, i64, f16, f32, f64, ptr;
+    Value          iota;               /* 16 x i32: 0 1 .. 15 */
+    /* the kernel */
+    const Kernel  *kernel;
+    Value          function, uniforms, buffers;
+    Value         *buffer;             /* base address of each buffer */
+    Value         *uniform;            /* loaded value of each entry of Kernel.uniforms */
+    AxisAt        *axis;               /* by axis number of the kernel */
+    Value         *reg;
+    Value          dummy;              /* 64 bytes of stack: where accesses under a false scalar guard go */
+    Value          partial_row;        /* split head: which row of a partial buffer the point owns */
+} Emit;
+
+/* ---- emit_value.c: types, constants, lanes, loops ---- */
+LLVMTypeRef emit_type(const Emit *e, DType t);               /* of a value: bool is i1 */
+LLVMTypeRef emit_storage(const Emit *e, DType t);            /* of an element in memory */
+LLVMTypeRef emit_vector(LLVMTypeRef scalar);                 /* its sixteen lanes */
+bool   emit_is_vector(Value v);
+LLVMTypeRef emit_shape_like(LLVMTypeRef scalar, Value like); /* scalar, or its lanes when `like` has lanes */
+Value  emit_i64(const Emit *e, int64_t x);
+Value  emit_i32(const Emit *e, int64_t x);
+Value  emit_imm(const Emit *e, DType t, Imm imm);            /* one element */
+Value  emit_lanes(Emit *e, const int64_t *at, LLVMTypeRef t);/* sixteen integer constants */
+Value  emit_splat(Emit *e, Value v);                         /* v itself when it has lanes */
+void   emit_match(Emit *e, Value *x, Value *y);              /* both scalar or both lanes */
+Value  emit_call(Emit *e, const char *intrinsic, LLVMTypeRef *overload, unsigned n_overload, Value *in, unsigned n);
+Value  emit_local(Emit *e, LLVMTypeRef t, int64_t count, unsigned align);   /* stack of the function, once */
+Value  emit_at(Emit *e, LLVMTypeRef t, Value base, Value index);
+Value  emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align);
+void   emit_store(Emit *e, Value v, Value at, unsigned align);
+Value  emit_mul_i64(Emit *e, Value x, int64_t by);
+Value  emit_min_i64(Emit *e, Value x, Value y);
+Value  emit_any(Emit *e, Value v);                           /* bool, lanes or not -> i1 */
+LLVMBasicBlockRef emit_block(Emit *e, const char *name);
+
+/* A loop over an i64 that carries values: i = lo, lo + step .. below hi.  After loop_close `carry` holds the last ones. */
+enum { MAX_CARRY = 64 };        /* the accumulators of a microkernel are the most */
+typedef struct {
+    Value i, carry[MAX_CARRY];
+    uint32_t n;
+    Value lo, hi, step, first[MAX_CARRY];
+    LLVMBasicBlockRef before, body, after;
+} Loop;
+void   loop_open(Emit *e, Loop *l, Value lo, Value hi, int64_t step, uint32_t n, const Value *carry);
+void   loop_close(Emit *e, Loop *l, const Value *next);
+typedef struct { LLVMBasicBlockRef after; } If;
+If     if_open(Emit *e, Value condition);
+void   if_close(Emit *e, If f);
+
+/* ---- emit_scalar.c: the operations of scalar.def and the lines of math.def ---- */
+Value  emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Value b, Value c);
+Value  emit_cast(Emit *e, DType to, DType from, Value v);
+Value  emit_line(Emit *e, const SLine *line, const Value *args);
+Value  emit_finite(Emit *e, DType t, Value v);               /* bool */
+Value  emit_word(Emit *e, Value element, Value seed, uint32_t stream, Value clock, Value phase, Value iteration);
+
+/* ---- emit_dag.c: the DAG of a stage, its levels and its loops ---- */
+typedef struct Dag Dag;
+struct Dag {
+    Emit *e;
+    const Stage *s;
+    int32_t  vec;              /* number of the vector axis when it is a kept (plain) loop, -1 */
+    uint32_t n_loops;          /* plain loops: axes s->axis[0..n_loops) */
+    bool     row;              /* one more loop follows, over the other axes flattened */
+    bool     row_lanes;        /* .. sixteen elements of it at a time */
+    uint32_t depth;            /* n_loops + row: the innermost level */
+    uint8_t *level;            /* of each instruction: the loop inside which it is computed */
+    Value   *value;            /* of each instruction */
+    Value   *address;          /* [level * accesses + access] */
+    Value   *offset;           /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
+    bool    *steps;            /* by access: the lanes lie side by side */
+    Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
+    Value    row_at;           /* the flattened index of the row's element (lane 0), i64 */
+};
+Dag   *dag_create(Emit *e, const Stage *s, uint32_t n_loops);
+Value  dag_extent(Emit *e, uint32_t axis);                   /* what the axis runs to, clipped: i64 */
+Value  dag_row_extent(Dag *g);
+void   dag_enter(Dag *g, uint32_t level);                    /* computes what belongs to the level */
+void   dag_enter_row(Dag *g, Value r);                       /* sets the row's axes to element r, then enters */
+Value  dag_tail_mask(Emit *e, Value i, Value hi);             /* 16 x i1: lanes i.. below hi */
+void   dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user);
+Value  dag_value(const Dag *g, uint32_t inst);
+DType  dag_type(const Dag *g, uint32_t inst);
+uint32_t dag_weight(const Dag *g);                           /* about how many instructions one pass over the DAG is */
+
+/* ---- emit_access.c: memory ---- */
+void   access_enter(Dag *g, uint32_t access, uint32_t level);        /* moves the address along the loop of the level */
+Value  access_load(Dag *g, const KInst *in);
+void   access_store(Dag *g, uint32_t access, uint32_t level, Value v, DType type, Value guard);   /* guard NULL: none */
+Value  access_load_moved(Dag *g, uint32_t access, uint32_t level, DType type, Value elements);   /* NULL: at its place */
+int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);   /* elements a step of the flattened row moves it */
+
+/* ---- the stages ---- */
+void   emit_map(Emit *e, const Stage *s);
+void   emit_reduce(Emit *e, const Stage *s);
+void   emit_chain(Emit *e, const Stage *s);
+void   emit_accum(Emit *e, const Stage *s);
+void   emit_accum_clear(Emit *e, const Stage *s);
+void   emit_fold(Emit *e, const Stage *s);
+void   emit_tile(Emit *e, const Stage *s, Value microkernel);
+
+/* ---- emit_combine.c: the states of reductions ---- */
+enum { MAX_STATE = 3 };             /* an i32 count, mean, M2 */
+typedef struct { ReduceKind kind; DType type; uint32_t n; DType part[MAX_STATE]; } State;   /* parts of the state and their types */
+typedef struct { Value part[MAX_STATE]; } Parts;
+State  state_of(ReduceKind kind, DType type);
+Parts  state_identity(Emit *e, const State *s, bool lanes);
+Parts  state_empty(Emit *e, const State *s);                         /* what a row without elements gives */
+Parts  state_combine(Emit *e, const State *s, Parts a, Parts b);     /* a stands first */
+Parts  state_fold_lanes(Emit *e, const State *s, Parts lanes);       /* 8, 4, 2, 1 -> scalars */
+Parts  state_fold_array(Emit *e, const State *s, Parts *of, uint32_t n);   /* the same over n <= 16 separate values */
+typedef struct { State state; Value at[MAX_STATE]; LLVMTypeRef type[MAX_STATE]; int64_t n_max; } Chunks;  /* states on the stack */
+Chunks chunks_create(Emit *e, const State *s, int64_t n_max, bool lanes);
+void   chunks_put(Emit *e, const Chunks *c, Value index, Parts p);
+Parts  chunks_get(Emit *e, const Chunks *c, Value index);
+Parts  chunks_fold(Emit *e, const Chunks *c, Value n);               /* the first n as a tree by index */
+
+/* ---- emit.c, emit_micro.c ---- */
+void   emit_kernel(Emit *e, const Kernel *k, const char *symbol);
+LLVMTypeRef emit_micro_type(const Emit *e);
+void   emit_micro(Emit *e, const char *symbol, uint32_t rows, uint32_t columns);
+#endif

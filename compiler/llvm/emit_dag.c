@@ -1,0 +1,384 @@
+/* The DAG of a stage inside its loops.  Every instruction belongs to the innermost loop it depends on and is computed once on
+ * entering that loop, so what does not change is not computed again (no pass would move it).  A stage runs plain loops over
+ * its leading axes and, when it reduces, one more over the remaining axes flattened to a row.  One of these loops goes in steps
+ * of sixteen: its values get lanes, all that depends on it becomes a vector, the rest stays scalar. */
+#include "emit.h"
+
+enum { HEAVY = 60 };      /* a DAG of more instructions is emitted once, masked, not once for full blocks and once for the tail */
+
+static const KInst *inst_of(const Dag *g, uint32_t i) { return &g->e->kernel->insts.at[g->s->first + i]; }
+
+DType dag_type(const Dag *g, uint32_t inst) { return (DType)inst_of(g, inst)->type; }
+Value dag_value(const Dag *g, uint32_t inst) { return g->value[inst]; }
+
+/* ---- levels ---- */
+static uint32_t axis_level(const Dag *g, uint32_t axis) {
+    for (uint32_t j = 0; j < g->s->n_axes; j++)
+        if (g->s->axis[j] == axis)
+            return j < g->n_loops ? j + 1 : g->depth;
+    return 0;
+}
+
+static uint32_t max_u32(uint32_t x, uint32_t y) { return x > y ? x : y; }
+
+static uint32_t access_level(const Dag *g, const KAccess *a) {
+    uint32_t level = a->index == 0 ? 0 : g->level[a->index - 1];
+    for (uint32_t j = 0; j < g->s->n_axes; j++)
+        if (a->coef[g->s->axis[j]] != 0)
+            level = max_u32(level, axis_level(g, g->s->axis[j]));
+    return level;
+}
+
+/* A buffer that the stage both reads and writes keeps its accesses innermost, in the order of the DAG. */
+static bool read_and_written(const Dag *g, uint32_t buf) {
+    bool read = false, written = false;
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = inst_of(g, i);
+        if ((in->kop == K_LOAD || in->kop == K_STORE) && g->e->kernel->accesses.at[in->access].buf == buf) {
+            read |= in->kop == K_LOAD;
+            written |= in->kop == K_STORE;
+        }
+    }
+    return read && written;
+}
+
+static uint32_t operands_of(const KInst *in, uint32_t out[4]) {
+    uint32_t n = 0;
+    switch ((KOp)in->kop) {
+    case K_SCALAR:
+        for (; n < sop_operands((SOp)in->op); n++)
+            out[n] = in->in[n];
+        break;
+    case K_MATH:
+        out[n++] = in->in[0];
+        if (in->op == M_pow || in->op == M_atan2)
+            out[n++] = in->in[1];
+        break;
+    case K_LOAD:
+        if (in->in[0] != 0)
+            out[n++] = in->in[0] - 1;
+        break;
+    case K_STORE: case K_CHECK:
+        out[n++] = in->in[0];
+        if (in->in[1] != 0)
+            out[n++] = in->in[1] - 1;
+        break;
+    case K_WORD: case K_FAULT:
+        out[n++] = in->in[0];
+        break;
+    case K_AXIS: case K_UNIFORM: case K_REG: case KOP_COUNT: break;
+    }
+    return n;
+}
+
+static uint32_t random_level(const Dag *g, const KRandom *r) {
+    const uint32_t key[4] = {r->seed, r->clock, r->phase, r->iteration};
+    uint32_t level = 0;
+    for (int k = 0; k < 4; k++)
+        if (key[k] != 0)
+            level = max_u32(level, g->level[key[k] - 1]);
+    return level;
+}
+
+static uint32_t inst_level(const Dag *g, const KInst *in) {
+    uint32_t operand[4], level = 0;
+    for (uint32_t k = operands_of(in, operand); k-- > 0;)
+        level = max_u32(level, g->level[operand[k]]);
+    if (in->kop == K_AXIS)
+        level = axis_level(g, (uint32_t)in->imm.i);
+    if (in->kop == K_WORD)
+        level = max_u32(level, random_level(g, &in->random));
+    if (in->kop == K_LOAD || in->kop == K_STORE) {
+        const KAccess *a = &g->e->kernel->accesses.at[in->access];
+        level = read_and_written(g, a->buf) ? g->depth : max_u32(level, access_level(g, a));
+    }
+    return level;
+}
+
+/* An axis whose block number has lanes would end at a different place in each lane, and a row inside a row of
+ * clipped axes is not flat: such stages run one element at a time. */
+static bool lanes_clip(const Dag *g, uint32_t lanes_axis) {
+    const Kernel *k = g->e->kernel;
+    for (uint32_t j = 0; j < g->s->n_axes; j++)
+        if (k->axes.at[g->s->axis[j]].clip_by == (int32_t)lanes_axis)
+            return true;
+    return false;
+}
+
+static bool row_clips_itself(const Dag *g) {
+    for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
+        if (lanes_clip(g, g->s->axis[j]))
+            return true;
+    return false;
+}
+
+static void choose_lanes(Dag *g) {
+    const Stage *s = g->s;
+    if (s->vec < 0 || lanes_clip(g, s->axis[s->vec]))
+        return;
+    if ((uint32_t)s->vec < g->n_loops) {
+        g->vec = s->axis[s->vec];
+    } else {
+        g->row_lanes = g->row && s->kind == STAGE_REDUCE;
+    }
+}
+
+Dag *dag_create(Emit *e, const Stage *s, uint32_t n_loops) {
+    const Kernel *k = e->kernel;
+    Dag *g = PUSH(e->arena, Dag, 1);
+    *g = (Dag){.e = e, .s = s, .vec = -1, .n_loops = n_loops, .row = s->n_axes > n_loops};
+    if (row_clips_itself(g))
+        GR_BUG("%.*s: a row axis clipped by an axis of the same row", FSTR(k->name));
+    choose_lanes(g);
+    g->depth = n_loops + g->row;
+    g->level = PUSH(e->arena, uint8_t, s->n);
+    g->value = PUSH(e->arena, Value, s->n);
+    g->address = PUSH(e->arena, Value, (g->depth + 1) * k->accesses.n);
+    g->offset = PUSH(e->arena, Value, k->accesses.n);
+    g->steps = PUSH(e->arena, bool, k->accesses.n);
+    for (uint32_t i = 0; i < s->n; i++)
+        g->level[i] = (uint8_t)inst_level(g, inst_of(g, i));
+    return g;
+}
+
+uint32_t dag_weight(const Dag *g) {
+    uint32_t weight = 0;
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = inst_of(g, i);
+        weight += in->kop == K_MATH ? math_line(g->e->math, (MathFn)in->op)->n : in->kop == K_WORD ? 100 : 1;
+    }
+    return weight;
+}
+
+/* ---- one instruction ---- */
+static Value axis_value(Dag *g, uint32_t axis) {
+    Emit *e = g->e;
+    AxisAt x = e->axis[axis];
+    Value v = LLVMBuildTrunc(e->b, x.scalar, e->i32, "");
+    return x.lanes == NULL ? v : LLVMBuildAdd(e->b, emit_splat(e, v), x.lanes, "");
+}
+
+static Value key_value(const Dag *g, uint32_t key) { return key == 0 ? emit_i32(g->e, 0) : g->value[key - 1]; }
+
+static void raise_health(Dag *g, Value bad, int64_t bits) {
+    Emit *e = g->e;
+    if (emit_is_vector(bad) && g->mask != NULL)
+        bad = LLVMBuildAnd(e->b, bad, g->mask, "");
+    uint32_t word = 0;
+    while (e->kernel->bufs.at[word].role != KBUF_HEALTH)
+        word++;
+    If f = if_open(e, emit_any(e, bad));
+    LLVMBuildAtomicRMW(e->b, LLVMAtomicRMWBinOpOr, e->buffer[word], emit_i32(e, bits),
+                       LLVMAtomicOrderingMonotonic, false);
+    if_close(e, f);
+}
+
+static void check(Dag *g, const KInst *in) {
+    Emit *e = g->e;
+    Value bad = LLVMBuildNot(e->b, emit_finite(e, dag_type(g, in->in[0]), g->value[in->in[0]]), "");
+    if (in->in[1] != 0) {
+        Value guard = g->value[in->in[1] - 1];
+        emit_match(e, &bad, &guard);
+        bad = LLVMBuildAnd(e->b, bad, guard, "");
+    }
+    raise_health(g, bad, in->imm.i);
+}
+
+static Value scalar_inst(Dag *g, const KInst *in) {
+    uint32_t n = sop_operands((SOp)in->op);
+    DType from = n > 0 ? dag_type(g, in->in[0]) : (DType)in->type;
+    return emit_scalar(g->e, (SOp)in->op, (DType)in->type, from, in->imm, n > 0 ? g->value[in->in[0]] : NULL,
+                       n > 1 ? g->value[in->in[1]] : NULL, n > 2 ? g->value[in->in[2]] : NULL);
+}
+
+static Value math_inst(Dag *g, const KInst *in) {
+    uint32_t operand[4], n = operands_of(in, operand);
+    Value args[2] = {g->value[operand[0]], n > 1 ? g->value[operand[1]] : NULL};
+    if (n > 1)
+        emit_match(g->e, &args[0], &args[1]);
+    return emit_line(g->e, math_line(g->e->math, (MathFn)in->op), args);
+}
+
+static Value inst_value(Dag *g, uint32_t i) {
+    Emit *e = g->e;
+    const KInst *in = inst_of(g, i);
+    switch ((KOp)in->kop) {
+    case K_SCALAR:  return scalar_inst(g, in);
+    case K_MATH:    return math_inst(g, in);
+    case K_LOAD:    return access_load(g, in);
+    case K_AXIS:    return axis_value(g, (uint32_t)in->imm.i);
+    case K_UNIFORM: return e->uniform[in->imm.i];
+    case K_REG:     return e->reg[in->imm.i];
+    case K_WORD: {
+        const KRandom *r = &in->random;
+        return emit_word(e, g->value[in->in[0]], key_value(g, r->seed), r->stream, key_value(g, r->clock),
+                         key_value(g, r->phase), key_value(g, r->iteration));
+    }
+    case K_STORE:
+        access_store(g, in->access, g->level[i], g->value[in->in[0]], dag_type(g, in->in[0]),
+                     in->in[1] == 0 ? NULL : g->value[in->in[1] - 1]);
+        return NULL;
+    case K_CHECK:
+        check(g, in);
+        return NULL;
+    case K_FAULT:
+        raise_health(g, g->value[in->in[0]], in->imm.i);
+        return NULL;
+    case KOP_COUNT: break;
+    }
+    GR_BUG("kernel instruction %d", (int)in->kop);
+}
+
+void dag_enter(Dag *g, uint32_t level) {
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = inst_of(g, i);
+        if (in->kop == K_LOAD || in->kop == K_STORE)
+            access_enter(g, in->access, level);
+    }
+    for (int r = 0; r < 2; r++)
+        if (g->s->out[r] != 0 && level <= g->n_loops)
+            access_enter(g, g->s->out[r] - 1, level);
+    for (uint32_t i = 0; i < g->s->n; i++)
+        if (g->level[i] == level)
+            g->value[i] = inst_value(g, i);
+}
+
+/* ---- the row ---- */
+static bool row_needs_axes(const Dag *g) {
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = inst_of(g, i);
+        bool regular = true;
+        if (in->kop == K_LOAD || in->kop == K_STORE)
+            access_row_step(g, &g->e->kernel->accesses.at[in->access], &regular);
+        if (!regular || (in->kop == K_AXIS && axis_level(g, (uint32_t)in->imm.i) == g->depth))
+            return true;
+    }
+    return false;
+}
+
+static void row_axes_scalar(Dag *g, Value r) {
+    Emit *e = g->e;
+    for (int32_t j = g->s->n_axes - 1; j >= (int32_t)g->n_loops; j--) {
+        uint32_t axis = g->s->axis[j];
+        Value extent = dag_extent(e, axis);
+        bool last = j == g->s->n_axes - 1;
+        e->axis[axis].scalar = j == (int32_t)g->n_loops ? r : LLVMBuildURem(e->b, r, extent, "");
+        e->axis[axis].lanes = last && g->row_lanes ? e->iota : NULL;
+        if (j > (int32_t)g->n_loops)
+            r = LLVMBuildUDiv(e->b, r, extent, "");
+    }
+}
+
+/* Sixteen elements that do not share their outer axes: the lanes are taken apart one by one. */
+static void row_axes_lanes(Dag *g, Value r) {
+    Emit *e = g->e;
+    Value v = LLVMBuildAdd(e->b, emit_splat(e, LLVMBuildTrunc(e->b, r, e->i32, "")), e->iota, "");
+    for (int32_t j = g->s->n_axes - 1; j >= (int32_t)g->n_loops; j--) {
+        uint32_t axis = g->s->axis[j];
+        Value extent = emit_splat(e, LLVMBuildTrunc(e->b, dag_extent(e, axis), e->i32, ""));
+        e->axis[axis].scalar = emit_i64(e, 0);
+        e->axis[axis].lanes = j == (int32_t)g->n_loops ? v : LLVMBuildURem(e->b, v, extent, "");
+        v = LLVMBuildUDiv(e->b, v, extent, "");
+    }
+}
+
+void dag_enter_row(Dag *g, Value r) {
+    g->row_at = r;
+    const KAxis *x = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
+    if (row_needs_axes(g)) {
+        bool aligned = g->s->n_axes == g->n_loops + 1 || (x->extent % LANES == 0 && x->clip_by < 0);
+        if (!g->row_lanes || aligned) {
+            row_axes_scalar(g, r);
+        } else {
+            row_axes_lanes(g, r);
+        }
+    }
+    dag_enter(g, g->depth);
+}
+
+/* ---- loops ---- */
+Value dag_extent(Emit *e, uint32_t axis) {
+    const KAxis *x = &e->kernel->axes.at[axis];
+    Value extent = emit_i64(e, x->extent);
+    if (x->clip_by < 0)
+        return extent;
+    Value begin = emit_mul_i64(e, e->axis[x->clip_by].scalar, x->extent), zero = emit_i64(e, 0);
+    Value left = emit_min_i64(e, extent, LLVMBuildNSWSub(e->b, emit_i64(e, x->clip_total), begin, ""));
+    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, left, zero, ""), zero, left, "");
+}
+
+Value dag_row_extent(Dag *g) {
+    Value n = emit_i64(g->e, 1);
+    for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
+        n = LLVMBuildNSWMul(g->e->b, n, dag_extent(g->e, g->s->axis[j]), "");
+    return n;
+}
+
+/* Lanes i .. i+15 below hi: three scalar operations. */
+Value dag_tail_mask(Emit *e, Value i, Value hi) {
+    Value left = emit_min_i64(e, LLVMBuildSub(e->b, hi, i, ""), emit_i64(e, LANES));
+    Value gone = LLVMBuildSub(e->b, emit_i64(e, LANES), left, "");
+    Value bits = LLVMBuildTrunc(e->b, LLVMBuildLShr(e->b, emit_i64(e, 0xffff), gone, ""), e->i16, "");
+    return LLVMBuildBitCast(e->b, bits, emit_vector(e->i1), "");
+}
+
+typedef void (*Body)(Dag *g, void *user);
+static void loops(Dag *g, uint32_t d, Body body, void *user);
+
+static void inside(Dag *g, uint32_t d, AxisAt at, Body body, void *user) {
+    g->e->axis[g->s->axis[d]] = at;
+    dag_enter(g, d + 1);
+    loops(g, d + 1, body, user);
+}
+
+static void vector_loop(Dag *g, uint32_t d, Value hi, Body body, void *user) {
+    Emit *e = g->e;
+    Loop l;
+    bool known = LLVMIsAConstantInt(hi) != NULL;
+    int64_t n = known ? LLVMConstIntGetSExtValue(hi) : 0;
+    if ((!known || n % LANES != 0) && (n < LANES || dag_weight(g) > HEAVY)) {
+        loop_open(e, &l, emit_i64(e, 0), hi, LANES, 0, NULL);
+        g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
+        inside(g, d, (AxisAt){l.i, e->iota}, body, user);
+        loop_close(e, &l, NULL);
+        g->mask = NULL;
+        return;
+    }
+    Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");
+    loop_open(e, &l, emit_i64(e, 0), whole, LANES, 0, NULL);
+    inside(g, d, (AxisAt){l.i, e->iota}, body, user);
+    loop_close(e, &l, NULL);
+    if (known && n % LANES == 0)
+        return;
+    If some = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLT, whole, hi, ""));
+    g->mask = dag_tail_mask(e, whole, hi);
+    inside(g, d, (AxisAt){whole, e->iota}, body, user);
+    g->mask = NULL;
+    if_close(e, some);
+}
+
+static void loops(Dag *g, uint32_t d, Body body, void *user) {
+    if (d == g->n_loops) {
+        body(g, user);
+        return;
+    }
+    Value hi = dag_extent(g->e, g->s->axis[d]);
+    if (g->s->axis[d] == g->vec) {
+        vector_loop(g, d, hi, body, user);
+        return;
+    }
+    Loop l;
+    loop_open(g->e, &l, emit_i64(g->e, 0), hi, 1, 0, NULL);
+    inside(g, d, (AxisAt){l.i, NULL}, body, user);
+    loop_close(g->e, &l, NULL);
+}
+
+void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {
+    g->mask = NULL;
+    dag_enter(g, 0);
+    loops(g, 0, body, user);
+}
+
+static void nothing_more(Dag *g, void *user) { (void)g, (void)user; }
+
+void emit_map(Emit *e, const Stage *s) { dag_loops(dag_create(e, s, s->n_axes), nothing_more, NULL); }

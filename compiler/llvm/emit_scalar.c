@@ -1,0 +1,294 @@
+/* The operations of scalar.def, over one element or sixteen.  Each is the shortest instruction sequence with the meaning of
+ * scalar_eval on every input, NaN and both zeros included; the float mode (flush to zero) is the caller's.  A line of math.def is
+ * emitted instruction by instruction, so a function call never leaves the vector registers. */
+#include "emit.h"
+
+static Value compare(Emit *e, DType from, LLVMRealPredicate f, LLVMIntPredicate i, Value x, Value y) {
+    return dtype_is_float(from) ? LLVMBuildFCmp(e->b, f, x, y, "") : LLVMBuildICmp(e->b, i, x, y, "");
+}
+
+static Value is_nan(Emit *e, Value x) { return LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""); }
+
+static bool known_number(Value v) {
+    if (LLVMIsConstant(v) && emit_is_vector(v))
+        v = LLVMGetAggregateElement(v, 0);
+    if (v == NULL || !LLVMIsAConstantFP(v))
+        return false;
+    LLVMBool loses;
+    double x = LLVMConstRealGetDouble(v, &loses);
+    return x == x;
+}
+
+/* `y < x ? y : x` is one instruction, gives x on a tie and for a NaN in either place; only a NaN of y is still missing. */
+static Value extremum(Emit *e, DType t, bool max, Value x, Value y) {
+    Value past = compare(e, t, max ? LLVMRealOGT : LLVMRealOLT, max ? LLVMIntSGT : LLVMIntSLT, y, x);
+    Value r = LLVMBuildSelect(e->b, past, y, x, "");
+    return !dtype_is_float(t) || known_number(y) ? r : LLVMBuildSelect(e->b, is_nan(e, y), y, r, "");
+}
+
+static Value constant_like(Value like, Value scalar, Emit *e) {
+    return emit_is_vector(like) ? emit_splat(e, scalar) : scalar;
+}
+
+static Value number_like(Emit *e, DType t, Value like, double x) {
+    Imm imm = dtype_is_float(t) ? (Imm){.f = x} : (Imm){.i = (int64_t)x};
+    return constant_like(like, emit_imm(e, t, imm), e);
+}
+
+static Value sign(Emit *e, DType t, Value x) {
+    Value zero = number_like(e, t, x, 0);
+    Value below = compare(e, t, LLVMRealOLT, LLVMIntSLT, x, zero);
+    Value above = compare(e, t, LLVMRealOGT, LLVMIntSGT, x, zero);
+    Value rest = LLVMBuildSelect(e->b, below, number_like(e, t, x, -1), x, "");
+    return LLVMBuildSelect(e->b, above, number_like(e, t, x, 1), rest, "");
+}
+
+/* Floor division.  The divisors 0 and -1 are replaced by 1 before the machine divides, which would trap on them. */
+static Value floor_div(Emit *e, DType t, Value x, Value y, bool modulo) {
+    Value zero = number_like(e, t, x, 0), one = number_like(e, t, x, 1), minus = number_like(e, t, x, -1);
+    Value by_zero = LLVMBuildICmp(e->b, LLVMIntEQ, y, zero, "");
+    Value by_minus = LLVMBuildICmp(e->b, LLVMIntEQ, y, minus, "");
+    Value safe = LLVMBuildSelect(e->b, LLVMBuildOr(e->b, by_zero, by_minus, ""), one, y, "");
+    Value q = LLVMBuildSDiv(e->b, x, safe, "");
+    Value rest = LLVMBuildSub(e->b, x, LLVMBuildMul(e->b, q, safe, ""), "");
+    Value signs = LLVMBuildICmp(e->b, LLVMIntSLT, LLVMBuildXor(e->b, x, safe, ""), zero, "");
+    Value inexact = LLVMBuildICmp(e->b, LLVMIntNE, rest, zero, "");
+    Value down = LLVMBuildAnd(e->b, signs, inexact, "");
+    if (modulo) {
+        Value m = LLVMBuildSelect(e->b, down, LLVMBuildAdd(e->b, rest, safe, ""), rest, "");
+        return LLVMBuildSelect(e->b, LLVMBuildOr(e->b, by_zero, by_minus, ""), zero, m, "");
+    }
+    Value r = LLVMBuildSelect(e->b, down, LLVMBuildSub(e->b, q, one, ""), q, "");
+    r = LLVMBuildSelect(e->b, by_minus, LLVMBuildNeg(e->b, x, ""), r, "");
+    return LLVMBuildSelect(e->b, by_zero, zero, r, "");
+}
+
+static Value shift(Emit *e, LLVMOpcode op, DType t, Value x, Value y) {
+    Value bits = number_like(e, t, x, dtype_bytes(t) * 8 - 1);
+    return LLVMBuildBinOp(e->b, op, x, LLVMBuildAnd(e->b, y, bits, ""), "");
+}
+
+static Value unary(Emit *e, const char *name, Value x) {
+    LLVMTypeRef t = LLVMTypeOf(x);
+    return emit_call(e, name, &t, 1, &x, 1);
+}
+
+static Value fma_of(Emit *e, Value a, Value b, Value c) {
+    LLVMTypeRef t = LLVMTypeOf(a);
+    return emit_call(e, "llvm.fma", &t, 1, (Value[]){a, b, c}, 3);
+}
+
+/* ---- casts (semantics 9) ---- */
+static Value bf16_of(Emit *e, Value x) {
+    Value bits = LLVMBuildBitCast(e->b, x, emit_shape_like(e->i32, x), "");
+    Value odd = LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, bits, number_like(e, DT_I32, x, 16), ""),
+                             number_like(e, DT_I32, x, 1), "");
+    Value up = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, bits, number_like(e, DT_I32, x, 0x7fff), ""), odd, "");
+    Value top = LLVMBuildLShr(e->b, up, number_like(e, DT_I32, x, 16), "");
+    Value whole = LLVMBuildSelect(e->b, is_nan(e, x), number_like(e, DT_I32, x, 0x7fc0), top, "");
+    return LLVMBuildTrunc(e->b, whole, emit_shape_like(e->i16, x), "");
+}
+
+static Value f16_of(Emit *e, Value x) {
+    Value half = LLVMBuildFPTrunc(e->b, x, emit_shape_like(e->f16, x), "");
+    Value bits = LLVMBuildBitCast(e->b, half, emit_shape_like(e->i16, x), "");
+    Value nan = constant_like(x, LLVMConstInt(e->i16, 0x7e00, false), e);
+    return LLVMBuildSelect(e->b, is_nan(e, x), nan, bits, "");
+}
+
+/* A bf16 may hold a denormal that no f32 is allowed to be: adding nothing flushes it, as f32_of_bf16 does. */
+static Value widen_half(Emit *e, DType from, Value v) {
+    if (from == DT_F16) {
+        Value half = LLVMBuildBitCast(e->b, v, emit_shape_like(e->f16, v), "");
+        return LLVMBuildFPExt(e->b, half, emit_shape_like(e->f32, v), "");
+    }
+    Value wide = LLVMBuildZExt(e->b, v, emit_shape_like(e->i32, v), "");
+    Value bits = LLVMBuildShl(e->b, wide, number_like(e, DT_I32, v, 16), "");
+    Value exponent = LLVMBuildAnd(e->b, bits, number_like(e, DT_I32, v, 0x7f800000), "");
+    Value tiny = LLVMBuildICmp(e->b, LLVMIntEQ, exponent, number_like(e, DT_I32, v, 0), "");
+    Value zero = LLVMBuildAnd(e->b, bits, number_like(e, DT_I32, v, (double)0x80000000u), "");
+    return LLVMBuildBitCast(e->b, LLVMBuildSelect(e->b, tiny, zero, bits, ""), emit_shape_like(e->f32, v), "");
+}
+
+static Value int_of_float(Emit *e, DType to, Value v) {
+    LLVMTypeRef t[2] = {emit_shape_like(emit_type(e, to), v), LLVMTypeOf(v)};
+    return emit_call(e, to == DT_U8 ? "llvm.fptoui.sat" : "llvm.fptosi.sat", t, 2, &v, 1);
+}
+
+static Value cast_float(Emit *e, DType to, DType from, Value v) {
+    switch (to) {
+    case DT_F32: return from == DT_F32 ? v : LLVMBuildFPTrunc(e->b, v, emit_shape_like(e->f32, v), "");
+    case DT_F64: return from == DT_F64 ? v : LLVMBuildFPExt(e->b, v, emit_shape_like(e->f64, v), "");
+    case DT_BF16: return bf16_of(e, cast_float(e, DT_F32, from, v));
+    case DT_F16:  return f16_of(e, cast_float(e, DT_F32, from, v));
+    case DT_I32: case DT_I64: case DT_U8: return int_of_float(e, to, v);
+    case DT_BOOL: return LLVMBuildFCmp(e->b, LLVMRealUNE, v, number_like(e, from, v, 0), "");
+    case DT_COUNT: break;
+    }
+    GR_BUG("cast to %d", (int)to);
+}
+
+static Value cast_int(Emit *e, DType to, DType from, Value v) {
+    bool is_unsigned = from == DT_BOOL || from == DT_U8;
+    LLVMTypeRef t = emit_shape_like(emit_type(e, to), v);
+    switch (to) {
+    case DT_F32: case DT_F64:
+        return is_unsigned ? LLVMBuildUIToFP(e->b, v, t, "") : LLVMBuildSIToFP(e->b, v, t, "");
+    case DT_BF16: return bf16_of(e, cast_int(e, DT_F32, from, v));
+    case DT_F16:  return f16_of(e, cast_int(e, DT_F32, from, v));
+    case DT_I32: case DT_I64: case DT_U8: return LLVMBuildIntCast2(e->b, v, t, !is_unsigned, "");
+    case DT_BOOL:
+        return LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(LLVMTypeOf(v)), "");
+    case DT_COUNT: break;
+    }
+    GR_BUG("cast to %d", (int)to);
+}
+
+Value emit_cast(Emit *e, DType to, DType from, Value v) {
+    if (to == from)
+        return v;
+    switch (from) {
+    case DT_F32: case DT_F64: return cast_float(e, to, from, v);
+    case DT_BF16: case DT_F16: return cast_float(e, to, DT_F32, widen_half(e, from, v));
+    case DT_I32: case DT_I64: case DT_U8: case DT_BOOL: return cast_int(e, to, from, v);
+    case DT_COUNT: break;
+    }
+    GR_BUG("cast from %d", (int)from);
+}
+
+Value emit_finite(Emit *e, DType t, Value v) {
+    if (!dtype_is_float(t))
+        return constant_like(v, LLVMConstInt(e->i1, 1, false), e);
+    return LLVMBuildFCmp(e->b, LLVMRealOLT, unary(e, "llvm.fabs", v), number_like(e, t, v, 1.0 / 0.0), "");
+}
+
+static Value select_of(Emit *e, Value c, Value x, Value y) {
+    emit_match(e, &x, &y);
+    if (emit_is_vector(c)) {
+        x = emit_splat(e, x);
+        y = emit_splat(e, y);
+    }
+    return LLVMBuildSelect(e->b, c, x, y, "");
+}
+
+static Value arithmetic(Emit *e, SOp op, DType t, Value a, Value b) {
+    bool f = dtype_is_float(t);
+    switch (op) {
+    case S_add: return f ? LLVMBuildFAdd(e->b, a, b, "") : LLVMBuildAdd(e->b, a, b, "");
+    case S_sub: return f ? LLVMBuildFSub(e->b, a, b, "") : LLVMBuildSub(e->b, a, b, "");
+    case S_mul: return f ? LLVMBuildFMul(e->b, a, b, "") : LLVMBuildMul(e->b, a, b, "");
+    case S_div: return LLVMBuildFDiv(e->b, a, b, "");
+    case S_mulz: {
+        Value none = LLVMBuildFCmp(e->b, LLVMRealOEQ, a, number_like(e, t, a, 0), "");
+        return LLVMBuildSelect(e->b, none, number_like(e, t, a, 0), LLVMBuildFMul(e->b, a, b, ""), "");
+    }
+    case S_idiv: return floor_div(e, t, a, b, false);
+    case S_mod:  return floor_div(e, t, a, b, true);
+    case S_min:  return extremum(e, t, false, a, b);
+    case S_max:  return extremum(e, t, true, a, b);
+    case S_and:  return LLVMBuildAnd(e->b, a, b, "");
+    case S_or:   return LLVMBuildOr(e->b, a, b, "");
+    case S_xor:  return LLVMBuildXor(e->b, a, b, "");
+    case S_shl:  return shift(e, LLVMShl, t, a, b);
+    case S_shr:  return shift(e, LLVMLShr, t, a, b);
+    case S_sar:  return shift(e, LLVMAShr, t, a, b);
+    case S_const: case S_arg: case S_fma: case S_neg: case S_abs: case S_sign: case S_sqrt: case S_rint:
+    case S_floor: case S_lt: case S_le: case S_eq: case S_isnan: case S_not: case S_select: case S_cast:
+    case S_bitcast: case SOP_COUNT: break;
+    }
+    GR_BUG("%s takes no two operands", sop_name(op));
+}
+
+Value emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Value b, Value c) {
+    if (op != S_select && sop_operands(op) >= 2)
+        emit_match(e, &a, &b);
+    bool f = dtype_is_float(type);
+    switch (op) {
+    case S_const: return emit_imm(e, type, imm);
+    case S_arg:   return a;
+    case S_fma:
+        emit_match(e, &a, &c);
+        emit_match(e, &a, &b);
+        return fma_of(e, a, b, c);
+    case S_neg:   return f ? LLVMBuildFNeg(e->b, a, "") : LLVMBuildNeg(e->b, a, "");
+    case S_abs:
+        if (f)
+            return unary(e, "llvm.fabs", a);
+        return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, a, number_like(e, type, a, 0), ""),
+                               LLVMBuildNeg(e->b, a, ""), a, "");
+    case S_sign:  return sign(e, type, a);
+    case S_sqrt:  return unary(e, "llvm.sqrt", a);
+    case S_rint:  return unary(e, "llvm.rint", a);
+    case S_floor: return unary(e, "llvm.floor", a);
+    case S_lt: return compare(e, from, LLVMRealOLT, from == DT_BOOL ? LLVMIntULT : LLVMIntSLT, a, b);
+    case S_le: return compare(e, from, LLVMRealOLE, from == DT_BOOL ? LLVMIntULE : LLVMIntSLE, a, b);
+    case S_eq: return compare(e, from, LLVMRealOEQ, LLVMIntEQ, a, b);
+    case S_isnan: return compare(e, from, LLVMRealUNO, LLVMIntNE, a, a);
+    case S_not:   return LLVMBuildNot(e->b, a, "");
+    case S_select: return select_of(e, a, b, c);
+    case S_cast:  return emit_cast(e, type, from, a);
+    case S_bitcast: return LLVMBuildBitCast(e->b, a, emit_shape_like(emit_type(e, type), a), "");
+    case S_add: case S_sub: case S_mul: case S_mulz: case S_div: case S_idiv: case S_mod: case S_min: case S_max:
+    case S_and: case S_or: case S_xor: case S_shl: case S_shr: case S_sar:
+        return arithmetic(e, op, type, a, b);
+    case SOP_COUNT: break;
+    }
+    GR_BUG("scalar operation %d", (int)op);
+}
+
+Value emit_line(Emit *e, const SLine *line, const Value *args) {
+    Value *v = PUSH(e->arena, Value, line->n);
+    for (uint32_t k = 0; k < line->n; k++) {
+        const SInst *in = &line->at[k];
+        uint32_t n = sop_operands((SOp)in->op);
+        DType from = n > 0 ? (DType)line->at[in->in[0]].type : (DType)in->type;
+        Value a = in->op == S_arg ? args[in->imm.i] : n > 0 ? v[in->in[0]] : NULL;
+        v[k] = emit_scalar(e, (SOp)in->op, (DType)in->type, from, in->imm, a, n > 1 ? v[in->in[1]] : NULL,
+                           n > 2 ? v[in->in[2]] : NULL);
+    }
+    return v[line->result];
+}
+
+/* ---- random words (semantics 8) ---- */
+typedef struct { Value high, low; } Product;
+
+static Product wide_product(Emit *e, Value x, uint32_t by) {
+    LLVMTypeRef wide = emit_shape_like(e->i64, x), narrow = emit_shape_like(e->i32, x);
+    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, wide, ""), number_like(e, DT_I64, x, by), "");
+    Value top = LLVMBuildLShr(e->b, p, number_like(e, DT_I64, x, 32), "");
+    return (Product){LLVMBuildTrunc(e->b, top, narrow, ""), LLVMBuildTrunc(e->b, p, narrow, "")};
+}
+
+static Value xor3(Emit *e, Value x, Value y, Value z) {
+    emit_match(e, &x, &y);
+    Value xy = LLVMBuildXor(e->b, x, y, "");
+    emit_match(e, &xy, &z);
+    return LLVMBuildXor(e->b, xy, z, "");
+}
+
+/* Ten rounds of philox.c over the block of each lane, then the word that the element number asks for. */
+Value emit_word(Emit *e, Value element, Value seed, uint32_t stream, Value clock, Value phase, Value iteration) {
+    Value four = number_like(e, DT_I32, element, 4), six = number_like(e, DT_I32, element, 6);
+    Value high = LLVMBuildShl(e->b, LLVMBuildLShr(e->b, element, six, ""), four, "");
+    Value low = LLVMBuildAnd(e->b, element, number_like(e, DT_I32, element, 15), "");
+    Value c[4] = {LLVMBuildOr(e->b, high, low, ""), iteration, clock, phase};
+    for (int k = 1; k < 4; k++)
+        emit_match(e, &c[k], &c[0]);
+    Value key0 = seed, key1 = emit_i32(e, stream);
+    for (int round = 0; round < 10; round++) {
+        Product p0 = wide_product(e, c[0], 0xD2511F53u), p1 = wide_product(e, c[2], 0xCD9E8D57u);
+        c[0] = xor3(e, p1.high, c[1], key0);
+        c[1] = p1.low;
+        c[2] = xor3(e, p0.high, c[3], key1);
+        c[3] = p0.low;
+        key0 = LLVMBuildAdd(e->b, key0, number_like(e, DT_I32, key0, 0x9E3779B9u), "");
+        key1 = LLVMBuildAdd(e->b, key1, emit_i32(e, 0xBB67AE85u), "");
+    }
+    Value which = LLVMBuildAnd(e->b, LLVMBuildLShr(e->b, element, four, ""), number_like(e, DT_I32, element, 3), "");
+    Value word = c[0];
+    for (int k = 1; k < 4; k++) {
+        Value is = LLVMBuildICmp(e->b, LLVMIntEQ, which, number_like(e, DT_I32, element, k), "");
+        word = select_of(e, is, c[k], word);
+    }
+    return word;
+}

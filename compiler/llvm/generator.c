@@ -1,0 +1,165 @@
+/* Modules, target machines and the two ways out: an object (for the linker and the cache) and text (for dumps).
+ * No optimisation pass runs: the emitter writes what it means, codegen at O2 does the rest.  LLVM ends the process on some errors
+ * (an instruction the target lacks); a handler then says which kernels were being compiled. */
+#include "generator.h"
+#include "emit.h"
+#include "link.h"
+#include "machine_code.h"
+#include <llvm-c/Analysis.h>
+#include <llvm-c/ErrorHandling.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    Emit e;
+    LLVMTargetMachineRef machine;
+} Unit;
+
+/* What this thread compiles, for the fatal error handler: LLVM passes it nothing but a message. */
+static _Thread_local const char *compiling = NULL;
+
+static void on_fatal(const char *reason) {
+    fprintf(stderr, "graphc: LLVM gave up%s%s: %s\n", compiling != NULL ? " on " : "",
+            compiling != NULL ? compiling : "", reason);
+}
+
+static void start_llvm(void) {
+    LLVMInstallFatalErrorHandler(on_fatal);
+    machine_code_start();
+}
+
+static void start_once(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, start_llvm);
+}
+
+static Emit emit_begin(Arena *a, const GenTarget *t, const Math *math) {
+    LLVMContextRef c = LLVMContextCreate();
+    Emit e = {.arena = a, .context = c, .math = math, .sanitize = t->sanitize};
+    e.module = LLVMModuleCreateWithNameInContext("graphc", c);
+    e.b = LLVMCreateBuilderInContext(c);
+    e.i1 = LLVMInt1TypeInContext(c);
+    e.i8 = LLVMInt8TypeInContext(c);
+    e.i16 = LLVMInt16TypeInContext(c);
+    e.i32 = LLVMInt32TypeInContext(c);
+    e.i64 = LLVMInt64TypeInContext(c);
+    e.f16 = LLVMHalfTypeInContext(c);
+    e.f32 = LLVMFloatTypeInContext(c);
+    e.f64 = LLVMDoubleTypeInContext(c);
+    e.ptr = LLVMPointerTypeInContext(c, 0);
+    int64_t lane[LANES];
+    for (int l = 0; l < LANES; l++)
+        lane[l] = l;
+    e.iota = emit_lanes(&e, lane, e.i32);
+    return e;
+}
+
+static void unit_end(Unit *u) {
+    LLVMDisposeBuilder(u->e.b);
+    LLVMDisposeModule(u->e.module);          /* before its context */
+    LLVMContextDispose(u->e.context);
+    LLVMDisposeTargetMachine(u->machine);
+}
+
+static void add_attribute(Emit *e, const char *name) {
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    GR_ASSERT(kind != 0);
+    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, kind, 0));
+}
+
+static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
+    unsigned rows, columns;
+    char end;
+    compiling = item->symbol;
+    if (item->kernel != NULL) {
+        emit_kernel(e, item->kernel, item->symbol);
+    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && rows > 0 &&
+               columns % LANES == 0 && columns > 0 && rows * (columns / LANES) <= 30) {
+        emit_micro(e, item->symbol, rows, columns);
+    } else {
+        return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);
+    }
+    add_attribute(e, "nounwind");
+    if (e->sanitize)
+        add_attribute(e, "sanitize_address");
+    return GR_OK;
+}
+
+static GrStatus take_error(LLVMErrorRef error, const char *what, Error *e) {
+    char *message = LLVMGetErrorMessage(error);      /* takes the error */
+    GrStatus s = fail(e, GR_JIT, "%s: %s", what, message);
+    LLVMDisposeErrorMessage(message);
+    return s;
+}
+
+static GrStatus instrument(Unit *u, Error *e) {
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPasses(u->e.module, "asan", u->machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    return error == NULL ? GR_OK : take_error(error, "adding address checks", e);
+}
+
+static GrStatus verify(Unit *u, Error *e) {
+    char *message = NULL;
+    bool broken = LLVMVerifyModule(u->e.module, LLVMReturnStatusAction, &message);
+    GrStatus s = broken ? fail(e, GR_JIT, "LLVM rejects the code of a kernel: %.600s", message) : GR_OK;
+    LLVMDisposeMessage(message);
+    return s;
+}
+
+static GrStatus fill(Unit *u, const GenItem *items, uint32_t n, Error *e) {
+    for (uint32_t i = 0; i < n; i++)
+        TRY(emit_item(&u->e, &items[i], e));
+    TRY(verify(u, e));
+    return u->e.sanitize ? instrument(u, e) : GR_OK;
+}
+
+static GrStatus unit_begin(Arena *a, const GenTarget *t, Unit *u, Error *e) {
+    const Math *math;
+    start_once();
+    TRY(math_create(a, &math, e));
+    TRY(machine_code_target(t->cpu, &u->machine, e));
+    u->e = emit_begin(a, t, math);
+    machine_code_set_layout(u->machine, u->e.module);
+    return GR_OK;
+}
+
+static GrStatus object(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, Str *out, Error *e) {
+    Unit u;
+    TRY(unit_begin(a, t, &u, e));
+    GrStatus s = fill(&u, items, n, e);
+    if (s == GR_OK)
+        s = machine_code_emit(a, u.machine, u.e.module, LLVMObjectFile, out, e);
+    unit_end(&u);
+    compiling = NULL;
+    return s;
+}
+
+static GrStatus text(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, GenText what, Str *out, Error *e) {
+    Unit u;
+    TRY(unit_begin(a, t, &u, e));
+    GrStatus s = fill(&u, items, n, e);
+    if (s == GR_OK && what == GEN_TEXT_ASM) {
+        s = machine_code_emit(a, u.machine, u.e.module, LLVMAssemblyFile, out, e);
+    } else if (s == GR_OK) {
+        char *ir = LLVMPrintModuleToString(u.e.module);
+        *out = str_copy(a, str_of(ir));
+        LLVMDisposeMessage(ir);
+    }
+    unit_end(&u);
+    compiling = NULL;
+    return s;
+}
+
+static GrStatus link_create(Arena *a, const GenTarget *t, GenLink **out, Error *e) {
+    start_once();
+    return link_open(a, t, out, e);
+}
+
+__attribute__((visibility("default"))) const Generator *graphc_generator(void);
+const Generator *graphc_generator(void) {
+    static const Generator table = {GENERATOR_ABI, MACHINE_CODE_LLVM, object, text, link_create, link_add, link_find, link_close};
+    return &table;
+}

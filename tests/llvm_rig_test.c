@@ -1,0 +1,163 @@
+/* See llvm_rig.h.  Inputs are random values of every sort: small integers, normal numbers, huge and tiny ones, both zeros,
+ * infinities and NaN; each buffer lies between guard bytes that nobody may touch. */
+#include "llvm_rig.h"
+#include "micro.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { GUARD = 4096 };
+
+uint64_t rig_random(uint64_t *state) {
+    *state += 0x9E3779B97F4A7C15u;
+    uint64_t z = *state;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+CodeOptions rig_options(const char *cpu, const char *cache_dir) {
+    return (CodeOptions){.cpu = cpu, .cache_dir = cache_dir, .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
+}
+
+bool rig_compilable(const Kernel *k) {
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        const KTile *t = &k->stages.at[i].tile;
+        if (k->stages.at[i].kind == STAGE_TILE && (t->nr % LANES != 0 || t->mr * (t->nr / LANES) > 30))
+            return false;
+    }
+    return true;
+}
+
+static void add_micros(Plan *p, PlanKernel *pk, const Kernel *k) {
+    pk->first_micro = p->micros.n;
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        const Stage *s = &k->stages.at[i];
+        if (s->kind != STAGE_TILE)
+            continue;
+        Str name = str_format(p->arena, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+        uint32_t m = pk->first_micro;
+        while (m < p->micros.n && !str_eq(p->micros.at[m].symbol, name))
+            m++;
+        if (m == p->micros.n)
+            vec_push(p->arena, &p->micros, (PlanMicro){name, 0});
+    }
+    pk->n_micros = p->micros.n - pk->first_micro;
+}
+
+Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n) {
+    Plan *p = plan_create(a);
+    for (uint32_t i = 0; i < n; i++) {
+        PlanKernel pk = {.name = kernels[i]->name, .key = kernel_key(kernels[i]),
+                         .scratch_bytes = kernel_scratch_bytes(kernels[i])};
+        add_micros(p, &pk, kernels[i]);
+        vec_push(a, &p->kernels, pk);
+    }
+    return p;
+}
+
+/* ---- values ---- */
+static double random_value(uint64_t *state) {
+    static const double special[] = {0, -0.0, 1, -1, 1.0 / 0.0, -1.0 / 0.0, 0.0 / 0.0, 3.4e38, -3.4e38, 1.2e-38, -1.2e-38,
+                                     88, -88, 0.5, 2147483648.0, -2147483648.0, 255, 256};
+    uint64_t r = rig_random(state);
+    if (r % 16 == 0)
+        return special[(r >> 8) % (sizeof special / sizeof special[0])];
+    if (r % 16 < 6)
+        return (double)((int64_t)(r >> 8) % 17 - 8);
+    return ((double)(r >> 11) * 0x1p-53 - 0.5) * 8;
+}
+
+static void *filled(Arena *a, const KBuf *b, uint64_t *state) {
+    size_t bytes = (size_t)b->count * dtype_bytes(b->dtype);
+    char *at = arena_push(a, bytes + 2 * GUARD, BUFFER_ALIGN);
+    memset(at, 0xA5, bytes + 2 * GUARD);
+    at += GUARD;
+    memset(at, 0, bytes);
+    for (int64_t i = 0; i < b->count && (b->role == KBUF_IN || b->role == KBUF_INOUT); i++) {
+        double x = random_value(state);
+        if (b->dtype == DT_BOOL)
+            x = x > 0;
+        if (b->dtype == DT_I32 && x == x)
+            x = (double)(rig_random(state) % 4 == 0 ? (int32_t)rig_random(state) : (int32_t)(rig_random(state) % 64));
+        float f = f32_of_f64(x);
+        if (b->dtype == DT_F64)
+            scalar_eval(S_cast, b->dtype, DT_F64, 1, at + i * dtype_bytes(b->dtype), &x, NULL, NULL);
+        else if (b->dtype == DT_I32 || b->dtype == DT_I64)
+            scalar_eval(S_cast, b->dtype, DT_F64, 1, at + i * dtype_bytes(b->dtype), &x, NULL, NULL);
+        else
+            scalar_eval(S_cast, b->dtype, DT_F32, 1, at + i * dtype_bytes(b->dtype), &f, NULL, NULL);
+    }
+    return at;
+}
+
+/* ---- comparison ---- */
+static uint64_t canonical(DType t, const void *at) {
+    uint64_t u = 0;
+    memcpy(&u, at, dtype_bytes(t));
+    if (t == DT_F32)
+        return (u & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : u;
+    if (t == DT_F64)
+        return (u & 0x7fffffffffffffff) > 0x7ff0000000000000 ? 0x7ff8000000000000 : u;
+    if (t == DT_F16)
+        return (u & 0x7fff) > 0x7c00 ? 0x7e00 : u;
+    return t == DT_BF16 && (u & 0x7fff) > 0x7f80 ? 0x7fc0 : u;
+}
+
+static bool guards_hold(const KBuf *b, const char *at) {
+    size_t bytes = (size_t)b->count * dtype_bytes(b->dtype);
+    for (size_t i = 0; i < GUARD; i++)
+        if ((unsigned char)at[-(ptrdiff_t)i - 1] != 0xA5 || (unsigned char)at[bytes + i] != 0xA5)
+            return false;
+    return true;
+}
+
+static bool same_buffer(const Kernel *k, const KBuf *b, const char *x, const char *y, const char *what) {
+    uint32_t bytes = dtype_bytes(b->dtype);
+    for (int64_t i = 0; i < b->count; i++) {
+        uint64_t u = canonical(b->dtype, x + i * bytes), v = canonical(b->dtype, y + i * bytes);
+        if (u != v) {
+            test_failed(__FILE__, __LINE__, "%.*s for %s: %%%.*s[%lld] is %llx, the interpreter has %llx", FSTR(k->name), what,
+                        FSTR(b->name), (long long)i, (unsigned long long)v, (unsigned long long)u);
+            return false;
+        }
+    }
+    CHECK_MSG(guards_hold(b, y), "%.*s for %s writes outside %%%.*s", FSTR(k->name), what, FSTR(b->name));
+    return true;
+}
+
+static UValue *uniforms(Arena *a) {
+    UValue *u = PUSH(a, UValue, 64);
+    for (int i = 0; i < 64; i++)
+        u[i].f = 0.25f * (float)(i + 1);
+    return u;
+}
+
+void rig_compare(Arena *a, const Kernel *k, const Math *m, const Plan *plan, uint32_t number, PlanCode code,
+                 const char *what, uint64_t seed) {
+    void **ours = PUSH(a, void *, k->bufs.n + 1), **theirs = PUSH(a, void *, k->bufs.n + 1);
+    void **table = PUSH(a, void *, k->bufs.n + plan->micros.n + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < k->bufs.n; i++) {
+        const KBuf *b = &k->bufs.at[i];
+        if (b->role == KBUF_SCRATCH)
+            continue;
+        uint64_t one = seed + i, two = seed + i;
+        ours[i] = filled(a, b, &one);
+        theirs[i] = filled(a, b, &two);
+        table[n++] = theirs[i];
+    }
+    const PlanKernel *pk = &plan->kernels.at[number];
+    for (uint32_t i = 0; i < pk->n_micros; i++)
+        table[n++] = code.micros[pk->first_micro + i];
+    void *scratch = arena_push(a, pk->scratch_bytes + 2 * GUARD, BUFFER_ALIGN);
+    UValue *u = uniforms(a);
+    int64_t points = kernel_points(k), half = points / 2;
+    kernel_eval(k, m, ours, u, 0, points);
+    uint32_t saved = float_mode_enter();
+    code.kernels[number](table, u, 0, half, scratch);
+    code.kernels[number](table, u, half, points, scratch);
+    float_mode_restore(saved);
+    for (uint32_t i = 0; i < k->bufs.n; i++)
+        if (k->bufs.at[i].role != KBUF_SCRATCH && !same_buffer(k, &k->bufs.at[i], ours[i], theirs[i], what))
+            return;
+}
