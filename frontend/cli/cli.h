@@ -68,6 +68,8 @@ void     compile_close(Compiled *compiled);
 /* The text of --time-passes. */
 void     compile_times(const Compiled *compiled, const Common *c);
 
+/* The entries of the first phase, or the exports of a file that trains nothing; how many (at most 8). */
+uint32_t program_entries(const Session *s, EntryRequest *out);
 /* The entries a training phase needs (not data, not exports): init, train, eval, begin, finish. */
 uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out /* 8 */);
 #endif

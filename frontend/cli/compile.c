@@ -64,3 +64,37 @@ uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out) {
     out[n++] = (EntryRequest){LOWER_FINISH, objective, 0};
     return n;
 }
+
+uint32_t program_entries(const Session *s, EntryRequest *out) {
+    if (s->recipe->phases.n > 0) return phase_entries(s, 0, out);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->recipe->exports.n && n < 8; i++)
+        out[n++] = (EntryRequest){LOWER_EXPORT, s->recipe->exports.at[i].name, 64};
+    return n;
+}
+
+GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const PlanEntry *entry, Error *e) {
+    double start = seconds_now();
+    const Plan *plan = compiled->planned.plan;
+    if (!compiled->code) {
+        CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL, .sanitize = c->sanitize, .threads = c->threads,
+                         .cache_dir = c->no_cache ? "" : NULL};
+        TRY(code_create(s->arena, &o, &compiled->code, e));
+    }
+    bool *wanted = PUSH(s->arena, bool, plan->kernels.n + 1);
+    uint32_t first = entry ? entry->first_step : 0, n = entry ? entry->n_steps : plan->steps.n, count = 0;
+    for (uint32_t i = first; i < first + n; i++)
+        if (plan->steps.at[i].kind == STEP_LAUNCH) wanted[plan->steps.at[i].kernel] = true;
+    const Kernel **kernels = PUSH(s->arena, const Kernel *, plan->kernels.n + 1);
+    uint32_t *which = PUSH(s->arena, uint32_t, plan->kernels.n + 1);
+    for (uint32_t k = 0; k < plan->kernels.n; k++)
+        if (wanted[k]) kernels[count] = compiled->planned.kernels.at[k], which[count++] = k;
+    GrStatus status = code_load(compiled->code, plan, kernels, count, which, e);
+    compiled->code_seconds += seconds_now() - start;
+    return status;
+}
+
+void compile_close(Compiled *compiled) {
+    code_destroy(compiled->code);
+    compiled->code = NULL;
+}

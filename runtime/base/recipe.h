@@ -49,6 +49,9 @@ typedef struct {
     VEC(RecipeLoss) losses; VEC(RecipeMetric) metrics;
 } RecipeObjective;
 
+/* ---- exports ---- */
+typedef struct { Str name; int32_t data; Span span; } RecipeExport;      /* data: of its batch argument; -1: plain tensors of fixed shape */
+
 /* ---- training ---- */
 typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;     /* inst of the uniform program, inputs "series.val.total" .. */
 typedef struct {
@@ -66,6 +69,7 @@ typedef struct Recipe {
     VEC(RecipeData) data;
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;
+    VEC(RecipeExport) exports;
     Str resolved;                          /* the program's text with settings filled in and every default written out */
 } Recipe;
 #endif

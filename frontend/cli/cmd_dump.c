@@ -1,0 +1,166 @@
+/* graphc dump: the program at any stage, as the text that the stage's own parser reads. */
+#include "cli.h"
+#include <string.h>
+
+/*  stage     what is printed */
+#define STAGES(_) \
+    _(ast,    "the syntax tree") \
+    _(graph,  "the lowered graphs: what the program means, before differentiation") \
+    _(grad,   "the graphs after differentiation: what the semantics are defined on") \
+    _(opt,    "the graphs after every rewrite: what fusion sees") \
+    _(fused,  "what shares a kernel, and what was refused") \
+    _(kernel, "the kernels") \
+    _(plan,   "buffers, launches and the uniform program") \
+    _(llvm,   "LLVM IR of the kernels") \
+    _(asm,    "machine code of the kernels")
+typedef enum {
+#define X(id, what) STAGE_##id##_text,
+    STAGES(X)
+#undef X
+} Stage_;
+static const struct { const char *name, *what; } stages[] = {
+#define X(id, what) {#id, what},
+    STAGES(X)
+#undef X
+};
+enum { STAGE_COUNT_ = sizeof stages / sizeof stages[0] };
+
+typedef struct { Common common; int stage; const char *only, *variant; } Options;
+enum { KEY_STAGE = 0x200, KEY_ONLY, KEY_VARIANT };
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    switch (key) {
+    case KEY_STAGE:
+        for (int i = 0; i < STAGE_COUNT_; i++)
+            if (strcmp(stages[i].name, arg) == 0) o->stage = i;
+        if (o->stage < 0) argp_error(state, "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, llvm, asm", arg);
+        return 0;
+    case KEY_ONLY: o->only = arg; return 0;
+    case KEY_VARIANT:
+        if (strcmp(arg, "fused") && strcmp(arg, "unfused") && strcmp(arg, "blas"))
+            argp_error(state, "variants are fused, unfused and blas, not `%s`", arg);
+        o->variant = arg;
+        return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_END:
+        if (o->stage < 0) argp_error(state, "which --stage?");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"stage", KEY_STAGE, "STAGE", 0, "ast, graph, grad, opt, fused, kernel, plan, llvm or asm", 2},
+    {"only", KEY_ONLY, "NAME", 0, "only the graph or kernel with this in its name", 2},
+    {"variant", KEY_VARIANT, "V", 0, "fused (what runs), unfused or blas", 2},
+    {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+
+static char *stage_help(int key, const char *text, void *input) {
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) return (char *)text;
+    Buf out = {0};
+    Arena *a = arena_create();
+    out = buf_make(a);
+    buf_put(&out, STR("Stages, in order:\n"));
+    for (int i = 0; i < STAGE_COUNT_; i++) buf_printf(&out, "  %-7s %s\n", stages[i].name, stages[i].what);
+    char *copy = strdup(out.s);
+    arena_destroy(a);
+    return copy;
+}
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .help_filter = stage_help, .doc = "Prints the program of FILE at a stage of compilation.\v "};
+
+static bool selected(const Options *o, Str name) { return !o->only || strstr(name.s, o->only) != NULL; }
+
+static void put(Buf *out) { fwrite(out->s, 1, out->n, stdout); }
+
+static int dump_ast(Session *s, const Options *o) {
+    Buf out = buf_make(s->arena);
+    (void)o;
+    ast_print(parse_source(s->arena, s->main, s->diags), &out);
+    put(&out);
+    return 0;
+}
+
+static int dump_graphs(Session *s, const Options *o, const Module *m, const char *stop) {
+    Buf out = buf_make(s->arena);
+    PassOptions passes = {.stop_after = stop};
+    for (uint32_t i = 0; i < m->graphs.n; i++) {
+        const Graph *g = m->graphs.at[i];
+        if (!selected(o, intern_str(m->names, g->name))) continue;
+        if (stop) g = pipeline_run(s->arena, g, &passes, s->files, s->diags);
+        if (!g) return EXIT_WRONG;
+        graph_print(g, &out);
+    }
+    put(&out);
+    return 0;
+}
+
+static int dump_kernels(Session *s, const Options *o, Compiled *c) {
+    const Planned *p = &c->planned;
+    for (uint32_t i = 0; i < p->kernels.n; i++) {
+        if (!selected(o, p->kernels.at[i]->name)) continue;
+        Buf out = buf_make(s->arena);
+        if (o->stage == STAGE_kernel_text) {
+            kernel_print(p->kernels.at[i], s->files, &out);
+        } else {
+            Error e = {0};
+            Str text;
+            if (!c->code && compile_load(s, &o->common, c, &p->plan->entries.at[0], &e) != GR_OK) return report_error(&e);
+            GenText what = o->stage == STAGE_llvm_text ? GEN_TEXT_IR : GEN_TEXT_ASM;
+            if (code_text(c->code, s->arena, p->kernels.at[i], what, &text, &e) != GR_OK) return report_error(&e);
+            buf_put(&out, text);
+        }
+        put(&out);
+    }
+    return 0;
+}
+
+static int dump_planned(Session *s, const Options *o, Compiled *c) {
+    Error e = {0};
+    if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&e);
+    Buf out = buf_make(s->arena);
+    switch ((Stage_)o->stage) {
+    case STAGE_fused_text: fuse_explain(&c->planned, &c->final, s->files, &out); break;
+    case STAGE_plan_text: plan_print(c->planned.plan, s->files, &out); break;
+    case STAGE_ast_text: case STAGE_graph_text: case STAGE_grad_text: case STAGE_opt_text: case STAGE_kernel_text:
+    case STAGE_llvm_text: case STAGE_asm_text: return dump_kernels(s, o, c);
+    }
+    put(&out);
+    return 0;
+}
+
+/* The entries of a file's first phase; its exports when it trains nothing. */
+static int dump(Session *s, const Options *o) {
+    EntryRequest entries[8];
+    uint32_t n = program_entries(s, entries);
+    if (n == 0) {
+        fprintf(stderr, "graphc: %s has neither `train` nor `export`: there is nothing to compile\n", o->common.file);
+        return EXIT_WRONG;
+    }
+    Compiled c;
+    if (!compile_graphs(s, &o->common, n, entries, &c)) return EXIT_WRONG;
+    if (o->stage == STAGE_graph_text) return dump_graphs(s, o, &c.lowered, NULL);
+    if (o->stage == STAGE_grad_text) return dump_graphs(s, o, &c.lowered, "grad");
+    if (o->stage == STAGE_opt_text) return dump_graphs(s, o, &c.final, NULL);
+    int status = dump_planned(s, o, &c);
+    compile_times(&c, &o->common);
+    compile_close(&c);
+    return status;
+}
+
+int cmd_dump(int argc, char **argv) {
+    Options o = {.common = common_make(), .stage = -1, .variant = "fused"};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    int status = EXIT_WRONG;
+    if (o.stage == STAGE_ast_text && s.main) status = dump_ast(&s, &o);
+    else if (ok) status = dump(&s, &o);
+    if (!session_report(&s, &o.common)) status = EXIT_WRONG;
+    session_close(&s);
+    return status;
+}
