@@ -1,0 +1,159 @@
+/* Splits in exact arithmetic: part i ends at floor(cumulated share * rows), the shares being fractions of decimals, so that
+ * 0.7 + 0.1 of 10 rows are 8 and not 7.  Clauses apply in the order of the text; a clause "of s" takes the place of s. */
+#include "split.h"
+#include "hash.h"
+#include "philox.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct { int64_t num, den; } Fraction;
+
+static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
+
+/* False when it does not fit: shares have few digits, their sum has few. */
+static bool fraction_add(Fraction *x, int64_t num, int64_t den) {
+    int64_t g = gcd(x->den, den), n1, n2, sum, common;
+    if (__builtin_mul_overflow(x->num, den / g, &n1) || __builtin_mul_overflow(num, x->den / g, &n2) ||
+        __builtin_add_overflow(n1, n2, &sum) || __builtin_mul_overflow(x->den, den / g, &common))
+        return false;
+    g = gcd(sum, common);
+    *x = g == 0 ? (Fraction){0, 1} : (Fraction){sum / g, common / g};
+    return true;
+}
+
+static int64_t floor_of(Fraction x, int64_t rows) { return (int64_t)((__int128)x.num * rows / x.den); }
+
+void permute(uint32_t *items, int64_t n, int64_t seed, uint32_t stream, uint32_t a, uint32_t b) {
+    Philox4 r = {{0}};
+    uint32_t key = (uint32_t)seed ^ (uint32_t)(seed >> 32);
+    for (int64_t i = n - 1, draw = 0; i > 0; i--, draw++) {
+        if (draw % 2 == 0)
+            r = philox4x32_10((Philox4){{(uint32_t)(draw / 2), 0, a, b}}, key, stream);
+        uint64_t bits = r.w[draw % 2 * 2] | (uint64_t)r.w[draw % 2 * 2 + 1] << 32;
+        int64_t j = (int64_t)((unsigned __int128)bits * (uint64_t)(i + 1) >> 64);
+        uint32_t item = items[i];
+        items[i] = items[j];
+        items[j] = item;
+    }
+}
+
+static uint32_t stream_of(const char *name) { return (uint32_t)hash_str(0, str_of(name)); }
+
+void epoch_order(const Split *s, int64_t seed, uint32_t phase, uint32_t epoch, uint32_t *out) {
+    memcpy(out, s->rows, (size_t)s->n * sizeof *out);
+    permute(out, s->n, seed, stream_of("data.order"), epoch, phase);
+}
+
+const Split *splits_find(const Splits *s, Str name) {
+    for (uint32_t i = 0; i < s->at.n; i++) {
+        if (str_eq(s->at.at[i].name, name))
+            return &s->at.at[i];
+    }
+    return NULL;
+}
+
+/* Rows that came from a source `as name`, by name. */
+static void add_source_splits(Arena *a, int64_t rows, const Str *source_of, Splits *out) {
+    for (int64_t i = 0; i < rows; i++) {
+        if (source_of[i].n == 0 || (i > 0 && str_eq(source_of[i], source_of[i - 1])) ||
+            splits_find(out, source_of[i]) != NULL)
+            continue;
+        Split s = {.name = source_of[i], .rows = PUSH(a, uint32_t, rows - i)};
+        for (int64_t k = i; k < rows; k++) {
+            if (str_eq(source_of[k], s.name))
+                s.rows[s.n++] = (uint32_t)k;
+        }
+        vec_push(a, &out->at, s);
+    }
+}
+
+/* How many rows each part gets. */
+static GrStatus part_sizes(const RecipeData *d, const RecipeSplit *c, int64_t rows, int64_t *size, Error *e) {
+    Fraction sum = {0, 1};
+    int64_t used = 0, rest = -1;
+    for (uint32_t i = 0; i < c->n_parts; i++) {
+        const RecipePart *p = &d->parts.at[c->first_part + i];
+        int64_t before = floor_of(sum, rows);
+        switch (p->kind) {
+        case PART_SHARE:
+            if (p->numerator < 0 || p->denominator <= 0 || !fraction_add(&sum, p->numerator, p->denominator) || sum.num > sum.den)
+                return fail(e, GR_DATA, "data `%.*s`: the shares of its split are more than the whole at `%.*s`",
+                            FSTR(d->name), FSTR(p->name));
+            size[i] = floor_of(sum, rows) - before;
+            break;
+        case PART_COUNT: size[i] = p->numerator; break;
+        case PART_REST:
+            if (rest >= 0)
+                return fail(e, GR_DATA, "data `%.*s`: two parts of one split say `rest`", FSTR(d->name));
+            size[i] = 0;
+            rest = i;
+            break;
+        }
+        used = size[i] > rows - used ? rows + 1 : used + size[i];
+        if (used > rows) {
+            fail(e, GR_DATA, "data `%.*s`: part `%.*s` wants %lld rows, but of the %lld rows there are not so many left",
+                 FSTR(d->name), FSTR(p->name), (long long)size[i], (long long)rows);
+            fail_help(e, "make the parts smaller, or say `rest` for the last one");
+            return GR_DATA;
+        }
+    }
+    if (rest >= 0)
+        size[rest] = rows - used;
+    return GR_OK;
+}
+
+static int by_row(const void *x, const void *y) {
+    uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
+    return i < k ? -1 : i > k;
+}
+
+static void remove_split(Splits *s, const Split *gone) {
+    uint32_t i = (uint32_t)(gone - s->at.at);
+    memmove(&s->at.at[i], &s->at.at[i + 1], sizeof *gone * (s->at.n - i - 1));
+    s->at.n--;
+}
+
+static GrStatus add_part(Arena *a, const RecipeData *d, Str name, const uint32_t *rows, int64_t n, Splits *out, Error *e) {
+    if (splits_find(out, name) != NULL)
+        return fail(e, GR_DATA, "data `%.*s` makes the split `%.*s` twice", FSTR(d->name), FSTR(name));
+    Split s = {.name = name, .rows = PUSH(a, uint32_t, n + 1), .n = n};
+    memcpy(s.rows, rows, sizeof *rows * (size_t)n);
+    qsort(s.rows, (size_t)n, sizeof *rows, by_row);
+    vec_push(a, &out->at, s);
+    return GR_OK;
+}
+
+static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c, uint32_t *rows, int64_t n, Splits *out, Error *e) {
+    int64_t *size = PUSH(a, int64_t, c->n_parts + 1);
+    TRY(part_sizes(d, c, n, size, e));
+    if (!c->in_order)
+        permute(rows, n, c->seed, stream_of("data.split"), 0, 0);
+    for (uint32_t i = 0; i < c->n_parts; rows += size[i++])
+        TRY(add_part(a, d, d->parts.at[c->first_part + i].name, rows, size[i], out, e));
+    return GR_OK;
+}
+
+GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of, Splits *out, Error *e) {
+    *out = (Splits){0};
+    add_source_splits(a, rows, source_of, out);
+    for (uint32_t i = 0; i < data->splits.n; i++) {
+        const RecipeSplit *c = &data->splits.at[i];
+        const Split *whole = c->of.n == 0 ? NULL : splits_find(out, c->of);
+        int64_t n = whole == NULL ? rows : whole->n;
+        if (c->of.n != 0 && whole == NULL)
+            return fail(e, GR_DATA, "data `%.*s` has no split `%.*s` to cut up", FSTR(data->name), FSTR(c->of));
+        uint32_t *all = PUSH(a, uint32_t, n + 1);
+        for (int64_t k = 0; k < n; k++)
+            all[k] = whole == NULL ? (uint32_t)k : whole->rows[k];
+        if (whole != NULL)
+            remove_split(out, whole);
+        TRY(apply_clause(a, data, c, all, n, out, e));
+    }
+    if (out->at.n == 0) {                                  /* nothing was said: all rows are there to train on */
+        uint32_t *all = PUSH(a, uint32_t, rows + 1);
+        for (int64_t k = 0; k < rows; k++)
+            all[k] = (uint32_t)k;
+        TRY(add_part(a, data, STR("train"), all, rows, out, e));
+    }
+    return GR_OK;
+}
