@@ -20,7 +20,7 @@
  *
  * The finer points (kernel_eval.c obeys them, kernel_verify.c checks what can be checked):
  *  points   A head point runs the stages in their order.  Scratch and registers hold nothing at its start, and nothing of it is
- *           seen by another point.  Head axes are never clipped.  In a split head "point" here means a row; the rows of one
+ *           seen by another point.  Head axes are never clipped, and a split head clips no axis.  In a split head "point" here means a row; the rows of one
  *           (chunk, lane) pair run one after another.  A pair without rows still writes the identity to its partial rows.
  *  stages   A stage runs the points of its axes in row order, the last axis fastest, and a point's instructions in their order;
  *           the schedule may change that only where it cannot be seen.  A stage that loads what it stores (other than the same

@@ -77,6 +77,10 @@ static void load(const Eval *e, const KInst *in, uint32_t n, void *out) {
     DType stored = stored_type(e, a), wide = (DType)in->type;
     uint32_t bytes = dtype_bytes(stored);
     bool dense = lanes.step == 1 && a->index == 0 && in->in[0] == 0;
+    if (lanes.step == 0 && a->index == 0 && in->in[0] == 0 && stored == wide) {
+        scalar_eval(S_const, wide, wide, n, out, lanes.at, NULL, NULL);
+        return;
+    }
     for (uint32_t i = 0; i < n && !dense; i++) {
         if (guard_holds(e, in->in[0], i))
             memcpy((char *)e->raw + i * bytes, lane_address(e, a, lanes, i), bytes);
@@ -331,8 +335,10 @@ static void chain_wide(Eval *e, void *user, uint32_t n) {
     float next[BLOCK];
     run_block(e, c->n);
     scalar_eval(S_fma, DT_F32, DT_F32, c->n, next, e->slot[s->yield[0]], e->slot[s->yield[1]], c->acc);
-    for (uint32_t i = 0; i < c->n; i++)
-        c->acc[i] = guard_holds(e, s->yield[2], i) ? next[i] : c->acc[i];
+    if (s->yield[2] == 0)
+        memcpy(c->acc, next, c->n * sizeof(float));
+    else
+        scalar_eval(S_select, DT_F32, DT_BOOL, c->n, c->acc, e->slot[s->yield[2] - 1], next, c->acc);
     chain_count(c);
 }
 
@@ -428,6 +434,10 @@ static void accum_block(Eval *e, void *user, uint32_t n) {
     e->axis[0] = e->point;
     Lanes lanes = lanes_of(e, a);
     e->axis[0] = row;
+    if (identity == NULL && lanes.step == 1) {
+        scalar_eval(reduce_op(s->reduce), type, type, n, lanes.at, lanes.at, e->slot[s->yield[0]], NULL);
+        return;
+    }
     for (uint32_t i = 0; i < n; i++) {
         char *at = lanes.at + lanes.step * i * dtype_bytes(type);
         if (identity != NULL)

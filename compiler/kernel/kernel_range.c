@@ -216,10 +216,11 @@ static void note_guard(Bounds *b, uint32_t inst, bool holds) {
     }
 }
 
-static void note_clips(Bounds *b) {
-    const Kernel *k = b->r->k;
-    for (uint32_t i = 0; i < k->axes.n; i++) {
-        const KAxis *x = &k->axes.at[i];
+/* Only of axes that run here: a clip that leaves nothing says nothing of other stages. */
+static void note_clips(Bounds *b, uint32_t n_axes) {
+    for (uint32_t at = 0; at < n_axes; at++) {
+        uint32_t i = b->r->s->axis[at];
+        const KAxis *x = &b->r->k->axes.at[i];
         if (x->clip_by < 0)
             continue;
         Form room = {.base = (Wide)x->clip_total - 1};       /* total - 1 - (extent * h + i) >= 0 */
@@ -262,11 +263,11 @@ static Range bound_from(const Bounds *b, Form f, uint32_t start) {
     return (Range){sum.lo + rest.lo, sum.hi + rest.hi};
 }
 
-Range access_range(const StageRanges *r, const KAccess *access, uint32_t guard, int64_t head) {
+Range access_range(const StageRanges *r, const KAccess *access, uint32_t guard, uint32_t n_axes, int64_t head) {
     Bounds b = {.r = r};
     Form address = {.base = access->base};
     Range extra = {0, 0};
-    note_clips(&b);
+    note_clips(&b, n_axes);
     if (guard != 0)
         note_guard(&b, guard - 1, true);
     for (uint32_t i = 0; i < b.n; i++) {

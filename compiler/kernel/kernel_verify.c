@@ -64,6 +64,7 @@ static void check_axes(Verifier *v) {
         const KAxis *x = &k->axes.at[i];
         NEED(is_size(x->extent) && x->extent <= INT32_MAX, "axis %u has extent %lld", i, (long long)x->extent);
         NEED(x->clip_by < (int32_t)k->axes.n && x->clip_by != (int32_t)i, "axis %u is clipped by axis %d", i, x->clip_by);
+        NEED(x->clip_by != 0 || !k->lanes, "axis %u is clipped by a split head", i);
         NEED(x->clip_by < 0 || i >= k->n_head, "head axis %u is clipped", i);
         NEED(x->clip_by < 0 || is_size(x->clip_total), "axis %u is clipped at %lld", i, (long long)x->clip_total);
         NEED(i >= k->n_head || !__builtin_mul_overflow(points, x->extent, &points), "there are too many points");
@@ -108,21 +109,21 @@ static void check_access(Verifier *v, uint32_t id, uint32_t n_axes, uint32_t n_i
          "%%%s is indexed by v%u, which is no earlier i32", buffer_name(v, a->buf), a->index - 1);
 }
 
-static void check_inside(Verifier *v, const StageRanges *ranges, uint32_t id, uint32_t guard, int64_t head) {
+static void check_inside(Verifier *v, const StageRanges *ranges, uint32_t id, uint32_t guard, uint32_t n_axes, int64_t head) {
     const KAccess *a = &v->k->accesses.at[id];
     int64_t count = v->k->bufs.at[a->buf].count;
-    Range r = access_range(ranges, a, guard, head);
+    Range r = access_range(ranges, a, guard, n_axes, head);
     NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < count), "%%%s holds %lld elements, and the access may reach from %lld to %lld",
          buffer_name(v, a->buf), (long long)count, (long long)(r.lo < INT64_MIN ? INT64_MIN : r.lo),
          (long long)(r.hi > INT64_MAX ? INT64_MAX : r.hi));
 }
 
-/* Does the stage run at all?  An empty axis makes everything in it true. */
-static bool never_runs(const Verifier *v) {
+/* Is there no point of the head and the stage's first axes?  Then everything about them is true. */
+static bool never_runs(const Verifier *v, uint32_t n_axes) {
     bool never = false;
     for (uint32_t i = 0; i < v->k->n_head; i++)
         never = never || v->k->axes.at[i].extent == 0;
-    for (uint32_t i = 0; i < v->s->n_axes; i++)
+    for (uint32_t i = 0; i < n_axes; i++)
         never = never || v->k->axes.at[v->s->axis[i]].extent == 0;
     return never;
 }
@@ -260,7 +261,7 @@ static void check_stays_inside(Verifier *v, const StageRanges *ranges) {
     for (uint32_t i = 0; i < v->s->n && !v->bad; i++) {
         const KInst *in = &v->k->insts.at[v->s->first + i];
         if (in->kop == K_LOAD || in->kop == K_STORE)
-            check_inside(v, ranges, in->access, in->in[in->kop == K_STORE], -1);
+            check_inside(v, ranges, in->access, in->in[in->kop == K_STORE], v->s->n_axes, -1);
     }
 }
 
@@ -313,16 +314,16 @@ static bool one_operation(ReduceKind k) { return k != REDUCE_ARGMAX && k != REDU
 static void check_results(Verifier *v, const StageRanges *ranges) {
     const Stage *s = v->s;
     DType type = kernel_yield_type(v->k, s);
-    uint32_t n = kernel_results(s);
+    uint32_t n = kernel_results(s), n_axes = s->kind == STAGE_ACCUM ? s->n_axes : s->n_keep;
     for (uint32_t i = 0; i < n && s->out[0] != 0; i++) {
         NEED(s->out[i] != 0, "its second result goes nowhere");
-        check_access(v, s->out[i] - 1, s->kind == STAGE_ACCUM ? s->n_axes : s->n_keep, 0, true);
+        check_access(v, s->out[i] - 1, n_axes, 0, true);
         if (v->bad)
             return;
         DType stored = v->k->bufs.at[v->k->accesses.at[s->out[i] - 1].buf].dtype;
         NEED(kernel_wide(stored) == type && (s->kind != STAGE_ACCUM || stored == type), "its result does not fit its buffer");
-        if (ranges != NULL)
-            check_inside(v, ranges, s->out[i] - 1, 0, s->kind == STAGE_ACCUM ? kernel_points(v->k) : -1);
+        if (!never_runs(v, n_axes))              /* a row of nothing has a result, too */
+            check_inside(v, ranges, s->out[i] - 1, 0, n_axes, s->kind == STAGE_ACCUM ? kernel_points(v->k) : -1);
     }
     for (uint32_t i = 0; i < n && s->out[0] == 0; i++) {
         NEED(s->n_keep == 0 && s->kind != STAGE_ACCUM, "a result for each kept point does not go into a register");
@@ -344,9 +345,9 @@ static void check_fold(Verifier *v, const StageRanges *ranges) {
     NEED(reduces_type(s->reduce, kernel_wide(b->dtype)) && one_operation(s->reduce), "there is no fold by %s of %s",
          reduce_names[s->reduce], dtype_name(b->dtype));
     NEED(rows == 0 || b->count % rows == 0, "%%%s is not %lld rows", buffer_name(v, a->buf), (long long)rows);
-    if (rows == 0 || ranges == NULL)
+    if (rows == 0 || never_runs(v, s->n_axes))
         return;
-    Range r = access_range(ranges, a, 0, -1);
+    Range r = access_range(ranges, a, 0, s->n_axes, -1);
     NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < b->count / rows), "it leaves row 0 of %%%s", buffer_name(v, a->buf));
 }
 
@@ -364,7 +365,7 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     Wide stride = axis < 0 ? 0 : rest.coef[axis];
     if (axis >= 0)
         rest.coef[axis] = 0;
-    Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, -1);
+    Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, 0, -1);
     Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1, tail = stride * last + extent - 1 - last * step;
     Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
     r.lo += stride < 0 ? stride * last : 0;
@@ -395,7 +396,7 @@ static void check_tile(Verifier *v) {
     NEED(out->role == KBUF_SCRATCH && out->dtype == DT_F32 && out->count >= (int64_t)t->mr * t->nr,
          "a tile goes to scratch of f32[%d]", t->mr * t->nr);
     NEED(!v->k->lanes, "a split head has no tiles");
-    if (never_runs(v) || v->bad)
+    if (never_runs(v, 0) || v->bad)
         return;
     check_tile_operand(v, t->a, t->m_axis, t->m, t->mr, t->a_k, t->a_list);
     check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k, t->b_list);
@@ -431,7 +432,7 @@ static void check_stage(Verifier *v) {
         check_inst(v, i);
     if (v->bad)
         return;
-    const StageRanges *ranges = never_runs(v) ? NULL : stage_ranges(v->arena, v->k, s);
+    const StageRanges *ranges = stage_ranges(v->arena, v->k, s);
     if (s->kind == STAGE_FOLD)
         check_fold(v, ranges);
     else
@@ -439,7 +440,7 @@ static void check_stage(Verifier *v) {
     if (v->bad)
         return;
     check_order(v);
-    if (ranges != NULL)
+    if (!never_runs(v, s->n_axes))
         check_stays_inside(v, ranges);
     if (!v->bad)
         check_results(v, ranges);
