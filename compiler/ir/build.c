@@ -1,6 +1,7 @@
-/* Builders: one an op.  Each works out the result's type from its operands and attributes and asks for the node; a call
- * that would change nothing (a reshape to the same shape, an identity permutation) gives its operand back.  Every new node
- * passes the verifier's check of one node, so a wrong call stops where it is made and not three passes later. */
+/* Builders: one an op.  Each works out the result's type from its operands and attributes and asks for the
+ * node; a call that would change nothing (a reshape to the same shape, an identity permutation) gives its
+ * operand back.  Every new node passes the verifier's check of one node, so a wrong call stops where it is
+ * made and not three passes later. */
 #include "ir_parts.h"
 #include <string.h>
 

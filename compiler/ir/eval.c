@@ -1,14 +1,15 @@
-/* The reference interpreter: what a graph means.  Nodes are computed one after the other, each into memory of its own, by the
- * functions of eval.h; a tensor is freed with its last use, so a step holds what a plan would hold.  Values that only
- * rename another (reshape, result, grad_as) share its memory.  Commits are kept until the end and written when the step is
- * healthy. */
+/* The reference interpreter: what a graph means.  Nodes are computed one after the other, each into memory
+ * of its own, by the functions of eval.h; a tensor is freed with its last use, so a step holds what a plan
+ * would hold.  Values that only rename another (reshape, result, grad_as) share its memory.  Commits are
+ * kept until the end and written when the step is healthy. */
 #include "ir_parts.h"
 #include "eval.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A tensor that may be shared.  `refs` NULL: it is somebody else's memory (a variable, a column, a slice of a sequence). */
+/* A tensor that may be shared.  `refs` NULL: it is somebody else's memory (a variable, a column, a slice of
+ * a sequence). */
 typedef struct { Tensor t; uint32_t *refs; } Cell;
 typedef struct { Cell *cell; uint32_t n, uses; } Value;          /* of a node: one cell, a tuple has several */
 
@@ -123,7 +124,8 @@ static void body_inputs(const Frame *f, const Node *n, const Cell *carries, int6
     }
 }
 
-static GrStatus scan_steps(const Frame *f, const Node *n, Cell *carries, Cell *inputs, Cell *results, Cell *collected) {
+static GrStatus scan_steps(const Frame *f, const Node *n, Cell *carries, Cell *inputs, Cell *results,
+                           Cell *collected) {
     const Scan *s = n->attr.scan;
     for (int64_t step = 0; step < s->length; step++) {
         int64_t t = s->reverse ? s->length - 1 - step : step;
@@ -223,7 +225,7 @@ static GrStatus eval_node(const Frame *f, const Node *n, Cell *out) {
     case OP_check:
         eval_check(f->ev, &operand_cell(f, n, 0)->t);
         return GR_OK;
-    case OP_commit: {                             /* the value, a copy when it lies in a variable, which another commit may write */
+    case OP_commit: {                             /* a copy of what lies in a variable: another commit may write it */
         const Cell *c = operand_cell(f, n, 0);
         if (c->refs == NULL) {
             return cell_copy(f->ev, &c->t, (DType)n->dtype, out);

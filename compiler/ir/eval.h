@@ -1,5 +1,5 @@
-/* The parts of the reference interpreter: eval.c walks graphs and owns memory; each of the others computes one family of
- * ops from whole contiguous tensors into one that is there already. */
+/* The parts of the reference interpreter: eval.c walks graphs and owns memory; each of the others computes
+ * one family of ops from whole contiguous tensors into one that is there already. */
 #ifndef GRC_IR_EVAL_H
 #define GRC_IR_EVAL_H
 #include "ir.h"

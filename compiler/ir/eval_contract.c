@@ -1,7 +1,8 @@
-/* Contraction, semantics 3: every result is its own chain acc = fma(a, b, acc) from +0 over k, cut at 4096 points whose sums
- * are added from the first on.  The chains of different results do not touch, so the order of everything else is free, and
- * speed comes from that: one plain dim of C, the `lane` dim, becomes the innermost loop (both operands are copied so that
- * it lies last), and the rows of C, all its other dims, are shared among threads. */
+/* Contraction, semantics 3: every result is its own chain acc = fma(a, b, acc) from +0 over k, cut at 4096
+ * points whose sums are added from the first on.  The chains of different results do not touch, so the order
+ * of everything else is free, and speed comes from that: one plain dim of C, the `lane` dim, becomes the
+ * innermost loop (both operands are copied so that it lies last), and the rows of C, all its other dims, are
+ * shared among threads. */
 #include "eval.h"
 #include <math.h>
 #include <pthread.h>
@@ -9,7 +10,8 @@
 
 enum { BLOCK = 4096, LANES_AT_ONCE = 256, MAX_THREADS = 64, NO_DIM = 0xff };
 
-/* One operand or the result as the loops see it: where it lies and how far a step along each dim goes, 0 for dims it lacks. */
+/* One operand or the result as the loops see it: where it lies and how far a step along each dim goes, 0 for
+ * dims it lacks. */
 typedef struct { void *data; int64_t stride[MAX_DIMS]; } Side;
 
 typedef struct {
@@ -20,7 +22,7 @@ typedef struct {
     int64_t lanes;
     uint8_t n_rows, row[MAX_RANK];           /* the other dims of C */
     int64_t rows;
-    uint8_t n_outer;                         /* over[0 .. n_outer) by odometer; the rest, at most one plain dim, in the loop */
+    uint8_t n_outer;                         /* over[0 .. n_outer) by odometer; the rest, at most one, in the loop */
     int64_t points, inner, inner_step[2];
 } Loops;
 
@@ -52,7 +54,8 @@ typedef struct { const Loops *l; int64_t first, last; pthread_t thread; bool sta
 DEFINE_CHAIN(chain_f32, float, fmaf)
 DEFINE_CHAIN(chain_f64, double, fma)
 
-/* The dims that windows derive from the two others: false when that lies outside, so that the term is skipped. */
+/* The dims that windows derive from the two others: false when that lies outside, so that the term is
+ * skipped. */
 static bool derive(const Contract *c, int64_t *at) {
     for (uint32_t i = 0; i < c->n_windows; i++) {
         Window w = c->window[i];
@@ -141,7 +144,8 @@ static void run_row(const Loops *l, int64_t row) {
         at[l->row[i]] = row % l->c->extent[l->row[i]];
         row /= l->c->extent[l->row[i]];
     }
-    int64_t first = offset_of(&l->side[2], l->c->n_dims, at), step = l->lane == NO_DIM ? 1 : l->side[2].stride[l->lane];
+    int64_t first = offset_of(&l->side[2], l->c->n_dims, at);
+    int64_t step = l->lane == NO_DIM ? 1 : l->side[2].stride[l->lane];
     for (int64_t from = 0; from < l->lanes; from += LANES_AT_ONCE) {
         int64_t lanes = l->lanes - from < LANES_AT_ONCE ? l->lanes - from : LANES_AT_ONCE;
         if (l->f64) {

@@ -1,5 +1,5 @@
-/* Elementwise ops, casts, and the leaves that make numbers.  What one element is computed with is not here: scalar.c and
- * the lines of math.def say it, or libm in f64 mode. */
+/* Elementwise ops, casts, and the leaves that make numbers.  What one element is computed with is not here:
+ * scalar.c and the lines of math.def say it, or libm in f64 mode. */
 #include "eval.h"
 #include "philox.h"
 #include <string.h>

@@ -1,14 +1,14 @@
-/* Reductions in the order of semantics 2.  The reduced axes are brought behind the others, in their order, and then taken
- * level by level: a row is the shortest suffix of what is left with 512 elements or more (else all that is left); its
- * result is one element of the next level.  In a row
- *     element r belongs to chunk r / 4096 and lane r % 16; a lane starts from the identity and combines in increasing r,
- *     lanes fold 8, 4, 2, 1 (lane i takes lane i+8, then i+4, ..), chunks fold in neighbours, level by level, an odd last
- *     one going up as it is.
- * Moments carry (count, mean, M2).  A chunk of elements is taken in two passes: mean = sum / count, M2 = sum of
- * (x - mean)^2, both by the rule above.  Two triples merge as (Chan, Golub, LeVeque 1979)
+/* Reductions in the order of semantics 2.  The reduced axes are brought behind the others, in their order,
+ * and then taken level by level: a row is the shortest suffix of what is left with 512 elements or more
+ * (else all that is left); its result is one element of the next level.  In a row
+ *     element r belongs to chunk r / 4096 and lane r % 16; a lane starts from the identity and combines in
+ *     increasing r, lanes fold 8, 4, 2, 1 (lane i takes lane i+8, then i+4, ..), chunks fold in neighbours,
+ *     level by level, an odd last one going up as it is.
+ * Moments carry (count, mean, M2).  A chunk of elements is taken in two passes: mean = sum / count, M2 = sum
+ * of (x - mean)^2, both by the rule above.  Two triples merge as (Chan, Golub, LeVeque 1979)
  *     w = nb / n,  d = mean_b - mean_a,  mean = mean_a + d * w,  M2 = (M2a + M2b) + (d * d) * (na * w)
- * every operation rounded, an empty side giving the other; that merge is the `combine` between chunks, and between the
- * elements of the levels above the first. */
+ * every operation rounded, an empty side giving the other; that merge is the `combine` between chunks, and
+ * between the elements of the levels above the first. */
 #include "eval.h"
 #include <math.h>
 #include <string.h>

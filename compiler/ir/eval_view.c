@@ -1,5 +1,5 @@
-/* Ops that move elements: all but concat and gather are one walk over the result with a stride for each of its axes in the
- * operand.  Indices out of range are clamped and raise HEALTH_INDEX (semantics 9). */
+/* Ops that move elements: all but concat and gather are one walk over the result with a stride for each of
+ * its axes in the operand.  Indices out of range are clamped and raise HEALTH_INDEX (semantics 9). */
 #include "eval.h"
 #include <string.h>
 
@@ -163,8 +163,8 @@ void eval_scatter_add(const Eval *ev, const Node *n, const Tensor *in, Tensor *o
     for (int64_t k = 0; k < p.batch * p.picks; k++) {
         int64_t row = k / p.picks * p.extent + checked(ev, index[k], p.extent);
         char *to = (char *)out->data + row * p.rest * bytes;
-        scalar_eval(S_add, out->dtype, out->dtype, (uint32_t)p.rest, to, to, (const char *)in[0].data + k * p.rest * bytes,
-                    NULL);
+        const char *update = (const char *)in[0].data + k * p.rest * bytes;
+        scalar_eval(S_add, out->dtype, out->dtype, (uint32_t)p.rest, to, to, update, NULL);
     }
 }
 

@@ -1,6 +1,7 @@
-/* Modules, graphs and nodes.  A graph is three growing arrays (nodes, operands, outputs) and a hash table that makes every
- * pure node unique: asking for a computation that exists gives the node that has it, which is common subexpression
- * elimination for nothing.  Effects are never shared; they are listed in Graph.effects in program order. */
+/* Modules, graphs and nodes.  A graph is three growing arrays (nodes, operands, outputs) and a hash table
+ * that makes every pure node unique: asking for a computation that exists gives the node that has it, which
+ * is common subexpression elimination for nothing.  Effects are never shared; they are listed in
+ * Graph.effects in program order. */
 #include "ir_parts.h"
 #include "hash.h"
 #include <math.h>
@@ -115,7 +116,8 @@ static uint64_t attr_hash(uint64_t h, const Node *n) {
     case ATTR_AXIS:   return hash_mix(h, at->axis);
     case ATTR_RANDOM: return hash_mix(hash_mix(h, at->random.kind), at->random.stream);
     case ATTR_AXES:   return mix_bytes(h, at->axes.at, at->axes.n);
-    case ATTR_SLICE:  return mix_bytes(mix_bytes(h, at->slice.lo, 8u * n->shape.rank), at->slice.step, 8u * n->shape.rank);
+    case ATTR_SLICE:
+        return mix_bytes(mix_bytes(h, at->slice.lo, 8u * n->shape.rank), at->slice.step, 8u * n->shape.rank);
     case ATTR_PAD:
         h = mix_bytes(mix_bytes(h, at->pad.lo, 8u * n->shape.rank), at->pad.hi, 8u * n->shape.rank);
         return hash_mix(h, imm_bits((DType)n->dtype, at->pad.value));
@@ -173,8 +175,8 @@ static uint64_t node_hash(const Node *n, const Val *in) {
 }
 
 static bool node_eq(const Graph *g, const Node *have, const Node *want, const Val *in) {
-    return have->op == want->op && have->dtype == want->dtype && have->n == want->n && shape_eq(have->shape, want->shape)
-        && (want->n == 0 || memcmp(g->operands.at + have->first, in, sizeof(Val) * want->n) == 0)
+    return have->op == want->op && have->dtype == want->dtype && have->n == want->n
+        && shape_eq(have->shape, want->shape) && (want->n == 0 || memcmp(g->operands.at + have->first, in, sizeof(Val) * want->n) == 0)
         && attr_eq(have, want);
 }
 

@@ -225,7 +225,8 @@ typedef struct {
     bool f64;
     uint32_t threads;
     uint32_t health;           /* out: HEALTH_* bits (plan.h) */
-    void (*seen)(void *user, Val v, const Tensor *t); void *user;   /* called for every node but checks and those in scan bodies; t (of a tuple: member 0) lives for the call */
+    void (*seen)(void *user, Val v, const Tensor *t);          /* called for every node but checks and what is in scan */
+    void *user;                                                /* bodies; t (of a tuple: member 0) lives for the call */
 } EvalRun;
 GrStatus graph_eval(Arena *a, EvalRun *run, Tensor *outputs /* Graph.outputs.n of them */, Error *e);
 #endif

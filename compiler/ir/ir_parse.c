@@ -1,6 +1,6 @@
-/* Reads what ir_print.c writes.  Nodes are taken as they stand, without value numbering, so the numbers in the text are the
- * numbers in the graph; then the verifier looks at every graph.  While it does, nodes carry the place of their line in this
- * text; afterwards they get the spans that the text gives them. */
+/* Reads what ir_print.c writes.  Nodes are taken as they stand, without value numbering, so the numbers in
+ * the text are the numbers in the graph; then the verifier looks at every graph.  While it does, nodes carry
+ * the place of their line in this text; afterwards they get the spans that the text gives them. */
 #include "ir_parts.h"
 #include "text.h"
 #include <string.h>

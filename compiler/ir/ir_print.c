@@ -1,5 +1,5 @@
-/* Graphs and modules as text; the grammar is in docs/ir.md, ir_parse.c reads it.  One node a line with its type, operands
- * and every attribute:
+/* Graphs and modules as text; the grammar is in docs/ir.md, ir_parse.c reads it.  One node a line with its
+ * type, operands and every attribute:
  *     %3.mu: f32[64,2] = contract %1, %2 {A=[a,b], B=[b,c], C=[a,c], over=[b]} from 120+8  # vae.graph:12
  * The number is the node's place in the list, so the text of a graph is the graph. */
 #include "ir_parts.h"
@@ -42,7 +42,8 @@ static void put_span(Buf *out, const Module *m, Span s) {
     }
 }
 
-/* A name when the id has one, else the number; names never begin with a digit, so the two cannot be confused. */
+/* A name when the id has one, else the number; names never begin with a digit, so the two cannot be
+ * confused. */
 static void put_var(Buf *out, const Module *m, uint32_t id) {
     if (id < m->vars.n) {
         buf_name(out, m->vars.at[id].path);
@@ -82,8 +83,8 @@ static void put_contract(Buf *out, const Contract *c) {
     put_dims(out, ", over", c->n_over, c->over);
     for (uint32_t i = 0; i < c->n_windows; i++) {
         const Window *w = &c->window[i];
-        buf_printf(out, ", window=[x=%c, o=%c, t=%c, stride=%d, dilation=%d, pad=%d]", 'a' + w->x, 'a' + w->o, 'a' + w->t,
-                   w->stride, w->dilation, w->pad);
+        buf_printf(out, ", window=[x=%c, o=%c, t=%c, stride=%d, dilation=%d, pad=%d]", 'a' + w->x, 'a' + w->o,
+                   'a' + w->t, w->stride, w->dilation, w->pad);
     }
 }
 

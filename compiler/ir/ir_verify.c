@@ -1,7 +1,8 @@
-/* The verifier: the numbered constraints of ops.def, one function a family of ops, and the invariants of a graph as a whole.
- * What every node obeys, whatever its op:
+/* The verifier: the numbered constraints of ops.def, one function a family of ops, and the invariants of a graph as a
+ * whole.  What every node obeys, whatever its op:
  *   node c1  operands are earlier nodes          node c2  as many operands as the op takes
- *   node c3  extents from 0, fewer than 2^40 elements     node c4  a tuple is used by `result` alone */
+ *   node c3  extents from 0, fewer than 2^40 elements
+ *   node c4  a tuple is used by `result` alone   node c5  an effect is used by nothing */
 #include "ir_parts.h"
 
 typedef struct { const Graph *g; const Node *n; Buf *why; } Check;
@@ -62,8 +63,8 @@ static bool check_random(Check *c) {
         }
     }
     DType t = c->n->attr.random.kind == RANDOM_WORD ? DT_I32 : DT_F32;
-    return c->n->dtype == t || broken(c, "c2", "%s numbers are %s", c->n->attr.random.kind == RANDOM_WORD ? "word" : "real",
-                                      dtype_name(t));
+    return c->n->dtype == t || broken(c, "c2", "%s are %s, not %s", t == DT_I32 ? "words" : "uniform and normal numbers",
+                                      dtype_name(t), dtype_name((DType)c->n->dtype));
 }
 
 /* ---- elementwise ---- */
@@ -226,7 +227,8 @@ static bool check_concat(Check *c) {
         || broken(c, "c1", "the operands add up to %lld, not %lld", (long long)sum, (long long)to.dim[axis]);
 }
 
-/* `whole` is indexed along axis `batch`, `parts` is what the indices pick: one rule for gather and scatter_add. */
+/* `whole` is indexed along axis `batch`, `parts` is what the indices pick: one rule for gather and
+ * scatter_add. */
 static bool check_picks(Check *c, const Node *whole, const Node *parts) {
     const Node *index = in(c, 1);
     uint32_t batch = c->n->attr.gather.batch, rank = index->shape.rank;
@@ -239,7 +241,8 @@ static bool check_picks(Check *c, const Node *whole, const Node *parts) {
     }
     bool fit = whole->dtype == parts->dtype && whole->shape.dim[batch] == c->n->attr.gather.extent;
     for (uint32_t i = 0; i < rank; i++) {
-        fit = fit && index->shape.dim[i] == parts->shape.dim[i] && (i >= batch || index->shape.dim[i] == whole->shape.dim[i]);
+        int64_t d = index->shape.dim[i];
+        fit = fit && d == parts->shape.dim[i] && (i >= batch || d == whole->shape.dim[i]);
     }
     for (uint32_t i = rank; i < parts->shape.rank; i++) {
         fit = fit && parts->shape.dim[i] == whole->shape.dim[batch + 1 + i - rank];
@@ -249,7 +252,7 @@ static bool check_picks(Check *c, const Node *whole, const Node *parts) {
 }
 
 static bool check_gather(Check *c) {
-    if (in(c, 0)->shape.rank > c->n->attr.gather.batch && c->n->attr.gather.extent == 0 && shape_count(c->n->shape) > 0) {
+    if (c->n->attr.gather.extent == 0 && shape_count(c->n->shape) > 0) {
         return broken(c, "c3", "picks from an axis of extent 0");
     }
     return check_picks(c, in(c, 0), c->n);
@@ -284,7 +287,8 @@ static bool check_reduce(Check *c) {
         }
     }
     bool logic = a->reduce.kind == REDUCE_ANY || a->reduce.kind == REDUCE_ALL;
-    bool moments = a->reduce.kind == REDUCE_MOMENTS, place = a->reduce.kind == REDUCE_ARGMAX || a->reduce.kind == REDUCE_ARGMIN;
+    bool moments = a->reduce.kind == REDUCE_MOMENTS;
+    bool place = a->reduce.kind == REDUCE_ARGMAX || a->reduce.kind == REDUCE_ARGMIN;
     if (logic ? t != DT_BOOL : moments ? !is_real(t) : !is_real(t) && !is_int(t)) {
         return broken(c, "c2", "%s is not what it reduces", text_of(c, in(c, 0)));
     }
@@ -304,7 +308,8 @@ static uint32_t sides_of(const Contract *k, uint32_t dim) {      /* bits: 1 A, 2
     return (uint32_t)holds(k, 0, dim) | (uint32_t)holds(k, 1, dim) << 1 | (uint32_t)holds(k, 2, dim) << 2;
 }
 
-/* c2: each of A, B, C holds one role of each window; marks its dims in `used` and the one it sums over in `summed`. */
+/* c2: each of A, B, C holds one role of each window; marks its dims in `used` and the one it sums over in
+ * `summed`. */
 static bool check_windows(Check *c, const Contract *k, uint32_t *used, uint32_t *summed) {
     for (uint32_t i = 0; i < k->n_windows; i++) {
         Window w = k->window[i];
@@ -398,8 +403,8 @@ static bool check_scan(Check *c) {
     const Graph *body = s->body;
     if (s->length < 0 || s->n_carries > c->n->n || s->n_sequences > c->n->n - s->n_carries
         || body->outputs.n != s->n_carries + s->n_collected || body->outputs.n == 0) {
-        return broken(c, "c1", "%u operands and %u body results do not hold %u carries, %u sequences, %u collected", c->n->n,
-                      body->outputs.n, s->n_carries, s->n_sequences, s->n_collected);
+        return broken(c, "c1", "%u operands and %u body results do not hold %u carries, %u sequences, %u collected",
+                      c->n->n, body->outputs.n, s->n_carries, s->n_sequences, s->n_collected);
     }
     for (uint32_t k = s->n_carries; k < s->n_carries + s->n_sequences; k++) {
         if (in(c, k)->shape.rank == 0 || in(c, k)->shape.dim[0] != s->length) {
@@ -529,6 +534,9 @@ bool node_check(const Graph *g, const Node *node, Buf *why) {
         if (v.i == 0 || v.i >= self) {
             return broken(&c, "nc1", "operand %u is %%%u, which does not come before it", k, v.i);
         }
+        if (op_class((Op)in(&c, k)->op) == CLASS_EFFECT) {
+            return broken(&c, "nc5", "operand %u is %s, which has no value", k, op_name((Op)in(&c, k)->op));
+        }
         if (node_is_tuple(in(&c, k)) && node->op != OP_result) {
             return broken(&c, "nc4", "operand %u is a tuple, taken apart by `result` only", k);
         }
@@ -557,8 +565,9 @@ static bool check_commits_once(const Graph *g, Diags *ds) {
 static bool check_outputs(const Graph *g, Diags *ds) {
     for (uint32_t i = 0; i < g->outputs.n; i++) {
         Val v = g->outputs.at[i].val;
-        if (v.i == 0 || v.i >= g->nodes.n || node_is_tuple(&g->nodes.at[v.i])) {
-            diag_add(ds, DIAG_IR_INVALID, (Span){0}, "output %u: node c4: %%%u is no node, or a tuple", i, v.i);
+        if (v.i == 0 || v.i >= g->nodes.n || node_is_tuple(&g->nodes.at[v.i])
+            || op_class((Op)g->nodes.at[v.i].op) == CLASS_EFFECT) {
+            diag_add(ds, DIAG_IR_INVALID, (Span){0}, "output %u: node c1: %%%u is not one value", i, v.i);
             return false;
         }
     }

@@ -1,5 +1,5 @@
-/* The columns of ops.def as tables, and the two maps from an elementwise op to what computes one element of it: a scalar
- * operation (scalar.def) or a function (math.def). */
+/* The columns of ops.def as tables, and the two maps from an elementwise op to what computes one element of
+ * it: a scalar operation (scalar.def) or a function (math.def). */
 #include "ir.h"
 
 typedef struct { const char *name; int8_t operands; uint8_t attr, cls; const char *what; } Row;
