@@ -42,7 +42,7 @@ LLVMTypeRef emit_shape_like(LLVMTypeRef scalar, Value like); /* scalar, or its l
 Value  emit_i64(const Emit *e, int64_t x);
 Value  emit_i32(const Emit *e, int64_t x);
 Value  emit_imm(const Emit *e, DType t, Imm imm);            /* one element */
-Value  emit_lanes(Emit *e, const int64_t *at, LLVMTypeRef t);/* sixteen integer constants */
+Value  emit_lanes(const int64_t *at, LLVMTypeRef t);        /* sixteen integer constants */
 Value  emit_splat(Emit *e, Value v);                         /* v itself when it has lanes */
 void   emit_match(Emit *e, Value *x, Value *y);              /* both scalar or both lanes */
 Value  emit_call(Emit *e, const char *intrinsic, LLVMTypeRef *overload, unsigned n_overload, Value *in, unsigned n);

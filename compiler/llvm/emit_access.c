@@ -163,9 +163,26 @@ static Value load_lanes(Emit *e, const Spot *p, Value mask) {
     return v;
 }
 
+/* Is it known that lane 0 alone is on?  LLVM 22 turns such a masked store of 16-bit elements into a scalar store of 32 bits,
+ * which writes past the end; so it is written as the scalar store it is. */
+static bool first_lane_alone(Value mask) {
+    if (mask == NULL || !LLVMIsConstant(mask) || !emit_is_vector(mask))
+        return false;
+    for (unsigned l = 0; l < LANES; l++) {
+        Value on = LLVMGetAggregateElement(mask, l);
+        if (on == NULL || !LLVMIsAConstantInt(on) || LLVMConstIntGetZExtValue(on) != (l == 0))
+            return false;
+    }
+    return true;
+}
+
 static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
     if (p->steps && mask == NULL) {
         emit_store(e, v, p->at, p->align);
+        return;
+    }
+    if (p->steps && first_lane_alone(mask)) {
+        emit_store(e, LLVMBuildExtractElement(e->b, v, emit_i32(e, 0), ""), p->at, p->align);
         return;
     }
     Value at = p->steps ? p->at : lane_addresses(e, p);

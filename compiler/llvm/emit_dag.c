@@ -314,8 +314,14 @@ Value dag_row_extent(Dag *g) {
     return n;
 }
 
-/* Lanes i .. i+15 below hi: three scalar operations. */
+/* Lanes i .. i+15 below hi: three scalar operations, or a constant. */
 Value dag_tail_mask(Emit *e, Value i, Value hi) {
+    if (LLVMIsAConstantInt(i) && LLVMIsAConstantInt(hi)) {
+        int64_t on[LANES], n = LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(i);
+        for (int l = 0; l < LANES; l++)
+            on[l] = l < n;
+        return emit_lanes(on, e->i1);
+    }
     Value left = emit_min_i64(e, LLVMBuildSub(e->b, hi, i, ""), emit_i64(e, LANES));
     Value gone = LLVMBuildSub(e->b, emit_i64(e, LANES), left, "");
     Value bits = LLVMBuildTrunc(e->b, LLVMBuildLShr(e->b, emit_i64(e, 0xffff), gone, ""), e->i16, "");

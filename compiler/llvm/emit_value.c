@@ -48,8 +48,7 @@ Value emit_imm(const Emit *e, DType t, Imm imm) {
     GR_BUG("an immediate of storage type %s", dtype_name(t));
 }
 
-Value emit_lanes(Emit *e, const int64_t *at, LLVMTypeRef t) {
-    (void)e;
+Value emit_lanes(const int64_t *at, LLVMTypeRef t) {
     Value v[LANES];
     for (int l = 0; l < LANES; l++)
         v[l] = LLVMConstInt(t, (uint64_t)at[l], true);

@@ -52,7 +52,7 @@ static Emit emit_begin(Arena *a, const GenTarget *t, const Math *math) {
     int64_t lane[LANES];
     for (int l = 0; l < LANES; l++)
         lane[l] = l;
-    e.iota = emit_lanes(&e, lane, e.i32);
+    e.iota = emit_lanes(lane, e.i32);
     return e;
 }
 
