@@ -88,7 +88,8 @@ void graph_output(Graph *g, OutputKind k, uint32_t name, Val v) {
 
 Imm imm_of_real(DType t, double x) {
     if (!dtype_is_float(t)) {
-        return (Imm){.i = t == DT_BOOL ? x != 0 : (int64_t)x};
+        return (Imm){.i = t == DT_BOOL ? x != 0 : isnan(x) ? 0 : x >= 0x1p63 ? INT64_MAX : x <= -0x1p63 ? INT64_MIN
+                        : (int64_t)x};
     }
     if (isnan(x)) {
         return (Imm){.f = NAN};

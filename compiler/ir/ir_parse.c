@@ -78,6 +78,20 @@ static Type parse_type(Parser *p) {
     return t;
 }
 
+/* Of what is stored: no node checks it. */
+static Type parse_stored_type(Parser *p) {
+    Type t = parse_type(p);
+    int64_t count = 1;
+    for (uint32_t i = 0; i < t.shape.rank; i++) {
+        int64_t d = t.shape.dim[i];
+        if (d < 0 || d >= 1ll << 40 || (count *= d) >= 1ll << 40) {
+            text_fail(&p->t, p->t.last, "extents are not negative, and a value has fewer than 2^40 elements");
+            return t;
+        }
+    }
+    return t;
+}
+
 static Imm parse_imm(Parser *p, DType t) {
     if (dtype_is_float(t)) {
         return imm_of_real(t, text_real(&p->t));
@@ -362,7 +376,7 @@ static void parse_output(Parser *p, Graph *g) {
 static void parse_column_line(Parser *p, Graph *g) {
     Column c = {.name = name_id(p, text_name(&p->t))};
     text_want(&p->t, ":");
-    Type type = parse_type(p);
+    Type type = parse_stored_type(p);
     c.dtype = type.dtype;
     c.shape = type.shape;
     vec_push(g->arena, &g->columns, c);
@@ -400,7 +414,7 @@ static void parse_declaration(Parser *p) {
     Var v = {.kind = (VarKind)WORD_OF(p, kinds, "a kind of variable")};
     v.path = text_name(&p->t);
     text_want(&p->t, ":");
-    Type type = parse_type(p);
+    Type type = parse_stored_type(p);
     v.dtype = type.dtype;
     v.shape = type.shape;
     if (text_take(&p->t, "model")) {
@@ -410,6 +424,9 @@ static void parse_declaration(Parser *p) {
     if (text_take(&p->t, "of")) {
         text_want(&p->t, "=");
         v.of = 1 + parse_var(p);
+        if (v.of > p->m->vars.n) {
+            text_fail(&p->t, p->t.last, "a variable belongs to one declared before it");
+        }
     }
     v.frozen = text_take(&p->t, "frozen");
     v.span = parse_span(p);
