@@ -1,6 +1,6 @@
-/* Text tests of plans: read, printed, read and printed again without change, verified.  What comes out is what the reader or the
- * verifier says, else `ok` and with the option print the text, and the values of the uniform program for the inputs given
- * as `uniforms=1,0.5,..`. */
+/* Text tests of plans: read, printed, read and printed again without change, verified.  What comes out is
+ * what the reader or the verifier says, else `ok` and with the option print the text, and the values of
+ * the uniform program for the inputs given as `uniforms=1,0.5,..`. */
 #include "test.h"
 #include "plan.h"
 #include "text.h"
@@ -65,7 +65,8 @@ TEST(uniforms_fold_and_share) {
     double value;
     CHECK_INT(uniforms_input(u, STR("epoch"), true), x);
     CHECK_INT(uniforms_op(u, U_MUL, x, two, 0), uniforms_op(u, U_MUL, x, two, 99));
-    CHECK(uniforms_constant(u, uniforms_op(u, U_POW, two, uniforms_const(u, 10), 0), &value) && value == 1024);
+    CHECK(uniforms_constant(u, uniforms_op(u, U_POW, two, uniforms_const(u, 10), 0), &value));
+    CHECK(value == 1024);
     CHECK(uniforms_const(u, 0.0) != uniforms_const(u, -0.0));
     uint32_t out = uniforms_output(u, STR("a"), DT_F32, x);
     CHECK_INT(uniforms_output(u, STR("b"), DT_F32, x), out);

@@ -1,7 +1,7 @@
-/* Text tests of kernels: the input is one kernel; what comes out is what the reader or the verifier has to say, else the
- * contents of its output buffers after the interpreter ran all points (at most 24 elements of each, and a hash of all).
- * The kernel is printed, read again and printed on the way, and must not change.
- * Options: print (the text it prints as); NAME=PATTERN for an input: iota, ones, or the list 1,2,-3,nan repeated. */
+/* Text tests of kernels: the input is one kernel; what comes out is what the reader or the verifier has to
+ * say, else the contents of its output buffers after the interpreter ran all points (at most 24 elements of
+ * each, and a hash of all).  The kernel is printed, read again and printed on the way, and must not change.
+ * Options: print (the text it prints as); NAME=PATTERN for an input: iota, or the list 1,2,-3,nan repeated. */
 #include "test.h"
 #include "hash.h"
 #include "kernel.h"
@@ -151,14 +151,19 @@ TEST(sum_has_one_order) {
         float *x = PUSH(a, float, n), *part = PUSH(a, float, chunks * 16), row, column;
         for (int64_t r = 0; r < n; r++)
             x[r] = pseudo((uint64_t)r);
-        const Kernel *one = parse_text(a, str_format(a, "kernel @r(in %%x: f32[%lld], out %%y: f32[1]) regs 0 axis z 1, k %lld { "
-            "reduce sum keep z over k { v0 = load.f32 %%x[k] yield v0 } -> %%y[0] }", (long long)n, (long long)n));
-        const Kernel *split = parse_text(a, str_format(a, "kernel @s(in %%x: f32[%lld], out %%p: f32[%lld]) regs 0 lanes head n "
-            "%lld { accum sum { v0 = load.f32 %%x[n] yield v0 } -> %%p[n] }", (long long)n, (long long)chunks * 16, (long long)n));
-        const Kernel *fold = parse_text(a, str_format(a, "kernel @f(in %%p: f32[%lld], out %%y: f32[1]) regs 0 axis z 1 { "
-            "fold sum keep z chunks %lld %%p[0] -> %%y[0] }", (long long)chunks * 16, (long long)chunks));
+        long long in = (long long)n, lanes = (long long)chunks * 16;
+        const Kernel *one = parse_text(a, str_format(a,
+            "kernel @r(in %%x: f32[%lld], out %%y: f32[1]) regs 0 axis z 1, k %lld {"
+            " reduce sum keep z over k { v0 = load.f32 %%x[k] yield v0 } -> %%y[0] }", in, in));
+        const Kernel *split = parse_text(a, str_format(a,
+            "kernel @s(in %%x: f32[%lld], out %%p: f32[%lld]) regs 0 lanes head n %lld {"
+            " accum sum { v0 = load.f32 %%x[n] yield v0 } -> %%p[n] }", in, lanes, in));
+        const Kernel *fold = parse_text(a, str_format(a,
+            "kernel @f(in %%p: f32[%lld], out %%y: f32[1]) regs 0 axis z 1 {"
+            " fold sum keep z chunks %lld %%p[0] -> %%y[0] }", lanes, lanes / 16));
         REQUIRE(one != NULL && split != NULL && fold != NULL);
-        CHECK_MSG(kernel_verify(one, &e) && kernel_verify(split, &e) && kernel_verify(fold, &e), "%s", e.what);
+        CHECK_MSG(kernel_verify(one, &e) && kernel_verify(split, &e) && kernel_verify(fold, &e), "%s",
+                  e.what);
         kernel_eval(one, m, (void *[]){x, &row}, NULL, 0, 1);
         kernel_eval(split, m, (void *[]){x, part}, NULL, 0, kernel_points(split));
         kernel_eval(fold, m, (void *[]){part, &column}, NULL, 0, 1);
@@ -220,7 +225,8 @@ static void run_between_guards(Arena *a, const Kernel *k, const Math *m) {
         const char *at = bufs[b];
         size_t bytes = (size_t)k->bufs.at[b].count * dtype_bytes(k->bufs.at[b].dtype);
         for (int i = 0; i < GUARD; i++)
-            CHECK_MSG(at[-1 - i] == 0x5a && at[bytes + (size_t)i] == 0x5a, "@%.*s wrote outside %%%.*s", FSTR(k->name),
+            CHECK_MSG(at[-1 - i] == 0x5a && at[bytes + (size_t)i] == 0x5a, "@%.*s wrote outside %%%.*s",
+                      FSTR(k->name),
                       FSTR(k->bufs.at[b].name));
     }
 }
@@ -238,8 +244,9 @@ static Str change(Arena *a, Str text, uint64_t seed) {
     return (Str){to, text.n};
 }
 
-static const char *const k_subjects[] = {"softmax", "colsum", "fold", "argmax", "moments-rows", "chain", "window", "tile", "pack",
-                                         "pad", "gather", "scatter", "narrow", "elementwise"};
+static const char *const k_subjects[] = {
+    "softmax", "colsum", "fold", "argmax", "moments-rows", "chain", "window", "tile", "pack", "pad", "gather",
+    "scatter", "narrow", "elementwise"};
 
 TEST_ALL(verified_kernels_stay_inside) {
     const Math *m;
@@ -247,7 +254,8 @@ TEST_ALL(verified_kernels_stay_inside) {
     uint32_t ran = 0;
     REQUIRE(math_create(test_arena(), &m, &e) == GR_OK);
     for (size_t f = 0; f < sizeof k_subjects / sizeof *k_subjects; f++) {
-        Str text = test_read(str_format(test_arena(), "%.*s/tests/kernel/%s.kernel", FSTR(test_root()), k_subjects[f]));
+        Str text = test_read(str_format(test_arena(), "%.*s/tests/kernel/%s.kernel", FSTR(test_root()),
+                                        k_subjects[f]));
         text.n = (uint32_t)(strstr(text.s, "---- expected") - text.s);
         for (uint64_t seed = 0; seed < 1500; seed++) {
             Arena *a = arena_create();

@@ -3,7 +3,8 @@
 #include <string.h>
 
 const char *const kbuf_role_names[KBUF_HEALTH + 1] = {
-    [KBUF_IN] = "in", [KBUF_OUT] = "out", [KBUF_INOUT] = "inout", [KBUF_SCRATCH] = "scratch", [KBUF_HEALTH] = "health"};
+    [KBUF_IN] = "in", [KBUF_OUT] = "out", [KBUF_INOUT] = "inout", [KBUF_SCRATCH] = "scratch", [KBUF_HEALTH] =
+        "health"};
 const char *const kop_names[KOP_COUNT] = {
 #define X(id, name) [K_##id] = name,
     KOP_LIST(X)
@@ -45,7 +46,8 @@ uint64_t kernel_scratch_bytes(const Kernel *k) {
     for (uint32_t i = 0; i < k->bufs.n; i++) {
         const KBuf *b = &k->bufs.at[i];
         if (b->role == KBUF_SCRATCH)
-            bytes += ((uint64_t)b->count * dtype_bytes(b->dtype) + BUFFER_ALIGN - 1) / BUFFER_ALIGN * BUFFER_ALIGN;
+            bytes += (uint64_t)b->count * dtype_bytes(b->dtype) + BUFFER_ALIGN - 1;
+        bytes = bytes / BUFFER_ALIGN * BUFFER_ALIGN;
     }
     return bytes;
 }

@@ -19,32 +19,41 @@
  * That is exactly the order of semantics 2, so fusing a column sum into a row kernel changes no bit.
  *
  * The finer points (kernel_eval.c obeys them, kernel_verify.c checks what can be checked):
- *  points   A head point runs the stages in their order.  Scratch and registers hold nothing at its start, and nothing of it is
- *           seen by another point.  Head axes are never clipped, and a split head clips no axis.  In a split head "point" here means a row; the rows of one
- *           (chunk, lane) pair run one after another.  A pair without rows still writes the identity to its partial rows.
- *  stages   A stage runs the points of its axes in row order, the last axis fastest, and a point's instructions in their order;
- *           the schedule may change that only where it cannot be seen.  A stage that loads what it stores (other than the same
- *           element, loaded first) has vec = -1.  clip_by names a head axis, or an axis that stands earlier in the same stage.
- *  rows     Reduced axes are flattened over the extents as clipped at this point (so r counts without holes); a REDUCE is one
- *           row however long: two-level orders of semantics 2 are two stages.  CHAIN counts the same way.
- *  results  `out[0]` decides: 0 is "to registers reg, reg+1", else it goes to the accesses (which may use head and keep axes
- *           and no others) and no register is written.  Keep axes need `out`.  MOMENTS gives the mean, then M2 (out[1] needs
- *           to be there when out[0] is); ARGMAX and ARGMIN the position r, i32.  An empty row: sum +0, product 1,
- *           max -inf, min +inf (integers: the ends), any 0, all 1, arg 0, moments 0 0; an empty CHAIN is +0.
- *  moments  chunk: mean = sum / n, then M2 = sum (x - mean)^2, both sums in lanes; chunks merge on the tree.  With `each` > 0 the
- *           stage merges moments instead (the upper level of a two-level row): it yields the mean and M2 of `each` elements, and
- *           they merge in lanes and on the tree like sums do, nothing being the identity.
- *  ACCUM    sum, prod, max, min, any, all; one access out[0], in which the coefficient of the head axis multiplies the point
- *           number p (not the row).
- *  FOLD     the partial buffer is dense: row p is bufs[b].count / (16 * fold_chunks) elements behind row p - 1.  The stage's axes
- *           are keep axes; results as for REDUCE (no axes and out[0] = 0: the register).
- *  TILE     points of k count list * k + k: cut at CHUNK as in semantics 3; what lies outside the clipped part of `out` is
- *           not written, and only valid rows and columns of A and B have to lie inside their buffers (compiled code may
- *           read on within ARENA_SLACK).  i = value of m_axis, j of n_axis; an axis of -1 is 0.
- *  types    A load gives, and a store takes, the wide type of the buffer: f32 of f32 f16 bf16, i32 of i32 u8, else its own.
- *  guards   A load or store whose guard is false touches no memory, so its address may lie anywhere then.  The verifier knows
- *           guards that are `and`s of lt, le, eq, not between i32 values that are affine in axes (and in other values).
- *           A computed index has to be bounded in sight: clamped by min and max, or the result of mod.
+ *  points   A head point runs the stages in their order.  Scratch and registers hold nothing at its start,
+ *           and nothing of it is seen by another point.  Head axes are never clipped, and a split head
+ *           clips no axis.  In a split head "point" here means a row; the rows of one (chunk, lane) pair
+ *           run one after another.  A pair without rows still writes the identity to its partial rows.
+ *  stages   A stage runs the points of its axes in row order, the last axis fastest, and a point's
+ *           instructions in their order; the schedule may change that only where it cannot be seen.  A
+ *           stage that loads what it stores (other than the same element, loaded first) has vec = -1.
+ *           clip_by names a head axis, or an axis that stands earlier in the same stage.
+ *  rows     Reduced axes are flattened over the extents as clipped at this point (so r counts without
+ *           holes); a REDUCE is one row however long: two-level orders of semantics 2 are two stages.
+ *           CHAIN counts the same way.
+ *  results  `out[0]` decides: 0 is "to registers reg, reg+1", else it goes to the accesses (which may use
+ *           head and keep axes and no others) and no register is written.  Keep axes need `out`.  MOMENTS
+ *           gives the mean, then M2 (out[1] needs to be there when out[0] is); ARGMAX and ARGMIN the
+ *           position r, i32.  An empty row: sum +0, product 1, max -inf, min +inf (integers: the ends), any
+ *           0, all 1, arg 0, moments 0 0; an empty CHAIN is +0.
+ *  moments  chunk: mean = sum / n, then M2 = sum (x - mean)^2, both sums in lanes; chunks merge on the
+ *           tree.  With `each` > 0 the stage merges moments instead (the upper level of a two-level row):
+ *           it yields the mean and M2 of `each` elements, and they merge in lanes and on the tree like sums
+ *           do, nothing being the identity.
+ *  ACCUM    sum, prod, max, min, any, all; one access out[0], in which the coefficient of the head axis
+ *           multiplies the point number p (not the row).
+ *  FOLD     the partial buffer is dense: row p is bufs[b].count / (16 * fold_chunks) elements behind row p
+ *           - 1.  The stage's axes are keep axes; results as for REDUCE (no axes and out[0] = 0: the
+ *           register).
+ *  TILE     points of k count list * k + k: cut at CHUNK as in semantics 3; what lies outside the clipped
+ *           part of `out` is not written, and only valid rows and columns of A and B have to lie inside
+ *           their buffers (compiled code may read on within ARENA_SLACK).  i = value of m_axis, j of
+ *           n_axis; an axis of -1 is 0.
+ *  types    A load gives, and a store takes, the wide type of the buffer: f32 of f32 f16 bf16, i32 of i32
+ *           u8, else its own.
+ *  guards   A load or store whose guard is false touches no memory, so its address may lie anywhere then.
+ *           The verifier knows guards that are `and`s of lt, le, eq, not between i32 values that are affine
+ *           in axes (and in other values). A computed index has to be bounded in sight: clamped by min and
+ *           max, or the result of mod.
  *  health   one KBUF_HEALTH buffer (i32, at least 1), used by CHECK, FAULT and commit kernels. */
 #ifndef GRC_KERNEL_KERNEL_H
 #define GRC_KERNEL_KERNEL_H

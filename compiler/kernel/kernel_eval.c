@@ -1,7 +1,7 @@
-/* The kernel interpreter: what a kernel means, from its stages alone; the schedule is not looked at.  A stage's instructions run
- * over a block of its innermost axis at a time: each instruction owns a slot of block width, scalar operations go through
- * scalar_eval, so bits are those of the graph interpreter.  Scratch is filled with ones before each point, so that what was not
- * written there shows as NaN. */
+/* The kernel interpreter: what a kernel means, from its stages alone; the schedule is not looked at.  A
+ * stage's instructions run over a block of its innermost axis at a time: each instruction owns a slot of
+ * block width, scalar operations go through scalar_eval, so bits are those of the graph interpreter. 
+ * Scratch is filled with ones before each point, so that what was not written there shows as NaN. */
 #include "kernel_text.h"
 #include "philox.h"
 #include "rows.h"
@@ -44,7 +44,8 @@ static Lanes lanes_of(const Eval *e, const KAccess *a) {
     for (uint32_t i = 0; i < e->k->axes.n; i++)
         at += a->coef[i] * e->axis[i];
     const KBuf *b = &e->k->bufs.at[a->buf];
-    return (Lanes){e->bufs[a->buf] + at * dtype_bytes(b->dtype), e->lane_axis < 0 ? 0 : a->coef[e->lane_axis]};
+    return (Lanes){e->bufs[a->buf] + at * dtype_bytes(b->dtype), e->lane_axis < 0 ?
+                   0 : a->coef[e->lane_axis]};
 }
 
 static DType stored_type(const Eval *e, const KAccess *a) { return e->k->bufs.at[a->buf].dtype; }
@@ -97,12 +98,14 @@ static void load(const Eval *e, const KInst *in, uint32_t n, void *out) {
     }
 }
 
-static void store_lanes(const Eval *e, const KAccess *a, uint32_t guard, DType wide, uint32_t n, const void *values) {
+static void store_lanes(const Eval *e, const KAccess *a, uint32_t guard, DType wide, uint32_t n,
+                        const void *values) {
     Lanes lanes = lanes_of(e, a);
     DType stored = stored_type(e, a);
     uint32_t bytes = dtype_bytes(stored);
     bool dense = lanes.step == 1 && a->index == 0 && guard == 0;
-    scalar_eval(stored == wide ? S_arg : S_cast, stored, wide, n, dense ? lanes.at : e->raw, values, NULL, NULL);
+    scalar_eval(stored == wide ? S_arg : S_cast, stored, wide, n, dense ? lanes.at : e->raw, values, NULL,
+                NULL);
     for (uint32_t i = 0; i < n && !dense; i++) {
         if (guard_holds(e, guard, i))
             memcpy(lane_address(e, a, lanes, i), (char *)e->raw + i * bytes, bytes);
@@ -127,12 +130,14 @@ static void put_words(const Eval *e, const KInst *in, uint32_t n, uint32_t *out)
                              key_at(e, r->iteration, i), element[i]);
 }
 
-static void raise_health(const Eval *e, uint32_t bits) { __atomic_fetch_or(e->health, bits, __ATOMIC_RELAXED); }
+static void raise_health(const Eval *e,
+                         uint32_t bits) { __atomic_fetch_or(e->health, bits, __ATOMIC_RELAXED); }
 
 static void check_finite(const Eval *e, const KInst *in, uint32_t n) {
     DType type = (DType)inst_at(e, in->in[0])->type;
     for (uint32_t i = 0; i < n; i++) {
-        double x = type == DT_F64 ? ((const double *)e->slot[in->in[0]])[i] : (double)((const float *)e->slot[in->in[0]])[i];
+        double x = type == DT_F64 ?
+            ((const double *)e->slot[in->in[0]])[i] : (double)((const float *)e->slot[in->in[0]])[i];
         if (guard_holds(e, in->in[1], i) && !isfinite(x))
             raise_health(e, (uint32_t)in->imm.i);
     }
@@ -150,7 +155,8 @@ static void run_inst(const Eval *e, const KInst *in, uint32_t n, void *out) {
     switch ((KOp)in->kop) {
     case K_SCALAR:
         if (in->op != S_const)
-            scalar_eval((SOp)in->op, (DType)in->type, (DType)inst_at(e, in->in[0])->type, n, out, e->slot[in->in[0]],
+            scalar_eval((SOp)in->op, (DType)in->type, (DType)inst_at(e, in->in[0])->type, n, out,
+                        e->slot[in->in[0]],
                         e->slot[in->in[1]], e->slot[in->in[2]]);
         return;
     case K_MATH:
@@ -469,7 +475,8 @@ static void fold_point(Eval *e, void *user, uint32_t n) {
     for (int64_t chunk = 0; chunk < s->fold_chunks; chunk++) {
         for (int64_t lane = 0; lane < LANES; lane++)
             memcpy((char *)raw + lane * dtype_bytes(stored),
-                   lanes_of(e, a).at + (chunk * LANES + lane) * width * dtype_bytes(stored), dtype_bytes(stored));
+                   lanes_of(e, a).at + (chunk * LANES + lane) * width * dtype_bytes(stored),
+                       dtype_bytes(stored));
         scalar_eval(stored == type ? S_arg : S_cast, type, stored, LANES, lanes, raw, NULL, NULL);
         row_push_lanes(&e->row, lanes);
     }
@@ -541,7 +548,8 @@ static void make_slots(Eval *e) {
     }
 }
 
-void kernel_eval(const Kernel *k, const Math *m, void *const *bufs, const UValue *uniforms, int64_t first, int64_t last) {
+void kernel_eval(const Kernel *k, const Math *m, void *const *bufs, const UValue *uniforms, int64_t first,
+                 int64_t last) {
     Arena *arena = arena_create();
     Eval e = {.k = k, .math = m, .uniforms = uniforms, .arena = arena, .lane_axis = -1};
     place_buffers(&e, bufs);

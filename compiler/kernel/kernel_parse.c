@@ -1,5 +1,6 @@
-/* Reads the text of kernel_print.c.  It takes only what can be held in a Kernel (names resolve, numbers fit their fields), so that
- * the verifier may look at any parsed kernel; whether the kernel makes sense is the verifier's business. */
+/* Reads the text of kernel_print.c.  It takes only what can be held in a Kernel (names resolve, numbers
+ * fit their fields), so that the verifier may look at any parsed kernel; whether the kernel makes sense
+ * is the verifier's business. */
 #include "kernel_text.h"
 #include "text.h"
 #include <string.h>

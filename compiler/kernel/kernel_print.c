@@ -1,6 +1,6 @@
-/* Prints a kernel as text (grammar: docs/kernel-ir.md), so that kernel_parse gives back every field.  The same walk makes the
- * text that decides identity: there names are numbers, and what leaves the compiled code as it is (grain, costs, places, graph
- * nodes) is left out. */
+/* Prints a kernel as text (grammar: docs/kernel-ir.md), so that kernel_parse gives back every field.  The
+ * same walk makes the text that decides identity: there names are numbers, and what leaves the compiled
+ * code as it is (grain, costs, places, graph nodes) is left out. */
 #include "kernel_text.h"
 #include "hash.h"
 #include "text.h"
@@ -60,7 +60,8 @@ static void put_imm(Printer *p, DType type, Imm v) {
         buf_printf(p->out, "%lld", (long long)v.i);
 }
 
-static void put_value(Printer *p, const char *before, uint32_t id) { buf_printf(p->out, "%sv%u", before, id); }
+static void put_value(Printer *p, const char *before,
+                      uint32_t id) { buf_printf(p->out, "%sv%u", before, id); }
 
 static void put_operands(Printer *p, const KInst *in) {
     uint32_t n = inst_operands(in);
@@ -74,7 +75,8 @@ static void put_operands(Printer *p, const KInst *in) {
 static void put_random(Printer *p, const KRandom *r) {
     buf_printf(p->out, " stream %u", r->stream);
     const struct { const char *word; uint32_t value; } keys[] = {
-        {" seed v%u", r->seed}, {" clock v%u", r->clock}, {" phase v%u", r->phase}, {" iteration v%u", r->iteration}};
+        {" seed v%u", r->seed}, {" clock v%u", r->clock}, {" phase v%u", r->phase},
+            {" iteration v%u", r->iteration}};
     for (int i = 0; i < 4; i++) {
         if (keys[i].value != 0)
             buf_printf(p->out, keys[i].word, keys[i].value - 1);
@@ -164,7 +166,8 @@ static void put_tile(Printer *p, const KTile *t) {
     put_access(p, " %", t->a);
     put_access(p, " %", t->b);
     buf_printf(p->out, " k %lld step %lld %lld", (long long)t->k, (long long)t->a_k, (long long)t->b_k);
-    buf_printf(p->out, " list %lld step %lld %lld", (long long)t->list, (long long)t->a_list, (long long)t->b_list);
+    buf_printf(p->out, " list %lld step %lld %lld", (long long)t->list, (long long)t->a_list,
+               (long long)t->b_list);
     put_tile_side(p, "m", t->m_axis, t->m, t->mr);
     put_tile_side(p, "n", t->n_axis, t->n, t->nr);
     put_name(p, " -> %", p->bufs[t->out]);

@@ -1,8 +1,9 @@
-/* Bounds of addresses.  An i32 value is a linear form over variables; a variable is an axis, or a value that is no linear form of
- * others and has an interval of its own (min, max, mod ..).  What else is known are bounds on linear forms: axes that are
- * clipped (B*h + i < total), and the comparisons of a guard.  To bound an address, whole bounded forms are taken out of it as
- * long as one divides its coefficients (C*(s*o + d*t - p) + c leaves c), and the rest is bounded variable by variable.  Which
- * form goes first matters, so each gets its turn and the best bounds count. */
+/* Bounds of addresses.  An i32 value is a linear form over variables; a variable is an axis, or a value
+ * that is no linear form of others and has an interval of its own (min, max, mod ..).  What else is known
+ * are bounds on linear forms: axes that are clipped (B*h + i < total), and the comparisons of a guard. 
+ * To bound an address, whole bounded forms are taken out of it as long as one divides its coefficients
+ * (C*(s*o + d*t - p) + c leaves c), and the rest is bounded variable by variable.  Which form goes first
+ * matters, so each gets its turn and the best bounds count. */
 #include "kernel_range.h"
 #include <string.h>
 
@@ -163,7 +164,8 @@ static bool same_terms(const Form *x, const Form *y) {
     return x->n == y->n && memcmp(x->term, y->term, x->n * sizeof(Term)) == 0;
 }
 
-/* Takes note that f >= 0: its first coefficient made positive, that is a bound from below or above on its terms. */
+/* Takes note that f >= 0: its first coefficient made positive, that is a bound from below or above on its
+ * terms. */
 static void note(Bounds *b, const Form *f) {
     if (f->n == 0)
         return;
@@ -204,7 +206,8 @@ static void note_guard(Bounds *b, uint32_t inst, bool holds) {
     } else if ((in->op == S_and && holds) || (in->op == S_or && !holds)) {
         note_guard(b, in->in[0], holds);
         note_guard(b, in->in[1], holds);
-    } else if ((in->op == S_lt || in->op == S_le || in->op == S_eq) && inst_of(b->r, in->in[0])->type == DT_I32) {
+    } else if ((in->op == S_lt || in->op == S_le || in->op == S_eq) && inst_of(b->r, in->in[0])->type ==
+               DT_I32) {
         const Form *x = &b->r->forms[in->in[0]], *y = &b->r->forms[in->in[1]];
         if (in->op == S_eq && holds) {
             note_difference(b, x, y, 0);
@@ -263,7 +266,8 @@ static Range bound_from(const Bounds *b, Form f, uint32_t start) {
     return (Range){sum.lo + rest.lo, sum.hi + rest.hi};
 }
 
-Range access_range(const StageRanges *r, const KAccess *access, uint32_t guard, uint32_t n_axes, int64_t head) {
+Range access_range(const StageRanges *r, const KAccess *access, uint32_t guard, uint32_t n_axes,
+                   int64_t head) {
     Bounds b = {.r = r};
     Form address = {.base = access->base};
     Range extra = {0, 0};

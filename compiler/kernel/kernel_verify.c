@@ -1,6 +1,7 @@
-/* The invariants of kernels.  What holds afterwards: every reference is in range and of the right type, axes and registers are used
- * only where they are defined, and no load or store leaves its buffer (kernel_range.c), so that generated code needs no
- * checks.  The first thing that does not hold is told, with its stage and instruction. */
+/* The invariants of kernels.  What holds afterwards: every reference is in range and of the right type,
+ * axes and registers are used only where they are defined, and no load or store leaves its buffer
+ * (kernel_range.c), so that generated code needs no checks.  The first thing that does not hold is told,
+ * with its stage and instruction. */
 #include "kernel_range.h"
 #include "kernel_text.h"
 #include <string.h>
@@ -29,7 +30,8 @@ static void wrong(Verifier *v, const char *fmt, ...) {
     if (v->stage == STAGE_NONE)
         fail(v->error, GR_PROGRAM, "kernel @%.*s: %.*s", FSTR(v->k->name), FSTR(buf_str(&b)));
     else
-        fail(v->error, GR_PROGRAM, "kernel @%.*s, stage %d: %.*s", FSTR(v->k->name), v->stage, FSTR(buf_str(&b)));
+        fail(v->error, GR_PROGRAM, "kernel @%.*s, stage %d: %.*s", FSTR(v->k->name), v->stage,
+             FSTR(buf_str(&b)));
 }
 
 #define NEED(condition, ...)             \
@@ -47,10 +49,12 @@ static void check_buffers(Verifier *v) {
     uint32_t n_health = 0;
     for (uint32_t i = 0; i < v->k->bufs.n; i++) {
         const KBuf *b = &v->k->bufs.at[i];
-        NEED((uint32_t)b->role <= KBUF_HEALTH && (uint32_t)b->dtype < DT_COUNT, "buffer %u has no role or type", i);
+        NEED((uint32_t)b->role <= KBUF_HEALTH && (uint32_t)b->dtype < DT_COUNT,
+             "buffer %u has no role or type", i);
         NEED(is_size(b->count), "buffer %u has %lld elements", i, (long long)b->count);
         n_health += b->role == KBUF_HEALTH;
-        NEED(b->role != KBUF_HEALTH || (b->dtype == DT_I32 && b->count >= 1), "the health buffer is not i32[1]");
+        NEED(b->role != KBUF_HEALTH || (b->dtype == DT_I32 && b->count >= 1),
+             "the health buffer is not i32[1]");
     }
     NEED(n_health <= 1, "there are two health buffers");
     NEED(!v->k->commit || n_health == 1, "a commit kernel has no health buffer to look at");
@@ -59,15 +63,20 @@ static void check_buffers(Verifier *v) {
 static void check_axes(Verifier *v) {
     const Kernel *k = v->k;
     int64_t points = 1;
-    NEED(k->axes.n <= MAX_AXES && k->n_head <= k->axes.n, "it has %u axes, %u of them head", k->axes.n, k->n_head);
+    NEED(k->axes.n <= MAX_AXES && k->n_head <= k->axes.n, "it has %u axes, %u of them head", k->axes.n,
+         k->n_head);
     for (uint32_t i = 0; i < k->axes.n; i++) {
         const KAxis *x = &k->axes.at[i];
-        NEED(is_size(x->extent) && x->extent <= INT32_MAX, "axis %u has extent %lld", i, (long long)x->extent);
-        NEED(x->clip_by < (int32_t)k->axes.n && x->clip_by != (int32_t)i, "axis %u is clipped by axis %d", i, x->clip_by);
+        NEED(is_size(x->extent) && x->extent <= INT32_MAX, "axis %u has extent %lld", i,
+             (long long)x->extent);
+        NEED(x->clip_by < (int32_t)k->axes.n && x->clip_by != (int32_t)i, "axis %u is clipped by axis %d", i,
+             x->clip_by);
         NEED(x->clip_by != 0 || !k->lanes, "axis %u is clipped by a split head", i);
         NEED(x->clip_by < 0 || i >= k->n_head, "head axis %u is clipped", i);
-        NEED(x->clip_by < 0 || is_size(x->clip_total), "axis %u is clipped at %lld", i, (long long)x->clip_total);
-        NEED(i >= k->n_head || !__builtin_mul_overflow(points, x->extent, &points), "there are too many points");
+        NEED(x->clip_by < 0 || is_size(x->clip_total), "axis %u is clipped at %lld", i,
+             (long long)x->clip_total);
+        NEED(i >= k->n_head || !__builtin_mul_overflow(points, x->extent, &points),
+             "there are too many points");
     }
     NEED(is_size(points), "there are too many points");
     NEED(!k->lanes || k->n_head == 1, "a split head has one axis, not %u", k->n_head);
@@ -97,9 +106,10 @@ static void check_access(Verifier *v, uint32_t id, uint32_t n_axes, uint32_t n_i
     NEED(role != KBUF_HEALTH, "%%%s is the health word", buffer_name(v, a->buf));
     NEED(!writes || role != KBUF_IN, "%%%s is written but is an input", buffer_name(v, a->buf));
     for (uint32_t i = 0; i < MAX_AXES; i++) {
-        NEED(a->coef[i] == 0 || (i < k->axes.n && is_stage_axis(v, i, n_axes)), "%%%s is addressed by axis %u, which the "
-             "stage does not run here", buffer_name(v, a->buf), i);
-        NEED(is_size(a->coef[i] < 0 ? -(a->coef[i] + 1) : a->coef[i]), "a factor of %%%s is too large", buffer_name(v, a->buf));
+        NEED(a->coef[i] == 0 || (i < k->axes.n && is_stage_axis(v, i, n_axes)),
+             "%%%s is addressed by axis %u, which the stage does not run here", buffer_name(v, a->buf), i);
+        NEED(is_size(a->coef[i] < 0 ? -(a->coef[i] + 1) : a->coef[i]), "a factor of %%%s is too large",
+             buffer_name(v, a->buf));
     }
     NEED(is_size(a->base < 0 ? -(a->base + 1) : a->base) &&
          is_size(a->index_coef < 0 ? -(a->index_coef + 1) : a->index_coef), "an address in %%%s is too large",
@@ -109,11 +119,13 @@ static void check_access(Verifier *v, uint32_t id, uint32_t n_axes, uint32_t n_i
          "%%%s is indexed by v%u, which is no earlier i32", buffer_name(v, a->buf), a->index - 1);
 }
 
-static void check_inside(Verifier *v, const StageRanges *ranges, uint32_t id, uint32_t guard, uint32_t n_axes, int64_t head) {
+static void check_inside(Verifier *v, const StageRanges *ranges, uint32_t id, uint32_t guard, uint32_t n_axes,
+                         int64_t head) {
     const KAccess *a = &v->k->accesses.at[id];
     int64_t count = v->k->bufs.at[a->buf].count;
     Range r = access_range(ranges, a, guard, n_axes, head);
-    NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < count), "%%%s holds %lld elements, and the access may reach from %lld to %lld",
+    NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < count),
+         "%%%s holds %lld elements, and the access may reach from %lld to %lld",
          buffer_name(v, a->buf), (long long)count, (long long)(r.lo < INT64_MIN ? INT64_MIN : r.lo),
          (long long)(r.hi > INT64_MAX ? INT64_MAX : r.hi));
 }
@@ -129,7 +141,9 @@ static bool never_runs(const Verifier *v, uint32_t n_axes) {
 }
 
 /* ---- instructions ---- */
-static DType type_at(const Verifier *v, uint32_t inst) { return (DType)v->k->insts.at[v->s->first + inst].type; }
+static DType type_at(const Verifier *v, uint32_t inst) {
+    return (DType)v->k->insts.at[v->s->first + inst].type;
+}
 
 static bool is_integer(DType t) { return t == DT_I32 || t == DT_I64; }
 static bool is_real(DType t) { return t == DT_F32 || t == DT_F64; }
@@ -138,7 +152,8 @@ static bool is_real(DType t) { return t == DT_F32 || t == DT_F64; }
 static bool op_takes(SOp op, DType t) {
     switch (op) {
     case S_const: case S_select: case S_cast: case S_eq: return true;
-    case S_add: case S_sub: case S_mul: case S_neg: case S_abs: case S_sign: case S_min: case S_max: case S_lt: case S_le:
+    case S_add: case S_sub: case S_mul: case S_neg: case S_abs: case S_sign: case S_min: case S_max:
+    case S_lt: case S_le:
         return t != DT_BOOL;
     case S_mulz: case S_div: case S_fma: case S_sqrt: case S_rint: case S_floor: case S_isnan:
         return is_real(t);
@@ -160,13 +175,15 @@ static DType scalar_type(const Verifier *v, const KInst *in) {
     if (!op_takes(op, first))
         return DT_COUNT;
     if (op == S_select)
-        return first == DT_BOOL && type_at(v, in->in[1]) == type_at(v, in->in[2]) ? type_at(v, in->in[1]) : DT_COUNT;
+        return first == DT_BOOL && type_at(v, in->in[1]) == type_at(v, in->in[2]) ? type_at(v, in->in[1])
+                                                                                  : DT_COUNT;
     for (uint32_t i = 1; i < n; i++) {
         if (type_at(v, in->in[i]) != first)
             return DT_COUNT;
     }
     if (op == S_bitcast)
-        return dtype_bytes(first) == dtype_bytes((DType)in->type) && in->type != first ? (DType)in->type : DT_COUNT;
+        return dtype_bytes(first) == dtype_bytes((DType)in->type) && in->type != first ? (DType)in->type
+                                                                                       : DT_COUNT;
     if (op == S_cast)
         return (DType)in->type;
     return op == S_lt || op == S_le || op == S_eq || op == S_isnan ? DT_BOOL : first;
@@ -174,7 +191,8 @@ static DType scalar_type(const Verifier *v, const KInst *in) {
 
 static void check_random(Verifier *v, const KInst *in, uint32_t number) {
     const uint32_t keys[4] = {in->random.seed, in->random.clock, in->random.phase, in->random.iteration};
-    NEED(type_at(v, in->in[0]) == DT_I32 && in->type == DT_I32, "v%u: a random word is an i32 of an i32", number);
+    NEED(type_at(v, in->in[0]) == DT_I32 && in->type == DT_I32, "v%u: a random word is an i32 of an i32",
+         number);
     for (int i = 0; i < 4; i++)
         NEED(keys[i] == 0 || (keys[i] - 1 < number && type_at(v, keys[i] - 1) == DT_I32),
              "v%u: a key of a random word is no earlier i32", number);
@@ -185,14 +203,16 @@ static void check_kind(Verifier *v, const KInst *in, uint32_t number) {
     DType type = (DType)in->type;
     switch ((KOp)in->kop) {
     case K_SCALAR:
-        NEED(scalar_type(v, in) == type, "v%u: %s.%s does not fit its operands", number, sop_name((SOp)in->op),
+        NEED(scalar_type(v, in) == type, "v%u: %s.%s does not fit its operands", number,
+             sop_name((SOp)in->op),
              dtype_name(type));
         return;
     case K_MATH:
         NEED(type == DT_F32, "v%u: functions give f32", number);
         for (uint32_t i = 0; i < math_args((MathFn)in->op); i++)
             NEED(type_at(v, in->in[i]) == (in->op == M_normal ? DT_I32 : DT_F32),
-                 "v%u: %s does not take %s", number, math_name((MathFn)in->op), dtype_name(type_at(v, in->in[i])));
+                 "v%u: %s does not take %s", number, math_name((MathFn)in->op),
+                 dtype_name(type_at(v, in->in[i])));
         return;
     case K_LOAD:
         check_access(v, in->access, v->s->n_axes, number, false);
@@ -219,11 +239,13 @@ static void check_kind(Verifier *v, const KInst *in, uint32_t number) {
     case K_STORE:
         check_access(v, in->access, v->s->n_axes, number, true);
         if (!v->bad && kernel_wide(k->bufs.at[k->accesses.at[in->access].buf].dtype) != type_at(v, in->in[0]))
-            wrong(v, "instruction %u: this buffer does not take %s", number, dtype_name(type_at(v, in->in[0])));
+            wrong(v, "instruction %u: this buffer does not take %s", number,
+                  dtype_name(type_at(v, in->in[0])));
         return;
     case K_CHECK: case K_FAULT: {
         DType given = type_at(v, in->in[0]);
-        NEED(in->kop == K_CHECK ? is_real(given) : given == DT_BOOL, "instruction %u looks at %s", number, dtype_name(given));
+        NEED(in->kop == K_CHECK ? is_real(given) : given == DT_BOOL, "instruction %u looks at %s", number,
+             dtype_name(given));
         for (uint32_t i = 0; i < k->bufs.n; i++) {
             if (k->bufs.at[i].role == KBUF_HEALTH)
                 return;
@@ -252,8 +274,10 @@ static void check_inst(Verifier *v, uint32_t number) {
          "instruction %u has no operation", number);
     uint32_t n = inst_operands(in);
     for (uint32_t i = 0; i < n; i++)
-        NEED(is_value(v, in->in[i], number), "instruction %u uses v%u, which is no earlier value", number, in->in[i]);
-    NEED(!inst_guarded(in) || is_guard(v, in->in[n], number), "instruction %u: its guard is no earlier bool", number);
+        NEED(is_value(v, in->in[i], number), "instruction %u uses v%u, which is no earlier value", number,
+             in->in[i]);
+    NEED(!inst_guarded(in) || is_guard(v, in->in[n], number), "instruction %u: its guard is no earlier bool",
+         number);
     check_kind(v, in, number);
 }
 
@@ -268,12 +292,15 @@ static void check_stays_inside(Verifier *v, const StageRanges *ranges) {
 /* ---- stages ---- */
 static void check_stage_axes(Verifier *v) {
     const Stage *s = v->s;
-    NEED(s->n_axes <= sizeof s->axis && s->n_keep <= s->n_axes, "it has %u axes and keeps %u", s->n_axes, s->n_keep);
+    NEED(s->n_axes <= sizeof s->axis && s->n_keep <= s->n_axes, "it has %u axes and keeps %u", s->n_axes,
+         s->n_keep);
     for (uint32_t i = 0; i < s->n_axes; i++) {
-        NEED(s->axis[i] < v->k->axes.n && !is_stage_axis(v, s->axis[i], i), "axis %u is no inner axis, or stands twice",
+        NEED(s->axis[i] < v->k->axes.n && !is_stage_axis(v, s->axis[i], i),
+             "axis %u is no inner axis, or stands twice",
              s->axis[i]);
         int32_t by = v->k->axes.at[s->axis[i]].clip_by;
-        NEED(by < 0 || is_stage_axis(v, (uint32_t)by, i), "axis %u is clipped by an axis that does not run around it",
+        NEED(by < 0 || is_stage_axis(v, (uint32_t)by, i),
+             "axis %u is clipped by an axis that does not run around it",
              s->axis[i]);
     }
     NEED(s->vec >= -1 && s->vec < s->n_axes && s->transpose >= -1 && s->transpose < s->n_axes &&
@@ -297,19 +324,24 @@ static void check_yield(Verifier *v) {
         return;
     NEED(is_value(v, s->yield[0], s->n), "it yields v%u, which is no value", s->yield[0]);
     if (s->kind == STAGE_CHAIN) {
-        NEED(is_value(v, s->yield[1], s->n) && is_guard(v, s->yield[2], s->n), "it does not yield two values and a guard");
-        NEED(type_at(v, s->yield[0]) == DT_F32 && type_at(v, s->yield[1]) == DT_F32, "a chain multiplies f32");
+        NEED(is_value(v, s->yield[1], s->n) && is_guard(v, s->yield[2], s->n),
+             "it does not yield two values and a guard");
+        NEED(type_at(v, s->yield[0]) == DT_F32 && type_at(v, s->yield[1]) == DT_F32,
+             "a chain multiplies f32");
     } else {
         NEED(s->each == 0 || (s->kind == STAGE_REDUCE && s->reduce == REDUCE_MOMENTS && is_size(s->each)),
              "only moments merge");
         NEED(s->each == 0 || (is_value(v, s->yield[1], s->n) && type_at(v, s->yield[1]) == DT_F32),
              "it yields no M2 beside the mean");
-        NEED(reduces_type(s->reduce, type_at(v, s->yield[0])), "there is no %s of %s", reduce_names[s->reduce],
+        NEED(reduces_type(s->reduce, type_at(v, s->yield[0])), "there is no %s of %s",
+             reduce_names[s->reduce],
              dtype_name(type_at(v, s->yield[0])));
     }
 }
 
-static bool one_operation(ReduceKind k) { return k != REDUCE_ARGMAX && k != REDUCE_ARGMIN && k != REDUCE_MOMENTS; }
+static bool one_operation(ReduceKind k) {
+    return k != REDUCE_ARGMAX && k != REDUCE_ARGMIN && k != REDUCE_MOMENTS;
+}
 
 static void check_results(Verifier *v, const StageRanges *ranges) {
     const Stage *s = v->s;
@@ -321,12 +353,15 @@ static void check_results(Verifier *v, const StageRanges *ranges) {
         if (v->bad)
             return;
         DType stored = v->k->bufs.at[v->k->accesses.at[s->out[i] - 1].buf].dtype;
-        NEED(kernel_wide(stored) == type && (s->kind != STAGE_ACCUM || stored == type), "its result does not fit its buffer");
+        NEED(kernel_wide(stored) == type && (s->kind != STAGE_ACCUM || stored == type),
+             "its result does not fit its buffer");
         if (!never_runs(v, n_axes))              /* a row of nothing has a result, too */
-            check_inside(v, ranges, s->out[i] - 1, 0, n_axes, s->kind == STAGE_ACCUM ? kernel_points(v->k) : -1);
+            check_inside(v, ranges, s->out[i] - 1, 0, n_axes,
+                         s->kind == STAGE_ACCUM ? kernel_points(v->k) : -1);
     }
     for (uint32_t i = 0; i < n && s->out[0] == 0; i++) {
-        NEED(s->n_keep == 0 && s->kind != STAGE_ACCUM, "a result for each kept point does not go into a register");
+        NEED(s->n_keep == 0 && s->kind != STAGE_ACCUM,
+             "a result for each kept point does not go into a register");
         NEED(s->reg + i < v->k->n_regs, "there is no register %u", s->reg + i);
         v->reg_type[s->reg + i] = (uint8_t)(1 + type);
     }
@@ -334,7 +369,8 @@ static void check_results(Verifier *v, const StageRanges *ranges) {
 
 static void check_fold(Verifier *v, const StageRanges *ranges) {
     const Stage *s = v->s;
-    NEED(s->n_keep == s->n_axes && s->fold_chunks >= 0 && is_size(s->fold_chunks), "all axes of a fold are kept");
+    NEED(s->n_keep == s->n_axes && s->fold_chunks >= 0 && is_size(s->fold_chunks),
+         "all axes of a fold are kept");
     NEED(s->out[1] != 0, "a fold reads no buffer");
     check_access(v, s->out[1] - 1, s->n_axes, 0, false);
     if (v->bad)
@@ -342,19 +378,22 @@ static void check_fold(Verifier *v, const StageRanges *ranges) {
     const KAccess *a = &v->k->accesses.at[s->out[1] - 1];
     const KBuf *b = &v->k->bufs.at[a->buf];
     int64_t rows = LANES * s->fold_chunks;
-    NEED(reduces_type(s->reduce, kernel_wide(b->dtype)) && one_operation(s->reduce), "there is no fold by %s of %s",
+    NEED(reduces_type(s->reduce, kernel_wide(b->dtype)) && one_operation(s->reduce),
+         "there is no fold by %s of %s",
          reduce_names[s->reduce], dtype_name(b->dtype));
     NEED(rows == 0 || b->count % rows == 0, "%%%s is not %lld rows", buffer_name(v, a->buf), (long long)rows);
     if (rows == 0 || never_runs(v, s->n_axes))
         return;
     Range r = access_range(ranges, a, 0, s->n_axes, -1);
-    NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < b->count / rows), "it leaves row 0 of %%%s", buffer_name(v, a->buf));
+    NEED(r.lo > r.hi || (r.lo >= 0 && r.hi < b->count / rows), "it leaves row 0 of %%%s",
+         buffer_name(v, a->buf));
 }
 
 static void widen(Range *r, Wide by) { *(by < 0 ? &r->lo : &r->hi) += by; }
 
 /* One operand: the valid elements of each block along its axis, for all k and all blocks of the list. */
-static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t extent, int64_t step, int64_t by_k,
+static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t extent, int64_t step,
+                               int64_t by_k,
                                int64_t by_list) {
     const KTile *t = &v->s->tile;
     check_access(v, id, 0, 0, false);
@@ -366,7 +405,8 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     if (axis >= 0)
         rest.coef[axis] = 0;
     Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, 0, -1);
-    Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1, tail = stride * last + extent - 1 - last * step;
+    Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1;
+    Wide tail = stride * last + extent - 1 - last * step;
     Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
     r.lo += stride < 0 ? stride * last : 0;
     r.hi += last > 0 && full > most ? full : most;
@@ -378,17 +418,21 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
 }
 
 static void check_tile_axis(Verifier *v, int32_t axis, int64_t extent, int64_t step) {
-    NEED(axis < (int32_t)v->k->n_head && axis >= -1, "a tile runs along axis %d, which is no head axis", axis);
-    NEED(is_size(extent) && extent >= 1 && step >= 1, "a tile cuts %lld by %lld", (long long)extent, (long long)step);
+    NEED(axis < (int32_t)v->k->n_head && axis >= -1, "a tile runs along axis %d, which is no head axis",
+         axis);
+    NEED(is_size(extent) && extent >= 1 && step >= 1, "a tile cuts %lld by %lld", (long long)extent,
+         (long long)step);
     int64_t blocks = axis < 0 ? 1 : v->k->axes.at[axis].extent;
-    NEED(blocks == (extent + step - 1) / step, "%lld blocks of %lld do not cover %lld", (long long)blocks, (long long)step,
+    NEED(blocks == (extent + step - 1) / step, "%lld blocks of %lld do not cover %lld", (long long)blocks,
+         (long long)step,
          (long long)extent);
 }
 
 static void check_tile(Verifier *v) {
     const KTile *t = &v->s->tile;
     NEED(v->s->n_axes == 0 && v->s->n == 0, "a tile has no axes and no instructions");
-    NEED(is_size(t->k) && is_size(t->list) && t->k >= 1 && t->list >= 1 && is_size(t->k * t->list), "a tile of nothing");
+    NEED(is_size(t->k) && is_size(t->list) && t->k >= 1 && t->list >= 1 && is_size(t->k * t->list),
+         "a tile of nothing");
     check_tile_axis(v, t->m_axis, t->m, t->mr);
     check_tile_axis(v, t->n_axis, t->n, t->nr);
     NEED(t->out < v->k->bufs.n, "there is no buffer %u", t->out);
@@ -402,7 +446,8 @@ static void check_tile(Verifier *v) {
     check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k, t->b_list);
 }
 
-/* A stage that loads what it stores runs in order, point by point: no vectors, unless it is the same element. */
+/* A stage that loads what it stores runs in order, point by point: no vectors, unless it is the same
+ * element. */
 static void check_order(Verifier *v) {
     const Stage *s = v->s;
     const KInst *insts = v->k->insts.at + s->first;
@@ -410,7 +455,9 @@ static void check_order(Verifier *v) {
         for (uint32_t j = 0; j < s->n && insts[i].kop == K_STORE; j++) {
             const KAccess *x = &v->k->accesses.at[insts[i].access], *y = &v->k->accesses.at[insts[j].access];
             if (insts[j].kop == K_LOAD && x->buf == y->buf && (j > i || x->index != 0 || !access_same(x, y)))
-                NEED(s->vec < 0, "instruction %u loads what instruction %u stores, so the stage has no vector axis", j, i);
+                NEED(s->vec < 0,
+                     "instruction %u loads what instruction %u stores, so the stage has no vector axis",
+                     j, i);
         }
     }
 }
@@ -426,7 +473,8 @@ static void check_stage(Verifier *v) {
         check_tile(v);
         return;
     }
-    NEED(s->kind != STAGE_ACCUM || (v->k->lanes && one_operation(s->reduce) && s->n_keep == 0 && s->out[0] != 0),
+    NEED(s->kind != STAGE_ACCUM ||
+         (v->k->lanes && one_operation(s->reduce) && s->n_keep == 0 && s->out[0] != 0),
          "accum needs a split head, a kind of one operation, and a buffer");
     for (uint32_t i = 0; i < s->n && !v->bad; i++)
         check_inst(v, i);
@@ -448,7 +496,8 @@ static void check_stage(Verifier *v) {
 
 bool kernel_verify(const Kernel *k, Error *e) {
     Arena *arena = arena_create();
-    Verifier v = {.k = k, .arena = arena, .error = e, .stage = STAGE_NONE, .reg_type = PUSH(arena, uint8_t, k->n_regs + 1)};
+    Verifier v = {.k = k, .arena = arena, .error = e, .stage = STAGE_NONE};
+    v.reg_type = PUSH(arena, uint8_t, k->n_regs + 1);
     check_buffers(&v);
     if (!v.bad)
         check_axes(&v);

@@ -1,6 +1,6 @@
-/* One row of semantics 2.  The kinds that are one scalar operation (sum, product, extrema, any, all) run sixteen lanes at
- * once through scalar_eval; argmax and argmin have the same answer in any order; moments take two sweeps over a chunk and
- * merge by the formula of Chan, Golub and LeVeque (1979). */
+/* One row of semantics 2.  The kinds that are one scalar operation (sum, product, extrema, any, all) run
+ * sixteen lanes at once through scalar_eval; argmax and argmin have the same answer in any order; moments
+ * take two sweeps over a chunk and merge by the formula of Chan, Golub and LeVeque (1979). */
 #include "rows.h"
 #include <math.h>
 #include <string.h>
@@ -69,7 +69,8 @@ static Scalar lane_fold(ReduceKind kind, DType type, uint32_t n, const void *val
     uint32_t bytes = dtype_bytes(type);
     scalar_eval(S_const, type, type, LANES, lanes, &identity, NULL, NULL);
     for (uint32_t at = 0; at < n; at += LANES)
-        scalar_eval(op, type, type, n - at < LANES ? n - at : LANES, lanes, lanes, (const char *)values + at * bytes, NULL);
+        scalar_eval(op, type, type, n - at < LANES ? n - at : LANES, lanes, lanes,
+                    (const char *)values + at * bytes, NULL);
     fold_lanes(op, type, lanes);
     memcpy(&result, lanes, bytes);
     return result;
@@ -174,7 +175,8 @@ static Part merge(const Row *r, Part x, Part y) {
 }
 
 static Part of_nothing(const Row *r) {
-    if (r->kind == REDUCE_MOMENTS || r->kind == REDUCE_ARGMAX || r->kind == REDUCE_ARGMIN || r->kind == REDUCE_SUM)
+    if (r->kind == REDUCE_MOMENTS || r->kind == REDUCE_ARGMAX || r->kind == REDUCE_ARGMIN ||
+        r->kind == REDUCE_SUM)
         return (Part){0};
     return (Part){.value = reduce_identity(r->kind, r->type)};
 }

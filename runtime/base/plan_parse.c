@@ -1,5 +1,5 @@
-/* Reads the text of plan_print.c.  Ids that are written as names are in range when this returns a plan; the rest is for
- * plan_verify, which has to be asked before a plan that was read is used. */
+/* Reads the text of plan_print.c.  Ids that are written as names are in range when this returns a plan;
+ * the rest is for plan_verify, which has to be asked before a plan that was read is used. */
 #include "plan_text.h"
 #include "text.h"
 

@@ -1,5 +1,5 @@
-/* Prints a plan as text (grammar: docs/plan.md); plan_parse reads every field back.  Steps stand inside the entry that runs
- * them, loops as blocks. */
+/* Prints a plan as text (grammar: docs/plan.md); plan_parse reads every field back.  Steps stand inside
+ * the entry that runs them, loops as blocks. */
 #include "plan_text.h"
 #include "text.h"
 
@@ -10,13 +10,16 @@ static void put_name(Printer *pr, const char *before, Str name) {
     buf_name(pr->out, name);
 }
 
-static void put_buffer(Printer *pr, const char *before, uint32_t id) { put_name(pr, before, pr->buffers[id]); }
+static void put_buffer(Printer *pr, const char *before, uint32_t id) {
+    put_name(pr, before, pr->buffers[id]);
+}
 
 static unsigned long long wide(uint64_t x) { return x; }
 
 static void put_memory(Printer *pr) {
     const Plan *p = pr->p;
-    buf_printf(pr->out, "plan semantics %d arena %llu scratch %llu\n", SEMANTICS_VERSION, wide(p->arena_bytes),
+    buf_printf(pr->out, "plan semantics %d arena %llu scratch %llu\n", SEMANTICS_VERSION,
+               wide(p->arena_bytes),
                wide(p->scratch_bytes));
     for (uint32_t r = 0; r < REGION_COUNT; r++) {
         if (p->region_bytes[r] != 0)
@@ -84,8 +87,10 @@ static void put_figures(Printer *pr, const PlanStep *s) {
 }
 
 static void put_blas(Printer *pr, const PlanBlas *b) {
-    buf_printf(pr->out, "blas %c %c m %lld n %lld k %lld ld %lld %lld %lld", b->trans_a ? 't' : 'n', b->trans_b ? 't' : 'n',
-               (long long)b->m, (long long)b->n, (long long)b->k, (long long)b->lda, (long long)b->ldb, (long long)b->ldc);
+    buf_printf(pr->out, "blas %c %c m %lld n %lld k %lld ld %lld %lld %lld", b->trans_a ? 't' : 'n',
+               b->trans_b ? 't' : 'n',
+               (long long)b->m, (long long)b->n, (long long)b->k, (long long)b->lda, (long long)b->ldb,
+               (long long)b->ldc);
 }
 
 static void put_steps(Printer *pr, uint32_t first, uint32_t n, int depth);

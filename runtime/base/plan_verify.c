@@ -1,8 +1,8 @@
-/* The invariants of plans: every id in range, every buffer inside its region and every region inside the arena, loops closed
- * inside their entry, arguments inside their buffers for every iteration.  Launches of one wave run together, so none
- * may write where another reads or writes; an argument counts from its offset to the end of its buffer (the plan does not know how much
- * of it a kernel touches).  The health word is the exception: it is only ever OR-ed into.  Persistent buffers are written
- * behind COMMIT only. */
+/* The invariants of plans: every id in range, every buffer inside its region and every region inside the
+ * arena, loops closed inside their entry, arguments inside their buffers for every iteration.  Launches
+ * of one wave run together, so none may write where another reads or writes; an argument counts from its
+ * offset to the end of its buffer (the plan does not know how much of it a kernel touches).  The health
+ * word is the exception: it is only ever OR-ed into.  Persistent buffers are written behind COMMIT only. */
 #include "plan_text.h"
 
 enum { MAX_DEPTH = 8 };
@@ -15,7 +15,8 @@ typedef struct {
 } Verifier;
 
 static bool is_persistent(Region r) {
-    return r == REGION_PARAM || r == REGION_STATE || r == REGION_OPTIM || r == REGION_METRIC || r == REGION_PACKED;
+    return r == REGION_PARAM || r == REGION_STATE || r == REGION_OPTIM || r == REGION_METRIC ||
+           r == REGION_PACKED;
 }
 
 #define NEED(condition, ...)                                 \
@@ -59,7 +60,8 @@ static bool check_buffer(Verifier *v, const PlanBuffer *b) {
     uint64_t needed;
     NEED((uint32_t)b->region < REGION_COUNT && (uint32_t)b->dtype < DT_COUNT && b->shape.rank <= MAX_RANK,
          "buffer %%%.*s has no region, type or shape", FSTR(b->name));
-    NEED(shape_bytes(b, &needed) && b->bytes >= needed, "buffer %%%.*s has %llu bytes, too few for its shape", FSTR(b->name),
+    NEED(shape_bytes(b, &needed) && b->bytes >= needed, "buffer %%%.*s has %llu bytes, too few for its shape",
+         FSTR(b->name),
          (unsigned long long)b->bytes);
     uint64_t start = plan_region_start(v->p, b->region), size = v->p->region_bytes[b->region];
     NEED(b->offset >= start && b->bytes <= size && b->offset - start <= size - b->bytes,
@@ -78,20 +80,25 @@ static bool check_tables(Verifier *v) {
     }
     for (uint32_t i = 0; i < p->vars.n; i++) {
         const PlanVar *var = &p->vars.at[i];
-        NEED(var->buffer < p->buffers.n && var->of <= p->vars.n, "variable %.*s has no buffer, or none it belongs to",
+        NEED(var->buffer < p->buffers.n && var->of <= p->vars.n,
+             "variable %.*s has no buffer, or none it belongs to",
              FSTR(var->path));
-        NEED(is_persistent(p->buffers.at[var->buffer].region), "variable %.*s lies in region %s, which does not last",
+        NEED(is_persistent(p->buffers.at[var->buffer].region),
+             "variable %.*s lies in region %s, which does not last",
              FSTR(var->path), region_names[p->buffers.at[var->buffer].region]);
     }
     for (uint32_t i = 0; i < p->kernels.n; i++) {
         const PlanKernel *k = &p->kernels.at[i];
-        NEED(is_range(k->first_micro, k->n_micros, p->micros.n), "kernel @%.*s uses microkernels that are not there",
+        NEED(is_range(k->first_micro, k->n_micros, p->micros.n),
+             "kernel @%.*s uses microkernels that are not there",
              FSTR(k->name));
-        NEED(k->scratch_bytes <= p->scratch_bytes, "kernel @%.*s needs %llu bytes of scratch, the plan has %llu",
+        NEED(k->scratch_bytes <= p->scratch_bytes,
+             "kernel @%.*s needs %llu bytes of scratch, the plan has %llu",
              FSTR(k->name), (unsigned long long)k->scratch_bytes, (unsigned long long)p->scratch_bytes);
     }
     for (uint32_t i = 0; i < p->bindings.n; i++)
-        NEED(p->bindings.at[i].buffer < p->buffers.n, "%.*s is bound to no buffer", FSTR(p->bindings.at[i].name));
+        NEED(p->bindings.at[i].buffer < p->buffers.n, "%.*s is bound to no buffer",
+             FSTR(p->bindings.at[i].name));
     return true;
 }
 
@@ -99,12 +106,14 @@ static bool check_uniforms(Verifier *v) {
     const Uniforms *u = v->p->uniforms;
     for (uint32_t i = 0; i < u->insts.n; i++) {
         const UInst *in = &u->insts.at[i];
-        NEED(in->op < UOP_COUNT && (in->op != U_INPUT || in->input < u->inputs.n), "uniform u%u is no operation", i);
+        NEED(in->op < UOP_COUNT && (in->op != U_INPUT || in->input < u->inputs.n),
+             "uniform u%u is no operation", i);
         for (int k = 0; k < 3; k++)
             NEED(in->in[k] < i || in->in[k] == 0, "uniform u%u uses u%u, which comes later", i, in->in[k]);
     }
     for (uint32_t i = 0; i < u->outputs.n; i++)
-        NEED(u->outputs.at[i].inst < u->insts.n, "uniform output %.*s has no value", FSTR(u->outputs.at[i].name));
+        NEED(u->outputs.at[i].inst < u->insts.n, "uniform output %.*s has no value",
+             FSTR(u->outputs.at[i].name));
     return true;
 }
 
@@ -117,7 +126,8 @@ static bool check_arg(Verifier *v, const PlanArg *a) {
                 !__builtin_add_overflow(a->offset, way, &last);
     NEED(fits && a->offset >= 0 && last >= 0 && (uint64_t)a->offset <= b->bytes && (uint64_t)last <= b->bytes,
          "an argument in %.*s leaves buffer %%%.*s", FSTR(v->entry->name), FSTR(b->name));
-    NEED(!a->writes || v->committed || !is_persistent(b->region), "%.*s writes %%%.*s of region %s before its commit",
+    NEED(!a->writes || v->committed || !is_persistent(b->region),
+         "%.*s writes %%%.*s of region %s before its commit",
          FSTR(v->entry->name), FSTR(b->name), region_names[b->region]);
     return true;
 }
@@ -139,7 +149,8 @@ static bool check_pair(Verifier *v, const PlanStep *x, const PlanStep *y) {
                 continue;
             reach(v, a, &a_from, &a_to);
             reach(v, b, &b_from, &b_to);
-            NEED(a_from >= b_to || b_from >= a_to, "in %.*s wave %u, @%.*s and @%.*s meet in %%%.*s and %%%.*s",
+            NEED(a_from >= b_to || b_from >= a_to,
+                 "in %.*s wave %u, @%.*s and @%.*s meet in %%%.*s and %%%.*s",
                  FSTR(v->entry->name), x->wave, FSTR(v->p->kernels.at[x->kernel].name),
                  FSTR(v->p->kernels.at[y->kernel].name), FSTR(v->p->buffers.at[a->buffer].name),
                  FSTR(v->p->buffers.at[b->buffer].name));
@@ -149,7 +160,8 @@ static bool check_pair(Verifier *v, const PlanStep *x, const PlanStep *y) {
 }
 
 static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
-    NEED(is_range(s->first_arg, s->n_args, v->p->args.n) && is_range(s->first_span, s->n_spans, v->p->spans.n),
+    NEED(is_range(s->first_arg, s->n_args, v->p->args.n) &&
+         is_range(s->first_span, s->n_spans, v->p->spans.n),
          "a step of %.*s has no arguments or places", FSTR(v->entry->name));
     for (uint32_t i = 0; i < s->n_args; i++) {
         if (!check_arg(v, &v->p->args.at[s->first_arg + i]))
@@ -157,11 +169,13 @@ static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
     }
     switch (s->kind) {
     case STEP_LAUNCH:
-        NEED(s->kernel < v->p->kernels.n && s->points >= 0 && s->grain >= 1, "%.*s launches no kernel, or no points",
+        NEED(s->kernel < v->p->kernels.n && s->points >= 0 && s->grain >= 1,
+             "%.*s launches no kernel, or no points",
              FSTR(v->entry->name));
         return true;
     case STEP_BLAS:
-        NEED(s->n_args == 3 && s->blas.m >= 0 && s->blas.n >= 0 && s->blas.k >= 0, "a product in %.*s is not of three buffers",
+        NEED(s->n_args == 3 && s->blas.m >= 0 && s->blas.n >= 0 && s->blas.k >= 0,
+             "a product in %.*s is not of three buffers",
              FSTR(v->entry->name));
         return true;
     case STEP_COMMIT:
@@ -184,7 +198,8 @@ static bool check_steps(Verifier *v, uint32_t first, uint32_t n, int depth) {
         if (!check_step(v, s, depth > 0))
             return false;
         if (s->kind == STEP_LOOP) {
-            NEED(s->count <= first + n - i - 1, "a loop in %.*s has more steps than there are", FSTR(v->entry->name));
+            NEED(s->count <= first + n - i - 1, "a loop in %.*s has more steps than there are",
+                 FSTR(v->entry->name));
             int64_t outside = v->trips;
             v->trips = s->trips;
             if (!check_steps(v, i + 1, s->count, depth + 1))
@@ -208,7 +223,8 @@ static bool check_entry(Verifier *v, const PlanEntry *e) {
     v->committed = false;
     NEED(is_range(e->first_column, e->n_columns, v->p->bindings.n) && is_range(e->first_output, e->n_outputs,
          v->p->bindings.n), "columns or outputs of %.*s are not there", FSTR(e->name));
-    NEED(is_range(e->first_step, e->n_steps, v->p->steps.n) && e->rows >= 0, "steps of %.*s are not there", FSTR(e->name));
+    NEED(is_range(e->first_step, e->n_steps, v->p->steps.n) && e->rows >= 0, "steps of %.*s are not there",
+         FSTR(e->name));
     return check_steps(v, e->first_step, e->n_steps, 0);
 }
 
