@@ -1,0 +1,97 @@
+/* Kernels whose shape matters to the code generator: tiles cut at 4096 in every way, and reductions over a split head. */
+#include "llvm_rig.h"
+
+typedef VEC(const Kernel *) Kernels;
+
+static void add(Arena *a, Kernels *ks, Str text) {
+    SourceSet *sources = sources_create(a);
+    Diags *ds = diags_create(a, sources);
+    Buf shown = buf_make(a);
+    const Kernel *k = kernel_parse(a, sources_add(sources, STR("shape.kernel"), text), ds);
+    diags_render(ds, &shown, false);
+    Error e = {0};
+    CHECK_MSG(k != NULL, "%.*s", FSTR(buf_str(&shown)));
+    REQUIRE(k != NULL);
+    bool valid = kernel_verify(k, &e);
+    CHECK_MSG(valid, "%s", e.what);
+    vec_push(a, ks, k);
+}
+
+static void compare(const Kernels *ks, const char *cpu) {
+    Arena *a = test_arena();
+    const Math *m;
+    Error e;
+    Code *code;
+    REQUIRE(math_create(a, &m, &e) == GR_OK);
+    CodeOptions o = rig_options(cpu, "");
+    REQUIRE(code_create(a, &o, &code, &e) == GR_OK);
+    Plan *plan = rig_plan(a, ks->at, ks->n);
+    uint32_t *which = PUSH(a, uint32_t, ks->n);
+    for (uint32_t i = 0; i < ks->n; i++)
+        which[i] = i;
+    bool loaded = code_load(code, plan, ks->at, ks->n, which, &e) == GR_OK;
+    CHECK_MSG(loaded, "%s", e.what);
+    for (uint32_t i = 0; loaded && i < ks->n; i++)
+        rig_compare(a, ks->at[i], m, plan, i, code_table(code), cpu == NULL ? "host" : cpu, i);
+    code_destroy(code);
+}
+
+/* C[mr, nr] from packed panels; the whole tile is written so that every result is seen. */
+static Str tile(Arena *a, int mr, int nr, int k, int list) {
+    return str_format(a,
+        "kernel @tile_%dx%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
+        "  regs 0\n  head i 1, j 1\n  axis r %d, q %d\n{\n"
+        "  tile %%a[%d*i] %%b[%d*j] k %d step %d %d list %d step %d %d m i of %d by %d n j of %d by %d -> %%t\n"
+        "  map over r, q vec q {\n    v0 = load.f32 %%t[%d*r + q]\n    store(v0) %%c[%d*r + q]\n  }\n}\n",
+        mr, nr, k, list, mr * k * list, nr * k * list, mr * nr, mr * nr, mr, nr, mr, nr, k, mr, nr, list, mr * k, nr * k,
+        mr, mr, nr, nr, nr, nr);
+}
+
+static Kernels tiles(Arena *a, int most_rows, int most_columns) {
+    static const int k[][2] = {{1, 1}, {3, 1}, {64, 3}, {4096, 1}, {4097, 1}, {1024, 4}, {1000, 5}, {192, 47}, {4096, 2}, {9000, 2}};
+    Kernels ks = {0};
+    for (unsigned i = 0; i < sizeof k / sizeof k[0]; i++) {
+        add(a, &ks, tile(a, most_rows, most_columns, k[i][0], k[i][1]));
+        add(a, &ks, tile(a, 1 + (int)i % most_rows, 16, k[i][0], k[i][1]));
+    }
+    return ks;
+}
+
+TEST(tiles_host) {
+    Kernels ks = tiles(test_arena(), __builtin_cpu_supports("avx512f") ? 14 : 6, __builtin_cpu_supports("avx512f") ? 32 : 16);
+    compare(&ks, NULL);
+}
+
+TEST(tiles_haswell) {
+    Kernels ks = tiles(test_arena(), 6, 16);
+    compare(&ks, "haswell");
+}
+
+/* Column sums (or maxima) of x[rows, n] inside a row kernel, and their fold. */
+static void split(Arena *a, Kernels *ks, const char *kind, int rows, int n) {
+    int chunks = (rows + 4095) / 4096, partial = 16 * chunks * n;
+    add(a, ks, str_format(a,
+        "kernel @rows_%s_%d_%d(in %%x: f32[%d], inout %%p: f32[%d], out %%y: f32[%d])\n  regs 1 lanes\n  head n %d\n  axis k %d\n{\n"
+        "  reduce sum over k vec k {\n    v0 = load.f32 %%x[%d*n + k]\n    yield v0\n  } -> r0\n"
+        "  map {\n    v0 = reg.f32 0\n    store(v0) %%y[n]\n  }\n"
+        "  accum %s over k vec k {\n    v0 = load.f32 %%x[%d*n + k]\n    v1 = reg.f32 0\n    v2 = mul.f32(v0, v1)\n    yield v2\n"
+        "  } -> %%p[%d*n + k]\n}\n",
+        kind, rows, n, rows * n, partial, rows, rows, n, n, kind, n, n));
+    add(a, ks, str_format(a,
+        "kernel @fold_%s_%d_%d(in %%p: f32[%d], out %%y: f32[%d])\n  regs 0\n  head h 1\n  axis k %d\n{\n"
+        "  fold %s keep k vec k chunks %d %%p[k] -> %%y[k]\n}\n",
+        kind, rows, n, partial, n, n, kind, chunks));
+}
+
+static void splits(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    split(a, &ks, "sum", 5, 17);
+    split(a, &ks, "sum", 100, 3);
+    split(a, &ks, "max", 4100, 33);
+    split(a, &ks, "min", 20000, 5);
+    compare(&ks, cpu);
+}
+
+TEST(splits_host) { splits(NULL); }
+TEST(splits_haswell) { splits("haswell"); }
