@@ -1,0 +1,96 @@
+/* mkdir either makes the folder or says that it was there: two trainings started at once get two numbers. */
+#include "rundir.h"
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RUNS_MOST = 100000 };
+
+Str rundir_file(Arena *a, Str run, const char *name) { return str_format(a, "%.*s/%s", FSTR(run), name); }
+
+static GrStatus cannot_make(Str path, Error *e) {
+    fail_errno(e, GR_IO, "the run directory %.*s cannot be made", FSTR(path));
+    fail_help(e, "`--run DIR` names another place");
+    return GR_IO;
+}
+
+/* Like mkdir -p. */
+static GrStatus make_path(Arena *a, Str path, Error *e) {
+    char *z = PUSH(a, char, path.n + 1);
+    memcpy(z, path.s, path.n);
+    for (uint32_t i = 1; i <= path.n; i++) {
+        if (i < path.n && z[i] != '/')
+            continue;
+        z[i] = 0;
+        if (mkdir(z, 0777) != 0 && errno != EEXIST)
+            return cannot_make(path, e);
+        if (i < path.n)
+            z[i] = '/';
+    }
+    return GR_OK;
+}
+
+GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e) {
+    TRY(make_path(a, parent, e));
+    for (int i = 1; i < RUNS_MOST; i++) {
+        *path = str_format(a, "%.*s/%.*s-%03d", FSTR(parent), FSTR(name), i);
+        if (mkdir(path->s, 0777) == 0)
+            return GR_OK;
+        if (errno != EEXIST)
+            return cannot_make(*path, e);
+    }
+    return fail(e, GR_IO, "%.*s holds %d runs of `%.*s` already", FSTR(parent), RUNS_MOST - 1, FSTR(name));
+}
+
+static bool holds_something(const char *path) {
+    DIR *d = opendir(path);
+    bool found = false;
+    for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    if (d != NULL)
+        closedir(d);
+    return found;
+}
+
+static bool has_file(Arena *a, Str run, const char *name) { return access(rundir_file(a, run, name).s, F_OK) == 0; }
+
+static GrStatus check_resume(Arena *a, Str path, Error *e) {
+    if (has_file(a, path, RUN_LAST))
+        return GR_OK;
+    fail(e, GR_IO, "there is nothing to resume in %.*s: it has no " RUN_LAST, FSTR(path));
+    fail_help(e, "without `--resume` a training starts anew");
+    return GR_IO;
+}
+
+static GrStatus check_free(Arena *a, Str path, Error *e) {
+    if (!holds_something(str_copy(a, path).s))
+        return GR_OK;
+    if (has_file(a, path, RUN_PROGRAM) || has_file(a, path, RUN_LAST)) {
+        fail(e, GR_IO, "%.*s holds a run already", FSTR(path));
+        fail_help(e, "`--resume` goes on with it; another `--run` starts anew");
+    } else {
+        fail(e, GR_IO, "%.*s is not empty and holds no run", FSTR(path));
+        fail_help(e, "`--run` takes a new or an empty folder");
+    }
+    return GR_IO;
+}
+
+GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e) {
+    struct stat st;
+    const char *z = str_copy(a, path).s;
+    if (resume)
+        return check_resume(a, path, e);
+    if (stat(z, &st) != 0)
+        TRY(make_path(a, path, e));
+    else if (!S_ISDIR(st.st_mode))
+        return fail(e, GR_IO, "%.*s is a file, not a folder", FSTR(path));
+    TRY(check_free(a, path, e));
+    if (access(z, W_OK | X_OK) != 0) {
+        fail_errno(e, GR_IO, "the run directory %.*s cannot be written", FSTR(path));
+        fail_help(e, "`--run DIR` names another place");
+        return GR_IO;
+    }
+    return GR_OK;
+}

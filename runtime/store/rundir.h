@@ -1,0 +1,15 @@
+/* Where a training writes: a folder of its own that nothing else is ever written over. */
+#ifndef GRR_STORE_RUNDIR_H
+#define GRR_STORE_RUNDIR_H
+#include "error.h"
+
+#define RUN_PROGRAM "resolved.graph"
+#define RUN_METRICS "metrics.jsonl"
+#define RUN_LAST    "last.safetensors"
+
+/* parent/NAME-001, or the first number that is free; safe against another training that does the same. */
+GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e);
+/* A folder the user named: made when it is not there, refused when something is in it.  With `resume`: has to hold a run. */
+GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e);
+Str      rundir_file(Arena *a, Str run, const char *name);
+#endif
