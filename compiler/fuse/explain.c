@@ -1,0 +1,67 @@
+/* What `graphc explain` prints: each kernel with its lines, traffic and work, then each refused move with its reason. */
+#include "fuse.h"
+
+static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out) {
+    uint32_t line = 0;
+    for (uint32_t i = 0; s != NULL && i < n; i++) {
+        if (at[i].n == 0)
+            continue;
+        Place p = sources_place(s, at[i]);
+        if (p.path.n == 0 || p.line == line)
+            continue;
+        if (line == 0)
+            buf_printf(out, "  %.*s:%u", FSTR(p.path), p.line);
+        else
+            buf_printf(out, ",%u", p.line);
+        line = p.line;
+    }
+}
+
+static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sources, Buf *out) {
+    const Kernel *k = p->kernels.at[s->kernel];
+    const FusedKernel *f = &p->fused.at[s->kernel];
+    buf_printf(out, "  wave %-3u %.*s: %u operations in %u stage%s, %llu bytes, %llu flops", s->wave, FSTR(k->name), f->nodes,
+               f->stages, f->stages == 1 ? "" : "s", (unsigned long long)s->bytes, (unsigned long long)s->flops);
+    put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
+    buf_char(out, '\n');
+}
+
+static Str value_name(const Graph *g, Val v, Arena *a) {
+    const Node *n = node_of(g, v);
+    return n->name ? intern_str(g->module->names, n->name) : str_format(a, "%%%u (%s)", v.i, op_name((Op)n->op));
+}
+
+static void put_refusal(const Refusal *r, const SourceSet *s, Buf *out) {
+    Str user = value_name(r->graph, r->user, out->arena), producer = value_name(r->graph, r->producer, out->arena);
+    buf_printf(out, "  %.*s not with %.*s (%s): %s", FSTR(user), FSTR(producer), refusal_move(r->why), refusal_text(r->why));
+    put_places(&node_of(r->graph, r->user)->span, 1, s, out);
+    buf_char(out, '\n');
+}
+
+void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *out) {
+    for (uint32_t i = 0; i < p->plan->entries.n; i++) {
+        const PlanEntry *e = &p->plan->entries.at[i];
+        buf_printf(out, "%.*s (%.*s)\n", FSTR(e->name), FSTR(e->variant));
+        for (uint32_t k = e->first_step; k < e->first_step + e->n_steps; k++) {
+            const PlanStep *step = &p->plan->steps.at[k];
+            if (step->kind == STEP_LAUNCH)
+                put_launch(p, step, s, out);
+            else if (step->kind == STEP_LOOP)
+                buf_printf(out, "  loop of %lld over the next %u steps\n", (long long)step->trips, step->count);
+            else if (step->kind == STEP_BLAS)
+                buf_printf(out, "  wave %-3u product %lld x %lld x %lld by the library\n", step->wave, (long long)step->blas.m,
+                           (long long)step->blas.n, (long long)step->blas.k);
+            else
+                buf_printf(out, "  commit\n");
+        }
+        bool any = false;
+        for (uint32_t k = 0; k < p->refusals.n; k++) {
+            const Refusal *r = &p->refusals.at[k];
+            if (!str_eq(intern_str(m->names, r->graph->name), e->name))
+                continue;
+            buf_printf(out, any ? "" : "  not fused:\n");
+            any = true;
+            put_refusal(r, s, out);
+        }
+    }
+}

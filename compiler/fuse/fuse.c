@@ -1,0 +1,185 @@
+/* The pipeline of one entry: select what is stored, group it, build the kernels, order them, place their memory, join the
+ * updates, write the steps. */
+#include "fuse_parts.h"
+
+static void mark_checked(Planner *p) {
+    for (uint32_t i = 0; i < p->g->effects.n; i++) {
+        if (node_of(p->g, p->g->effects.at[i])->op != OP_check)
+            continue;
+        Val x = operand(p->g, p->g->effects.at[i], 0);
+        if (p->info[x.i].stored)
+            p->info[x.i].checked = true;
+        else
+            vec_push(p->arena, &p->exports, (Sink){x, 0, false});       /* it lies somewhere: a kernel that only looks */
+    }
+}
+
+/* Nothing but empty tensors come out of it. */
+static bool is_empty(Planner *p, uint32_t group) {
+    const Group *g = &p->groups.at[group];
+    bool empty = g->kind != GROUP_LOOP;
+    for (uint32_t i = 0; i < g->sinks.n; i++) {
+        empty &= shape_count(node_of(p->g, g->sinks.at[i].val)->shape) == 0;
+    }
+    return empty;
+}
+
+static void lower_group(Planner *p, uint32_t group) {
+    if (is_empty(p, group))
+        return;
+    switch (p->groups.at[group].kind) {
+    case GROUP_MAP:     lower_map(p, group); return;
+    case GROUP_ROWS:    lower_rows(p, group); return;
+    case GROUP_COLUMNS: lower_columns(p, group); return;
+    case GROUP_TILE:
+    case GROUP_CHAIN:   lower_contract(p, group); return;
+    case GROUP_SCATTER: lower_scatter(p, group); return;
+    case GROUP_LOOP:    lower_loop(p, group); return;
+    }
+}
+
+void graph_units(Planner *p) {
+    mark_checked(p);
+    group_nodes(p);
+    for (uint32_t i = 0; i < p->groups.n; i++) {
+        lower_group(p, i);
+    }
+}
+
+/* Outputs are computed where the runtime reads them; what lies elsewhere (a variable, a result of a loop) is copied. */
+static uint32_t *bind_outputs(Planner *p) {
+    const Graph *g = p->g;
+    uint32_t *cell = PUSH(p->arena, uint32_t, g->outputs.n + 1);
+    for (uint32_t i = 0; i < g->outputs.n; i++) {
+        Val v = g->outputs.at[i].val;
+        for (uint32_t k = 0; k < i && cell[i] == 0; k++) {
+            cell[i] = val_eq(g->outputs.at[k].val, v) ? cell[k] : 0;
+        }
+        if (cell[i] != 0)
+            continue;
+        if (p->info[v.i].stored) {
+            cell[i] = cell_of_value(p, v, 0);
+            cell_at(p, cell[i])->region = REGION_OUT;
+            continue;
+        }
+        Type t = type_of(g, v);
+        cell[i] = cell_add(p, (Cell){.kind = CELL_VALUE, .name = intern_str(g->module->names, g->outputs.at[i].name),
+                                     .dtype = t.dtype, .shape = t.shape, .region = REGION_OUT});
+        vec_push(p->arena, &p->exports, (Sink){v, cell[i], false});
+    }
+    return cell;
+}
+
+static void split_commits(Arena *a, const Units *all, Units *units, Units *commits) {
+    for (uint32_t i = 0; i < all->n; i++) {
+        vec_push(a, all->at[i]->commit ? commits : units, all->at[i]);
+    }
+}
+
+/* Among commits, who reads a variable goes before who writes it. */
+static bool reads_what_writes(const Entry *e, const Unit *reader, const Unit *writer) {
+    for (uint32_t i = 0; i < reader->cells.n; i++) {
+        for (uint32_t k = 0; k < writer->cells.n; k++) {
+            uint32_t cell = reader->cells.at[i];
+            if (cell != 0 && cell != e->health && cell == writer->cells.at[k] && reader->kernel->bufs.at[i].role == KBUF_IN &&
+                writer->kernel->bufs.at[k].role != KBUF_IN)
+                return true;
+        }
+    }
+    return false;
+}
+
+static GrStatus order_commits(Entry *e, Units *commits) {
+    for (uint32_t at = 0; at < commits->n; at++) {
+        uint32_t next = at;
+        for (bool held = true; held && next < commits->n; next += held) {
+            held = false;
+            for (uint32_t k = at; k < commits->n && !held; k++) {
+                held = k != next && reads_what_writes(e, commits->at[k], commits->at[next]);
+            }
+        }
+        if (next == commits->n)
+            return fail(e->error, GR_UNSUPPORTED, "variables of different shapes are updated from each other's old values");
+        Unit *u = commits->at[next];
+        for (uint32_t k = next; k > at; k--) {
+            commits->at[k] = commits->at[k - 1];
+        }
+        commits->at[at] = u;
+    }
+    return GR_OK;
+}
+
+static GrStatus plan_graph(Entry *e, const Graph *g) {
+    Units all = {0}, units = {0}, commits = {0};
+    Planner p = {.entry = e, .arena = e->arena, .g = g, .units = &all, .info = PUSH(e->arena, Info, g->nodes.n)};
+    e->health = cell_add(&p, (Cell){.kind = CELL_HEALTH, .name = STR("health"), .dtype = DT_I32, .region = REGION_HEALTH});
+    for (uint32_t i = 0; i < g->columns.n; i++) {
+        cell_of_column(&p, i);
+    }
+    group_select(&p);
+    uint32_t *outputs = bind_outputs(&p);
+    graph_units(&p);
+    split_commits(e->arena, &all, &units, &commits);
+    TRY(order_commits(e, &commits));
+    schedule_units(e, &units);
+    for (uint32_t i = 0; i < commits.n; i++) {                     /* lives of what they read last into the commit */
+        for (uint32_t k = 0; k < commits.at[i]->cells.n; k++) {
+            e->cells.at[commits.at[i]->cells.at[k]].last = e->waves + 1;
+        }
+    }
+    memory_entry(e);
+    flatten_updates(e, &commits);
+    for (uint32_t i = 0; i < commits.n; i++) {
+        kernel_cut(commits.at[i]->kernel);
+        kernel_finish(e, commits.at[i]);
+    }
+    schedule_units(e, &commits);
+    plan_add_entry(e, g, &units, &commits, outputs);
+    return GR_OK;
+}
+
+/* ---- what this pass relies on ---- */
+static GrStatus check_graph(const Graph *g, Error *e) {
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        const Node *n = &g->nodes.at[i];
+        if (n->op == OP_grad || n->op == OP_grad_as)
+            return fail(e, GR_UNSUPPORTED, "fuse: graph %.*s still has `%s`: differentiate it first",
+                        FSTR(intern_str(g->module->names, g->name)), op_name((Op)n->op));
+        if (n->op == OP_reduce && n->attr.reduce.n > 1) {
+            Shape x = node_of(g, operand(g, (Val){i}, 0))->shape;
+            int64_t count = 1;
+            for (uint32_t k = 1; k < n->attr.reduce.n; k++) {
+                count *= x.dim[n->attr.reduce.at[k]];
+            }
+            if (count >= MIN_ROW)
+                return fail(e, GR_UNSUPPORTED, "fuse: %%%u of graph %.*s reduces more than one row: split it first", i,
+                            FSTR(intern_str(g->module->names, g->name)));
+        }
+        if (n->op == OP_scan)
+            TRY(check_graph(n->attr.scan->body, e));
+    }
+    return GR_OK;
+}
+
+GrStatus fuse_module(Arena *a, const Module *m, const FuseOptions *o, Planned *out, Error *e) {
+    for (uint32_t i = 0; i < m->graphs.n; i++) {
+        TRY(check_graph(m->graphs.at[i], e));
+    }
+    if (out->plan == NULL) {
+        out->plan = plan_create(a);
+        out->plan->uniforms = m->uniforms;
+        memory_begin(a, m, out);
+    }
+    Arena *trial = arena_create();
+    GrStatus status = GR_OK;
+    for (uint32_t i = 0; i < m->graphs.n && status == GR_OK; i++) {
+        Entry entry = {.arena = a, .module = m, .options = o, .planned = out, .error = e, .trial = trial,
+                       .var_cell = PUSH(a, uint32_t, m->vars.n + 1)};
+        vec_push(a, &entry.cells, (Cell){0});
+        status = plan_graph(&entry, m->graphs.at[i]);
+    }
+    arena_destroy(trial);
+    if (status == GR_OK)
+        memory_place(out);
+    return status;
+}

@@ -1,0 +1,377 @@
+/* Which stored values share a kernel.  Values are taken in topological order; each joins a group that makes something it
+ * reads, or that reads something it reads too, if the conditions hold (each is a row of refusals.def): the same leading
+ * axes can be the head, enough points are left for the threads, nothing between the two has to run after one and before the
+ * other, and every element it takes from the group belongs to the very point that is being computed.  The last condition
+ * is not derived by rules: the inliner is run on trial and says whether it met a forbidden access. */
+#include "fuse_parts.h"
+#include <string.h>
+
+enum { SMALL_NS = 20000 };            /* less work than this is not worth cutting for threads */
+
+static uint32_t words_of(const Planner *p) { return p->g->nodes.n / 64 + 2; }
+static void bit_set(uint64_t *s, uint32_t i) { s[i / 64] |= (uint64_t)1 << (i % 64); }
+static bool bit_has(const uint64_t *s, uint32_t i) { return s[i / 64] >> (i % 64) & 1; }
+static void bits_or(uint64_t *to, const uint64_t *from, uint32_t words) {
+    for (uint32_t i = 0; i < words; i++) {
+        to[i] |= from[i];
+    }
+}
+static bool bits_meet(const uint64_t *a, const uint64_t *b, uint32_t words) {
+    for (uint32_t i = 0; i < words; i++) {
+        if (a[i] & b[i])
+            return true;
+    }
+    return false;
+}
+
+/* What the inlined expression under v loads: stored values, and arguments that lie in memory. */
+static void walk_reads(Planner *p, Val v, bool root, uint64_t *seen, uint64_t *reads) {
+    const Node *n = node_of(p->g, v);
+    if (bit_has(seen, v.i))
+        return;
+    bit_set(seen, v.i);
+    if (n->op == OP_arg ? n->attr.arg.kind != ARG_UNIFORM : !root && p->info[v.i].stored) {
+        bit_set(reads, v.i);
+        return;
+    }
+    for (uint32_t k = 0; k < n->n; k++) {
+        walk_reads(p, operand(p->g, v, k), false, seen, reads);
+    }
+}
+
+static uint64_t *reads_of(Planner *p, Val v, bool root) {
+    uint64_t *reads = PUSH(p->arena, uint64_t, words_of(p));
+    ArenaMark mark = arena_mark(p->arena);
+    walk_reads(p, v, root, PUSH(p->arena, uint64_t, words_of(p)), reads);
+    arena_pop(mark);
+    return reads;
+}
+
+/* ---- groups ---- */
+static Shape domain_of(const Planner *p, Val v) {
+    const Graph *g = p->g;
+    return node_of(g, node_of(g, v)->op == OP_reduce ? operand(g, v, 0) : v)->shape;
+}
+
+static uint32_t head_of(const Planner *p, Val v) {      /* the most leading axes that can be the head */
+    const Node *n = node_of(p->g, v);
+    uint32_t rank = domain_of(p, v).rank;
+    return n->op == OP_reduce ? rank - n->attr.reduce.n : rank;
+}
+
+static int64_t points_of(Shape s, uint32_t head) { return shape_count(shape_of(head, s.dim)); }
+
+static double work_of(const Planner *p, Val v) {
+    return (double)shape_count(domain_of(p, v)) * (1 + p->info[v.i].cost) / 16;
+}
+
+static void needs_of(Planner *p, const uint64_t *reads, uint64_t *needs) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        if (bit_has(reads, i) && p->info[i].group != 0) {
+            bit_set(needs, p->info[i].group - 1);
+            bits_or(needs, p->groups.at[p->info[i].group - 1].needs, words_of(p));
+        }
+    }
+}
+
+static GroupKind kind_of(const Planner *p, Val v) {
+    const Node *n = node_of(p->g, v);
+    if (n->op == OP_reduce)
+        return reduce_is_trailing(p->g, v) ? GROUP_ROWS : GROUP_COLUMNS;
+    if (n->op == OP_contract)
+        return contract_is_plain(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
+    return n->op == OP_scatter_add ? GROUP_SCATTER : n->op == OP_scan ? GROUP_LOOP : GROUP_MAP;
+}
+
+static uint32_t add_group(Planner *p, Sink s, GroupKind kind, uint64_t *reads) {
+    Group g = {.kind = kind, .commit = s.commit, .domain = domain_of(p, s.val), .head = head_of(p, s.val), .reads = reads,
+               .needs = PUSH(p->arena, uint64_t, words_of(p)), .work = work_of(p, s.val)};
+    needs_of(p, reads, g.needs);
+    vec_push(p->arena, &p->groups, g);
+    vec_push(p->arena, &p->groups.at[p->groups.n - 1].sinks, s);
+    return p->groups.n - 1;
+}
+
+static void join_group(Planner *p, uint32_t group, Sink s, uint32_t head, const uint64_t *reads) {
+    Group *g = &p->groups.at[group];
+    uint64_t *needs = PUSH(p->arena, uint64_t, words_of(p));
+    needs_of(p, reads, needs);
+    needs[group / 64] &= ~((uint64_t)1 << (group % 64));
+    bits_or(g->reads, reads, words_of(p));
+    if (g->kind == GROUP_MAP && (node_of(p->g, s.val)->op == OP_reduce || !shape_eq(g->domain, domain_of(p, s.val))))
+        g->kind = GROUP_ROWS;
+    g->head = g->kind == GROUP_ROWS ? head : g->head;
+    g->work += work_of(p, s.val);
+    vec_push(p->arena, &g->sinks, s);
+    bits_or(g->needs, needs, words_of(p));
+    for (uint32_t i = 0; i < p->groups.n; i++) {        /* whoever runs after the group runs after its new needs */
+        if (i != group && bit_has(p->groups.at[i].needs, group))
+            bits_or(p->groups.at[i].needs, g->needs, words_of(p));
+    }
+}
+
+/* ---- may v join? ---- */
+static uint32_t common_head(const Group *g, Shape s, uint32_t head) {
+    uint32_t n = g->head < head ? g->head : head;
+    for (uint32_t i = 0; i < n; i++) {
+        if (g->domain.dim[i] != s.dim[i])
+            return i;
+    }
+    return n;
+}
+
+static bool would_cycle(Planner *p, uint32_t group, const uint64_t *reads) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        uint32_t from = bit_has(reads, i) ? p->info[i].group : 0;
+        if (from != 0 && from - 1 != group && bit_has(p->groups.at[from - 1].needs, group))
+            return true;
+    }
+    return false;
+}
+
+/* Inner axes that a group needs at most: equal extents are shared between stages. */
+static uint32_t axes_of(const Planner *p, const Group *g, uint32_t head, Val more) {
+    int64_t extent[64];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i <= g->sinks.n; i++) {
+        Shape s = domain_of(p, i < g->sinks.n ? g->sinks.at[i].val : more);
+        for (uint32_t k = head, from = 0; k < s.rank; k++) {
+            uint32_t at = from;
+            while (at < n && extent[at] != s.dim[k]) {
+                at++;
+            }
+            if (at == n && n < 64)
+                extent[n++] = s.dim[k];
+            from = at + 1;
+        }
+    }
+    return head + n;
+}
+
+static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, uint32_t *head, RefusalKind *why) {
+    Group *g = &p->groups.at[group];
+    bool reduces = node_of(p->g, v)->op == OP_reduce;
+    Shape s = domain_of(p, v);
+    if (g->commit) {
+        *why = REFUSAL_COMMIT;
+        return false;
+    }
+    if (would_cycle(p, group, reads)) {
+        *why = REFUSAL_CYCLE;
+        return false;
+    }
+    if (g->kind == GROUP_TILE) {
+        *why = REFUSAL_EPILOGUE;
+        *head = g->domain.rank;
+        return !reduces && shape_eq(g->domain, s) && rows_fit(p, group, v, g->domain.rank, why);
+    }
+    *why = REFUSAL_SIZE;
+    if (g->kind != GROUP_MAP && g->kind != GROUP_ROWS)
+        return false;
+    *head = common_head(g, s, head_of(p, v));
+    bool map = g->kind == GROUP_MAP && !reduces && shape_eq(g->domain, s);
+    double work = g->work + work_of(p, v);
+    int64_t enough = 2 * (int64_t)p->entry->options->threads;
+    if (!map && work > SMALL_NS && points_of(s, *head) < enough) {
+        bool alone = points_of(s, head_of(p, v)) < enough && points_of(g->domain, g->head) < enough;
+        *why = *head == 0 && !alone ? REFUSAL_SIZE : REFUSAL_PARALLEL;
+        if (!alone)
+            return false;
+    }
+    if (!map && axes_of(p, g, *head, v) > MAX_AXES - 1) {
+        *why = REFUSAL_AXES;
+        return false;
+    }
+    return rows_fit(p, group, v, *head, why);
+}
+
+static bool same_kind_of_work(const Group *g, GroupKind kind) {
+    return (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && (kind == GROUP_MAP || kind == GROUP_ROWS);
+}
+
+/* The best group to join, or none: first those whose values v reads, latest first, then those that read the same. */
+static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads, uint32_t *group, uint32_t *head) {
+    RefusalKind why = REFUSAL_SIZE;
+    bool tried[2] = {false, false};
+    for (uint32_t i = p->g->nodes.n; i-- > 1;) {
+        if (!bit_has(reads, i) || p->info[i].group == 0)
+            continue;
+        *group = p->info[i].group - 1;
+        if (may_join(p, *group, v, reads, head, &why))
+            return true;
+        if (!tried[0] && kind_of(p, v) != GROUP_TILE)
+            refuse(p, v, (Val){i}, why);
+        tried[0] = true;
+    }
+    for (uint32_t i = p->groups.n, tries = 0; i-- > 0 && tries < 8;) {
+        Group *g = &p->groups.at[i];
+        if (!same_kind_of_work(g, kind) || g->commit || !bits_meet(g->reads, reads, words_of(p)) ||
+            common_head(g, domain_of(p, v), head_of(p, v)) == 0)
+            continue;
+        tries++;
+        *group = i;
+        if (points_of(g->domain, g->head) == points_of(domain_of(p, v), common_head(g, domain_of(p, v), head_of(p, v))) &&
+            may_join(p, i, v, reads, head, &why))
+            return true;
+    }
+    return false;
+}
+
+static void place_value(Planner *p, Val v) {
+    uint64_t *reads = reads_of(p, v, true);
+    GroupKind kind = kind_of(p, v);
+    uint32_t group, head = 0;
+    bool joins = p->entry->options->fused && (kind == GROUP_MAP || kind == GROUP_ROWS) &&
+                 find_group(p, v, kind, reads, &group, &head);
+    Sink s = {v, cell_of_value(p, v, 0), false};
+    if (joins)
+        join_group(p, group, s, head, reads);
+    else
+        group = add_group(p, s, kind, reads);
+    p->info[v.i].group = group + 1;
+}
+
+/* Does the group read what the sink writes, or the other way round? */
+static bool touches(Planner *p, const Group *g, const uint64_t *reads, uint32_t cell) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        const Node *n = &p->g->nodes.at[i];
+        if (n->op != OP_arg || n->attr.arg.kind != ARG_VAR)
+            continue;
+        uint32_t of = p->entry->var_cell[n->attr.arg.id];
+        if (bit_has(g->reads, i) && of == cell)
+            return true;
+        for (uint32_t k = 0; bit_has(reads, i) && k < g->sinks.n; k++) {
+            if (g->sinks.at[k].cell == of)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The gradient of a parameter, as far as memory is concerned: the stored value of its shape that its update reads.  It lies
+ * at the parameter's own offset, so that updates of neighbouring parameters can become one kernel. */
+static void mirror_gradient(Planner *p, uint32_t var, const uint64_t *reads) {
+    const Var *v = &p->entry->module->vars.at[var];
+    for (uint32_t i = 1; v->kind == VAR_PARAM && p->loop == 0 && i < p->g->nodes.n; i++) {
+        const Info *in = &p->info[i];
+        if (!bit_has(reads, i) || !in->stored || in->group == 0 || node_of(p->g, (Val){i})->op == OP_scan ||
+            node_of(p->g, (Val){i})->op == OP_arg)
+            continue;
+        Cell *c = cell_at(p, in->cell);
+        if (c->region == REGION_ACT && c->mirrors == 0 && c->dtype == v->dtype && shape_eq(c->shape, v->shape)) {
+            c->mirrors = var + 1;
+            c->region = REGION_GRAD;
+            return;
+        }
+    }
+}
+
+static void place_commit(Planner *p, Val effect) {
+    Val v = operand(p->g, effect, 0);
+    uint64_t *reads = reads_of(p, v, false);
+    uint32_t var = node_of(p->g, effect)->attr.commit.var;
+    Sink s = {v, cell_of_var(p, var), true};
+    mirror_gradient(p, var, reads);
+    for (uint32_t i = 0; p->entry->options->fused && i < p->groups.n; i++) {
+        Group *g = &p->groups.at[i];
+        if (g->commit && shape_eq(g->domain, node_of(p->g, v)->shape) &&
+            (bits_meet(g->reads, reads, words_of(p)) || touches(p, g, reads, s.cell))) {
+            bits_or(g->reads, reads, words_of(p));
+            vec_push(p->arena, &g->sinks, s);
+            return;
+        }
+    }
+    uint32_t group = add_group(p, s, GROUP_MAP, reads);
+    p->groups.at[group].domain = node_of(p->g, v)->shape;
+    p->groups.at[group].head = p->groups.at[group].domain.rank;
+}
+
+/* Who is read from outside: by another kernel, by the runtime, as the operand of a product or a loop. */
+static void mark_outer(Planner *p) {
+    for (uint32_t i = 0; i < p->g->outputs.n; i++) {
+        p->info[p->g->outputs.at[i].val.i].outer = true;
+    }
+    for (uint32_t k = 0; k < p->groups.n; k++) {
+        const Group *g = &p->groups.at[k];
+        for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+            if (bit_has(g->reads, i) && p->info[i].group != k + 1)
+                p->info[i].outer = true;
+        }
+    }
+}
+
+/* A value that stays in its kernel needs no cell: in one stage it is at hand, between stages it lies in a scratch row (or is
+ * computed again when that is as cheap as loading). */
+static void choose_places(Planner *p) {
+    enum { RECOMPUTE = 3, ROW_MOST = 65536 };
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        Info *in = &p->info[i];
+        if (!in->stored || in->group == 0)
+            continue;
+        Group *g = &p->groups.at[in->group - 1];
+        bool reduces = node_of(p->g, (Val){i})->op == OP_reduce;
+        Shape s = node_of(p->g, (Val){i})->shape;
+        if (g->kind == GROUP_ROWS && reduces && s.rank == g->head) {
+            in->place = PLACE_REG;
+        } else if (!in->outer && (g->kind == GROUP_MAP || g->kind == GROUP_TILE) && !node_is_stage(p->g, (Val){i})) {
+            in->place = PLACE_INLINE;
+        } else if (!in->outer && g->kind == GROUP_ROWS) {
+            bool fits = shape_count(shape_of(s.rank - g->head, s.dim + g->head)) <= ROW_MOST;
+            in->place = in->cost <= RECOMPUTE && !in->checked && !reduces ? PLACE_INLINE : fits ? PLACE_SCRATCH : PLACE_CELL;
+        }
+    }
+}
+
+/* Values that lie somewhere already and are asked for in another place, and checks of them. */
+static void place_exports(Planner *p) {
+    for (uint32_t i = 0; i < p->exports.n; i++) {
+        Val v = p->exports.at[i].val;
+        add_group(p, p->exports.at[i], GROUP_MAP, reads_of(p, v, false));
+    }
+}
+
+static void order_visit(Planner *p, uint32_t i, uint8_t *state, Group *to, uint32_t *n, uint32_t *new_id) {
+    if (state[i])
+        return;
+    state[i] = 1;
+    for (uint32_t k = 0; k < p->groups.n; k++) {
+        if (k != i && bit_has(p->groups.at[i].needs, k))
+            order_visit(p, k, state, to, n, new_id);
+    }
+    new_id[i] = *n;
+    to[(*n)++] = p->groups.at[i];
+}
+
+static void sort_groups(Planner *p) {
+    uint32_t n = 0, count = p->groups.n;
+    Group *to = PUSH(p->arena, Group, count + 1);
+    uint32_t *new_id = PUSH(p->arena, uint32_t, count + 1);
+    uint8_t *state = PUSH(p->arena, uint8_t, count + 1);
+    for (int commits = 0; commits < 2; commits++) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (p->groups.at[i].commit == (commits == 1))
+                order_visit(p, i, state, to, &n, new_id);
+        }
+    }
+    if (count > 0)
+        memcpy(p->groups.at, to, sizeof *to * count);
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        if (p->info[i].group != 0)
+            p->info[i].group = new_id[p->info[i].group - 1] + 1;
+    }
+}
+
+void group_nodes(Planner *p) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        if (p->info[i].stored && p->info[i].live)
+            place_value(p, (Val){i});
+    }
+    place_exports(p);
+    for (uint32_t i = 0; i < p->g->effects.n; i++) {
+        if (node_of(p->g, p->g->effects.at[i])->op == OP_commit)
+            place_commit(p, p->g->effects.at[i]);
+    }
+    mark_outer(p);
+    choose_places(p);
+    sort_groups(p);
+}

@@ -1,0 +1,198 @@
+/* The axes of a kernel: making them, merging those that every access crosses as one, cutting the head from the inner ones,
+ * and what the launch needs to know (grain, cost). */
+#include "fuse_parts.h"
+#include <string.h>
+
+enum { BLOCK = 4096, BLOCK_LEAST = 512, SHORT = 64 };     /* elements of one point of a flat kernel; too short to be alone */
+
+uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent) {
+    GR_ASSERT(k->axes.n < MAX_AXES);
+    vec_push(k->arena, &k->axes, (KAxis){str_format(k->arena, "%s%u", name, k->axes.n), extent, -1, 0});
+    return k->axes.n - 1;
+}
+
+Stage *kernel_stage(Kernel *k, StageKind kind) {
+    vec_push(k->arena, &k->stages, (Stage){.kind = kind, .first = k->insts.n, .vec = -1, .transpose = -1});
+    return &k->stages.at[k->stages.n - 1];
+}
+
+static bool axis_in_dag(const Kernel *k, uint32_t axis) {
+    for (uint32_t i = 0; i < k->insts.n; i++) {
+        if (k->insts.at[i].kop == K_AXIS && k->insts.at[i].imm.i == axis)
+            return true;
+    }
+    return false;
+}
+
+static bool merges(const Kernel *k, uint32_t a) {         /* axis a with a + 1 */
+    int64_t inner = k->axes.at[a + 1].extent;
+    for (uint32_t i = 0; i < k->accesses.n; i++) {
+        if (k->accesses.at[i].coef[a] != k->accesses.at[i].coef[a + 1] * inner)
+            return false;
+    }
+    return !axis_in_dag(k, a) && !axis_in_dag(k, a + 1);
+}
+
+static void drop_axis(Kernel *k, uint32_t axis) {
+    for (uint32_t i = 0; i < k->accesses.n; i++) {
+        int64_t *c = k->accesses.at[i].coef;
+        memmove(c + axis, c + axis + 1, sizeof *c * (MAX_AXES - axis - 1));
+        c[MAX_AXES - 1] = 0;
+    }
+    for (uint32_t i = 0; i < k->insts.n; i++) {
+        if (k->insts.at[i].kop == K_AXIS && k->insts.at[i].imm.i > axis)
+            k->insts.at[i].imm.i--;
+    }
+    memmove(&k->axes.at[axis], &k->axes.at[axis + 1], sizeof(KAxis) * (k->axes.n - axis - 1));
+    k->axes.n--;
+}
+
+/* A new axis before `axis`, which becomes its block: block * size + axis. */
+static void block_axis(Kernel *k, uint32_t axis, int64_t size) {
+    int64_t total = k->axes.at[axis].extent;
+    vec_push(k->arena, &k->axes, (KAxis){0});
+    memmove(&k->axes.at[axis + 1], &k->axes.at[axis], sizeof(KAxis) * (k->axes.n - 1 - axis));
+    k->axes.at[axis] = (KAxis){STR("b"), (total + size - 1) / size, -1, 0};
+    k->axes.at[axis + 1].extent = size;
+    if (total % size != 0) {
+        k->axes.at[axis + 1].clip_by = (int32_t)axis;
+        k->axes.at[axis + 1].clip_total = total;
+    }
+    for (uint32_t i = 0; i < k->accesses.n; i++) {
+        int64_t *c = k->accesses.at[i].coef;
+        memmove(c + axis + 1, c + axis, sizeof *c * (MAX_AXES - axis - 1));
+        c[axis] = c[axis + 1] * size;
+    }
+    for (uint32_t i = 0; i < k->insts.n; i++) {
+        if (k->insts.at[i].kop == K_AXIS && k->insts.at[i].imm.i > axis)
+            k->insts.at[i].imm.i++;
+    }
+}
+
+static int64_t block_size(int64_t extent) {
+    int64_t size = (extent / 8 + 15) / 16 * 16;
+    return size < BLOCK_LEAST ? BLOCK_LEAST : size > BLOCK ? BLOCK : size;
+}
+
+void kernel_merge(Kernel *k) {
+    for (uint32_t a = k->axes.n; a-- > 1;) {
+        if (merges(k, a - 1)) {
+            k->axes.at[a].extent *= k->axes.at[a - 1].extent;
+            drop_axis(k, a - 1);
+        }
+    }
+}
+
+void kernel_cut(Kernel *k) {
+    uint32_t n = k->axes.n, inner = n > 1 && k->axes.at[n - 1].extent < SHORT ? 2 : 1;
+    inner = inner > n ? n : inner;
+    uint32_t cut = n - inner;                              /* the first inner axis: may be blocked too */
+    if (n > 0 && k->axes.at[cut].extent > 2 * BLOCK_LEAST && n < MAX_AXES && !axis_in_dag(k, cut)) {
+        block_axis(k, cut, block_size(k->axes.at[cut].extent));
+        cut++;
+    }
+    k->n_head = cut;
+    Stage *s = &k->stages.at[0];
+    s->n_axes = 0;
+    for (uint32_t i = cut; i < k->axes.n; i++) {
+        s->axis[s->n_axes++] = (uint8_t)i;
+    }
+}
+
+/* ---- figures ---- */
+static int64_t stage_points(const Kernel *k, const Stage *s) {
+    int64_t n = 1;
+    for (uint32_t i = 0; i < s->n_axes; i++) {
+        n *= k->axes.at[s->axis[i]].extent;
+    }
+    return n;
+}
+
+static double inst_cost(const KInst *in) {                 /* ns for 16 points */
+    if (in->kop == K_MATH)
+        return 8;
+    if (in->kop == K_WORD)
+        return 30;
+    return in->kop == K_SCALAR && (in->op == S_div || in->op == S_sqrt || in->op == S_idiv || in->op == S_mod) ? 4 : 0.5;
+}
+
+static uint64_t inst_flops(const KInst *in) {
+    if (in->kop == K_MATH)
+        return 20;
+    bool counts = in->kop == K_SCALAR && in->op != S_const && in->op != S_cast && in->op != S_select && in->op != S_bitcast &&
+                  dtype_is_float((DType)in->type);
+    return counts ? 1 : 0;
+}
+
+/* The innermost axis that is longer than one, if it can run in lanes: a stage that stores through computed indices cannot. */
+static void choose_vector(const Kernel *k, Stage *s) {
+    if (s->kind == STAGE_TILE || s->transpose >= 0)
+        return;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const KInst *in = &k->insts.at[s->first + i];
+        if (in->kop == K_STORE && k->accesses.at[in->access].index != 0)
+            return;
+    }
+    uint32_t from = s->kind == STAGE_REDUCE || s->kind == STAGE_CHAIN ? s->n_keep : s->n_axes;
+    uint32_t last = from > 0 ? from : s->n_axes;           /* along a kept axis if there is one */
+    for (uint32_t i = last; i-- > 0;) {
+        if (k->axes.at[s->axis[i]].extent > 1) {
+            s->vec = (int8_t)i;
+            return;
+        }
+    }
+    s->vec = s->n_axes > 0 ? (int8_t)(last - 1) : -1;
+}
+
+void unit_spans(Unit *u) {
+    const Graph *g = u->graph;
+    Kernel *k = u->kernel;
+    for (uint32_t i = 0; i < k->insts.n; i++) {
+        Span s = g->nodes.at[k->insts.at[i].node].span;
+        bool known = s.n == 0;
+        for (uint32_t j = 0; j < k->spans.n && !known; j++) {
+            known = k->spans.at[j].at == s.at && k->spans.at[j].n == s.n;
+        }
+        if (!known)
+            vec_push(k->arena, &k->spans, s);
+    }
+}
+
+void kernel_finish(Entry *e, Unit *u) {
+    Kernel *k = u->kernel;
+    double per_point = 5;                                  /* ns */
+    uint64_t flops = 0;
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        Stage *s = &k->stages.at[i];
+        choose_vector(k, s);
+        int64_t points = stage_points(k, s);
+        if (s->kind == STAGE_TILE) {
+            const KTile *t = &s->tile;
+            flops += (uint64_t)(2 * t->k * t->list * t->mr * t->nr);
+            per_point += 2.0 * (double)(t->k * t->list) * t->mr * t->nr / 100;
+        }
+        if (s->kind == STAGE_CHAIN)
+            flops += (uint64_t)points * 2;
+        for (uint32_t j = 0; j < s->n; j++) {
+            const KInst *in = &k->insts.at[s->first + j];
+            flops += inst_flops(in) * (uint64_t)points;
+            per_point += inst_cost(in) * (double)points / (s->vec < 0 ? 1 : 16);
+        }
+    }
+    int64_t points = kernel_points(k);
+    for (uint32_t i = 0; i < k->bufs.n; i++) {
+        KBufRole role = k->bufs.at[i].role;
+        uint64_t bytes = (uint64_t)k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype);
+        k->bytes += role == KBUF_SCRATCH || role == KBUF_HEALTH ? 0 : role == KBUF_INOUT ? 2 * bytes : bytes;
+    }
+    k->flops = flops * (uint64_t)points;
+    double traffic = (double)k->bytes / 20;
+    k->cost_ns = per_point * (double)points;
+    k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;
+    k->commit = u->commit;
+    double point_ns = points > 0 ? k->cost_ns / (double)points : 0;
+    enum { HANDOUT_NS = 5000 };
+    k->grain = point_ns > 0 ? (int64_t)(HANDOUT_NS / point_ns) + 1 : 1;
+    int64_t most = points / (2 * (int64_t)e->options->threads);
+    k->grain = k->grain > most ? (most > 0 ? most : 1) : k->grain;
+}

@@ -1,0 +1,137 @@
+/* Fusion: on random graphs the plans (unfused, fused, fused with the tiles of the other machine, unfused with library products)
+ * run by the kernel interpreter give the bits of the graph interpreter; kernels and plans pass their verifiers. */
+#include "fuse.h"
+#include "random_graph.h"
+#include "test.h"
+#include <string.h>
+
+typedef struct { RandomGraph r; const Graph *g; Tensor *outputs, *vars; uint32_t health; } Expected;
+
+static Tensor *copies(Arena *a, const Tensor *t, uint32_t n) {
+    Tensor *r = PUSH(a, Tensor, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        r[i] = tensor_copy(a, &t[i]);
+    }
+    return r;
+}
+
+static bool interpret(Arena *a, Expected *x) {
+    const Module *m = x->r.module;
+    x->g = m->graphs.at[0];
+    x->vars = copies(a, x->r.vars, m->vars.n);
+    x->outputs = PUSH(a, Tensor, x->g->outputs.n + 1);
+    EvalRun run = {.graph = x->g, .vars = x->vars, .columns = x->r.columns, .uniforms = x->r.uniforms, .threads = 1};
+    Error e = {0};
+    GrStatus s = graph_eval(a, &run, x->outputs, &e);
+    CHECK_MSG(s == GR_OK, "graph_eval: %s", e.what);
+    x->health = run.health;
+    return s == GR_OK;
+}
+
+static void *buffer_at(char *memory, const Planned *p, uint32_t buffer) { return memory + p->plan->buffers.at[buffer].offset; }
+
+static bool check_tensor(const char *what, Str name, const Tensor *want, void *got) {
+    Tensor t = {want->dtype, want->shape, got};
+    int64_t at;
+    if (tensor_same(want, &t, &at))
+        return true;
+    double x = want->dtype == DT_F32 ? ((float *)want->data)[at] : 0, y = want->dtype == DT_F32 ? ((float *)got)[at] : 0;
+    test_failed(__FILE__, __LINE__, "%s: %.*s[%lld] is %.9g, expected %.9g", what, FSTR(name), (long long)at, y, x);
+    return false;
+}
+
+static void dump(Arena *a, const Expected *x, const Planned *p) {
+    Buf b = buf_make(a);
+    module_print(x->r.module, &b);
+    for (uint32_t i = 0; i < p->kernels.n; i++) {
+        kernel_print(p->kernels.at[i], NULL, &b);
+    }
+    plan_print(p->plan, NULL, &b);
+    test_failed(__FILE__, __LINE__, "%.*s", (int)b.n, b.s);
+}
+
+static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const char *what, const Math *math) {
+    const Module *m = x->r.module;
+    Planned p = {0};
+    Error e = {0};
+    if (fuse_module(a, m, o, &p, &e) != GR_OK) {
+        if (e.status != GR_UNSUPPORTED)
+            test_failed(__FILE__, __LINE__, "%s: %s", what, e.what);
+        return e.status == GR_UNSUPPORTED;
+    }
+    bool good = true;
+    for (uint32_t i = 0; i < p.kernels.n && good; i++) {
+        good = kernel_verify(p.kernels.at[i], &e);
+        CHECK_MSG(good, "%s: %s", what, e.what);
+    }
+    if (good && !plan_verify(p.plan, &e)) {
+        good = false;
+        test_failed(__FILE__, __LINE__, "%s: %s", what, e.what);
+    }
+    if (!good) {
+        dump(a, x, &p);
+        return false;
+    }
+    char *memory = arena_push(a, p.plan->arena_bytes, 64);
+    memset(memory, 0x7b, p.plan->arena_bytes);
+    for (uint32_t i = 0; i < m->vars.n; i++) {
+        memcpy(buffer_at(memory, &p, p.plan->vars.at[i].buffer), x->r.vars[i].data, (size_t)shape_count(x->r.vars[i].shape) * 4);
+    }
+    const PlanEntry *entry = &p.plan->entries.at[0];
+    for (uint32_t i = 0; i < entry->n_columns; i++) {
+        memcpy(buffer_at(memory, &p, p.plan->bindings.at[entry->first_column + i].buffer), x->r.columns[i].data,
+               (size_t)shape_count(x->r.columns[i].shape) * 4);
+    }
+    uint32_t health = plan_eval(a, &p, entry, math, memory, x->r.uniforms);
+    good = health == x->health;
+    CHECK_MSG(good, "%s: health is %u, expected %u", what, health, x->health);
+    for (uint32_t i = 0; i < entry->n_outputs && good; i++) {
+        const PlanBinding *b = &p.plan->bindings.at[entry->first_output + i];
+        good = check_tensor(what, b->name, &x->outputs[i], buffer_at(memory, &p, b->buffer));
+    }
+    for (uint32_t i = 0; i < m->vars.n && good; i++) {
+        good = check_tensor(what, m->vars.at[i].path, &x->vars[i], buffer_at(memory, &p, p.plan->vars.at[i].buffer));
+    }
+    if (!good)
+        dump(a, x, &p);
+    return good;
+}
+
+static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags) {
+    Arena *a = arena_create();
+    const Math *math;
+    Error e = {0};
+    bool good = math_create(a, &math, &e) == GR_OK;
+    Expected x = {.r = random_graph(a, seed, size, flags, math)};
+    good = good && interpret(a, &x);
+    static const struct { const char *name; FuseOptions o; } variants[] = {
+        {"unfused", {false, false, 2, "avx512"}}, {"fused", {true, false, 2, "avx512"}}, {"fused for avx2", {true, false, 1, "avx2"}},
+        {"blas", {false, true, 2, "avx512"}}};
+    for (uint32_t i = 0; i < 4 && good; i++) {
+        good = run_variant(a, &x, &variants[i].o, variants[i].name, math);
+        CHECK_MSG(good, "seed %llu size %u flags %u", (unsigned long long)seed, size, flags);
+    }
+    arena_destroy(a);
+    return good;
+}
+
+TEST(random_graphs_easy) {
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY))
+            return;
+    }
+}
+
+TEST(random_graphs) {
+    for (uint64_t seed = 1000; seed < 1150; seed++) {
+        if (!same_everywhere(seed, 4 + seed % 20, 0))
+            return;
+    }
+}
+
+TEST_LONG(many_random_graphs) {
+    for (uint64_t seed = 5000; seed < 9000; seed++) {
+        if (!same_everywhere(seed, 4 + seed % 30, 0))
+            return;
+    }
+}
