@@ -16,6 +16,10 @@ static bool holds(const Contract *c, int role, uint32_t dim) { return memchr(c->
 bool contract_is_plain(const Contract *c) {
     if (c->n_windows > 0 || c->rank[2] == 0)
         return false;
+    for (uint32_t i = 0; i < c->n_over; i++) {
+        if (c->extent[c->over[i]] == 0)
+            return false;
+    }
     uint32_t last = c->dim[2][c->rank[2] - 1];
     return holds(c, 0, last) != holds(c, 1, last);
 }

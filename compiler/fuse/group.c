@@ -30,7 +30,8 @@ static void walk_reads(Planner *p, Val v, bool root, uint64_t *seen, uint64_t *r
     if (bit_has(seen, v.i))
         return;
     bit_set(seen, v.i);
-    if (n->op == OP_arg ? n->attr.arg.kind != ARG_UNIFORM : !root && p->info[v.i].stored) {
+    bool lies = n->op == OP_arg && n->attr.arg.kind != ARG_UNIFORM;
+    if (!root && (lies || p->info[v.i].stored)) {
         bit_set(reads, v.i);
         return;
     }
