@@ -70,96 +70,105 @@ const Scan *scan_with_carries(Arena *a, const Scan *s) {
     return more;
 }
 
-/* What the reverse scan is made of: its operands in order, and for each the body input that stands for one step of it. */
+/* What the reverse scan is made of: its operands, with the body input that stands for one step of each, and the members of
+ * the tuple it gives. */
+typedef struct { uint32_t output; Val input; } BodySeed;      /* cotangent of result `output` of the forward body */
 typedef struct {
     Build *outer, body;
     Arena *arena;
-    VEC(Val) operands;      /* carries, then sequences, then constants */
-    uint32_t n_inputs;
+    Val    scan;                 /* the forward scan */
+    const Scan *forward;
+    uint32_t n;                  /* its operands: carries, sequences, constants */
+    VEC(Val) operands;           /* of the reverse scan */
+    uint32_t n_carries, n_sequences, n_inputs, n_members, n_collected;
+    Val *inputs, *sum;           /* by forward operand: its step in the reverse body; the running sum of a constant's cotangent */
+    uint32_t *member;            /* by forward operand: 1 + member that holds its cotangent */
+    VEC(BodySeed) seeds;
 } Reverse;
 
-static Val add_input(Reverse *r, Val operand_value, bool sequence) {
-    Type t = type_of(r->outer->g, operand_value);
+static bool is_float(const Graph *g, Val v) { return dtype_is_float(type_of(g, v).dtype); }
+static Val  zeros(Build *b, Type t) { return build_splat(b, t.dtype, 0, t.shape); }
+static Val  forward_operand(const Reverse *r, uint32_t k) { return operand(r->outer->g, r->scan, k); }
+static bool float_operand(const Reverse *r, uint32_t k) { return is_float(r->outer->g, forward_operand(r, k)); }
+
+static Val add_input(Reverse *r, Val value, bool sequence) {
+    Type t = type_of(r->outer->g, value);
     if (sequence) {
         for (uint32_t i = 1; i < t.shape.rank; i++) t.shape.dim[i - 1] = t.shape.dim[i];
         t.shape.rank--;
     }
-    vec_push(r->arena, &r->operands, operand_value);
+    vec_push(r->arena, &r->operands, value);
     return build_arg(&r->body, ARG_BODY, r->n_inputs++, t);
 }
 
-static bool is_float(const Graph *g, Val v) { return dtype_is_float(type_of(g, v).dtype); }
+/* Cotangents of the carries, then sums for the constants that want one. */
+static void reverse_carries(Reverse *r, const Val *g, const bool *needed) {
+    const Scan *s = r->forward;
+    for (uint32_t i = 0; i < s->n_carries; i++) {
+        if (!float_operand(r, i)) continue;
+        Val start = g[i].i ? g[i] : zeros(r->outer, type_of(r->outer->g, forward_operand(r, i)));
+        vec_push(r->arena, &r->seeds, ((BodySeed){i, add_input(r, start, false)}));
+    }
+    for (uint32_t k = s->n_carries + s->n_sequences; k < r->n; k++)
+        if (needed[k] && float_operand(r, k))
+            r->sum[k] = add_input(r, zeros(r->outer, type_of(r->outer->g, forward_operand(r, k))), false);
+    r->n_carries = r->n_inputs;
+}
 
-static Val zeros(Build *b, Type t) { return build_splat(b, t.dtype, 0, t.shape); }
+/* The kept carries, the forward sequences, the cotangents of what was collected; then the constants. */
+static void reverse_sequences(Reverse *r, const Val *g) {
+    const Scan *s = r->forward;
+    uint32_t nc = s->n_carries, first_kept = s->n_collected;         /* scan_with_carries put them last */
+    for (uint32_t i = 0; i < nc; i++) r->inputs[i] = add_input(r, build_result(r->outer, r->scan, first_kept + i), true);
+    for (uint32_t i = 0; i < s->n_sequences; i++) r->inputs[nc + i] = add_input(r, forward_operand(r, nc + i), true);
+    for (uint32_t i = nc; i < nc + s->n_collected; i++)
+        if (g[i].i) vec_push(r->arena, &r->seeds, ((BodySeed){i, add_input(r, g[i], true)}));
+    r->n_sequences = r->n_inputs - r->n_carries;
+    for (uint32_t k = nc + s->n_sequences; k < r->n; k++) r->inputs[k] = add_input(r, forward_operand(r, k), false);
+}
 
-/* The cotangent given to the walk for result number i of the body. */
-typedef struct { uint32_t output; Val input; } BodySeed;
+/* One step backwards: the body again, then its walk. */
+static bool reverse_body(Reverse *r, Val *cotangent, Diags *ds) {
+    const Graph *body = r->forward->body;
+    Val *map = PUSH(r->arena, Val, body->nodes.n);
+    replay(r->arena, body, r->inputs, r->body.g, map);
+    Seed *start = PUSH(r->arena, Seed, r->seeds.n + 1);
+    for (uint32_t i = 0; i < r->seeds.n; i++)
+        start[i] = (Seed){map[body->outputs.at[r->seeds.at[i].output].val.i], r->seeds.at[i].input};
+    return vjp_walk(&r->body, r->seeds.n, start, r->n, r->inputs, cotangent, ds);
+}
+
+static void hand_out(Reverse *r, uint32_t k, Val v) {
+    graph_output(r->body.g, OUT_VALUE, 0, v);
+    r->member[k] = ++r->n_members;
+}
+
+static void reverse_results(Reverse *r, const Val *cotangent, const bool *needed) {
+    const Scan *s = r->forward;
+    for (uint32_t i = 0; i < s->n_carries; i++)
+        if (float_operand(r, i)) hand_out(r, i, cotangent[i].i ? cotangent[i] : zeros(&r->body, type_of(r->body.g, r->inputs[i])));
+    for (uint32_t k = s->n_carries + s->n_sequences; k < r->n; k++)
+        if (r->sum[k].i) hand_out(r, k, cotangent[k].i ? build_2(&r->body, OP_add, r->sum[k], cotangent[k]) : r->sum[k]);
+    for (uint32_t k = s->n_carries; k < s->n_carries + s->n_sequences; k++)
+        if (needed[k] && cotangent[k].i) hand_out(r, k, cotangent[k]), r->n_collected++;
+}
 
 bool vjp_scan(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags *ds) {
     const Node n = *node_of(b->g, v);
-    const Scan *s = n.attr.scan;
-    const Graph *body = s->body;
     Arena *a = b->g->arena;
-    uint32_t nc = s->n_carries, ns = s->n_sequences, first_const = nc + ns;
-    uint32_t first_kept = s->n_carries + s->n_collected - nc;        /* results that hold the carries before each step */
-    Reverse r = {b, {new_body(body), b->at, 0}, a, {0}, 0};
-    Val *inputs = PUSH(a, Val, n.n), *sum = PUSH(a, Val, n.n), *map = PUSH(a, Val, body->nodes.n);
-    VEC(BodySeed) seeds = {0};
-    VEC(uint32_t) sums = {0};
-
-    for (uint32_t i = 0; i < nc; i++)
-        if (is_float(b->g, operand(b->g, v, i))) {
-            Val start = g[i].i ? g[i] : zeros(b, type_of(b->g, operand(b->g, v, i)));
-            vec_push(a, &seeds, ((BodySeed){i, add_input(&r, start, false)}));
-        }
-    for (uint32_t k = first_const; k < n.n; k++) {
-        Val constant = operand(b->g, v, k);
-        if (!needed[k] || !is_float(b->g, constant)) continue;
-        sum[k] = add_input(&r, zeros(b, type_of(b->g, constant)), false);
-        vec_push(a, &sums, k);
-    }
-    uint32_t n_reverse_carries = r.n_inputs;
-    for (uint32_t i = 0; i < nc; i++) inputs[i] = add_input(&r, build_result(b, v, first_kept + i), true);
-    for (uint32_t i = 0; i < ns; i++) inputs[nc + i] = add_input(&r, operand(b->g, v, nc + i), true);
-    for (uint32_t i = nc; i < nc + s->n_collected; i++)
-        if (g[i].i) vec_push(a, &seeds, ((BodySeed){i, add_input(&r, g[i], true)}));
-    uint32_t n_reverse_sequences = r.n_inputs - n_reverse_carries;
-    for (uint32_t k = first_const; k < n.n; k++) inputs[k] = add_input(&r, operand(b->g, v, k), false);
-
-    Graph *to = r.body.g;
-    replay(a, body, inputs, to, map);
-    Seed *start = PUSH(a, Seed, seeds.n + 1);
-    for (uint32_t i = 0; i < seeds.n; i++)
-        start[i] = (Seed){map[body->outputs.at[seeds.at[i].output].val.i], seeds.at[i].input};
+    Reverse r = {.outer = b, .body = {new_body(n.attr.scan->body), b->at, 0}, .arena = a, .scan = v, .forward = n.attr.scan, .n = n.n};
+    r.inputs = PUSH(a, Val, n.n);
+    r.sum = PUSH(a, Val, n.n);
+    r.member = PUSH(a, uint32_t, n.n);
+    reverse_carries(&r, g, needed);
+    reverse_sequences(&r, g);
     Val *cotangent = PUSH(a, Val, n.n);
-    if (!vjp_walk(&r.body, seeds.n, start, n.n, inputs, cotangent, ds)) return false;
-
-    /* results: the carries' cotangents, the sums, then the sequences' cotangents */
-    Scan *rev = PUSH(a, Scan, 1);
-    *rev = (Scan){to, n_reverse_carries, n_reverse_sequences, 0, s->length, !s->reverse};
-    uint32_t member = 0;
-    uint32_t *member_of = PUSH(a, uint32_t, n.n);
-    bool *has = PUSH(a, bool, n.n);
-    for (uint32_t i = 0; i < nc; i++)
-        if (is_float(b->g, operand(b->g, v, i))) {
-            Val c = cotangent[i].i ? cotangent[i] : zeros(&r.body, type_of(to, inputs[i]));
-            graph_output(to, OUT_VALUE, 0, c);
-            member_of[i] = member++, has[i] = true;
-        }
-    for (uint32_t i = 0; i < sums.n; i++) {
-        uint32_t k = sums.at[i];
-        Val c = cotangent[k].i ? build_2(&r.body, OP_add, sum[k], cotangent[k]) : sum[k];
-        graph_output(to, OUT_VALUE, 0, c);
-        member_of[k] = member++, has[k] = true;
-    }
-    for (uint32_t k = nc; k < nc + ns; k++) {
-        if (!needed[k] || !cotangent[k].i) continue;
-        graph_output(to, OUT_VALUE, 0, cotangent[k]);
-        rev->n_collected++;
-        member_of[k] = member++, has[k] = true;
-    }
-    Val reverse = build_scan(b, scan_with_carries(a, rev), r.operands.n, r.operands.at);   /* it may be differentiated again */
+    if (!reverse_body(&r, cotangent, ds)) return false;
+    reverse_results(&r, cotangent, needed);
+    Scan *back = PUSH(a, Scan, 1);
+    *back = (Scan){r.body.g, r.n_carries, r.n_sequences, r.n_collected, n.attr.scan->length, !n.attr.scan->reverse};
+    Val tuple = build_scan(b, scan_with_carries(a, back), r.operands.n, r.operands.at);    /* it may be differentiated again */
     for (uint32_t k = 0; k < n.n; k++)
-        if (needed[k] && has[k]) out[k] = build_result(b, reverse, member_of[k]);
+        if (needed[k] && r.member[k]) out[k] = build_result(b, tuple, r.member[k] - 1);
     return true;
 }

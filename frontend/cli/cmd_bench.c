@@ -1,0 +1,261 @@
+/* graphc bench: the training step (or the exports of a file that trains nothing) fused, unfused and unfused with OpenBLAS, measured in
+ * turns in one process; then the fused program launch by launch, beside what this machine could do. */
+#include "machine.h"
+#include "philox.h"
+#include "run.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct { Common common; uint32_t rounds; const char *variants; } Options;
+enum { KEY_ROUNDS = 0x200, KEY_VARIANTS };
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    switch (key) {
+    case KEY_ROUNDS: o->rounds = parse_count(arg, 1, 100000, "--rounds", state); return 0;
+    case KEY_VARIANTS: o->variants = arg; return 0;
+    case 'j': o->common.json = true; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"rounds", KEY_ROUNDS, "N", 0, "how often each variant runs (as many as fit in two seconds)", 2},
+    {"variants", KEY_VARIANTS, "LIST", 0, "some of fused,unfused,blas (all)", 2},
+    {"json", 'j', 0, 0, "for programs", 2},
+    {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Times the training step fused, unfused (one operation a kernel) and unfused with OpenBLAS for the products, then every "
+           "launch of the fused step: time, bytes, operations, and its share of what this machine can do."};
+
+enum { VARIANTS = 3 };
+static const char *const variant_names[VARIANTS] = {"fused", "unfused", "blas"};
+
+typedef struct {
+    Session *s;
+    const Options *o;
+    EntryRequest entry;
+    Compiled c;
+    Exec *exec;
+    const UValue *uniforms;
+    const PlanEntry *entries[VARIANTS];
+    double min_ms[VARIANTS], median_ms[VARIANTS];
+    uint32_t rounds;
+} Bench;
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Is it one of the words of the list? */
+static bool wanted(const Options *o, uint32_t variant) {
+    const char *name = variant_names[variant], *at = o->variants;
+    size_t n = strlen(name);
+    for (; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, name, n) == 0 && (at[n] == 0 || at[n] == ',')) return true;
+    return !o->variants;
+}
+
+/* Columns of an export that is fed nothing: numbers of a standard normal, labels 0..9. */
+static void fill_columns(Bench *b) {
+    const Plan *p = b->c.planned.plan;
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        const PlanEntry *entry = b->entries[v];
+        for (uint32_t i = 0; entry && i < entry->n_columns; i++) {
+            uint32_t id = p->bindings.at[entry->first_column + i].buffer;
+            const PlanBuffer *buffer = &p->buffers.at[id];
+            void *at = exec_buffer(b->exec, id);
+            for (int64_t k = 0; k < shape_count(buffer->shape); k++) {
+                uint32_t w = philox_word(1, i, 0, 0, 0, (uint64_t)k);
+                if (buffer->dtype == DT_F32) ((float *)at)[k] = (uniform_of_word(w) - 0.5f) * 4;
+                if (buffer->dtype == DT_I32) ((int32_t *)at)[k] = (int32_t)(w % 10);
+                if (buffer->dtype == DT_U8) ((uint8_t *)at)[k] = (uint8_t)(w % 5);
+            }
+        }
+    }
+}
+
+static GrStatus prepare(Bench *b, Error *e) {
+    Session *s = b->s;
+    bool trains = b->entry.kind == LOWER_TRAIN;
+    EntryRequest requests[2] = {b->entry, {LOWER_INIT, STR("init"), 0}};
+    if (!compile_graphs(s, &b->o->common, trains ? 2 : 1, requests, &b->c)) return fail(e, GR_PROGRAM, "the program has errors");
+    uint32_t number[VARIANTS] = {0};                 /* 1 + entry of the plan; a pointer would not survive the next variant */
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        if (!wanted(b->o, v)) continue;
+        uint32_t first = b->c.planned.plan ? b->c.planned.plan->entries.n : 0;
+        TRY(compile_plan(s, &b->o->common, &b->c, variant_names[v], e));
+        number[v] = 1 + first;
+    }
+    const Plan *p = b->c.planned.plan;
+    for (uint32_t v = 0; v < VARIANTS; v++)
+        if (number[v]) b->entries[v] = &p->entries.at[number[v] - 1];
+    TRY(compile_load(s, &b->o->common, &b->c, NULL, e));
+    PlanCode *code = PUSH(s->arena, PlanCode, 1);
+    *code = code_table(b->c.code);
+    TRY(exec_create(s->arena, p, code, (ExecOptions){b->o->common.threads}, &b->exec, e));
+    Counters at = {.update = 1, .batch = (double)b->entry.rows, .rows = (double)b->entry.rows, .epochs = 1, .steps = 1, .epoch_steps = 1, .seed = 1};
+    b->uniforms = uniform_values(s->arena, s->recipe, p->uniforms, &at);
+    fill_columns(b);
+    if (!trains) return GR_OK;
+    const PlanEntry *init = plan_entry(p, "init", 0, variant_names[b->entries[0] ? 0 : b->entries[1] ? 1 : 2]);
+    exec_run(b->exec, init, b->uniforms);
+    Dataset *data;
+    const RecipePhase *phase = &s->recipe->phases.at[0];
+    TRY(run_open_data(s, &b->o->common, s->recipe->objectives.at[phase->objective].data, &data, e));
+    for (uint32_t v = 0; v < VARIANTS; v++)
+        if (b->entries[v]) TRY(run_fill(s->arena, p, b->entries[v], b->exec, data, "train", 0, e));
+    return GR_OK;
+}
+
+/* The variants take turns, so that whatever else the machine does hits all of them. */
+static void measure(Bench *b) {
+    double once = 0;
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        if (!b->entries[v]) continue;
+        exec_run(b->exec, b->entries[v], b->uniforms);
+        double start = seconds_now();
+        exec_run(b->exec, b->entries[v], b->uniforms);
+        once += seconds_now() - start;
+    }
+    b->rounds = b->o->rounds ? b->o->rounds : once > 0.2 ? 10 : (uint32_t)(2 / (once + 1e-9));
+    if (b->rounds > 2000) b->rounds = 2000;
+    double *ms[VARIANTS];
+    for (uint32_t v = 0; v < VARIANTS; v++) ms[v] = PUSH(b->s->arena, double, b->rounds);
+    for (uint32_t r = 0; r < b->rounds; r++)
+        for (uint32_t v = 0; v < VARIANTS; v++) {
+            if (!b->entries[v]) continue;
+            double start = seconds_now();
+            exec_run(b->exec, b->entries[v], b->uniforms);
+            ms[v][r] = (seconds_now() - start) * 1e3;
+        }
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        if (!b->entries[v]) continue;
+        qsort(ms[v], b->rounds, sizeof(double), compare_doubles);
+        b->min_ms[v] = ms[v][0];
+        b->median_ms[v] = ms[v][b->rounds / 2];
+    }
+}
+
+static double bound_ns(const Machine *m, const PlanStep *step) {
+    double compute = (double)step->flops / m->flops_all * 1e9, memory = (double)step->bytes / machine_bandwidth(m, step->bytes) * 1e9;
+    return compute > memory ? compute : memory;
+}
+
+static const char *step_name(const Bench *b, const PlanStep *step) {
+    switch (step->kind) {
+    case STEP_LAUNCH: return b->c.planned.plan->kernels.at[step->kernel].name.s;
+    case STEP_LOOP: return "loop";
+    case STEP_BLAS: return "product";
+    case STEP_COMMIT: return "commit";
+    }
+    return "";
+}
+
+static uint32_t first_line(const Bench *b, const PlanStep *step) {
+    for (uint32_t i = 0; i < step->n_spans; i++) {
+        Place p = sources_place(b->s->files, b->c.planned.plan->spans.at[step->first_span + i]);
+        if (p.path.n && str_eq(p.path, b->s->main->path)) return p.line;
+    }
+    return 0;
+}
+
+static void profile(Bench *b, const PlanEntry *entry, double *ns) {
+    exec_profile(b->exec, entry, b->uniforms, b->rounds < 50 ? b->rounds : 50, ns);
+}
+
+static void print_table(Bench *b, const Machine *m) {
+    printf("machine     %.0f GFLOP/s, %.0f GB/s in cache, %.0f GB/s in memory, %u threads\n", m->flops_all / 1e9, m->cache_all / 1e9,
+           m->memory_all / 1e9, b->o->common.threads);
+    for (uint32_t v = 0; v < VARIANTS; v++)
+        if (b->entries[v])
+            printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v], b->min_ms[v], b->median_ms[v],
+                   b->entries[0] ? b->min_ms[v] / b->min_ms[0] : 1.0, b->rounds);
+    const PlanEntry *fused = b->entries[0];
+    if (!fused) return;
+    double *ns = PUSH(b->s->arena, double, fused->n_steps + 1), total = 0;
+    profile(b, fused, ns);
+    printf("\n%-44s %6s %10s %10s %10s %9s %7s\n", "launch", "line", "us", "MFLOP", "KB", "bound us", "share");
+    for (uint32_t i = 0; i < fused->n_steps; i++) {
+        const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
+        if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
+        double bound = bound_ns(m, step);
+        printf("%-44.44s %6u %10.2f %10.2f %10.1f %9.2f %6.0f%%\n", step_name(b, step), first_line(b, step), ns[i] / 1e3,
+               (double)step->flops / 1e6, (double)step->bytes / 1e3, bound / 1e3, 100 * bound / ns[i]);
+        total += ns[i];
+    }
+    printf("%-44s %6s %10.2f\n", "sum of launches", "", total / 1e3);
+    puts("bound: operations at the peak, or least bytes at the bandwidth of where they lie, whichever is longer");
+}
+
+static void print_json(Bench *b, const Machine *m) {
+    json_t *root = json_object(), *variants = json_object(), *launches = json_array();
+    json_object_set_new(root, "file", json_string(b->o->common.file));
+    json_object_set_new(root, "entry", json_stringn(b->entry.name.s, b->entry.name.n));
+    json_object_set_new(root, "threads", json_integer(b->o->common.threads));
+    json_object_set_new(root, "arena_bytes", json_integer((json_int_t)b->c.planned.plan->arena_bytes));
+    json_object_set_new(root, "machine", json_pack("{s:f, s:f, s:f}", "flops", m->flops_all, "cache_bytes_per_s", m->cache_all,
+                                                   "memory_bytes_per_s", m->memory_all));
+    for (uint32_t v = 0; v < VARIANTS; v++)
+        if (b->entries[v])
+            json_object_set_new(variants, variant_names[v], json_pack("{s:f, s:f}", "min_ms", b->min_ms[v], "median_ms", b->median_ms[v]));
+    json_object_set_new(root, "variants", variants);
+    const PlanEntry *fused = b->entries[0];
+    double *ns = PUSH(b->s->arena, double, (fused ? fused->n_steps : 0) + 1);
+    if (fused) profile(b, fused, ns);
+    for (uint32_t i = 0; fused && i < fused->n_steps; i++) {
+        const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
+        if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
+        json_array_append_new(launches, json_pack("{s:s, s:i, s:f, s:I, s:I, s:f}", "name", step_name(b, step), "line", (int)first_line(b, step),
+                                                  "ns", ns[i], "flops", (json_int_t)step->flops, "bytes", (json_int_t)step->bytes,
+                                                  "bound_ns", bound_ns(m, step)));
+    }
+    json_object_set_new(root, "launches", launches);
+    json_dumpf(root, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(root);
+}
+
+static int bench_entry(Session *s, const Options *o, EntryRequest entry, const Machine *m) {
+    Bench b = {.s = s, .o = o, .entry = entry};
+    Error e = {0};
+    if (prepare(&b, &e) != GR_OK) return report_error(&e);
+    measure(&b);
+    if (o->common.json) print_json(&b, m);
+    else print_table(&b, m);
+    compile_times(&b.c, &o->common);
+    exec_destroy(b.exec);
+    compile_close(&b.c);
+    return 0;
+}
+
+int cmd_bench(int argc, char **argv) {
+    Options o = {.common = common_make()};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    Error e = {0};
+    Machine m;
+    int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&e);
+    EntryRequest entries[8];
+    uint32_t n = program_entries(&s, entries);
+    bool trains = s.recipe->phases.n > 0;
+    for (uint32_t i = 0; i < n && status == 0; i++)
+        if (!trains || entries[i].kind == LOWER_TRAIN) status = bench_entry(&s, &o, entries[i], &m);
+    session_report(&s, &o.common);
+    session_close(&s);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* Data opened with compiled formulas, and batches for commands that run a step or two without a trainer. */
+#include "run.h"
+#include <string.h>
+
+static double counter(const Counters *at, Str name) {
+    static const struct { const char *name; size_t offset; } table[] = {
+#define COUNTER(x) {#x, offsetof(Counters, x)}
+        COUNTER(epoch), COUNTER(step), COUNTER(epochs), COUNTER(steps), COUNTER(epoch_steps), COUNTER(batch),
+        COUNTER(rows), COUNTER(update), COUNTER(seed), COUNTER(clock), COUNTER(phase),
+#undef COUNTER
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (str_is(name, table[i].name)) return *(const double *)((const char *)at + table[i].offset);
+    return 0;
+}
+
+static double input_value(const Recipe *r, const Counters *at, Str name) {
+    if (!str_starts(name, "setting.")) return counter(at, name);
+    Str setting = {name.s + 8, name.n - 8};
+    for (uint32_t i = 0; i < r->settings.n; i++)
+        if (str_eq(r->settings.at[i].name, setting)) return r->settings.at[i].value;
+    GR_BUG("the uniform program reads `%.*s`, which is no setting", FSTR(name));
+}
+
+const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at) {
+    double *inputs = PUSH(a, double, u->inputs.n + 1), *values = PUSH(a, double, u->insts.n + 1);
+    UValue *out = PUSH(a, UValue, u->outputs.n + 1);
+    for (uint32_t i = 0; i < u->inputs.n; i++) inputs[i] = input_value(r, at, u->inputs.at[i].name);
+    uniforms_run(u, inputs, values, out);
+    return out;
+}
+
+/* ---- computed columns ---- */
+typedef struct { Session *s; Compiled compiled; Exec *exec; Arena *scratch; } Formula;
+
+static uint32_t binding(const Plan *p, uint32_t first, uint32_t n, Str name) {
+    for (uint32_t i = first; i < first + n; i++)
+        if (str_eq(p->bindings.at[i].name, name)) return p->bindings.at[i].buffer;
+    GR_BUG("an entry has no column or output `%.*s`", FSTR(name));
+}
+
+static GrStatus compute_block(void *user, const RecipeData *data, int64_t block, const DataView *inputs, uint32_t n_inputs,
+                              DataView *outputs, uint32_t n_outputs, Error *e) {
+    Formula *f = user;
+    const Plan *p = f->compiled.planned.plan;
+    const PlanEntry *entry = &p->entries.at[0];
+    for (uint32_t i = 0; i < n_inputs; i++) {
+        const PlanBuffer *b = &p->buffers.at[binding(p, entry->first_column, entry->n_columns, inputs[i].name)];
+        memcpy(exec_buffer(f->exec, (uint32_t)(b - p->buffers.at)), inputs[i].at, b->bytes);
+    }
+    ArenaMark mark = arena_mark(f->scratch);
+    Counters at = {.clock = (double)block, .rows = DATA_BLOCK};
+    uint32_t health = exec_run(f->exec, entry, uniform_values(f->scratch, f->s->recipe, p->uniforms, &at));
+    arena_pop(mark);
+    if (health & HEALTH_INDEX)
+        return fail(e, GR_DATA, "data `%.*s`: a formula reads outside a tensor in rows %lld to %lld", FSTR(data->name),
+                    (long long)block * DATA_BLOCK, (long long)(block + 1) * DATA_BLOCK - 1);
+    for (uint32_t i = 0; i < n_outputs; i++) {
+        uint32_t b = binding(p, entry->first_output, entry->n_outputs, outputs[i].name);
+        outputs[i].dtype = p->buffers.at[b].dtype;
+        outputs[i].at = exec_buffer(f->exec, b);
+    }
+    return GR_OK;
+}
+
+static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, Formula *f, Error *e) {
+    *f = (Formula){.s = s, .scratch = arena_create()};
+    EntryRequest request = {LOWER_DATA, data->name, DATA_BLOCK};
+    if (!compile_graphs(s, c, 1, &request, &f->compiled)) return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
+    TRY(compile_plan(s, c, &f->compiled, "fused", e));
+    TRY(compile_load(s, c, &f->compiled, NULL, e));
+    PlanCode code = code_table(f->compiled.code);
+    PlanCode *kept = PUSH(s->arena, PlanCode, 1);
+    *kept = code;
+    return exec_create(s->arena, f->compiled.planned.plan, kept, (ExecOptions){c->threads}, &f->exec, e);
+}
+
+static void formula_close(Formula *f) {
+    exec_destroy(f->exec);
+    compile_close(&f->compiled);
+    arena_destroy(f->scratch);
+}
+
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out, Error *e) {
+    const RecipeData *d = &s->recipe->data.at[data];
+    if (!d->has_graph) return dataset_open(s->arena, d, NULL, NULL, out, e);
+    Formula f;
+    GrStatus status = formula_open(s, c, d, &f, e);
+    if (status == GR_OK) status = dataset_open(s->arena, d, compute_block, &f, out, e);
+    formula_close(&f);
+    return status;
+}
+
+GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d, const char *split, int64_t first, Error *e) {
+    const Split *rows;
+    TRY(dataset_split(d, str_of(split), &rows, e));
+    if (rows->n == 0) return fail(e, GR_DATA, "split `%s` of data `%.*s` is empty", split, FSTR(d->recipe->name));
+    uint32_t *pick = PUSH(a, uint32_t, entry->rows + 1);
+    for (int64_t i = 0; i < entry->rows; i++) pick[i] = rows->rows[(first + i) % rows->n];
+    DataTarget *targets = PUSH(a, DataTarget, entry->n_columns + 1);
+    for (uint32_t i = 0; i < entry->n_columns; i++) {
+        const PlanBinding *b = &plan->bindings.at[entry->first_column + i];
+        int64_t column = dataset_column(d, b->name);
+        GR_ASSERT(column >= 0);
+        targets[i] = (DataTarget){(uint32_t)column, exec_buffer(x, b->buffer)};
+    }
+    dataset_fill(d, pick, entry->rows, targets, entry->n_columns);
+    return GR_OK;
+}
