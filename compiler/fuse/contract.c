@@ -339,7 +339,8 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
             split_run(e, r, side, run[side], dim_at);
         }
         for (uint32_t i = 0; i < r->c->rank[2]; i++) {
-            at[i] = dim_at[r->c->dim[2][i]];
+            uint32_t dim = r->c->dim[2][i];
+            at[i] = r->c->extent[dim] == 1 ? index_const(0) : dim_at[dim];
         }
         e->head = r->c->rank[2], e->head_at = at;
         emit_preset(e, v, at, value);

@@ -416,7 +416,9 @@ static uint32_t emit_stored(Emit *e, Val v, uint32_t member, const Index *at, ui
                                     .node = v.i});
     if (ours && in->place == PLACE_SCRATCH) {
         Shape inner = shape_of(t.shape.rank - e->head, t.shape.dim + e->head);
-        return emit_load(e, e->scratch[v.i] - 1, index_linear(e, inner, at + e->head), guard, v.i);
+        Index place = index_linear(e, inner, at + e->head);
+        place.base += member * shape_count(inner);
+        return emit_load(e, e->scratch[v.i] - 1, place, guard, v.i);
     }
     uint32_t cell = cell_of_value(e->p, v, member);
     return emit_load(e, kernel_buffer(e, cell, false), index_linear(e, t.shape, at), guard, v.i);
@@ -427,6 +429,8 @@ uint32_t emit_value(Emit *e, Val v, const Index *at, uint32_t guard) {
     if (known != NULL)
         return *known;
     const Node *n = node_of(e->p->g, v);
+    if (shape_count(n->shape) == 0)                          /* no such element: only a guarded or empty stage asks */
+        return emit_const(e, wide_of((DType)n->dtype), (Imm){.i = 0});
     uint32_t member = 0;
     Val of = v;
     if (n->op == OP_result) {

@@ -116,7 +116,7 @@ static uint32_t inner_axis(Kernel *k, const Stage *s, int64_t extent) {
 static Index add_axis(Kernel *k, Stage *s, int64_t extent) {
     uint32_t axis = inner_axis(k, s, extent);
     s->axis[s->n_axes++] = (uint8_t)axis;
-    return index_axis(axis);
+    return extent == 1 ? index_const(0) : index_axis(axis);
 }
 
 static void close_stage(Rows *r) {
@@ -176,6 +176,8 @@ static bool open_fits(const Rows *r, Shape shape) {
     return r->open != 0 && shape_eq(r->open_shape, shape_of(shape.rank - r->e.head, shape.dim + r->e.head));
 }
 
+static uint32_t moments_of(const Node *n) { return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1; }
+
 static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
     Shape shape = cell_at(r->p, s.cell)->shape;
     if (r->p->info[s.val.i].place != PLACE_SCRATCH) {
@@ -183,10 +185,14 @@ static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
         return index_linear(&r->e, shape, at);
     }
     Shape inner = shape_of(shape.rank - r->e.head, shape.dim + r->e.head);
+    int64_t count = shape_count(inner);                    /* members of a tuple lie one behind the other */
     if (r->scratch[s.val.i] == 0)
-        r->scratch[s.val.i] = 1 + kernel_scratch(r->e.k, r->e.unit, "row", cell_at(r->p, s.cell)->dtype, shape_count(inner));
+        r->scratch[s.val.i] = 1 + kernel_scratch(r->e.k, r->e.unit, "row", cell_at(r->p, s.cell)->dtype,
+                                                 count * moments_of(node_of(r->p->g, s.val)));
     *buf = r->scratch[s.val.i] - 1;
-    return index_linear(&r->e, inner, at + r->e.head);
+    Index to = index_linear(&r->e, inner, at + r->e.head);
+    to.base += count * (s.cell - r->p->info[s.val.i].cell);
+    return to;
 }
 
 static void map_member(Rows *r, Sink s) {
@@ -237,8 +243,6 @@ static bool in_order(const Node *n) {
     }
     return true;
 }
-
-static uint32_t moments_of(const Node *n) { return n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1; }
 
 /* A result in a register that others want in memory, or checked: a stage without axes. */
 static void put_registers(Rows *r, Val v, bool store) {
