@@ -183,6 +183,8 @@ static void end_stage(Fuzz *f) { vec_push(f->a, &f->k->stages, *f->s); }
 static void random_map(Fuzz *f) {
     static const uint8_t orders[][3] = {{N, J, K_AXIS_}, {J, K_AXIS_, N}, {J, N, K_AXIS_}};
     begin_stage(f, STAGE_MAP, 0, 1 + pick(f, 3), orders[pick(f, 3)]);
+    if (f->s->vec >= 0 && f->s->vec < f->s->n_axes - 1 && pick(f, 4) != 0)
+        f->s->transpose = (int8_t)(f->s->n_axes - 1);
     for (uint32_t i = 1 + pick(f, 2); i > 0; i--)
         add_store(f);
     end_stage(f);

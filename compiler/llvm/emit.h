@@ -18,7 +18,6 @@ typedef struct {
     LLVMModuleRef  module;
     LLVMBuilderRef b;
     const Math    *math;
-    bool           wide;               /* the machine has 512-bit vectors */
     bool           sanitize;
     LLVMTypeRef    i1, i8, i16, i32, i64, f16, f32, f64, ptr;
     Value          iota;               /* 16 x i32: 0 1 .. 15 */
@@ -92,6 +91,9 @@ struct Dag {
     Value   *offset;           /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
     bool    *steps;            /* by access: the lanes lie side by side */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
+    int32_t  turned;           /* number of the axis that stores run along in turned blocks, -1 */
+    Value   *square;           /* by instruction: where a turned store collects its block; NULL for the others */
+    Value    turn_row;         /* which row of it is computed */
     Value    row_at;           /* the flattened index of the row's element (lane 0), i64 */
 };
 Dag   *dag_create(Emit *e, const Stage *s, uint32_t n_loops);
@@ -111,6 +113,14 @@ Value  access_load(Dag *g, const KInst *in);
 void   access_store(Dag *g, uint32_t access, uint32_t level, Value v, DType type, Value guard);   /* guard NULL: none */
 Value  access_load_moved(Dag *g, uint32_t access, uint32_t level, DType type, Value elements);   /* NULL: at its place */
 int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);   /* elements a step of the flattened row moves it */
+
+void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);    /* lanes side by side; mask NULL: all */
+Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);           /* as it is stored, sixteen lanes */
+
+/* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
+Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */
+void   turn_put(Dag *g, uint32_t inst, Value v);
+void   turn_loop(Dag *g, Value hi);                          /* the innermost loop */
 
 /* ---- the stages ---- */
 void   emit_map(Emit *e, const Stage *s);

@@ -176,20 +176,28 @@ static bool first_lane_alone(Value mask) {
     return true;
 }
 
-static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
-    if (p->steps && mask == NULL) {
-        emit_store(e, v, p->at, p->align);
-        return;
-    }
-    if (p->steps && first_lane_alone(mask)) {
-        emit_store(e, LLVMBuildExtractElement(e->b, v, emit_i32(e, 0), ""), p->at, p->align);
-        return;
-    }
-    Value at = p->steps ? p->at : lane_addresses(e, p);
+static void masked_store(Emit *e, const char *how, Value v, Value at, unsigned align, Value mask) {
     LLVMTypeRef t[2] = {LLVMTypeOf(v), LLVMTypeOf(at)};
-    Value in[3] = {v, at, mask == NULL ? all_lanes(e) : emit_splat(e, mask)};
-    Value call = emit_call(e, p->steps ? "llvm.masked.store" : "llvm.masked.scatter", t, 2, in, 3);
-    set_align(e, call, 2, p->align);
+    Value call = emit_call(e, how, t, 2, (Value[]){v, at, mask == NULL ? all_lanes(e) : emit_splat(e, mask)}, 3);
+    set_align(e, call, 2, align);
+}
+
+void access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask) {
+    if (mask == NULL) {
+        emit_store(e, v, at, align);
+    } else if (first_lane_alone(mask)) {
+        emit_store(e, LLVMBuildExtractElement(e->b, v, emit_i32(e, 0), ""), at, align);
+    } else {
+        masked_store(e, "llvm.masked.store", v, at, align, mask);
+    }
+}
+
+static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
+    if (p->steps) {
+        access_store_vector(e, v, p->at, p->align, mask);
+    } else {
+        masked_store(e, "llvm.masked.scatter", v, lane_addresses(e, p), p->align, mask);
+    }
 }
 
 static Value guarded_address(Emit *e, Value guard, Value at) {
@@ -225,6 +233,10 @@ Value access_load(Dag *g, const KInst *in) {
         return v;
     return emit_scalar(e, S_select, (DType)in->type, DT_BOOL, (Imm){0}, guard, v,
                        emit_imm(e, (DType)in->type, in->imm));
+}
+
+Value access_to_memory(const Dag *g, uint32_t access, DType type, Value v) {
+    return to_memory(g->e, buffer_of(g, access)->dtype, type, emit_splat(g->e, v));
 }
 
 static void store_at(Dag *g, const Spot *p, Value v, DType type, Value guard) {

@@ -126,7 +126,7 @@ static void choose_lanes(Dag *g) {
 Dag *dag_create(Emit *e, const Stage *s, uint32_t n_loops) {
     const Kernel *k = e->kernel;
     Dag *g = PUSH(e->arena, Dag, 1);
-    *g = (Dag){.e = e, .s = s, .vec = -1, .n_loops = n_loops, .row = s->n_axes > n_loops};
+    *g = (Dag){.e = e, .s = s, .vec = -1, .turned = -1, .n_loops = n_loops, .row = s->n_axes > n_loops};
     if (row_clips_itself(g))
         GR_BUG("%.*s: a row axis clipped by an axis of the same row", FSTR(k->name));
     choose_lanes(g);
@@ -215,6 +215,10 @@ static Value inst_value(Dag *g, uint32_t i) {
                          key_value(g, r->phase), key_value(g, r->iteration));
     }
     case K_STORE:
+        if (g->square != NULL && g->square[i] != NULL) {
+            turn_put(g, i, access_to_memory(g, in->access, dag_type(g, in->in[0]), g->value[in->in[0]]));
+            return NULL;
+        }
         access_store(g, in->access, g->level[i], g->value[in->in[0]], dag_type(g, in->in[0]),
                      in->in[1] == 0 ? NULL : g->value[in->in[1] - 1]);
         return NULL;
@@ -373,6 +377,10 @@ static void loops(Dag *g, uint32_t d, Body body, void *user) {
         vector_loop(g, d, hi, body, user);
         return;
     }
+    if ((int32_t)g->s->axis[d] == g->turned) {
+        turn_loop(g, hi);
+        return;
+    }
     Loop l;
     loop_open(g->e, &l, emit_i64(g->e, 0), hi, 1, 0, NULL);
     inside(g, d, (AxisAt){l.i, NULL}, body, user);
@@ -387,4 +395,7 @@ void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {
 
 static void nothing_more(Dag *g, void *user) { (void)g, (void)user; }
 
-void emit_map(Emit *e, const Stage *s) { dag_loops(dag_create(e, s, s->n_axes), nothing_more, NULL); }
+void emit_map(Emit *e, const Stage *s) {
+    Dag *g = turn_create(e, s);
+    dag_loops(g != NULL ? g : dag_create(e, s, s->n_axes), nothing_more, NULL);
+}

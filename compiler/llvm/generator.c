@@ -5,6 +5,7 @@
 #include "emit.h"
 #include "link.h"
 #include "machine_code.h"
+#include "micro.h"
 #include <llvm-c/Analysis.h>
 #include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -69,14 +70,34 @@ static void add_attribute(Emit *e, const char *name) {
     LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, kind, 0));
 }
 
+static bool micro_exists(unsigned rows, unsigned columns) {
+    return rows > 0 && columns > 0 && columns % LANES == 0 && rows * (columns / LANES) <= MICRO_MAX_ACCUMULATORS - 2;
+}
+
+/* What fuse may only ask for when a microkernel does it. */
+static GrStatus check_tiles(const Kernel *k, Error *e) {
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        const KTile *t = &k->stages.at[i].tile;
+        if (k->stages.at[i].kind != STAGE_TILE)
+            continue;
+        if (!micro_exists(t->mr, t->nr))
+            return fail(e, GR_JIT, "kernel %.*s: there is no microkernel of %u x %u", FSTR(k->name), t->mr, t->nr);
+        DType a = k->bufs.at[k->accesses.at[t->a].buf].dtype, b = k->bufs.at[k->accesses.at[t->b].buf].dtype;
+        if (a != DT_F32 || b != DT_F32)
+            return fail(e, GR_JIT, "kernel %.*s: microkernels multiply f32, not %s by %s; widen while packing", FSTR(k->name),
+                        dtype_name(a), dtype_name(b));
+    }
+    return GR_OK;
+}
+
 static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
     unsigned rows, columns;
     char end;
     compiling = item->symbol;
     if (item->kernel != NULL) {
+        TRY(check_tiles(item->kernel, err));
         emit_kernel(e, item->kernel, item->symbol);
-    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && rows > 0 &&
-               columns % LANES == 0 && columns > 0 && rows * (columns / LANES) <= 30) {
+    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && micro_exists(rows, columns)) {
         emit_micro(e, item->symbol, rows, columns);
     } else {
         return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);

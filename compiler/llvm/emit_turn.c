@@ -1,0 +1,153 @@
+/* Maps that read along one axis and write along another.  Lanes run along the axis that is read; a store whose places lie side by side
+ * along the other axis would scatter.  So blocks of 16 x 16 are turned: sixteen steps of the other axis put their vectors into
+ * a square on the stack instead of storing them, the square is turned in registers, and its rows are stored as vectors. */
+#include "emit.h"
+
+/* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */
+static bool turned_stage(const Kernel *k, const Stage *s, Stage *out) {
+    if (s->transpose < 0 || s->vec < 0 || s->transpose == s->vec)
+        return false;
+    uint8_t turned = s->axis[s->transpose], lanes = s->axis[s->vec];
+    for (uint32_t j = 0; j < s->n_axes; j++)
+        if (k->axes.at[s->axis[j]].clip_by == turned || k->axes.at[s->axis[j]].clip_by == lanes)
+            return false;
+    *out = *s;
+    uint32_t n = 0;
+    for (uint32_t j = 0; j < s->n_axes; j++)
+        if (s->axis[j] != turned)
+            out->axis[n++] = s->axis[j];
+    out->axis[n] = turned;
+    for (uint32_t j = 0; j < s->n_axes; j++)
+        if (out->axis[j] == lanes)
+            out->vec = (int8_t)j;
+    return true;
+}
+
+static bool is_turned(const Dag *g, uint32_t i) {
+    const KInst *in = &g->e->kernel->insts.at[g->s->first + i];
+    if (in->kop != K_STORE || in->in[1] != 0 || g->level[i] != g->depth)
+        return false;
+    const KAccess *a = &g->e->kernel->accesses.at[in->access];
+    int64_t across = a->coef[g->vec];
+    return a->index == 0 && a->coef[g->turned] == 1 && across != 0 && across != 1;
+}
+
+Dag *turn_create(Emit *e, const Stage *s) {
+    Stage *moved = PUSH(e->arena, Stage, 1);
+    if (!turned_stage(e->kernel, s, moved))
+        return NULL;
+    Dag *g = dag_create(e, moved, moved->n_axes);
+    g->turned = moved->axis[moved->n_axes - 1];
+    g->square = PUSH(e->arena, Value, s->n);
+    bool any = false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!is_turned(g, i))
+            continue;
+        const KInst *in = &e->kernel->insts.at[s->first + i];
+        LLVMTypeRef row = emit_vector(emit_storage(e, e->kernel->bufs.at[e->kernel->accesses.at[in->access].buf].dtype));
+        g->square[i] = emit_local(e, row, LANES, BUFFER_ALIGN);
+        any = true;
+    }
+    return any ? g : NULL;
+}
+
+void turn_put(Dag *g, uint32_t inst, Value v) {
+    LLVMTypeRef row = LLVMTypeOf(v);
+    emit_store(g->e, v, emit_at(g->e, row, g->square[inst], g->turn_row), BUFFER_ALIGN / LANES);
+}
+
+/* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across the diagonal. */
+static void turn_square(Emit *e, Value row[LANES]) {
+    for (int step = LANES / 2; step > 0; step /= 2) {
+        Value low[LANES], high[LANES];
+        for (int j = 0; j < LANES; j++) {
+            low[j] = emit_i32(e, (j & step) == 0 ? j : LANES + j - step);
+            high[j] = emit_i32(e, (j & step) == 0 ? j + step : LANES + j);
+        }
+        Value take_low = LLVMConstVector(low, LANES), take_high = LLVMConstVector(high, LANES);
+        for (int i = 0; i < LANES; i++) {
+            if ((i & step) != 0)
+                continue;
+            Value a = row[i], b = row[i + step];
+            row[i] = LLVMBuildShuffleVector(e->b, a, b, take_low, "");
+            row[i + step] = LLVMBuildShuffleVector(e->b, a, b, take_high, "");
+        }
+    }
+}
+
+typedef struct { Value at, square, mask; LLVMTypeRef element, row; int64_t across; unsigned align; } Flush;
+
+static void store_row(Dag *g, const Flush *f, Value lane, Value v) {
+    Emit *e = g->e;
+    access_store_vector(e, v, emit_at(e, f->element, f->at, emit_mul_i64(e, lane, f->across)), f->align, f->mask);
+}
+
+/* How many lanes of the block exist; they are the first ones. */
+static Value lanes_there(Dag *g) {
+    Emit *e = g->e;
+    if (g->mask == NULL)
+        return emit_i64(e, LANES);
+    Value bits = LLVMBuildZExt(e->b, LLVMBuildBitCast(e->b, g->mask, e->i16, ""), e->i64, "");
+    return emit_call(e, "llvm.ctpop", &e->i64, 1, &bits, 1);
+}
+
+static void flush_square(Dag *g, const Flush *f) {
+    Emit *e = g->e;
+    Value row[LANES];
+    for (int i = 0; i < LANES; i++)
+        row[i] = emit_load(e, f->row, emit_at(e, f->row, f->square, emit_i64(e, i)), BUFFER_ALIGN / LANES);
+    turn_square(e, row);
+    if (g->mask == NULL) {
+        for (int l = 0; l < LANES; l++)
+            store_row(g, f, emit_i64(e, l), row[l]);
+        return;
+    }
+    for (int l = 0; l < LANES; l++)
+        emit_store(e, row[l], emit_at(e, f->row, f->square, emit_i64(e, l)), BUFFER_ALIGN / LANES);
+    Loop l;
+    loop_open(e, &l, emit_i64(e, 0), lanes_there(g), 1, 0, NULL);
+    store_row(g, f, l.i, emit_load(e, f->row, emit_at(e, f->row, f->square, l.i), BUFFER_ALIGN / LANES));
+    loop_close(e, &l, NULL);
+}
+
+static void flush_all(Dag *g, Value first, Value mask) {
+    Emit *e = g->e;
+    const Kernel *k = e->kernel;
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        if (g->square[i] == NULL)
+            continue;
+        uint32_t access = k->insts.at[g->s->first + i].access;
+        const KAccess *a = &k->accesses.at[access];
+        DType stored = k->bufs.at[a->buf].dtype;
+        LLVMTypeRef t = emit_storage(e, stored);
+        Value outer = g->address[(g->depth - 1) * k->accesses.n + access];
+        Flush f = {emit_at(e, t, outer, first), g->square[i], mask, t, emit_vector(t), a->coef[g->vec], dtype_bytes(stored)};
+        flush_square(g, &f);
+    }
+}
+
+/* Steps first .. first+n-1 of the turned axis. */
+static void block(Dag *g, Value first, Value n, Value mask) {
+    Emit *e = g->e;
+    Loop l;
+    loop_open(e, &l, emit_i64(e, 0), n, 1, 0, NULL);
+    g->turn_row = l.i;
+    e->axis[g->turned] = (AxisAt){LLVMBuildNSWAdd(e->b, first, l.i, ""), NULL};
+    dag_enter(g, g->depth);
+    loop_close(e, &l, NULL);
+    flush_all(g, first, mask);
+}
+
+void turn_loop(Dag *g, Value hi) {
+    Emit *e = g->e;
+    Loop l;
+    Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");
+    loop_open(e, &l, emit_i64(e, 0), whole, LANES, 0, NULL);
+    block(g, l.i, emit_i64(e, LANES), NULL);
+    loop_close(e, &l, NULL);
+    if (LLVMIsAConstantInt(hi) && LLVMConstIntGetSExtValue(hi) % LANES == 0)
+        return;
+    If some = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLT, whole, hi, ""));
+    block(g, whole, LLVMBuildSub(e->b, hi, whole, ""), dag_tail_mask(e, whole, hi));
+    if_close(e, some);
+}
