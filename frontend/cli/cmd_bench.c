@@ -148,8 +148,15 @@ static void measure(Bench *b) {
     }
 }
 
+/* Bytes a second of all threads, where a working set of this size lies. */
+static double bandwidth_of(const Machine *m, uint64_t bytes) {
+    uint32_t level = MACHINE_L1;
+    while (level < MACHINE_DRAM && bytes > m->bytes[level] * m->threads) level++;
+    return m->bandwidth[level][1].copy * 1e9;
+}
+
 static double bound_ns(const Machine *m, const PlanStep *step) {
-    double compute = (double)step->flops / m->flops_all * 1e9, memory = (double)step->bytes / machine_bandwidth(m, step->bytes) * 1e9;
+    double compute = (double)step->flops / m->fma_l1_gflops[1], memory = (double)step->bytes / bandwidth_of(m, step->bytes) * 1e9;
     return compute > memory ? compute : memory;
 }
 
@@ -176,8 +183,8 @@ static void profile(Bench *b, const PlanEntry *entry, double *ns) {
 }
 
 static void print_table(Bench *b, const Machine *m) {
-    printf("machine     %.0f GFLOP/s, %.0f GB/s in cache, %.0f GB/s in memory, %u threads\n", m->flops_all / 1e9, m->cache_all / 1e9,
-           m->memory_all / 1e9, b->o->common.threads);
+    printf("machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n", m->fma_l1_gflops[1],
+           m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy, m->bandwidth[MACHINE_DRAM][1].copy, m->threads);
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
             printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v], b->min_ms[v], b->median_ms[v],
@@ -205,8 +212,8 @@ static void print_json(Bench *b, const Machine *m) {
     json_object_set_new(root, "entry", json_stringn(b->entry.name.s, b->entry.name.n));
     json_object_set_new(root, "threads", json_integer(b->o->common.threads));
     json_object_set_new(root, "arena_bytes", json_integer((json_int_t)b->c.planned.plan->arena_bytes));
-    json_object_set_new(root, "machine", json_pack("{s:f, s:f, s:f}", "flops", m->flops_all, "cache_bytes_per_s", m->cache_all,
-                                                   "memory_bytes_per_s", m->memory_all));
+    json_object_set_new(root, "machine", json_pack("{s:f, s:f, s:f}", "gflops", m->fma_l1_gflops[1], "l3_copy_gbytes",
+                                                   m->bandwidth[MACHINE_L3][1].copy, "memory_copy_gbytes", m->bandwidth[MACHINE_DRAM][1].copy));
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
             json_object_set_new(variants, variant_names[v], json_pack("{s:f, s:f}", "min_ms", b->min_ms[v], "median_ms", b->median_ms[v]));
