@@ -1,0 +1,343 @@
+#!/usr/bin/python3
+"""Numbers of PyTorch for tests/golden_test.c: every FILE.graph here gets a FILE.json.
+
+    /usr/bin/python3 tests/golden/make.py [NAME ...]
+
+Made with PyTorch 1.13.0 (Debian python3-torch), Python 3.11, one thread, in float64, torch.manual_seed(1).
+
+Inputs and weights are whole multiples of 2^-10, so that f32 and f64 start from the same numbers.  Tolerances are
+relative to the largest element of the tensor:
+
+  f64  1e-6   both sides compute in f64, but numbers of the program (0.1, 1 - beta2^k ..) are rounded to f32 where
+              they meet a tensor, and are wrong by up to 6e-8 each
+  f32  1e-5   a few dozen roundings of 6e-8, and functions right to 2 ulp
+
+small_vae has 2e-6 in f64, because normal deviates are f32 (4.7e-7 off the exact inverse error function).  Random
+numbers and initial values come from a Philox written here from its publication: a change of streams is seen.
+"""
+import json
+import math
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+
+TOLERANCE = {"f64": 1e-6, "f32": 1e-5}
+
+
+def draw(*shape, scale=1.0):
+    return torch.round(torch.randn(*shape) * scale * 1024) / 1024
+
+
+def stored(t):
+    return t.detach().tolist() if torch.is_tensor(t) else t
+
+
+def pair(f, d_y, **inputs):
+    """An export of the inputs, d_y and the outputs y and d_NAME of all inputs."""
+    xs = {k: v.clone().requires_grad_() for k, v in inputs.items()}
+    y = f(*xs.values())
+    (y * d_y).sum().backward()
+    return {"in": {**inputs, "d_y": d_y}, "out": {"y": y, **{"d_" + k: x.grad for k, x in xs.items()}}}
+
+
+def loss_pair(f, inputs, gradients, **more):
+    """An export of a loss, with its gradients by the inputs named."""
+    xs = {k: v.clone().requires_grad_() if k in gradients else v for k, v in inputs.items()}
+    loss = f(*xs.values())
+    loss.backward()
+    return {"in": inputs, "out": {"loss": loss, **{"d_" + k: xs[k].grad for k in gradients}, **more}}
+
+
+def activations():
+    x, d_y = draw(4, 7, scale=2), draw(4, 7)
+    functions = {
+        "relu": F.relu, "leaky_relu": lambda x: F.leaky_relu(x, 0.125), "elu": F.elu, "gelu": F.gelu, "silu": F.silu,
+        "softplus": F.softplus, "sigmoid": torch.sigmoid, "softmax": lambda x: F.softmax(x, -1),
+        "log_softmax": lambda x: F.log_softmax(x, -1),
+    }
+    return {"exports": {k + "_pair": pair(f, d_y, x=x) for k, f in functions.items()}}
+
+
+def losses():
+    y, x, h, t = draw(4, 6), draw(4, 6), draw(4, 6, scale=3), torch.rand(4, 6)
+    t = torch.round(t * 1024) / 1024
+    label = torch.tensor([5, 0, 2, 2])
+    mu, logvar = draw(4, 6), draw(4, 6)
+    return {"exports": {
+        "mse_pair": loss_pair(lambda y, x: F.mse_loss(y, x), {"y": y, "x": x}, ["y"]),
+        "mae_pair": loss_pair(lambda y, x: F.l1_loss(y, x), {"y": y, "x": x}, ["y"]),
+        "bce_pair": loss_pair(lambda h, t: F.binary_cross_entropy(torch.sigmoid(h), t), {"h": h, "t": t}, ["h"]),
+        "bce_logits_pair": loss_pair(lambda h, t: F.binary_cross_entropy_with_logits(h, t), {"h": h, "t": t}, ["h"]),
+        "cross_entropy_pair": loss_pair(lambda h, label: F.cross_entropy(h, label), {"h": h, "label": label}, ["h"],
+                                        each=F.cross_entropy(h, label, reduction="none")),
+        "gaussian_kl_pair": loss_pair(gaussian_kl, {"mu": mu, "logvar": logvar}, ["mu", "logvar"]),
+    }}
+
+
+def gaussian_kl(mu, logvar):
+    """By torch.distributions, not by the formula that the library has."""
+    p = torch.distributions.Normal(mu, torch.exp(logvar / 2))
+    return torch.distributions.kl_divergence(p, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+
+
+def products():
+    d4, d43, d45 = draw(4), draw(4, 3), draw(4, 5)
+    x = draw(4, 5)
+    table, i = draw(6, 3), torch.tensor([3, 0, 3, 5, 1])
+    out = {
+        "matmul": pair(lambda a, b: a @ b, d43, a=draw(4, 5), b=draw(5, 3)),
+        "bilinear": pair(lambda a, w, c: F.bilinear(a, c, w), d43, a=draw(4, 5), w=draw(3, 5, 2), c=draw(4, 2)),
+        "product": pair(lambda x: x.prod(1), d4, x=x),
+        "log_sum_exp": pair(lambda x: torch.logsumexp(x, 1), d4, x=x),
+        "functions": pair(lambda x: torch.exp(x) * torch.sin(2 * x) + torch.cos(x) * torch.tanh(x)
+                          + torch.erf(x) * torch.sqrt(1 + x ** 2) + torch.log1p(x ** 2) - torch.expm1(-x)
+                          + torch.atan2(x, 1 + x ** 2), d45, x=x),
+    }
+    hi, lo = pair(lambda x: x.max(1)[0], d4, x=x), pair(lambda x: x.min(1)[0], d4, x=x)
+    out["extrema"] = {"in": hi["in"], "out": {"hi": hi["out"]["y"], "lo": lo["out"]["y"],
+                                              "d_hi": hi["out"]["d_x"], "d_lo": lo["out"]["d_x"]}}
+    rows = pair(lambda table: F.embedding(i, table), draw(5, 3), table=table)
+    rows["in"]["i"] = i
+    out["embedding"] = rows
+    base, p = draw(4, 5).abs() + 0.25, draw(4, 5)
+    power, cube = pair(torch.pow, d45, x=base, p=p), pair(lambda x: x ** 3, d45, x=base)
+    out["powers"] = {"in": {"x": base, "p": p, "d_y": d45}, "out": {
+        "y": power["out"]["y"], "d_x": power["out"]["d_x"], "d_p": power["out"]["d_p"],
+        "cube": cube["out"]["y"], "d_cube": cube["out"]["d_x"]}}
+
+    def penalty(x, w):
+        g, = torch.autograd.grad(torch.tanh(x @ w).sum(), x, create_graph=True)
+        return (g ** 2).sum() / 2
+    second = loss_pair(penalty, {"x": x, "w": draw(5, 3, scale=0.5)}, ["x", "w"])
+    second["out"]["penalty"] = second["out"].pop("loss")
+    out["second"] = second
+    return {"exports": out}
+
+
+def train(forward, parameters, optimizer, batches, states=None, weights=None):
+    """Steps of an optimiser.  `parameters`: path -> leaf (as torch has it) and view (as the program has it)."""
+    leaves = {k: leaf for k, (leaf, view) in parameters.items()}
+    views = {k: view for k, (leaf, view) in parameters.items()}
+
+    def snapshot():
+        seen = {k: stored(views[k](leaves[k])) for k in leaves}
+        return {**seen, **{k: stored(v) for k, v in (states or {}).items()}}
+    before, steps = snapshot(), []
+    o = optimizer(list(leaves.values()))
+    for columns in batches:
+        terms = forward(len(steps), **columns)
+        total = sum((weights or {}).get(k, 1.0) * v for k, v in terms.items())
+        o.zero_grad()
+        total.backward()
+        o.step()
+        steps.append({"columns": columns, "losses": terms, "total": total, "vars": snapshot()})
+    return {"vars": before, "steps": steps}
+
+
+def same(t):
+    return t
+
+
+def leaf(*shape, scale=0.5):
+    return draw(*shape, scale=scale).requires_grad_()
+
+
+def values(parameters):
+    return {k: stored(view(p)) for k, (p, view) in parameters.items()}
+
+
+def plain_sgd(lr):
+    return lambda ps: torch.optim.SGD(ps, lr=lr)
+
+
+def layernorm():
+    gain, bias = leaf(6), leaf(6)
+
+    def net(x):
+        return F.layer_norm(x, (6,), gain, bias)
+    x, d_y = draw(4, 6), draw(4, 6)
+    parameters = {"net.layernorm1.gain": (gain, same), "net.layernorm1.bias": (bias, same)}
+    case = {"exports": {"pair": pair(net, d_y, x=x)}, "vars": values(parameters)}
+    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x), t)}, parameters, plain_sgd(1),
+                                     [{"x": x, "t": draw(4, 6)}])}
+    return case
+
+
+def batchnorm():
+    w, b, gain, bias = leaf(3, 2, 3), leaf(3), leaf(3), leaf(3)
+    m, v = draw(3), draw(3).abs() + 0.5
+
+    def net(x, training):
+        return F.batch_norm(F.conv1d(x, w, b), m, v, gain, bias, training)
+    parameters = {"net.conv1d1.w": (w, same), "net.conv1d1.b": (b, same),
+                  "net.batchnorm1.gain": (gain, same), "net.batchnorm1.bias": (bias, same)}
+    states = {"net.batchnorm1.m": m, "net.batchnorm1.v": v}
+    x, d_y = draw(6, 2, 5), draw(6, 3, 3)
+    case = {"exports": {"pair": pair(lambda x: net(x, False), d_y, x=x)},
+            "vars": {**values(parameters), **{k: stored(s) for k, s in states.items()}}}
+    batches = [{"x": draw(6, 2, 5), "t": draw(6, 3, 3)} for _ in range(3)]
+    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x, True), t)}, parameters, plain_sgd(0.5),
+                                     batches, states)}
+    return case
+
+
+def conv1d():
+    w, b = leaf(4, 2, 5), leaf(4)
+
+    def net(x):
+        return F.conv1d(x, w, b, stride=2, padding=2)
+    x, d_y = draw(3, 2, 9), draw(3, 4, 5)
+    parameters = {"net.conv1d1.w": (w, same), "net.conv1d1.b": (b, same)}
+    case = {"exports": {"pair": pair(net, d_y, x=x)}, "vars": values(parameters)}
+    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x), t)}, parameters, plain_sgd(1),
+                                     [{"x": x, "t": draw(3, 4, 5)}])}
+    return case
+
+
+def gru():
+    cell = torch.nn.GRUCell(2, 5)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.copy_(draw(*p.shape, scale=0.5))
+    parameters = {"cell.gru_cell1.linear1.w": (cell.weight_ih, torch.t), "cell.gru_cell1.linear1.b": (cell.bias_ih, same),
+                  "cell.gru_cell1.linear2.w": (cell.weight_hh, torch.t), "cell.gru_cell1.linear2.b": (cell.bias_hh, same)}
+    case = {"exports": {"pair": pair(lambda v, h: cell(v, h), draw(4, 5), v=draw(4, 2), h=draw(4, 5, scale=0.5))},
+            "vars": values(parameters)}
+
+    def forward(i, x, t):
+        h = torch.zeros(x.shape[0], 5)
+        for s in range(x.shape[1]):
+            h = cell(x[:, s], h)
+        return {"fit": F.mse_loss(h, t)}
+    case["phases"] = {"train": train(forward, parameters, plain_sgd(1), [{"x": draw(4, 3, 2), "t": draw(4, 5)}])}
+    return case
+
+
+def optimizers():
+    w0, b0 = draw(2, 3), draw(2)
+    batches = [{"x": draw(4, 3), "t": draw(4, 2)} for _ in range(3)]
+
+    def phase(optimizer):
+        w, b = w0.clone().requires_grad_(), b0.clone().requires_grad_()
+        return train(lambda i, x, t: {"fit": F.mse_loss(F.linear(x, w, b), t)},
+                     {"net.linear1.w": (w, torch.t), "net.linear1.b": (b, same)}, optimizer, batches)
+    return {"phases": {
+        "plain": phase(plain_sgd(0.25)),
+        "heavy": phase(lambda ps: torch.optim.SGD(ps, lr=0.125, momentum=0.9, weight_decay=0.01)),
+        "moments": phase(lambda ps: torch.optim.Adam(ps, lr=0.01)),
+        "decayed": phase(lambda ps: torch.optim.Adam(ps, lr=0.01, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.1)),
+        "decoupled": phase(lambda ps: torch.optim.AdamW(ps, lr=0.01, weight_decay=0.1)),
+    }}
+
+
+# ---- random numbers of semantics 8 ----
+
+def philox(counter, key):
+    """Philox4x32-10: ten rounds, the key raised before each but the first (Salmon and others, SC 2011)."""
+    c, k, m = list(counter), list(key), 0xffffffff
+    for i in range(10):
+        p, q = 0xd2511f53 * c[0], 0xcd9e8d57 * c[2]
+        c = [(q >> 32) ^ c[1] ^ k[0], q & m, (p >> 32) ^ c[3] ^ k[1], p & m]
+        k = [(k[0] + 0x9e3779b9) & m, (k[1] + 0xbb67ae85) & m]
+    return c
+
+
+def hash_bytes(data):
+    """runtime/base/hash.h with seed 0."""
+    m, word, turn = (1 << 64) - 1, 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03
+
+    def fold(a, b):
+        return (a * b & m) ^ (a * b >> 64)
+
+    def mix(a, b):
+        return fold((fold(a ^ word, turn) + b) & m, word)
+    h = mix(0, turn)
+    for i in range(0, len(data), 8):
+        h = (fold(h ^ int.from_bytes(data[i:i + 8], "little"), word) + turn) & m
+    return mix(h, len(data))
+
+
+def words(path, clock, n):
+    stream = hash_bytes(path.encode()) & 0xffffffff
+    return [philox((16 * (e // 64) + e % 16, 0, clock, 0), (1, stream))[e // 16 % 4] for e in range(n)]
+
+
+def uniform(path, lo, hi, *shape):
+    u = torch.tensor([(w >> 8) * 2.0 ** -24 for w in words(path, 0, math.prod(shape))])
+    return (lo + (hi - lo) * u).reshape(shape)
+
+
+def normal(path, clock, *shape):
+    signed = [(w ^ 0x80000000) - 0x80000000 for w in words(path, clock, math.prod(shape))]
+    v = torch.tensor([((w >> 8) + 0.5) * 2.0 ** -23 for w in signed])
+    return (math.sqrt(2) * torch.erfinv(v)).reshape(shape)
+
+
+def small_vae():
+    layers = {"encoder.linear1": (13, 8), "encoder.linear2": (8, 5), "encoder.linear3": (5, 2),
+              "encoder.linear4": (5, 2), "decoder.mlp1.linear1[0]": (2, 5), "decoder.mlp1.linear1[1]": (5, 8),
+              "decoder.mlp1.linear1[2]": (8, 13)}
+    init, parameters = {}, {}
+    for path, (a, b) in layers.items():
+        bound = 1 / math.sqrt(a)
+        init[path + ".w"] = stored(uniform(path + ".w.init.uniform1", -bound, bound, a, b))
+        init[path + ".b"] = stored(uniform(path + ".b.init.uniform2", -bound, bound, b))
+        parameters[path + ".w"] = (leaf(b, a), torch.t)
+        parameters[path + ".b"] = (leaf(b), same)
+
+    def linear(path, x):
+        return F.linear(x, parameters[path + ".w"][0], parameters[path + ".b"][0])
+
+    def forward(step, grid):
+        x = grid / 4
+        h = F.relu(linear("encoder.linear2", F.relu(linear("encoder.linear1", x))))
+        mu, logvar = linear("encoder.linear3", h), linear("encoder.linear4", h)
+        z = mu + torch.exp(logvar / 2) * normal("vae.reparameterize1.normal1", step, 8, 2)
+        for i in range(3):
+            z = linear("decoder.mlp1.linear1[%d]" % i, F.relu(z) if i else z)
+        return {"fit": F.mse_loss(torch.sigmoid(z), x), "kl": gaussian_kl(mu, logvar)}
+    batches = [{"grid": torch.randint(0, 5, (8, 13))} for _ in range(3)]
+    phase = train(forward, parameters, lambda ps: torch.optim.Adam(ps, lr=1e-3), batches, weights={"kl": 0.1})
+    return {"tolerance": {"f64": 2e-6, "f32": 1e-5}, "init": init, "phases": {"train": phase}}
+
+
+def plain(x):
+    """Tensors as nested lists."""
+    if torch.is_tensor(x):
+        return stored(x)
+    if isinstance(x, list):
+        return [plain(v) for v in x]
+    return {k: plain(v) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def text(x, depth=0):
+    """JSON with a line for each tensor."""
+    if not isinstance(x, dict) and not (isinstance(x, list) and x and isinstance(x[0], dict)):
+        return json.dumps(x, separators=(",", ":"))
+    if isinstance(x, dict):
+        inner = [json.dumps(k) + ": " + text(v, depth + 1) for k, v in x.items()]
+    else:
+        inner = [text(v, depth + 1) for v in x]
+    pad, ends = " " * (depth + 1), "{}" if isinstance(x, dict) else "[]"
+    return ends[0] + "\n" + ",\n".join(pad + line for line in inner) + "\n" + " " * depth + ends[1]
+
+
+CASES = [activations, losses, products, layernorm, batchnorm, conv1d, gru, optimizers, small_vae]
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    for case in CASES:
+        if len(sys.argv) > 1 and case.__name__ not in sys.argv[1:]:
+            continue
+        torch.manual_seed(1)
+        with open(os.path.join(here, case.__name__ + ".json"), "w") as f:
+            f.write(text(plain({"tolerance": TOLERANCE, **case()})) + "\n")
+
+
+main()
