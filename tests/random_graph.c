@@ -286,7 +286,7 @@ static void add_indexed(Gen *g) {
     Shape s = type_at(g, x).shape;
     if (s.rank == 0 || s.dim[0] == 0 || s.rank > 3)
         return;
-    Shape is = shape_of(1, (int64_t[]){1 + pick(g, 20)});
+    Shape is = shape_of(1, (int64_t[]){1 + pick(g, pick(g, 3) ? 20 : 2)});
     Val i = build_iota(&g->b, is, 0);
     i = build_2(&g->b, OP_mod, build_2(&g->b, OP_mul, i, build_splat(&g->b, DT_I32, 7, is)),
                 build_splat(&g->b, DT_I32, pick(g, 20) == 0 ? (double)s.dim[0] + 1 : (double)s.dim[0], is));

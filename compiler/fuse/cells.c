@@ -71,9 +71,17 @@ bool node_is_leaf(const Graph *g, Val v) {
     return op == OP_arg || op == OP_const;
 }
 
+int64_t scatter_picks(const Graph *g, Val v) {
+    Shape index = node_of(g, operand(g, v, 1))->shape;
+    uint32_t batch = node_of(g, v)->attr.gather.batch;
+    return shape_count(shape_of(index.rank - batch, index.dim + batch));
+}
+
+/* A few updates to a row (the gradient of picking a label) are choices made at each of its elements. */
 bool node_is_stage(const Graph *g, Val v) {
+    enum { FEW = 2 };
     Op op = (Op)node_of(g, v)->op;
-    return op == OP_reduce || op == OP_contract || op == OP_scatter_add || op == OP_scan;
+    return op == OP_reduce || op == OP_contract || op == OP_scan || (op == OP_scatter_add && scatter_picks(g, v) > FEW);
 }
 
 /* ns for 16 elements of the operation alone, about: what recomputing it costs against a load. */
@@ -87,7 +95,9 @@ float node_cost(const Graph *g, Val v) {
         return op_math((Op)n->op, &fn) ? 12 : n->op == OP_div || n->op == OP_sqrt || n->op == OP_idiv || n->op == OP_mod ? 4 : 1;
     case CLASS_VIEW:
         return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat ? 2 : 0;
-    case CLASS_SUM: case CLASS_CONTROL: case CLASS_EFFECT:
+    case CLASS_SUM:
+        return n->op == OP_scatter_add && !node_is_stage(g, v) ? 3 : 0.5f;
+    case CLASS_CONTROL: case CLASS_EFFECT:
         return 0.5f;                                             /* a load of what it made */
     }
     return 0;

@@ -297,6 +297,33 @@ static uint32_t emit_gather(Emit *e, Val v, const Index *at, uint32_t guard) {
     return emit_value(e, x, in, guard);
 }
 
+/* scatter_add of a few: 0, plus each update whose position is this one, in order. */
+static uint32_t emit_few(Emit *e, Val v, const Index *at, uint32_t guard) {
+    const Node *n = node_of(e->p->g, v);
+    Val updates = operand(e->p->g, v, 0), index = operand(e->p->g, v, 1);
+    Shape is = shape_at(e, index), us = shape_at(e, updates);
+    uint32_t batch = n->attr.gather.batch;
+    DType t = wide_of((DType)n->dtype);
+    uint32_t here = index_value(e, &at[batch]), sum = emit_const(e, t, (Imm){.i = 0});
+    for (int64_t pick = 0; pick < scatter_picks(e->p->g, v); pick++) {
+        Index in[MAX_RANK];
+        memcpy(in, at, sizeof(Index) * batch);
+        int64_t rest = pick;
+        for (uint32_t i = is.rank; i-- > batch;) {
+            in[i] = index_const(rest % is.dim[i]);
+            rest /= is.dim[i];
+        }
+        for (uint32_t i = is.rank; i < us.rank; i++) {
+            in[i] = at[batch + 1 + i - is.rank];
+        }
+        uint32_t held = held_inside(e, emit_value(e, index, in, guard), n->shape.dim[batch], guard);
+        uint32_t meets = emit_scalar(e, S_eq, DT_BOOL, here, held, 0);
+        uint32_t more = emit_scalar(e, S_add, t, sum, emit_value(e, updates, in, guard), 0);
+        sum = emit_scalar(e, S_select, t, meets, more, sum);
+    }
+    return sum;
+}
+
 static uint32_t emit_view(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     Val x = operand(e->p->g, v, 0);
@@ -365,7 +392,8 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_pad:    return emit_pad(e, v, at, guard);
     case OP_concat: return emit_concat(e, v, at, guard);
     case OP_gather: return emit_gather(e, v, at, guard);
-    case OP_scatter_add: case OP_reduce: case OP_contract: case OP_scan: case OP_result: case OP_grad: case OP_grad_as:
+    case OP_scatter_add: return emit_few(e, v, at, guard);
+    case OP_reduce: case OP_contract: case OP_scan: case OP_result: case OP_grad: case OP_grad_as:
     case OP_check: case OP_commit: case OP_COUNT: break;
     }
     GR_BUG("%s cannot be computed element by element", op_name((Op)n->op));

@@ -63,7 +63,7 @@ static uint32_t *bind_outputs(Planner *p) {
             continue;
         }
         Type t = type_of(g, v);
-        cell[i] = cell_add(p, (Cell){.kind = CELL_VALUE, .name = intern_str(g->module->names, g->outputs.at[i].name),
+        cell[i] = cell_add(p, (Cell){.kind = CELL_VALUE, .name = str_format(p->arena, "%.*s.out%u", FSTR(output_name(p->arena, g, i)), i),
                                      .dtype = t.dtype, .shape = t.shape, .region = REGION_OUT});
         vec_push(p->arena, &p->exports, (Sink){v, cell[i], false});
     }

@@ -111,7 +111,8 @@ uint32_t cell_of_column(Planner *p, uint32_t column);
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member);
 
 bool     node_is_leaf(const Graph *g, Val v);           /* arg, const: never computed */
-bool     node_is_stage(const Graph *g, Val v);          /* reduce, contract, scatter_add, scan */
+bool     node_is_stage(const Graph *g, Val v);          /* reduce, contract, scatter_add of many, scan */
+int64_t  scatter_picks(const Graph *g, Val v);          /* how many updates may meet in one element */
 float    node_cost(const Graph *g, Val v);
 bool     reduce_is_trailing(const Graph *g, Val v);
 Val      value_of_sink(const Planner *p, Sink s);
@@ -201,5 +202,6 @@ void     memory_place(Planned *p);                                   /* offsets 
 uint32_t memory_span(Entry *e, uint32_t first, uint32_t last, int64_t *count);   /* a buffer from one to another: 1 + id */
 void     schedule_units(Entry *e, Units *units);                     /* order, waves, lives of cells */
 void     flatten_updates(Entry *e, Units *commits);                  /* equal updates of neighbours become one */
+Str      output_name(Arena *a, const Graph *g, uint32_t output);
 void     plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits, const uint32_t *output_cell);
 #endif

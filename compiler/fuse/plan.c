@@ -93,6 +93,13 @@ static uint32_t column_cell(const Entry *e, uint32_t column) {
     GR_BUG("column %u has no cell", column);
 }
 
+/* What the runtime calls an output: its name; weights, which are called like their losses, apart. */
+Str output_name(Arena *a, const Graph *g, uint32_t output) {
+    const Output *o = &g->outputs.at[output];
+    Str name = o->name != 0 ? intern_str(g->module->names, o->name) : o->kind == OUT_TOTAL ? STR("total") : STR("value");
+    return o->kind == OUT_WEIGHT ? str_format(a, "weight.%.*s", FSTR(name)) : name;
+}
+
 void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits, const uint32_t *output_cell) {
     Plan *plan = e->planned->plan;
     const FuseOptions *o = e->options;
@@ -112,8 +119,7 @@ void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *c
     }
     entry.first_output = plan->bindings.n;
     for (uint32_t i = 0; i < g->outputs.n; i++) {
-        vec_push(e->arena, &plan->bindings, (PlanBinding){intern_str(g->module->names, g->outputs.at[i].name),
-                                                          e->cells.at[output_cell[i]].buffer - 1});
+        vec_push(e->arena, &plan->bindings, (PlanBinding){output_name(e->arena, g, i), e->cells.at[output_cell[i]].buffer - 1});
     }
     vec_push(e->arena, &plan->entries, entry);
 }

@@ -49,7 +49,7 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     case OP_broadcast: return shape_count(n->shape) > shape_count(node_of(g, x)->shape);
     case OP_gather:    return k == 0 || node_of(g, x)->shape.rank < n->shape.rank;
     case OP_contract:  return true;
-    case OP_scatter_add: return k == 1;
+    case OP_scatter_add: return k == 1 || !node_is_stage(g, u);
     case OP_random:    return true;
     case OP_arg: case OP_const: case OP_iota: case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div:
     case OP_idiv: case OP_mod: case OP_neg: case OP_abs: case OP_sign: case OP_min: case OP_max: case OP_sqrt:
