@@ -1,0 +1,334 @@
+/* Calls.  A `def` called inside a model makes weights of its own, under the path parent.NAMEnumber; a model has one set under
+ * its own name.  A call that lacks exactly its first argument is a value, `leaky_relu(slope = 0.1)`.  The body is lowered at
+ * every call, with the argument's extents bound to the names in the signature. */
+#include "lower.h"
+
+enum { MOST_FRAMES = 100 };
+
+Name call_name(const Expr *e) {
+    const Expr *f = e->kind == EX_PIPE ? e->pipe.f : e;
+    f = f->kind == EX_CALL ? f->call.callee : f;
+    return f->kind == EX_NAME ? f->name : f->kind == EX_FIELD ? f->field.name : (Name){.at = e->at};
+}
+
+static bool is_reducer(Str name) {
+    for (Reducer r = 0; r < RED_COUNT; r++) {
+        if (str_is(name, reducer_text(r))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `mean (y - x)^2`: brackets reduce, parentheses apply. */
+static V reducer_called(Lower *l, const Expr *e, Name name) {
+    Str all = sources_text(l->p->sources, (Span){name.at.at + name.at.n, e->at.at + e->at.n - name.at.at - name.at.n});
+    Diag *d = report(l, DIAG_REDUCE, name.at, "`%.*s` needs brackets", FSTR(name.text));
+    diag_help(d, "over everything `%.*s[..]%s%.*s`; over some `%.*s[n] ..`; a square of it `(%.*s[..] ..)^2`", FSTR(name.text),
+              all.n && all.s[0] == ' ' ? "" : " ", all.n < 60 ? (int)all.n : 0, all.s, FSTR(name.text), FSTR(name.text));
+    return value_poison(l);
+}
+
+/* ---- arguments ---- */
+
+static const TypeSyntax *param_type(const Function *f, const Arg *arg, uint32_t position) {
+    if (f->decl == NULL || (f->decl->kind != DECL_DEF && f->decl->kind != DECL_MODEL)) {
+        return NULL;
+    }
+    const ParamVec *ps = &f->decl->function.sig.args;
+    for (uint32_t i = 0; i < ps->n; i++) {
+        if (arg->name.text.n ? str_eq(ps->at[i].name.text, arg->name.text) : i == position) {
+            return ps->at[i].type;
+        }
+    }
+    return NULL;
+}
+
+/* A word that the parameter's `one of` lists is that choice. */
+static V argument(Lower *l, const TypeSyntax *t, const Expr *e) {
+    if (t && t->kind == TYPE_ONE_OF && e->kind == EX_NAME) {
+        for (uint32_t i = 0; i < t->choices.n; i++) {
+            if (str_eq(t->choices.at[i].text, e->name.text)) {
+                return value_text(l, e->at, VAL_CHOICE, e->name.text);
+            }
+        }
+    }
+    return eval(l, e);
+}
+
+static bool poisoned(const GivenVec *g) {
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->at[i].value->kind == VAL_POISON) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static V at_place(Lower *l, V v, Span at) {
+    Value *copy = PUSH(l->a, Value, 1);
+    *copy = *v;
+    copy->at = at;
+    return copy;
+}
+
+V call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped) {
+    Name name = call_name(e);
+    uint32_t n = (args ? args->n : 0) + (piped != NULL);
+    if (callee->kind == EX_NAME && is_reducer(name.text) &&
+        !(n == 2 && (str_is(name.text, "max") || str_is(name.text, "min")))) {
+        return reducer_called(l, e, name);
+    }
+    GivenVec given = {0};
+    if (piped) {
+        vec_push(l->a, &given, (Given){.value = at_place(l, eval(l, piped), piped->at), .at = piped->at});
+    }
+    V f = callee->kind == EX_NAME ? scope_name(l, callee->name) : eval(l, callee);
+    for (uint32_t i = 0; args && i < args->n; i++) {
+        const Arg *a = &args->at[i];
+        const TypeSyntax *t = f->kind == VAL_FUNCTION ? param_type(f->function, a, i + (piped != NULL)) : NULL;
+        V v = argument(l, t, a->value);
+        vec_push(l->a, &given, (Given){a->name.text, at_place(l, v, a->value->at), a->name.text.n ? a->name.at : a->value->at});
+    }
+    if (f->kind == VAL_POISON || poisoned(&given)) {
+        return value_poison(l);
+    }
+    if (f->kind != VAL_FUNCTION) {
+        Diag *d = report(l, DIAG_CALL, callee->at, "%.*s is no function", FSTR(value_describe(l, f)));
+        report_label(l, d, f->at, "it comes from here");
+        return value_poison(l);
+    }
+    return call_value(l, e, f, name.text, &given);
+}
+
+static const Param *find_param(const ParamVec *ps, Str name) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        if (str_eq(ps->at[i].name.text, name)) {
+            return &ps->at[i];
+        }
+    }
+    return NULL;
+}
+
+/* Which given argument fills each parameter: slot[i] is 1 + its number.  Reports what does not fit. */
+static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first, uint32_t *slot) {
+    uint32_t next = skip_first ? 1 : 0;
+    for (uint32_t i = 0; i < given->n; i++) {
+        const Given *g = &given->at[i];
+        uint32_t k = next;
+        if (g->name.n) {
+            const Param *p = find_param(ps, g->name);
+            if (p == NULL) {
+                Diag *d = report(l, DIAG_CALL, g->at, "`%.*s` has no argument `%.*s`", FSTR(call_name(e).text), FSTR(g->name));
+                Buf b = buf_make(l->a);
+                for (uint32_t j = 0; j < ps->n; j++) {
+                    buf_printf(&b, "%s`%.*s`", j ? ", " : "", FSTR(ps->at[j].name.text));
+                }
+                diag_help(d, "its arguments are %.*s", FSTR(buf_str(&b)));
+                return false;
+            }
+            k = (uint32_t)(p - ps->at);
+        } else {
+            next++;
+        }
+        if (k >= ps->n) {
+            report(l, DIAG_CALL, g->at, "`%.*s` takes %u arguments", FSTR(call_name(e).text), ps->n);
+            return false;
+        }
+        if (slot[k]) {
+            Diag *d = report(l, DIAG_CALL, g->at, "the argument `%.*s` is given twice", FSTR(ps->at[k].name.text));
+            report_label(l, d, given->at[slot[k] - 1].at, "here first");
+            return false;
+        }
+        slot[k] = i + 1;
+    }
+    return true;
+}
+
+bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first, Frame *f) {
+    uint32_t *slot = PUSH(l->a, uint32_t, ps->n + 1);
+    if (!assign(l, e, ps, given, skip_first, slot)) {
+        return false;
+    }
+    bool fine = true;
+    for (uint32_t i = 0; i < ps->n; i++) {
+        const Param *p = &ps->at[i];
+        V v;
+        if (slot[i]) {
+            v = given->at[slot[i] - 1].value;
+        } else if (p->preset) {
+            v = argument(l, p->type, p->preset);
+        } else {
+            Diag *d = report(l, DIAG_CALL, e->at, "`%.*s` needs the argument `%.*s`", FSTR(call_name(e).text), FSTR(p->name.text));
+            report_label(l, d, p->name.at, "declared here");
+            return false;
+        }
+        v = type_accept(l, p->type, v, p->name.text, p->name.at);
+        fine = fine && v->kind != VAL_POISON;
+        vec_push(l->a, &f->names, (Binding){.name = p->name.text, .value = v, .at = p->name.at});
+    }
+    return fine;
+}
+
+/* Does the call lack its first argument and nothing else? */
+static bool lacks_first(Lower *l, const ParamVec *ps, const GivenVec *given) {
+    uint32_t positional = 0;
+    (void)l;
+    if (ps->n == 0 || ps->at[0].preset) {
+        return false;
+    }
+    bool *filled = PUSH(l->a, bool, ps->n + 1);
+    for (uint32_t i = 0; i < given->n; i++) {
+        const Param *p = given->at[i].name.n ? find_param(ps, given->at[i].name) : NULL;
+        if (p) {
+            filled[p - ps->at] = true;
+        } else {
+            positional++;
+        }
+    }
+    uint32_t required = 0;
+    for (uint32_t i = 0; i < ps->n; i++) {
+        required += !ps->at[i].preset && !filled[i];
+    }
+    return !filled[0] && required == positional + 1;
+}
+
+/* ---- bodies ---- */
+
+static V result_of(Lower *l, const Param *r) {
+    const Binding *b = scope_find(l->frame, r->name.text);
+    if (b == NULL) {
+        report(l, DIAG_NAME, r->name.at, "the result `%.*s` is never given a value", FSTR(r->name.text));
+        return value_poison(l);
+    }
+    V v = b->value->at.n ? b->value : at_place(l, b->value, r->name.at);
+    return type_accept(l, r->type, v, r->name.text, r->name.at);
+}
+
+bool call_body(Lower *l, const Decl *d, V *out) {
+    if (d->function.value) {
+        *out = eval(l, d->function.value);
+        return (*out)->kind != VAL_POISON;
+    }
+    stmt_block(l, &d->function.body);
+    const ParamVec *rs = &d->function.sig.results;
+    if (rs->n == 1) {
+        *out = result_of(l, &rs->at[0]);
+        return (*out)->kind != VAL_POISON;
+    }
+    Value *v = PUSH(l->a, Value, 1);
+    *v = (Value){.kind = VAL_TUPLE};
+    v->list.n = rs->n;
+    v->list.at = PUSH(l->a, V, rs->n + 1);
+    v->list.names = PUSH(l->a, Str, rs->n + 1);
+    for (uint32_t i = 0; i < rs->n; i++) {
+        v->list.at[i] = result_of(l, &rs->at[i]);
+        v->list.names[i] = rs->at[i].name.text;
+    }
+    *out = v;
+    return true;
+}
+
+/* The indices the arguments carry: draws in the body are made for each of them. */
+static void ambient_of(Frame *f, V v) {
+    if (v->kind == VAL_ARRAY) {
+        const Index *all[2 * MAX_RANK];
+        uint32_t n = leads_union(all, 0, f->ambient, f->n_ambient);
+        n = leads_union(all, n, v->array.lead, v->array.n_lead);
+        f->n_ambient = n < MAX_RANK ? n : MAX_RANK;
+        for (uint32_t i = 0; i < f->n_ambient; i++) {
+            f->ambient[i] = all[i];
+        }
+    }
+    for (uint32_t i = 0; (v->kind == VAL_LIST || v->kind == VAL_TUPLE) && i < v->list.n; i++) {
+        ambient_of(f, v->list.at[i]);
+    }
+}
+
+static void note_trained(Lower *l, const Decl *d) {
+    bool objective = false;
+    for (const Frame *f = l->frame; f; f = f->caller) {
+        objective = objective || f->kind == FRAME_OBJECTIVE;
+    }
+    for (uint32_t i = 0; i < l->p->trained.n; i++) {
+        objective = objective && l->p->trained.at[i] != d;
+    }
+    if (objective) {
+        vec_push(l->p->arena, &l->p->trained, d);
+    }
+}
+
+static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
+    Frame *caller = l->frame;
+    const Decl *d = f->decl;
+    uint32_t number = walk_call_number(l->p, caller->decl, written, call_name(e).at);
+    Str step = str_format(l->a, "%.*s%u%.*s", FSTR(written), number, FSTR(caller->turn));
+    Frame *to = frame_push(l, d->kind == DECL_MODEL ? FRAME_MODEL : FRAME_DEF, d, e->at);
+    const char *dot = caller->stream.n ? "." : "";
+    to->stream = str_format(l->a, "%.*s%s%.*s", FSTR(caller->stream), dot, FSTR(step));
+    if (f->instance.n) {
+        to->path = f->instance;
+    } else if (d->kind == DECL_MODEL) {
+        to->path = to->model = d->name.text;
+    } else {
+        to->path = str_format(l->a, "%.*s%s%.*s", FSTR(caller->path), caller->path.n ? "." : "", FSTR(step));
+    }
+    return to;
+}
+
+static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, const GivenVec *given) {
+    const Decl *d = f->decl;
+    if (lacks_first(l, &d->function.sig.args, given)) {
+        Function g = *f;
+        g.given = given->at;
+        g.n_given = given->n;
+        return function_value(l, e->at, g);
+    }
+    if (l->depth >= MOST_FRAMES) {
+        Diag *diag = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself", MOST_FRAMES, FSTR(f->name));
+        diag_help(diag, "a loop is `for` or `scan`");
+        return value_poison(l);
+    }
+    if (d->kind == DECL_MODEL) {
+        note_trained(l, d);
+    }
+    l->depth++;
+    Frame *to = enter(l, e, f, written);
+    for (uint32_t i = 0; i < given->n; i++) {
+        ambient_of(to, given->at[i].value);
+    }
+    VEC(Memo) memo = {l->memo.at, l->memo.n, l->memo.cap};
+    WindowSink *sink = l->sink;
+    l->memo.at = NULL;
+    l->memo.n = l->memo.cap = 0;
+    l->sink = NULL;
+    V out = value_poison(l);
+    if (call_bind(l, e, &d->function.sig.args, given, false, to) && !call_body(l, d, &out)) {
+        out = value_poison(l);
+    }
+    l->sink = sink;
+    l->memo.at = memo.at;
+    l->memo.n = memo.n;
+    l->memo.cap = memo.cap;
+    frame_pop(l);
+    l->depth--;
+    return at_place(l, out, e->at);
+}
+
+V call_value(Lower *l, const Expr *e, V fv, Str written, const GivenVec *given) {
+    const Function *f = fv->function;
+    GivenVec all = {0};
+    for (uint32_t i = 0; i < given->n; i++) {
+        vec_push(l->a, &all, given->at[i]);
+    }
+    for (uint32_t i = 0; i < f->n_given; i++) {
+        vec_push(l->a, &all, f->given[i]);
+    }
+    if (f->intrinsic) {
+        return intrinsic_call(l, f->intrinsic, e, &all);
+    }
+    Function whole = *f;
+    whole.given = NULL;
+    whole.n_given = 0;
+    return call_decl(l, e, &whole, written, &all);
+}

@@ -1,0 +1,269 @@
+/* Variables: `param` and `state` of layers, and of optimisers.  A variable is found by its path, so every graph of the program
+ * that walks the same text names the same one; whoever makes it first also writes its initial value into the graph `init`.
+ * Within a step a variable has a value that `<-` replaces at once; what was written is committed at the end. */
+#include "lower.h"
+
+uint32_t name_id(Lower *l, Str s) { return intern_id(l->m->names, s); }
+
+uint32_t cell_find(Lower *l, Str path) {
+    for (uint32_t i = 0; i < l->m->vars.n; i++) {
+        if (str_eq(l->m->vars.at[i].path, path)) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, bool *fresh) {
+    uint32_t found = cell_find(l, path);
+    *fresh = found == 0;
+    if (found) {
+        return found - 1;
+    }
+    Str model = l->frame ? l->frame->model : (Str){0};
+    Var v = {.kind = k, .path = str_copy(l->m->arena, path), .dtype = t, .shape = shape, .span = at,
+             .model = model.n ? name_id(l, model) : 0, .of = k == VAR_OPTIM ? l->optim_of : 0};
+    vec_push(l->m->arena, &l->m->vars, v);
+    return l->m->vars.n - 1;
+}
+
+static VarNow *slot(Lower *l, uint32_t var) {
+    while (l->now.n <= var) {
+        vec_push(l->a, &l->now, (VarNow){0});
+    }
+    return &l->now.at[var];
+}
+
+Val cell_now(Lower *l, uint32_t var) {
+    VarNow *s = slot(l, var);
+    if (s->now.i == 0) {
+        const Var *v = &l->m->vars.at[var];
+        Build b = {l->main_graph, v->span, name_id(l, v->path)};
+        s->now = build_arg(&b, ARG_VAR, var, (Type){v->dtype, v->shape});
+    }
+    s->read = true;
+    return s->now;
+}
+
+void cell_set(Lower *l, uint32_t var, Val v) {
+    VarNow *s = slot(l, var);
+    s->now = v;
+    s->dirty = true;
+}
+
+Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim) {
+    Array a = {.val = cell_now(l, var), .graph = l->main_graph, .dtype = l->m->vars.at[var].dtype, .rank = (uint8_t)rank};
+    for (uint32_t i = 0; i < rank; i++) {
+        a.dim[i] = dim[i];
+    }
+    return a;
+}
+
+void cell_commit(Lower *l) {
+    for (uint32_t i = 0; i < l->now.n; i++) {
+        if (l->now.at[i].dirty) {
+            build_commit(&l->b, i, l->now.at[i].now);
+        }
+    }
+}
+
+/* The initial value, in the graph `init`: a draw in it has the variable's shape and path. */
+void cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Dim *dim) {
+    Build saved = l->b;
+    ScanScope *scan = l->scan;
+    l->scan = NULL;
+    l->b = (Build){l->p->init, init ? init->at : l->m->vars.at[var].span, name_id(l, l->m->vars.at[var].path)};
+    Array like = {.graph = l->p->init, .rank = (uint8_t)rank}, x;
+    for (uint32_t i = 0; i < rank; i++) {
+        like.dim[i] = dim[i];
+    }
+    l->draw_like = &like;
+    l->draw_path = l->m->vars.at[var].path;
+    V v = init ? eval(l, init) : value_number(l, saved.at, 0);
+    l->draw_like = NULL;
+    Elem t;
+    if (v->kind != VAL_POISON && (!value_elem(v, &t) || t == ELEM_BOOL)) {
+        report(l, DIAG_TYPE, init->at, "an initial value is a number or tensor, this is %.*s", FSTR(value_describe(l, v)));
+    } else if (v->kind != VAL_POISON && array_from(l, v, DT_F32, &x)) {
+        Array both[2] = {x, like};
+        bool scalar = x.rank == 0, same = x.rank == rank;
+        for (uint32_t i = 0; same && i < rank; i++) {
+            same = dim_eq(both[0].dim[i], dim[i]);
+        }
+        if (x.n_lead == 0 && (scalar || same)) {
+            build_commit(&l->b, var, build_broadcast(&l->b, x.val, l->m->vars.at[var].shape, NULL));
+        } else {
+            report(l, DIAG_SHAPE, init->at, "an initial value of %.*s for a variable of %.*s", FSTR(array_describe(l, &x)),
+                   FSTR(array_describe(l, &(Array){.dtype = DT_F32, .rank = like.rank, .dim = {like.dim[0], like.dim[1], like.dim[2],
+                                                   like.dim[3], like.dim[4], like.dim[5], like.dim[6], like.dim[7]}})));
+        }
+    }
+    l->b = saved;
+    l->scan = scan;
+}
+
+static const Frame *root_of(const Frame *f) {
+    while (f->caller && f->kind != FRAME_OBJECTIVE && f->kind != FRAME_EXPORT && f->kind != FRAME_OPTIMIZER) {
+        f = f->caller;
+    }
+    return f;
+}
+
+/* `linear` in an objective: no export could reach those weights. */
+static void no_weights_here(Lower *l, Span at) {
+    const Frame *root = root_of(l->frame), *f = l->frame;
+    const char *holder = root->kind == FRAME_OBJECTIVE ? "an objective" : root->kind == FRAME_EXPORT ? "an export"
+                       : root->kind == FRAME_OPTIMIZER ? "an optimizer" : "this place";
+    Str maker = f->decl && f->kind == FRAME_DEF ? f->decl->name.text : STR("param");
+    Span site = f->kind == FRAME_DEF ? f->call_at : at;
+    Diag *d = report(l, DIAG_WEIGHTS, site, "`%.*s` makes weights, %s holds none", FSTR(maker), holder);
+    diag_help(d, "put it in a `model`: then an export can use the same weights");
+}
+
+static bool cell_shape(Lower *l, const Stmt *s, uint32_t *rank, Dim *dim) {
+    const TypeSyntax *t = s->cell.type;
+    DType e;
+    *rank = 0;
+    if (t == NULL) {
+        return true;
+    }
+    if (!type_element(t, &e) || e != DT_F32) {
+        report(l, DIAG_TYPE, t->at, "a variable is real, with dims that are known");
+        return false;
+    }
+    if (!type_dims(l, t, rank, dim)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < *rank; i++) {
+        int64_t x;
+        if (!dim_known(dim[i], &x) || x < 1) {
+            report(l, DIAG_SHAPE, t->dims.at[i].at, "an extent of a variable is fixed and at least 1, this is %.*s",
+                   FSTR(value_describe(l, value_dim(l, t->at, dim[i]))));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void poison_names(Lower *l, const Stmt *s) {
+    for (uint32_t i = 0; i < s->cell.names.n; i++) {
+        scope_bind(l, s->cell.names.at[i], value_poison(l));
+    }
+}
+
+static Str cell_path(Lower *l, Name name) {
+    return str_format(l->a, "%.*s%s%.*s", FSTR(l->frame->path), l->frame->path.n ? "." : "", FSTR(name.text));
+}
+
+/* Makes or finds the variables of one statement and binds their names. */
+static void declare(Lower *l, const Stmt *s, VarKind k, uint32_t rank, const Dim *dim) {
+    Shape shape = {.rank = (uint8_t)rank};
+    for (uint32_t i = 0; i < rank; i++) {
+        shape.dim[i] = dim_value(dim[i]);
+    }
+    for (uint32_t i = 0; i < s->cell.names.n; i++) {
+        Name name = s->cell.names.at[i];
+        bool fresh;
+        uint32_t var = cell_var(l, k, cell_path(l, name), DT_F32, shape, name.at, &fresh);
+        if (fresh) {
+            cell_init(l, var, s->cell.init, rank, dim);
+        }
+        if (!shape_eq(l->m->vars.at[var].shape, shape)) {
+            Diag *d = report(l, DIAG_SHAPE, name.at, "`%.*s` has another shape here than at an earlier call",
+                             FSTR(l->m->vars.at[var].path));
+            diag_help(d, "calls that share weights need arguments of the same extents");
+            scope_bind(l, name, value_poison(l));
+            continue;
+        }
+        scope_bind(l, name, value_array(l, name.at, cell_array(l, var, rank, dim)));
+        scope_find(l->frame, name.text)->var = k == VAR_PARAM ? 0 : var + 1;
+    }
+}
+
+void cell_param(Lower *l, const Stmt *s) {
+    uint32_t rank;
+    Dim dim[MAX_RANK];
+    if (l->frame->model.n == 0) {
+        no_weights_here(l, s->at);
+        poison_names(l, s);
+    } else if (!cell_shape(l, s, &rank, dim)) {
+        poison_names(l, s);
+    } else {
+        declare(l, s, VAR_PARAM, rank, dim);
+    }
+}
+
+void cell_state(Lower *l, const Stmt *s) {
+    uint32_t rank;
+    Dim dim[MAX_RANK];
+    FrameKind root = root_of(l->frame)->kind;
+    if (l->frame->path.n == 0 || root == FRAME_FILE) {
+        not_yet(l, s->at, "a schedule with state");
+        poison_names(l, s);
+        return;
+    }
+    if (!cell_shape(l, s, &rank, dim)) {
+        poison_names(l, s);
+        return;
+    }
+    if (l->frame->kind == FRAME_OPTIMIZER && s->cell.type == NULL) {
+        Shape p = l->m->vars.at[l->optim_of - 1].shape;
+        for (rank = 0; rank < p.rank; rank++) {
+            dim[rank] = dim_const(l->a, p.dim[rank]);
+        }
+    }
+    declare(l, s, root == FRAME_OPTIMIZER ? VAR_OPTIM : VAR_STATE, rank, dim);
+}
+
+void cell_update(Lower *l, const Stmt *s) {
+    Binding *b = scope_find(l->frame, s->update.name.text);
+    if (b && b->value->kind == VAL_POISON) {
+        return;
+    }
+    if (b == NULL || b->var == 0) {
+        Diag *d = report(l, DIAG_TYPE, s->update.name.at, "`%.*s` is no state, `<-` cannot write it", FSTR(s->update.name.text));
+        if (b) {
+            report_label(l, d, b->at, "bound here");
+            diag_help(d, "a name is bound anew with `=`");
+        } else {
+            scope_suggest(l, d, s->update.name.text);
+        }
+        return;
+    }
+    if (l->frame->kind != FRAME_OPTIMIZER && !l->frame->training) {
+        return;
+    }
+    if (l->scan) {
+        not_yet(l, s->at, "a state written inside `scan`");
+        return;
+    }
+    uint32_t var = b->var - 1;
+    Array x, old = b->value->array;
+    Span at = s->update.value->at;
+    V v = eval(l, s->update.value);
+    Elem t;
+    if (v->kind == VAL_POISON) {
+        return;
+    }
+    if (!value_elem(v, &t) || t == ELEM_BOOL || !array_from(l, v, DT_F32, &x)) {
+        report(l, DIAG_TYPE, at, "a state is real, this is %.*s", FSTR(value_describe(l, v)));
+        return;
+    }
+    bool same = x.rank == 0 || x.rank == old.rank;
+    for (uint32_t i = 0; same && i < x.rank; i++) {
+        same = dim_eq(x.dim[i], old.dim[i]);
+    }
+    if (!same || x.n_lead > 0) {
+        Diag *d = report(l, DIAG_SHAPE, at, "`%.*s` is %.*s and would become %.*s", FSTR(s->update.name.text),
+                         FSTR(array_describe(l, &old)), FSTR(array_describe(l, &x)));
+        if (x.n_lead > 0) {
+            diag_help(d, "a state has one value a step: it cannot be written for every index");
+        }
+        return;
+    }
+    cell_set(l, var, build_broadcast(&l->b, x.val, l->m->vars.at[var].shape, NULL));
+    Name name = {b->name, b->at};
+    Array now = cell_array(l, var, old.rank, old.dim);
+    scope_bind(l, name, value_array(l, name.at, now));
+    scope_find(l->frame, name.text)->var = var + 1;
+}

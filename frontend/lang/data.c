@@ -1,0 +1,429 @@
+/* Data sets: sources, columns and splits become the recipe; the formulas of a row become the graph `data.NAME`, in which every
+ * raw column carries the row as an index, so a formula is lowered as if it stood in index form over rows. */
+#include "lower.h"
+
+uint32_t data_find(Program *p, Str name) {
+    for (uint32_t i = 0; i < p->recipe->data.n; i++) {
+        if (str_eq(p->recipe->data.at[i].name, name)) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+const Decl *data_decl(Program *p, uint32_t id) {
+    for (uint32_t i = 0, k = 0; i < p->main->decls.n; i++) {
+        if (p->main->decls.at[i]->kind == DECL_DATA && k++ == id) {
+            return p->main->decls.at[i];
+        }
+    }
+    GR_BUG("no data set %u", id);
+}
+
+/* ---- sources ---- */
+
+static Str resolved_path(Lower *l, Str path) {
+    if (path.n && path.s[0] == '/') {
+        return str_copy(l->m->arena, path);
+    }
+    return str_format(l->m->arena, "%.*s%.*s", FSTR(l->p->folder), FSTR(path));
+}
+
+static void source_files(Lower *l, RecipeData *d, RecipeSource *s, const Expr *call) {
+    s->first_file = d->files.n;
+    for (uint32_t i = 0; i < call->call.args.n; i++) {
+        const Arg *a = &call->call.args.at[i];
+        V v = eval(l, a->value);
+        if (v->kind == VAL_POISON) {
+            continue;
+        }
+        if (a->name.text.n == 0 || v->kind != VAL_TEXT) {
+            Diag *diag = report(l, DIAG_DATA_DECL, a->value->at, "`%.*s` takes `column = \"path\"`", FSTR(call_name(call).text));
+            diag_help(diag, "the name of the argument is the name of the column");
+            continue;
+        }
+        for (uint32_t k = 0; k < v->text.n; k++) {
+            if (v->text.s[k] == '*') {
+                not_yet(l, a->value->at, "several files by a pattern");
+                return;
+            }
+        }
+        vec_push(l->m->arena, &d->files, (RecipeFile){a->name.text, resolved_path(l, v->text), a->value->at});
+    }
+    s->n_files = d->files.n - s->first_file;
+    if (s->n_files == 0) {
+        report(l, DIAG_DATA_DECL, call->at, "a source without files");
+    }
+}
+
+static void fresh_rows(Lower *l, RecipeSource *s, const Expr *call) {
+    bool named = call->call.args.n == 1 && str_is(call->call.args.at[0].name.text, "rows");
+    if (!named) {
+        report(l, DIAG_DATA_DECL, call->at, "`fresh` takes the number of rows: `fresh(rows = 1000)`");
+        return;
+    }
+    const_expr_value(l, call->call.args.at[0].value, "the number of rows", 1, &s->rows);
+}
+
+static void add_source(Lower *l, RecipeData *d, const Stmt *st) {
+    const Expr *call = st->from.reader;
+    Str reader = call_name(call).text;
+    RecipeSource s = {.span = st->at, .split = st->from.split.text};
+    static const char *const later[] = {"csv", "npz", "hdf5", "safetensors", "images", "bytes", "lines", "extern"};
+    if (call->kind != EX_CALL) {
+        report(l, DIAG_DATA_DECL, call->at, "a source is read by `idx(..)`, `npy(..)` or made by `fresh(rows = n)`");
+        return;
+    }
+    if (str_is(reader, "idx") || str_is(reader, "npy")) {
+        s.reader = str_is(reader, "idx") ? READER_IDX : READER_NPY;
+        source_files(l, d, &s, call);
+    } else if (str_is(reader, "fresh")) {
+        s.reader = READER_FRESH;
+        fresh_rows(l, &s, call);
+    } else {
+        for (uint32_t i = 0; i < sizeof later / sizeof *later; i++) {
+            if (str_is(reader, later[i])) {
+                not_yet(l, call->at, str_format(l->a, "the reader `%s`", later[i]).s);
+                return;
+            }
+        }
+        Diag *diag = report(l, DIAG_DATA_DECL, call->at, "there is no reader `%.*s`", FSTR(reader));
+        diag_help(diag, "there are `idx`, `npy` and `fresh`");
+        return;
+    }
+    vec_push(l->m->arena, &d->sources, s);
+}
+
+/* ---- splits ---- */
+
+/* The exact decimal `0.35` is 35/100. */
+static bool exact_share(const Expr *e, int64_t *numerator, int64_t *denominator) {
+    *numerator = 0;
+    *denominator = 1;
+    bool point = false;
+    for (uint32_t i = 0; i < e->number.text.n; i++) {
+        char c = e->number.text.s[i];
+        if (c == '.') {
+            point = true;
+        } else if (c >= '0' && c <= '9') {
+            if (*denominator > INT64_MAX / 20 || *numerator > INT64_MAX / 20) {
+                return false;
+            }
+            *numerator = *numerator * 10 + (c - '0');
+            *denominator *= point ? 10 : 1;
+        } else if (c != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void add_part(Lower *l, RecipeData *d, const SplitPart *p) {
+    RecipePart part = {.name = p->name.text, .kind = PART_REST, .denominator = 1, .span = p->name.at};
+    const Expr *e = p->share;
+    if (e && e->kind == EX_NUMBER && !e->number.is_int) {
+        part.kind = PART_SHARE;
+        if (!exact_share(e, &part.numerator, &part.denominator) || part.numerator > part.denominator) {
+            report(l, DIAG_DATA_DECL, e->at, "a share is a decimal from 0 to 1, as `0.7`");
+        }
+    } else if (e) {
+        part.kind = PART_COUNT;
+        const_expr_value(l, e, "a number of rows (a share has a point: `0.7`)", 0, &part.numerator);
+    }
+    vec_push(l->m->arena, &d->parts, part);
+}
+
+static bool split_known(const RecipeData *d, Str name) {
+    for (uint32_t i = 0; i < d->sources.n; i++) {
+        if (str_eq(d->sources.at[i].split, name)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < d->parts.n; i++) {
+        if (str_eq(d->parts.at[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
+    if (st->split.folds || st->split.by) {
+        not_yet(l, st->at, st->split.folds ? "`split .. folds`" : "`split .. by`");
+        return;
+    }
+    RecipeSplit s = {.of = st->split.of.text, .first_part = d->parts.n, .in_order = st->split.in_order, .span = st->at};
+    if (s.of.n && !split_known(d, s.of)) {
+        report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up", FSTR(s.of));
+        return;
+    }
+    uint32_t rests = 0;
+    bool shares = true;
+    double sum = 0;
+    for (uint32_t i = 0; i < st->split.parts.n; i++) {
+        add_part(l, d, &st->split.parts.at[i]);
+        const RecipePart *p = &d->parts.at[d->parts.n - 1];
+        rests += p->kind == PART_REST;
+        shares = shares && p->kind == PART_SHARE;
+        sum += p->kind == PART_SHARE ? (double)p->numerator / (double)p->denominator : 0;
+    }
+    s.n_parts = st->split.parts.n;
+    if (rests > 1 || sum > 1 + 1e-9 || (rests == 0 && shares && sum < 1 - 1e-9)) {
+        Diag *diag = report(l, DIAG_DATA_DECL, st->at, rests > 1 ? "only one part can be the `rest`" : "the shares add up to %g, not 1", sum);
+        diag_help(diag, "say `rest` for one part; `unused rest` drops what is left");
+    }
+    if (st->split.seed) {
+        const_expr_value(l, st->split.seed, "a seed", 0, &s.seed);
+    } else if (!s.in_order) {
+        Diag *diag = report(l, DIAG_DATA_DECL, st->at, "a split is shuffled by a seed, or kept in order");
+        diag_help(diag, "`seed 1`, or `in order`");
+    }
+    vec_push(l->m->arena, &d->splits, s);
+}
+
+/* ---- columns ---- */
+
+static bool has_file(const RecipeData *d, Str column) {
+    for (uint32_t i = 0; i < d->files.n; i++) {
+        if (str_eq(d->files.at[i].column, column)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool column_type(Lower *l, const Stmt *st, DType *t, uint32_t *rank, Dim *dim, int64_t *bound) {
+    const TypeSyntax *type = st->column.type;
+    if (!type_element(type, t) || !type_dims(l, type, rank, dim)) {
+        if (!type_element(type, t)) {
+            report(l, DIAG_TYPE, type->at, "a column is u8, int, real, .. with the dims of one row");
+        }
+        return false;
+    }
+    *bound = 0;
+    return type->bound == NULL || const_expr_value(l, type->bound, "a bound", 1, bound);
+}
+
+static Shape known_shape(uint32_t rank, const Dim *dim) {
+    Shape s = {.rank = (uint8_t)rank};
+    for (uint32_t i = 0; i < rank; i++) {
+        s.dim[i] = dim_value(dim[i]);
+    }
+    return s;
+}
+
+static bool column_new(Lower *l, RecipeData *d, Name name) {
+    for (uint32_t i = 0; i < d->columns.n; i++) {
+        if (str_eq(d->columns.at[i].name, name.text)) {
+            Diag *diag = report(l, DIAG_TWICE, name.at, "the column `%.*s` is declared twice", FSTR(name.text));
+            report_label(l, diag, d->columns.at[i].span, "first here");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
+    DType t;
+    uint32_t rank;
+    Dim dim[MAX_RANK];
+    int64_t bound;
+    if (!column_type(l, st, &t, &rank, dim, &bound)) {
+        return;
+    }
+    if (rank + 1 > MAX_RANK) {
+        report(l, DIAG_SHAPE, st->at, "a row has at most %d dims", MAX_RANK - 1);
+        return;
+    }
+    for (uint32_t i = 0; i < st->column.names.n; i++) {
+        Name name = st->column.names.at[i];
+        if (!has_file(d, name.text)) {
+            Diag *diag = report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
+            diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula", FSTR(name.text));
+        } else if (column_new(l, d, name)) {
+            RecipeColumn c = {name.text, t, known_shape(rank, dim), bound, true, false, name.at};
+            vec_push(l->m->arena, &d->columns, c);
+        }
+    }
+}
+
+static void declare(Lower *l, const Decl *decl) {
+    vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = decl->name.text, .span = decl->name.at});
+    RecipeData *d = &l->p->recipe->data.at[l->p->recipe->data.n - 1];
+    for (uint32_t i = 0; i < decl->data.stmts.n; i++) {     /* sources first: columns are named by them */
+        if (decl->data.stmts.at[i]->kind == ST_FROM) {
+            add_source(l, d, decl->data.stmts.at[i]);
+        }
+    }
+    for (uint32_t i = 0; i < decl->data.stmts.n; i++) {
+        const Stmt *st = decl->data.stmts.at[i];
+        switch (st->kind) {
+        case ST_COLUMN:
+            if (st->column.value) {
+                d->has_graph = true;
+            } else {
+                raw_columns(l, d, st);
+            }
+            break;
+        case ST_SPLIT: add_split(l, d, st); break;
+        case ST_DROP_DUPLICATES: not_yet(l, st->at, "`drop duplicates`"); break;
+        case ST_DROP_WHERE: not_yet(l, st->at, "`drop where`"); break;
+        case ST_DROP_EPISODES: case ST_EPISODES: not_yet(l, st->at, "episodes"); break;
+        case ST_BIND: case ST_SCAN: case ST_IF: case ST_MATCH: case ST_FOR: case ST_REPEAT:
+            d->has_graph = true;
+            break;
+        case ST_REQUIRE: stmt_eval(l, st); break;
+        case ST_ERROR: case ST_FROM: break;
+        case ST_PARAM: case ST_STATE: case ST_UPDATE: case ST_INSTANCE: case ST_COLLECT: case ST_LOSS: case ST_METRIC: case ST_WATCH:
+        case ST_ALARM: case ST_COUNT:
+            report(l, DIAG_DATA_DECL, st->at, "this does not belong into `data`");
+            break;
+        }
+    }
+    if (d->sources.n == 0) {
+        Diag *diag = report(l, DIAG_DATA_DECL, decl->name.at, "data `%.*s` has no source", FSTR(decl->name.text));
+        diag_help(diag, "`from idx(column = \"path\")`, `from npy(..)` or `from fresh(rows = n)`");
+    }
+}
+
+void data_declare(Lower *l) {
+    for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
+        if (l->p->main->decls.at[i]->kind == DECL_DATA) {
+            declare(l, l->p->main->decls.at[i]);
+        }
+    }
+}
+
+/* ---- the graph of formulas ---- */
+
+typedef struct { Lower *l; RecipeData *d; Dim rows; const Index *row; } Rows;
+
+/* Binds a raw column the first time a formula of this data set mentions it. */
+static void bind_raw(Rows *r, const Decl *decl) {
+    Lower *l = r->l;
+    for (uint32_t i = 0; i < r->d->columns.n; i++) {
+        const RecipeColumn *c = &r->d->columns.at[i];
+        bool used = false;
+        for (uint32_t k = 0; c->raw && k < decl->data.stmts.n; k++) {
+            const Stmt *st = decl->data.stmts.at[k];
+            used = used || (st->kind == ST_BIND && walk_mentions(st->bind.value, c->name)) ||
+                   (st->kind == ST_COLUMN && st->column.value && walk_mentions(st->column.value, c->name)) ||
+                   st->kind == ST_SCAN || st->kind == ST_FOR || st->kind == ST_IF || st->kind == ST_MATCH;
+        }
+        if (!used) {
+            continue;
+        }
+        bool listed = false;
+        for (uint32_t k = 0; k < r->d->inputs.n; k++) {
+            listed = listed || str_eq(r->d->inputs.at[k].name, c->name);
+        }
+        if (!listed) {
+            vec_push(l->m->arena, &r->d->inputs, *c);
+        }
+        Dim dim[MAX_RANK];
+        for (uint32_t k = 0; k < c->shape.rank; k++) {
+            dim[k] = dim_const(l->a, c->shape.dim[k]);
+        }
+        Array x = column_array(l, c->name, c->dtype, &r->rows, c->shape.rank, dim);
+        Array with_row = array_make(l, x.val, 1, &r->row, c->shape.rank, dim);
+        scope_bind(l, (Name){c->name, c->span}, value_array(l, c->span, with_row));
+    }
+}
+
+/* A value of each row as an output of the graph, if the objective uses it; on the first lowering, as a column. */
+static void offer(Rows *r, Name name, V v, DType storage, int64_t bound) {
+    Lower *l = r->l;
+    Array x;
+    if (v->kind == VAL_POISON || !array_from(l, v, storage, &x)) {
+        return;
+    }
+    x = array_spread(l, x, 1, &r->row);
+    uint32_t i = 0;
+    while (i < r->d->columns.n && !str_eq(r->d->columns.at[i].name, name.text)) {
+        i++;
+    }
+    if (i == r->d->columns.n) {
+        RecipeColumn c = {name.text, storage, known_shape(x.rank, x.dim), bound, false, false, name.at};
+        vec_push(l->m->arena, &r->d->columns, c);
+    } else if (r->d->columns.at[i].used) {
+        graph_output(l->main_graph, OUT_VALUE, name_id(l, name.text), x.val);
+    }
+}
+
+static void formula_column(Rows *r, const Stmt *st) {
+    Lower *l = r->l;
+    DType t;
+    uint32_t rank;
+    Dim dim[MAX_RANK];
+    int64_t bound;
+    Name name = st->column.names.at[0];
+    V v = eval(l, st->column.value);
+    Elem e;
+    if (!column_type(l, st, &t, &rank, dim, &bound) || v->kind == VAL_POISON) {
+        scope_bind(l, name, value_poison(l));
+        return;
+    }
+    if (!value_elem(v, &e) || (e == ELEM_BOOL) != (t == DT_BOOL) || (e == ELEM_REAL && dtype_elem(t) == ELEM_INT)) {
+        Diag *d = report(l, DIAG_TYPE, st->column.value->at, "column `%.*s` is %s, its formula %.*s", FSTR(name.text), dtype_name(t),
+                         FSTR(value_describe(l, v)));
+        diag_help(d, "convert it: `int(..)`");
+        v = value_poison(l);
+    } else {
+        Array x;
+        array_from(l, v, t, &x);
+        bool same = x.rank == rank;
+        for (uint32_t i = 0; same && i < rank; i++) {
+            same = dim_eq(x.dim[i], dim[i]);
+        }
+        if (!same) {
+            report(l, DIAG_SHAPE, st->column.value->at, "column `%.*s` is declared %.*s but comes out %.*s", FSTR(name.text),
+                   FSTR(sources_text(l->p->sources, st->column.type->at)), FSTR(array_describe(l, &x)));
+            v = value_poison(l);
+        } else {
+            v = value_array(l, name.at, x);
+        }
+    }
+    for (uint32_t i = 0; i < st->column.names.n; i++) {
+        scope_bind(l, st->column.names.at[i], v);
+        offer(r, st->column.names.at[i], v, t, bound);
+    }
+}
+
+static void formula_bind(Rows *r, const Stmt *st) {
+    stmt_eval(r->l, st);
+    for (uint32_t i = 0; i < st->bind.targets.n; i++) {
+        const Binding *b = scope_find(r->l->frame, st->bind.targets.at[i].name.text);
+        Elem e;
+        if (b && value_elem(b->value, &e)) {
+            DType t = b->value->kind == VAL_ARRAY ? b->value->array.dtype : elem_dtype(e);
+            offer(r, st->bind.targets.at[i].name, b->value, t, 0);
+        }
+    }
+}
+
+Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
+    const Decl *decl = data_decl(p, data);
+    RecipeData *d = &p->recipe->data.at[data];
+    Lower *l = lower_begin(p, LOWER_DATA, str_format(p->arena, "data.%.*s", FSTR(d->name)), DATA_BLOCK, ds);
+    Frame *f = frame_push(l, FRAME_DATA, decl, decl->name.at);
+    f->path = f->stream = f->model = d->name;
+    f->model = (Str){0};
+    Index *row = PUSH(l->a, Index, 1);
+    *row = (Index){.name = {STR("row"), decl->name.at}, .birth = ++l->births, .extent = dim_const(l->a, DATA_BLOCK)};
+    f->ambient[f->n_ambient++] = row;
+    Rows r = {l, d, row->extent, row};
+    bind_raw(&r, decl);
+    for (uint32_t i = 0; i < decl->data.stmts.n; i++) {
+        const Stmt *st = decl->data.stmts.at[i];
+        l->b.at = st->at;
+        if (st->kind == ST_COLUMN && st->column.value) {
+            formula_column(&r, st);
+        } else if (st->kind == ST_BIND) {
+            formula_bind(&r, st);
+        } else if (st->kind == ST_SCAN || st->kind == ST_IF || st->kind == ST_MATCH || st->kind == ST_FOR || st->kind == ST_REPEAT) {
+            stmt_eval(l, st);
+        }
+    }
+    frame_pop(l);
+    return l;
+}

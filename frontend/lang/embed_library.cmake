@@ -1,0 +1,17 @@
+# Writes OUT, a C file with every FOLDER/*.graph as an array: cmake -DFOLDER=.. -DOUT=.. -P embed_library.cmake
+file(GLOB texts ${FOLDER}/*.graph)
+list(SORT texts)
+set(arrays "")
+set(rows "")
+foreach(text ${texts})
+  get_filename_component(name ${text} NAME_WE)
+  file(READ ${text} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(LENGTH "${hex}" digits)
+  math(EXPR length "${digits} / 2")
+  string(APPEND arrays "static const unsigned char text_${name}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"lib/${name}.graph\", (const char *)text_${name}, ${length}},\n")
+endforeach()
+list(LENGTH texts count)
+file(WRITE ${OUT} "/* Generated from graphs/lib by frontend/lang/embed_library.cmake. */\n#include \"library.h\"\n\n${arrays}
+const LibraryFile library_files[] = {\n${rows}};\nconst uint32_t library_count = ${count};\n")

@@ -1,0 +1,18 @@
+/* The library: every .graph file of graphs/lib, put into the program when it is built, parsed at every start.  Its spans form
+ * one range. */
+#include "library.h"
+#include "lower.h"
+
+void library_load(Program *p, Diags *ds) {
+    for (uint32_t i = 0; i < library_count; i++) {
+        const LibraryFile *f = &library_files[i];
+        const Source *s = sources_add(p->sources, str_of(f->path), (Str){f->text, f->bytes});
+        const AstFile *file = parse_source(p->arena, s, ds);
+        p->library_lo = i == 0 ? s->base : p->library_lo;
+        p->library_hi = s->base + s->text.n;
+        vec_push(p->arena, &p->library, file);
+        for (uint32_t k = 0; k < file->decls.n; k++) {
+            vec_push(p->arena, &p->decls, file->decls.at[k]);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+/* What the files of the semantic half share.  One walk over the syntax tree checks and lowers at once: an expression is
+ * evaluated to a Value whose type is symbolic (extents are polynomials of batch rows) and, where it is a tensor, to a Val of
+ * the graph being built.  A mistake is reported once and gives the poison value, which silences everything made from it.
+ *
+ * Index form is vmap: an Array carries the indices it depends on as leading dims (`lead`, in order of birth); every rule of
+ * whole form looks at the other dims only.  So any function can be called inside index form and never notices. */
+#ifndef GRF_LANG_LOWER_H
+#define GRF_LANG_LOWER_H
+#include "hash.h"
+#include "lang.h"
+
+typedef struct Lower Lower;
+
+/* ---- dim.c: extents ---------------------------------------------------------------------------------------------- */
+
+/* An extent the program does not know: the rows of a batch.  `value` is what this lowering is built for. */
+typedef struct { uint32_t id; Str name; Span at; int64_t value; } Extent;
+enum { DIM_MAX_FACTORS = 4 };
+typedef struct { int64_t factor; uint32_t n; const Extent *of[DIM_MAX_FACTORS]; } DimTerm;
+typedef struct { uint32_t n; DimTerm *term; } DimPoly;      /* canonical: sorted, no zero terms; 0 has none */
+typedef const DimPoly *Dim;                                 /* immutable */
+Dim     dim_const(Arena *a, int64_t x);
+Dim     dim_of_extent(Arena *a, const Extent *e);
+Dim     dim_add(Arena *a, Dim x, Dim y);
+Dim     dim_sub(Arena *a, Dim x, Dim y);
+Dim     dim_mul(Arena *a, Dim x, Dim y);
+bool    dim_divide(Arena *a, Dim x, Dim y, Dim *out);       /* exactly, y of one term; false when it does not divide */
+bool    dim_eq(Dim x, Dim y);
+bool    dim_known(Dim x, int64_t *out);                     /* no extents in it */
+int64_t dim_value(Dim x);                                   /* with the extents' values; saturates */
+void    dim_print(Buf *b, Dim x);
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+typedef struct { Name name; uint32_t birth; Dim extent; Span extent_at; } Index;   /* extent NULL: not known yet */
+
+typedef enum { ELEM_BOOL, ELEM_INT, ELEM_REAL } Elem;       /* in order: what two of them make is the later one */
+
+typedef struct {
+    Val val; Graph *graph; DType dtype;
+    uint8_t n_lead, rank;                                   /* the node's axes: n_lead indices, then rank dims */
+    const Index *lead[MAX_RANK];
+    Dim dim[MAX_RANK];
+} Array;
+
+typedef enum {
+    VAL_POISON, VAL_DIM, VAL_BOOL, VAL_TEXT, VAL_CHOICE, VAL_UNIFORM, VAL_ARRAY, VAL_LIST, VAL_TUPLE, VAL_FUNCTION, VAL_BATCH
+} ValueKind;
+typedef struct Value Value;
+typedef const Value *V;
+typedef struct { Str name; V value; Span at; } Given;       /* an argument; name empty: by position */
+typedef VEC(Given) GivenVec;
+typedef struct Intrinsic Intrinsic;
+typedef struct {
+    const Decl *decl; const Intrinsic *intrinsic;           /* one of them */
+    Str name; Span at;
+    Given *given; uint32_t n_given;                         /* of a function that lacks its first argument */
+    Str instance;                                           /* path of a named instance, or empty */
+} Function;
+typedef struct { Str name; V value; DType dtype; Shape row; uint32_t column; } BatchColumn;
+typedef struct { const Decl *data; uint32_t data_id; Extent *rows; } Batch;
+
+struct Value {
+    ValueKind kind;
+    Span at;                                                /* what made it, for labels */
+    union {
+        struct { Dim dim; bool real; } d;                   /* a compile-time integer; real: it came from `/` */
+        bool boolean;
+        Str  text;                                          /* TEXT (and paths), CHOICE */
+        struct { uint32_t inst; Elem elem; } uniform;       /* of Module.uniforms */
+        Array array;
+        struct { uint32_t n; V *at; Str *names; } list;     /* LIST; TUPLE with names of results */
+        const Function *function;
+        Batch *batch;
+    };
+};
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+typedef struct { Str name; V value; Span at; uint32_t var; bool extent; } Binding;  /* var: 1 + id of the state it is */
+typedef enum { FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA } FrameKind;
+typedef struct Frame {
+    struct Frame *caller;
+    FrameKind kind;
+    const Decl *decl;
+    Span call_at;
+    Str path, stream, model;        /* of weights; of draws; the model the weights belong to (empty: none) */
+    Str turn;                       /* "[3]" inside `for` */
+    bool training;
+    VEC(Binding) names;
+    VEC(Index *) indices;           /* bound in the statement being evaluated */
+    uint32_t n_ambient;             /* indices the arguments of the call carry */
+    const Index *ambient[MAX_RANK];
+} Frame;
+
+/* ---- the program and one lowering of it -------------------------------------------------------------------------- */
+
+typedef struct { const Decl *decl; bool library; Frame *frame; } Global;
+typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
+typedef struct { const Expr *expr; V value; } Memo;
+typedef struct { Name name; Val value, weight; Span at; bool nograd, poison; } LossTerm;
+typedef struct { Name name; V value; } MetricTerm;
+typedef struct { Val now; bool read, dirty; } VarNow;
+typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;
+typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumulator;   /* and how it takes one more batch */
+typedef struct { LowerKind kind; Str name; int64_t rows; Graph *graph; } Lowered;
+
+struct Program {
+    Arena *arena;
+    SourceSet *sources;
+    Diags *ds;
+    const Math *math;
+    const AstFile *main;
+    VEC(const AstFile *) library;
+    uint32_t library_lo, library_hi;        /* spans of library text */
+    VEC(const Decl *) decls;                /* of the main file, then of the library */
+    VEC(Setting) settings;
+    Module *module;
+    Graph *init;
+    Recipe *recipe;
+    Str folder;                             /* of the main file, for relative paths */
+    uint32_t n_given; const SettingArg *given;
+    VEC(CallSites) call_sites;
+    VEC(const Decl *) trained;              /* models an objective calls */
+    VEC(Accumulator) accumulators;
+    VEC(Lowered) lowered;
+};
+
+/* An access `x[s*i + d*j - p]` inside a product that may be a contraction: `position` stands for the dim of x. */
+typedef struct { Index *position; const Index *of[2]; int64_t factor[2]; int64_t offset; } WindowUse;
+typedef VEC(WindowUse) WindowSink;
+typedef struct ScanScope ScanScope;
+
+struct Lower {
+    Program *p;
+    Arena *a;
+    Diags *ds;
+    Module *m;
+    Build b;                                /* b.g is the graph being built */
+    Graph *main_graph;                      /* of this lowering; scan bodies and init differ from it */
+    Frame *frame;
+    LowerKind kind;
+    const Decl *objective;
+    uint32_t births, next_extent;
+    uint32_t depth;
+    bool vars_read_only;                    /* exports: no state is written */
+    bool uniform_only;                      /* weights, optimiser arguments, keep: `val.x` may stand for a series */
+    VEC(Memo) memo;
+    WindowSink *sink;
+    ScanScope *scan;
+    const Array *draw_like;                 /* initial values: a draw has this shape .. */
+    Str draw_path;                          /* .. and belongs to the variable of this path */
+    uint32_t optim_of;                      /* 1 + the parameter an optimiser is being lowered for */
+    VEC(VarNow) now;                        /* by var id: value at this point of the step */
+    VEC(uint8_t) row_axes;                  /* by Val of main_graph: which axes are batch rows */
+    VEC(LossTerm) losses;
+    VEC(MetricTerm) metrics;
+};
+
+/* ---- report.c: diagnostics at the place the user wrote ----------------------------------------------------------- */
+Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void  report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+V     not_yet(Lower *l, Span at, const char *what);         /* reports, gives poison */
+bool  in_library(const Program *p, Span at);
+
+/* ---- value.c ----------------------------------------------------------------------------------------------------- */
+V     value_poison(Lower *l);
+V     value_dim(Lower *l, Span at, Dim d);
+V     value_int(Lower *l, Span at, int64_t x);
+V     value_bool(Lower *l, Span at, bool x);
+V     value_text(Lower *l, Span at, ValueKind k, Str s);
+V     value_uniform(Lower *l, Span at, uint32_t inst, Elem e);
+V     value_number(Lower *l, Span at, double x);            /* a real constant */
+V     value_array(Lower *l, Span at, Array a);
+bool  value_scalar(V v);                                    /* DIM, BOOL, UNIFORM */
+bool  value_elem(V v, Elem *e);                             /* of scalars and arrays */
+Elem  dtype_elem(DType t);
+DType elem_dtype(Elem e);
+bool  value_const_int(V v, int64_t *out);
+Str   value_describe(Lower *l, V v);                        /* `real[N, 3]`, `a text`, .. */
+Str   array_describe(Lower *l, const Array *a);
+uint32_t value_inst(Lower *l, V v);                         /* of a scalar */
+Array array_make(Lower *l, Val v, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim);
+bool  array_from(Lower *l, V v, DType t, Array *out);       /* scalar or array, converted; false: no number */
+Array array_cast(Lower *l, Array x, DType t);
+Array array_here(Lower *l, Array x);                        /* its value in the graph being built */
+Array array_iota(Lower *l, const Index *i);
+Shape array_shape(const Array *a);
+int   array_lead_of(const Array *a, const Index *i);        /* -1 */
+bool  shape_fits(Lower *l, Span at, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim);
+
+/* ---- scope.c ----------------------------------------------------------------------------------------------------- */
+Binding *scope_find(Frame *f, Str name);
+void  scope_bind(Lower *l, Name name, V value);
+void  scope_unbind(Lower *l, Str name);
+Index *scope_index(Frame *f, Str name);
+bool  scope_is_value(Lower *l, Str name, Span *at);         /* something an index may not be called */
+V     scope_name(Lower *l, Name name);                      /* any name; reports */
+V     scope_try(Lower *l, Name name);                       /* NULL when nothing has it */
+const Decl *scope_decl(Program *p, Str name);
+V     function_value(Lower *l, Span at, Function f);
+Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at);
+void  frame_pop(Lower *l);
+void  scope_suggest(Lower *l, Diag *d, Str name);
+
+/* ---- walk.c: the syntax tree without meaning ---------------------------------------------------------------------- */
+typedef bool WalkExpr(void *user, const Expr *e);           /* false: do not go into it */
+void  walk_expr(const Expr *e, WalkExpr *f, void *user);
+void  walk_block(const Block *b, WalkExpr *f, void *user);
+bool  walk_mentions(const Expr *e, Str name);
+uint32_t walk_call_number(Program *p, const Decl *d, Str name, Span at);   /* from 1 */
+
+/* ---- whole.c: elementwise -------------------------------------------------------------------------------------------- */
+bool  whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at);   /* to one type of leads and dims; reports */
+V     whole_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y);
+V     whole_unary_op(Lower *l, Span at, Op op, V x);        /* of a float function */
+V     whole_arith(Lower *l, Span at, Op op, V x, V y);      /* add sub mul min max: of numbers */
+V     whole_where(Lower *l, Span at, V c, V x, V y);
+V     whole_pow(Lower *l, const Expr *e, V x, V y);
+V     whole_cast(Lower *l, Span at, DType t, V x);
+Array array_spread(Lower *l, Array x, uint32_t n_lead, const Index *const *lead);  /* also carries these indices */
+uint32_t leads_union(const Index **out, uint32_t n, const Index *const *more, uint32_t n_more);
+
+/* ---- uniform.c -------------------------------------------------------------------------------------------------------- */
+V     uniform_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y);      /* two scalars */
+bool  uniform_of_op(Op op, UOp *out);
+V     uniform_apply(Lower *l, Span at, UOp op, V x, V y, V z);
+Val   uniform_val(Lower *l, V v, DType t);                  /* rank 0, in the graph being built */
+V     uniform_counter(Lower *l, Name name);                 /* NULL when it is none */
+bool  dim_expr_value(Lower *l, const Expr *e, Dim *out);    /* an extent; reports */
+bool  const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int64_t *out);
+bool  number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst);    /* a uniform number */
+
+/* ---- expr.c ------------------------------------------------------------------------------------------------------------- */
+V     eval(Lower *l, const Expr *e);
+bool  eval_array(Lower *l, const Expr *e, Array *out);      /* any number as array, its own type; reports */
+bool  eval_condition(Lower *l, const Expr *e, bool *out);   /* compile time; reports */
+int   eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patterns);   /* arm, -1 reported */
+
+/* ---- index.c ------------------------------------------------------------------------------------------------------------ */
+V     index_access(Lower *l, const Expr *e);
+Index *index_new(Lower *l, Name name);                      /* reports a name in use; NULL then */
+void  index_drop(Lower *l, uint32_t n_before);
+void  index_infer(Lower *l, const Expr *e);                 /* extents from plain uses */
+V     index_form(Lower *l, const Target *t, const Expr *value);   /* the value of `t = value` */
+bool  index_gather(Lower *l, Array x, uint32_t axis, Array index, Array *out);     /* axis: of the dims */
+
+/* ---- reduce.c, contract.c ------------------------------------------------------------------------------------------------ */
+V     reduce_eval(Lower *l, const Expr *e);
+V     contract_try(Lower *l, const Expr *sum, uint32_t n, Index *const *over);    /* NULL: it is none */
+V     contract_matmul(Lower *l, const Expr *e, V x, V y);
+void  product_factors(const Expr *e, const Expr **out, uint32_t *n, uint32_t max);
+
+/* ---- view.c -------------------------------------------------------------------------------------------------------------- */
+V     view_as(Lower *l, const Expr *e);
+V     view_transpose(Lower *l, const Expr *e, V x);
+Array array_reshape(Lower *l, Array x, uint32_t rank, const Dim *dim);
+Array array_permute(Lower *l, Array x, const uint8_t *at);  /* of all axes; leads stay in front */
+
+/* ---- intrinsic.c, random.c ------------------------------------------------------------------------------------------------ */
+const Intrinsic *intrinsic_find(Str name);
+Str   intrinsic_name(const Intrinsic *f);
+uint32_t intrinsic_count(void);
+const Intrinsic *intrinsic_at(uint32_t i);
+V     intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given);
+V     random_draw(Lower *l, const Expr *e, Str name, V const *args);   /* two numbers (or NULL), then `like` (or NULL) */
+Name  call_name(const Expr *e);                             /* of the function, as written */
+
+/* ---- type.c: types as patterns ----------------------------------------------------------------------------------------------- */
+bool  type_element(const TypeSyntax *t, DType *out);        /* base names an element type */
+V     type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at);   /* binds extents; converted or poison */
+bool  type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim);   /* all known */
+bool  type_solve(Lower *l, const Expr *e, Dim to);          /* binds the one unbound name of e; false: differs */
+
+/* ---- call.c ------------------------------------------------------------------------------------------------------------------- */
+V     call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped);
+V     call_value(Lower *l, const Expr *e, V f, Str written, const GivenVec *given);
+bool  call_bind(Lower *l, const Expr *e, const ParamVec *params, const GivenVec *given, bool skip_first, Frame *f);
+bool  call_body(Lower *l, const Decl *d, V *out);           /* in the frame just pushed */
+
+/* ---- stmt.c, scan.c, cell.c ---------------------------------------------------------------------------------------------------- */
+void  stmt_block(Lower *l, const Block *b);
+void  stmt_eval(Lower *l, const Stmt *s);
+void  scan_eval(Lower *l, const Stmt *s);
+bool  scan_collect(Lower *l, const Stmt *s);
+Val   scan_capture(Lower *l, Array x);
+Val   scan_iteration(Lower *l);
+void  cell_param(Lower *l, const Stmt *s);
+void  cell_state(Lower *l, const Stmt *s);
+void  cell_update(Lower *l, const Stmt *s);
+uint32_t cell_find(Lower *l, Str path);                     /* 1 + var, 0 */
+uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, bool *fresh);
+Val   cell_now(Lower *l, uint32_t var);
+Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim);
+void  cell_set(Lower *l, uint32_t var, Val v);
+void  cell_commit(Lower *l);                                /* everything written */
+void  cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Dim *dim);
+uint32_t name_id(Lower *l, Str s);
+
+/* ---- objective.c, metric.c, optimizer.c, reach.c, export.c -------------------------------------------------------------------- */
+Lower *lower_begin(Program *p, LowerKind kind, Str graph, int64_t rows, Diags *ds);
+bool  objective_run(Lower *l, const Decl *d, bool training, int64_t rows);   /* losses and metrics; false: errors */
+void  objective_loss(Lower *l, const Stmt *s);
+void  objective_metric(Lower *l, const Stmt *s);
+bool  objective_total(Lower *l, Val *total);                /* outputs of losses and weights; false: there is no loss */
+V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
+V     batch_column(Lower *l, Batch *b, Name name);
+Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);
+void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commits into the accumulators */
+void  metric_begin(Lower *l, const Decl *objective);
+void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
+void  optimizer_step(Lower *l, const Decl *train, Val total);
+void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
+void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
+Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
+
+/* ---- settings.c, data.c, train.c, library.c, resolved.c ------------------------------------------------------------------------- */
+void  settings_declare(Lower *l);
+V     settings_value(Lower *l, Str name);                   /* NULL: none */
+double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */
+const Expr *setting_override(Lower *l, const SettingArg *s);    /* the value of -s NAME=VALUE as an expression; NULL reported */
+void  data_declare(Lower *l);
+uint32_t data_find(Program *p, Str name);                   /* 1 + id */
+const Decl *data_decl(Program *p, uint32_t id);
+Lower *data_lower(Program *p, uint32_t data, Diags *ds);
+void  train_declare(Lower *l);
+bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
+const Decl *phase_decl(Program *p, uint32_t phase);
+void  library_load(Program *p, Diags *ds);
+Str   resolved_text(Program *p);
+#endif

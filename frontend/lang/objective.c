@@ -1,0 +1,212 @@
+/* Objectives: a batch comes in, losses and metrics come out.  The same text is lowered for training and for evaluation; what
+ * differs is `training`.  The total is the sum of weight times loss in text order, through mulz, so that a weight of 0 removes
+ * a term and its gradient whatever its value. */
+#include "lower.h"
+
+Lower *lower_begin(Program *p, LowerKind kind, Str graph, int64_t rows, Diags *ds) {
+    Lower *l = PUSH(p->arena, Lower, 1);
+    *l = (Lower){.p = p, .a = p->arena, .ds = ds, .m = p->module, .kind = kind};
+    l->main_graph = graph_create(p->module, graph);
+    l->main_graph->rows = rows;
+    l->b.g = l->main_graph;
+    frame_push(l, FRAME_FILE, NULL, (Span){0});
+    return l;
+}
+
+/* ---- batches ---- */
+
+/* A column of the graph's batch as a tensor; its node stands in the main graph, once. */
+Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim) {
+    Graph *g = l->main_graph;
+    uint32_t id = name_id(l, name), k = 0;
+    Array x = {.graph = g, .dtype = t};
+    if (rows) {
+        x.dim[x.rank++] = *rows;
+    }
+    for (uint32_t i = 0; i < rank; i++) {
+        x.dim[x.rank++] = dim[i];
+    }
+    while (k < g->columns.n && g->columns.at[k].name != id) {
+        k++;
+    }
+    if (k == g->columns.n) {
+        vec_push(g->arena, &g->columns, (Column){id, t, array_shape(&x)});
+    }
+    Build outer = l->b;
+    l->b = (Build){g, outer.at, id};
+    x = array_make(l, build_arg(&l->b, ARG_COLUMN, k, (Type){t, g->columns.at[k].shape}), 0, NULL, x.rank, x.dim);
+    l->b = outer;
+    return x;
+}
+
+V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
+    const TypeSyntax *t = p->type;
+    uint32_t id = data_find(l->p, data->name.text);
+    bool fits = id && t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_EXPR && t->dims.at[0].expr->kind == EX_NAME;
+    if (!fits) {
+        Diag *d = report(l, DIAG_TYPE, t->at, "a batch is `%.*s[N]`, with a name for its rows", FSTR(data->name.text));
+        report_label(l, d, data->name.at, "the data set");
+        return value_poison(l);
+    }
+    Extent *e = PUSH(l->a, Extent, 1);
+    Name name = t->dims.at[0].expr->name;
+    *e = (Extent){++l->next_extent, name.text, name.at, rows};
+    scope_bind(l, name, value_dim(l, name.at, dim_of_extent(l->a, e)));
+    Batch *b = PUSH(l->a, Batch, 1);
+    *b = (Batch){data, id - 1, e};
+    Value *v = PUSH(l->a, Value, 1);
+    *v = (Value){.kind = VAL_BATCH, .at = p->name.at, .batch = b};
+    return v;
+}
+
+V batch_column(Lower *l, Batch *b, Name name) {
+    RecipeData *d = &l->p->recipe->data.at[b->data_id];
+    for (uint32_t i = 0; i < d->columns.n; i++) {
+        RecipeColumn *c = &d->columns.at[i];
+        if (!str_eq(c->name, name.text)) {
+            continue;
+        }
+        c->used = true;
+        Dim rows = dim_of_extent(l->a, b->rows), dim[MAX_RANK];
+        for (uint32_t k = 0; k < c->shape.rank; k++) {
+            dim[k] = dim_const(l->a, c->shape.dim[k]);
+        }
+        return value_array(l, c->span, column_array(l, c->name, c->dtype, &rows, c->shape.rank, dim));
+    }
+    Diag *diag = report(l, DIAG_NAME, name.at, "data `%.*s` has no column `%.*s`", FSTR(d->name), FSTR(name.text));
+    report_label(l, diag, d->span, "the data set");
+    Buf names = buf_make(l->a);
+    for (uint32_t i = 0; i < d->columns.n; i++) {
+        buf_printf(&names, "%s`%.*s`", i ? ", " : "", FSTR(d->columns.at[i].name));
+    }
+    diag_help(diag, "its columns are %.*s", FSTR(buf_str(&names)));
+    return value_poison(l);
+}
+
+/* ---- losses and metrics ---- */
+
+static bool in_objective(Lower *l, Span at, const char *what) {
+    if (l->frame->kind != FRAME_OBJECTIVE || l->scan) {
+        not_yet(l, at, what);
+        return false;
+    }
+    return true;
+}
+
+static bool name_is_new(Lower *l, Name name) {
+    for (uint32_t i = 0; i < l->losses.n + l->metrics.n; i++) {
+        Name old = i < l->losses.n ? l->losses.at[i].name : l->metrics.at[i - l->losses.n].name;
+        if (str_eq(old.text, name.text)) {
+            Diag *d = report(l, DIAG_TWICE, name.at, "two losses or metrics are called `%.*s`", FSTR(name.text));
+            report_label(l, d, old.at, "the first");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool weight_of(Lower *l, const Stmt *s, Val *out) {
+    *out = build_const(&l->b, DT_F32, 1);
+    if (s->loss.weight == NULL) {
+        return true;
+    }
+    l->uniform_only = true;
+    V w = eval(l, s->loss.weight);
+    l->uniform_only = false;
+    if (w->kind == VAL_DIM || w->kind == VAL_UNIFORM) {
+        *out = uniform_val(l, w, DT_F32);
+        return true;
+    }
+    if (w->kind != VAL_POISON) {
+        Diag *d = report(l, DIAG_TYPE, s->loss.weight->at, "a weight is a number of settings and counters, this is %.*s",
+                         FSTR(value_describe(l, w)));
+        diag_help(d, "a factor that depends on data belongs into the loss itself");
+    }
+    return false;
+}
+
+void objective_loss(Lower *l, const Stmt *s) {
+    Name name = s->loss.target.name;
+    if (!in_objective(l, s->at, "a loss outside an objective") || !name_is_new(l, name)) {
+        return;
+    }
+    V v = index_form(l, &s->loss.target, s->loss.value);
+    LossTerm term = {.name = name, .at = s->loss.value->at, .nograd = s->loss.nograd, .poison = true};
+    Elem e;
+    Array x;
+    bool weighted = weight_of(l, s, &term.weight);
+    if (v->kind != VAL_POISON && (!value_elem(v, &e) || e == ELEM_BOOL || !array_from(l, v, DT_F32, &x) || x.rank > 0)) {
+        Diag *d = report(l, DIAG_SHAPE, s->loss.value->at, "loss `%.*s` is %.*s, not one number", FSTR(name.text),
+                         FSTR(value_describe(l, v)));
+        diag_help(d, "say how it is reduced: `mean[..] (..)`, or `mean[n] sum[d] ..`");
+        v = value_poison(l);
+    }
+    if (v->kind != VAL_POISON && weighted) {
+        term.value = x.val;
+        term.poison = false;
+        v = value_array(l, name.at, x);
+    }
+    vec_push(l->a, &l->losses, term);
+    scope_bind(l, name, v);
+}
+
+void objective_metric(Lower *l, const Stmt *s) {
+    Name name = s->metric.target.name;
+    if (!in_objective(l, s->at, "a metric outside an objective") || !name_is_new(l, name)) {
+        return;
+    }
+    V v = index_form(l, &s->metric.target, s->metric.value);
+    Elem e;
+    if (v->kind != VAL_POISON && !value_elem(v, &e)) {
+        report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s", FSTR(value_describe(l, v)));
+        v = value_poison(l);
+    }
+    scope_bind(l, name, v);
+    vec_push(l->a, &l->metrics, (MetricTerm){name, v});
+}
+
+bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
+    uint32_t errors = diags_errors(l->ds);
+    Frame *f = frame_push(l, FRAME_OBJECTIVE, d, d->name.at);
+    f->path = f->stream = d->name.text;
+    f->training = training;
+    l->objective = d;
+    l->b.at = d->at;
+    const ParamVec *args = &d->function.sig.args;
+    for (uint32_t i = 0; i < args->n; i++) {
+        const Param *p = &args->at[i];
+        const Decl *data = p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, p->type->base.text) : NULL;
+        if (i > 0) {
+            scope_bind(l, p->name, not_yet(l, p->name.at, "an objective of two data sets"));
+        } else if (data == NULL || data->kind != DECL_DATA) {
+            report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");
+            scope_bind(l, p->name, value_poison(l));
+        } else {
+            scope_bind(l, p->name, batch_argument(l, p, data, rows));
+        }
+    }
+    stmt_block(l, &d->function.body);
+    return diags_errors(l->ds) == errors;
+}
+
+bool objective_total(Lower *l, Val *total) {
+    *total = (Val){0};
+    for (uint32_t i = 0; i < l->losses.n; i++) {
+        const LossTerm *t = &l->losses.at[i];
+        l->b.at = t->at;
+        l->b.name = name_id(l, t->name.text);
+        Val term = t->nograd ? build_grad_as(&l->b, t->value, (Val){0}) : t->value;
+        const Node *w = node_of(l->b.g, t->weight);
+        if (!(w->op == OP_const && w->attr.constant.f == 1)) {
+            term = build_2(&l->b, OP_mulz, t->weight, term);
+        }
+        *total = total->i ? build_2(&l->b, OP_add, *total, term) : term;
+        graph_output(l->b.g, OUT_LOSS, l->b.name, t->value);
+        graph_output(l->b.g, OUT_WEIGHT, l->b.name, t->weight);
+    }
+    l->b.name = 0;
+    if (total->i) {
+        graph_output(l->b.g, OUT_TOTAL, name_id(l, STR("total")), *total);
+    }
+    return total->i != 0;
+}

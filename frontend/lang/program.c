@@ -1,0 +1,280 @@
+/* A program: its text read, every graph lowered once at the batch it will run with to find all mistakes, then lowered again
+ * for whatever rows are asked for.  The first lowering also makes the variables and the graph `init`. */
+#include "lower.h"
+#include <stdlib.h>
+
+Recipe *program_recipe(Program *p) { return p->recipe; }
+Module *program_module(Program *p) { return p->module; }
+
+static Str folder_of(Arena *a, Str path) {
+    uint32_t n = path.n;
+    while (n > 0 && path.s[n - 1] != '/') {
+        n--;
+    }
+    return str_copy(a, (Str){path.s, n});
+}
+
+static Str name_of(Arena *a, Str path) {
+    Str folder = folder_of(a, path), file = {path.s + folder.n, path.n - folder.n};
+    return str_ends(file, ".graph") ? str_copy(a, (Str){file.s, file.n - 6}) : str_copy(a, file);
+}
+
+/* ---- names of the file ---- */
+
+static void check_twice(Lower *l) {
+    const AstFile *f = l->p->main;
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            const Decl *a = f->decls.at[k], *b = f->decls.at[i];
+            if (b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR && str_eq(a->name.text, b->name.text)) {
+                Diag *d = report(l, DIAG_TWICE, b->name.at, "`%.*s` is declared twice", FSTR(b->name.text));
+                report_label(l, d, a->name.at, "first here");
+                break;
+            }
+        }
+    }
+}
+
+static void refuse_later_parts(Lower *l) {
+    const AstFile *f = l->p->main;
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        const Decl *d = f->decls.at[i];
+        if (d->kind == DECL_USE) {
+            not_yet(l, d->at, "`use`");
+        } else if (d->kind == DECL_SWEEP) {
+            not_yet(l, d->at, "`sweep`");
+        } else if (d->kind == DECL_EXTERN) {
+            not_yet(l, d->at, "`extern def`");
+        } else if (d->kind == DECL_FOLLOWS) {
+            not_yet(l, d->at, "`follows`");
+        } else if (d->kind == DECL_REQUIRE) {
+            Stmt s = {.kind = ST_REQUIRE, .at = d->at, .require = {d->require.cond, d->require.why}};
+            stmt_eval(l, &s);
+        } else if (d->kind == DECL_CONSTANT) {
+            eval(l, &(Expr){.kind = EX_NAME, .at = d->name.at, .op_at = d->name.at, .name = d->name});
+        }
+    }
+}
+
+/* ---- objectives ---- */
+
+static const Decl *find_decl(const Program *p, DeclKind k, Str name) {
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        const Decl *d = p->main->decls.at[i];
+        if (d->kind == k && str_eq(d->name.text, name)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+static Str graph_name(Program *p, Str name, const char *suffix) { return str_format(p->arena, "%.*s.%s", FSTR(name), suffix); }
+
+/* Lowers the objective for evaluation; `finish` also receives what is computed from the accumulators. */
+static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish, RecipeObjective *recipe, Diags *ds) {
+    Lower *l = lower_begin(p, LOWER_EVAL, graph_name(p, d->name.text, "eval"), rows, ds);
+    Val total;
+    if (!objective_run(l, d, false, rows)) {
+        return NULL;
+    }
+    objective_total(l, &total);
+    uint32_t errors = diags_errors(ds);
+    metric_accumulate(l, d, total);
+    if (diags_errors(ds) == errors && finish) {
+        metric_finish(l, d, finish, total, recipe);
+    }
+    cell_commit(l);
+    return diags_errors(ds) == errors ? l : NULL;
+}
+
+static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, Diags *ds) {
+    const RecipePhase *f = &p->recipe->phases.at[phase];
+    Str objective = p->recipe->objectives.at[f->objective].name;
+    const Decl *d = find_decl(p, DECL_OBJECTIVE, objective);
+    Str name = str_format(p->arena, "%.*s.%.*s.train", FSTR(f->name), FSTR(objective));
+    Lower *l = lower_begin(p, LOWER_TRAIN, name, rows, ds);
+    uint32_t errors = diags_errors(ds);
+    Val total;
+    if (!objective_run(l, d, true, rows)) {
+        return NULL;
+    }
+    if (!objective_total(l, &total)) {
+        Diag *diag = report(l, DIAG_TRAIN_DECL, f->span, "objective `%.*s` has no loss to train", FSTR(objective));
+        report_label(l, diag, d->name.at, "the objective");
+        return NULL;
+    }
+    if (check) {
+        reach_losses(l);
+    }
+    for (uint32_t i = 0; i < l->losses.n; i++) {
+        l->b.at = l->losses.at[i].at;
+        build_check(&l->b, l->losses.at[i].value, name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
+    }
+    metric_accumulate(l, d, total);
+    l->frame = l->frame->caller;
+    optimizer_step(l, phase_decl(p, phase), total);
+    cell_commit(l);
+    return diags_errors(ds) == errors ? l : NULL;
+}
+
+static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows) {
+    RecipeObjective o = {.name = d->name.text, .span = d->name.at};
+    const ParamVec *args = &d->function.sig.args;
+    uint32_t data = args->n && args->at[0].type ? data_find(p, args->at[0].type->base.text) : 0;
+    if (args->n == 0) {
+        report(file, DIAG_TYPE, d->name.at, "an objective takes a batch of a data set: `objective %.*s(b : d[N])`", FSTR(d->name.text));
+    }
+    o.data = data ? data - 1 : 0;
+    vec_push(p->arena, &p->recipe->objectives, o);
+    RecipeObjective *r = &p->recipe->objectives.at[p->recipe->objectives.n - 1];
+    if (data == 0 && args->n == 0) {
+        return;
+    }
+    Graph *finish = graph_create(p->module, graph_name(p, d->name.text, "finish"));
+    Lower *l = lower_eval(p, d, rows, finish, r, p->ds);
+    for (uint32_t i = 0; l && i < l->losses.n; i++) {
+        const LossTerm *t = &l->losses.at[i];
+        vec_push(p->arena, &r->losses, (RecipeLoss){t->name.text, t->nograd, t->name.at});
+    }
+}
+
+/* The batch an objective is checked with: of the phase that trains it, as far as a number says so. */
+static int64_t nominal_rows(const Program *p) {
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        const Decl *d = p->main->decls.at[i];
+        for (uint32_t k = 0; d->kind == DECL_TRAIN && k < d->train.clauses.n; k++) {
+            const TrainClause *c = &d->train.clauses.at[k];
+            if (c->kind == TC_BATCH && c->batch.parts.n && c->batch.parts.at[0].rows->kind == EX_NUMBER) {
+                long n = strtol(str_copy(p->arena, c->batch.parts.at[0].rows->number.text).s, NULL, 10);
+                return n > 1 && n < 100000 ? n : 2;
+            }
+        }
+    }
+    return 32;
+}
+
+/* A model whose parameters no objective reaches is only worth a warning: an export may still show it. */
+static void warn_dead(Lower *l) {
+    for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
+        const Decl *d = l->p->main->decls.at[i];
+        bool trained = false, phases = l->p->recipe->phases.n > 0;
+        for (uint32_t k = 0; k < l->p->trained.n; k++) {
+            trained = trained || l->p->trained.at[k] == d;
+        }
+        if (d->kind == DECL_MODEL && !trained && phases) {
+            report(l, DIAG_DEAD, d->name.at, "`%.*s` is used by no objective; nothing trains it", FSTR(d->name.text));
+        }
+    }
+}
+
+static void check_all(Program *p, Lower *file) {
+    int64_t rows = nominal_rows(p);
+    for (uint32_t i = 0; i < p->recipe->data.n; i++) {
+        if (p->recipe->data.at[i].has_graph) {
+            data_lower(p, i, p->ds);
+        }
+    }
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        if (p->main->decls.at[i]->kind == DECL_OBJECTIVE) {
+            check_objective(p, file, p->main->decls.at[i], rows);
+        }
+    }
+    uint32_t errors = diags_errors(p->ds);
+    train_declare(file);
+    for (uint32_t i = 0; i < p->recipe->phases.n && errors == 0 && diags_errors(p->ds) == 0; i++) {
+        lower_train(p, i, p->recipe->phases.at[i].batch, true, p->ds);
+    }
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        const Decl *d = p->main->decls.at[i];
+        if (d->kind == DECL_EXPORT) {
+            const ParamVec *args = &d->function.sig.args;
+            uint32_t data = args->n && args->at[0].type ? data_find(p, args->at[0].type->base.text) : 0;
+            export_lower(p, d, rows, p->ds);
+            vec_push(p->arena, &p->recipe->exports, (RecipeExport){d->name.text, (int32_t)data - 1, d->name.at});
+        }
+    }
+    if (errors == 0) {
+        warn_dead(file);
+    }
+}
+
+Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings, const SettingArg *settings,
+                       const Math *math, Diags *ds) {
+    Program *p = PUSH(a, Program, 1);
+    *p = (Program){.arena = a, .sources = files, .ds = ds, .math = math, .n_given = n_settings, .given = settings};
+    p->module = module_create(a, files, math);
+    p->recipe = PUSH(a, Recipe, 1);
+    p->recipe->arena = a;
+    p->recipe->name = name_of(a, main->path);
+    p->folder = folder_of(a, main->path);
+    p->main = parse_source(a, main, ds);
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        vec_push(a, &p->decls, p->main->decls.at[i]);
+    }
+    library_load(p, ds);
+    p->init = graph_create(p->module, STR("init"));
+    Lower *file = lower_begin(p, LOWER_INIT, STR("file"), 0, ds);
+    check_twice(file);
+    settings_declare(file);
+    refuse_later_parts(file);
+    data_declare(file);
+    check_all(p, file);
+    p->recipe->resolved = resolved_text(p);
+    return p;
+}
+
+/* ---- graphs for real rows ---- */
+
+static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
+    const Decl *objective = kind == LOWER_EVAL || kind == LOWER_BEGIN || kind == LOWER_FINISH ? find_decl(p, DECL_OBJECTIVE, name) : NULL;
+    Lower *l = NULL;
+    switch (kind) {
+    case LOWER_INIT: return p->init;
+    case LOWER_DATA:
+        l = data_find(p, name) ? data_lower(p, data_find(p, name) - 1, ds) : NULL;
+        break;
+    case LOWER_TRAIN:
+        for (uint32_t i = 0; i < p->recipe->phases.n && l == NULL; i++) {
+            l = str_eq(p->recipe->phases.at[i].name, name) ? lower_train(p, i, rows, false, ds) : NULL;
+        }
+        break;
+    case LOWER_EVAL:
+        l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL;
+        break;
+    case LOWER_BEGIN:
+        if (objective) {
+            l = lower_begin(p, kind, graph_name(p, name, "begin"), 0, ds);
+            metric_begin(l, objective);
+        }
+        break;
+    case LOWER_FINISH:
+        if (objective) {
+            Graph *g = graph_create(p->module, graph_name(p, name, "finish"));
+            return lower_eval(p, objective, 2, g, NULL, ds) ? g : NULL;
+        }
+        break;
+    case LOWER_EXPORT: {
+        const Decl *d = find_decl(p, DECL_EXPORT, name);
+        l = d ? export_lower(p, d, rows, ds) : NULL;
+        break;
+    }
+    }
+    return l ? l->main_graph : NULL;
+}
+
+Graph *lower_graph(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
+    for (uint32_t i = 0; i < p->lowered.n; i++) {
+        const Lowered *x = &p->lowered.at[i];
+        if (x->kind == kind && str_eq(x->name, name) && x->rows == rows) {
+            return x->graph;
+        }
+    }
+    uint32_t errors = diags_errors(ds);
+    Graph *g = lower_new(p, kind, name, rows, ds);
+    if (g == NULL || diags_errors(ds) > errors) {
+        return NULL;
+    }
+    vec_push(p->arena, &p->lowered, (Lowered){kind, str_copy(p->arena, name), rows, g});
+    vec_push(p->module->arena, &p->module->graphs, g);
+    return g;
+}

@@ -1,0 +1,53 @@
+/* Diagnostics of the semantic half.  A mistake found while a library function is lowered is the caller's: the message goes to
+ * the nearest call the user wrote, and the line of the library becomes a note. */
+#include "lower.h"
+
+bool in_library(const Program *p, Span at) { return at.at >= p->library_lo && at.at < p->library_hi; }
+
+/* Where the user comes in: `at` itself, or the innermost call outside the library. */
+static Span user_site(const Lower *l, Span at) {
+    for (const Frame *f = l->frame; f && in_library(l->p, at); f = f->caller) {
+        at = f->call_at;
+    }
+    return at;
+}
+
+static void note_place(Lower *l, Diag *d, Span at, const char *text) {
+    Place p = sources_place(l->p->sources, at);
+    diag_note(d, "%.*s:%u: %s%s`%.*s`", FSTR(p.path), p.line, text, *text ? ": " : "", FSTR(sources_text(l->p->sources, at)));
+}
+
+Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    Buf b = buf_make(l->a);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    Span site = user_site(l, at);
+    Diag *d = diag_add(l->ds, k, site, "%.*s", FSTR(buf_str(&b)));
+    if (site.at != at.at) {
+        note_place(l, d, at, "");
+    }
+    return d;
+}
+
+void report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    Buf b = buf_make(l->a);
+    buf_vprintf(&b, fmt, ap);
+    va_end(ap);
+    if (at.n == 0) {
+        return;
+    }
+    if (in_library(l->p, at)) {
+        note_place(l, d, at, buf_str(&b).s);
+    } else {
+        diag_label(d, at, "%.*s", FSTR(buf_str(&b)));
+    }
+}
+
+V not_yet(Lower *l, Span at, const char *what) {
+    report(l, DIAG_NOT_YET, at, "%s: this version does not run it yet", what);
+    return value_poison(l);
+}

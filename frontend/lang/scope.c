@@ -1,0 +1,215 @@
+/* Names.  A function sees its own bindings, then the file's settings, constants and declarations, then the library's, then
+ * the intrinsics, then the counters; nothing of its caller.  Indices are looked up first, and no index may hide a value. */
+#include "lower.h"
+
+Binding *scope_find(Frame *f, Str name) {
+    for (uint32_t i = f->names.n; i-- > 0;) {
+        if (str_eq(f->names.at[i].name, name)) {
+            return &f->names.at[i];
+        }
+    }
+    return NULL;
+}
+
+void scope_bind(Lower *l, Name name, V value) {
+    if (str_is(name.text, "_")) {
+        return;
+    }
+    Binding *b = scope_find(l->frame, name.text);
+    if (b) {
+        *b = (Binding){.name = name.text, .value = value, .at = name.at};
+    } else {
+        vec_push(l->a, &l->frame->names, (Binding){.name = name.text, .value = value, .at = name.at});
+    }
+}
+
+void scope_unbind(Lower *l, Str name) {
+    Binding *b = scope_find(l->frame, name);
+    if (b) {
+        *b = l->frame->names.at[--l->frame->names.n];
+    }
+}
+
+Index *scope_index(Frame *f, Str name) {
+    for (uint32_t i = f->indices.n; i-- > 0;) {
+        if (str_eq(f->indices.at[i]->name.text, name)) {
+            return f->indices.at[i];
+        }
+    }
+    return NULL;
+}
+
+const Decl *scope_decl(Program *p, Str name) {
+    for (uint32_t i = 0; i < p->decls.n; i++) {
+        const Decl *d = p->decls.at[i];
+        if (d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP && str_eq(d->name.text, name)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
+/* Text of the library sees only the library: a file's own `relu` changes no layer of ours. */
+static const Decl *library_decl(Program *p, Str name) {
+    for (uint32_t i = p->main->decls.n; i < p->decls.n; i++) {
+        if (str_eq(p->decls.at[i]->name.text, name)) {
+            return p->decls.at[i];
+        }
+    }
+    return NULL;
+}
+
+bool scope_is_value(Lower *l, Str name, Span *at) {
+    const Binding *b = scope_find(l->frame, name);
+    if (b) {
+        *at = b->at;
+        return true;
+    }
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        if (str_eq(l->p->settings.at[i].name.text, name)) {
+            *at = l->p->settings.at[i].name.at;
+            return !(l->frame->decl && in_library(l->p, l->frame->decl->at));
+        }
+    }
+    const Decl *d = scope_decl(l->p, name);
+    if (d && d->kind == DECL_CONSTANT && !(l->frame->decl && in_library(l->p, l->frame->decl->at))) {
+        *at = d->name.at;
+        return true;
+    }
+    return false;
+}
+
+V function_value(Lower *l, Span at, Function f) {
+    Function *copy = PUSH(l->a, Function, 1);
+    *copy = f;
+    Value *v = PUSH(l->a, Value, 1);
+    v->kind = VAL_FUNCTION;
+    v->at = at;
+    v->function = copy;
+    return v;
+}
+
+static V constant_value(Lower *l, const Decl *d) {
+    if (l->depth > 100) {
+        report(l, DIAG_NAME, d->name.at, "`%.*s` is defined by itself", FSTR(d->name.text));
+        return value_poison(l);
+    }
+    l->depth++;
+    Frame *saved = l->frame;
+    Frame file = {.kind = FRAME_FILE, .training = saved->training};
+    l->frame = &file;
+    V v = eval(l, d->constant);
+    l->frame = saved;
+    l->depth--;
+    return v;
+}
+
+static V decl_value(Lower *l, Name name, const Decl *d) {
+    switch (d->kind) {
+    case DECL_CONSTANT: return constant_value(l, d);
+    case DECL_DEF: case DECL_MODEL:
+        return function_value(l, name.at, (Function){.decl = d, .name = name.text, .at = name.at});
+    case DECL_FOLLOWS: return not_yet(l, name.at, "`follows`");
+    case DECL_EXTERN: return not_yet(l, name.at, "`extern def`");
+    case DECL_USE: return not_yet(l, name.at, "`use`");
+    case DECL_ERROR: return value_poison(l);
+    case DECL_DATA: case DECL_OPTIMIZER: case DECL_OBJECTIVE: case DECL_EXPORT: case DECL_SETTING: case DECL_REQUIRE:
+    case DECL_TRAIN: case DECL_SWEEP: case DECL_COUNT:
+        break;
+    }
+    static const char *const what[DECL_COUNT] = {
+        [DECL_DATA] = "a data set", [DECL_OPTIMIZER] = "an optimizer", [DECL_OBJECTIVE] = "an objective",
+        [DECL_EXPORT] = "an export"};
+    Diag *diag = report(l, DIAG_TYPE, name.at, "`%.*s` is %s, not a value", FSTR(name.text), what[d->kind]);
+    report_label(l, diag, d->name.at, "declared here");
+    return value_poison(l);
+}
+
+V scope_try(Lower *l, Name name) {
+    Index *i = scope_index(l->frame, name.text);
+    if (i) {
+        if (i->extent == NULL) {
+            Diag *d = report(l, DIAG_INDEX, name.at, "nothing says how far `%.*s` runs", FSTR(name.text));
+            diag_help(d, "say it where the index is bound: `%.*s < K`", FSTR(name.text));
+            i->extent = dim_const(l->a, 1);
+        }
+        return value_array(l, name.at, array_iota(l, i));
+    }
+    const Binding *b = scope_find(l->frame, name.text);
+    if (b) {
+        return b->value;
+    }
+    bool library = l->frame->decl && in_library(l->p, l->frame->decl->at);
+    V v = library ? NULL : settings_value(l, name.text);
+    if (v) {
+        return v;
+    }
+    if (str_is(name.text, "training")) {
+        return value_bool(l, name.at, l->frame->training);
+    }
+    const Decl *d = library ? library_decl(l->p, name.text) : scope_decl(l->p, name.text);
+    if (d) {
+        return decl_value(l, name, d);
+    }
+    const Intrinsic *f = intrinsic_find(name.text);
+    if (f) {
+        return function_value(l, name.at, (Function){.intrinsic = f, .name = name.text, .at = name.at});
+    }
+    return uniform_counter(l, name);
+}
+
+/* ---- did you mean ---- */
+
+typedef struct { Str name, best; uint32_t distance; } Nearest;
+
+static void consider(Nearest *n, Str s) {
+    uint32_t d = str_distance(n->name, s);
+    if (s.n > 0 && d < n->distance) {
+        n->distance = d;
+        n->best = s;
+    }
+}
+
+void scope_suggest(Lower *l, Diag *d, Str name) {
+    Nearest near = {.name = name, .distance = name.n <= 2 ? 2 : name.n <= 5 ? 3 : 4};
+    for (uint32_t i = 0; i < l->frame->names.n; i++) {
+        consider(&near, l->frame->names.at[i].name);
+    }
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        consider(&near, l->p->settings.at[i].name.text);
+    }
+    for (uint32_t i = 0; i < l->p->decls.n; i++) {
+        consider(&near, l->p->decls.at[i]->name.text);
+    }
+    for (uint32_t i = 0; i < intrinsic_count(); i++) {
+        consider(&near, intrinsic_name(intrinsic_at(i)));
+    }
+    if (near.best.n) {
+        diag_help(d, "did you mean `%.*s`?", FSTR(near.best));
+    }
+}
+
+V scope_name(Lower *l, Name name) {
+    V v = scope_try(l, name);
+    if (v) {
+        return v;
+    }
+    Diag *d = report(l, DIAG_NAME, name.at, "nothing is called `%.*s`", FSTR(name.text));
+    scope_suggest(l, d, name.text);
+    return value_poison(l);
+}
+
+Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at) {
+    Frame *f = PUSH(l->a, Frame, 1);
+    *f = (Frame){.caller = l->frame, .kind = k, .decl = d, .call_at = call_at};
+    if (l->frame) {
+        f->path = l->frame->path;
+        f->stream = l->frame->stream;
+        f->model = l->frame->model;
+        f->training = l->frame->training;
+    }
+    l->frame = f;
+    return f;
+}
+
+void frame_pop(Lower *l) { l->frame = l->frame->caller; }

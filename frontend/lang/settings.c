@@ -1,0 +1,231 @@
+/* Settings: their values from the file or from `-s`.  The type says what a change costs: dim, bool, choices, paths, texts and
+ * lists shape the program and are compile-time values; real and int are inputs of the uniform program, `setting.NAME`. */
+#include "lower.h"
+
+double uniform_now(Lower *l, uint32_t inst) {
+    const Uniforms *u = l->m->uniforms;
+    ArenaMark mark = arena_mark(l->a);
+    double *in = PUSH(l->a, double, u->inputs.n + 1), *values = PUSH(l->a, double, u->insts.n + 1);
+    UValue *out = PUSH(l->a, UValue, u->outputs.n + 1);
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        const Setting *s = &l->p->settings.at[i];
+        for (uint32_t k = 0; k < u->inputs.n; k++) {
+            Str name = u->inputs.at[k].name;
+            if (str_starts(name, "setting.") && str_eq((Str){name.s + 8, name.n - 8}, s->name.text)) {
+                in[k] = s->recipe.value;
+            }
+        }
+    }
+    uniforms_run(u, in, values, out);
+    double x = values[inst];
+    arena_pop(mark);
+    return x;
+}
+
+V settings_value(Lower *l, Str name) {
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        if (str_eq(l->p->settings.at[i].name.text, name)) {
+            return l->p->settings.at[i].value;
+        }
+    }
+    return NULL;
+}
+
+/* What was typed, parsed as if it stood in a file called `-s`, so that messages can point into it. */
+const Expr *setting_override(Lower *l, const SettingArg *s) {
+    Str text = str_format(l->a, "%.*s = %.*s\n", FSTR(s->name), FSTR(s->value));
+    for (uint32_t i = 0; i < s->name.n; i++) {
+        if (s->name.s[i] == '.') {
+            text = str_format(l->a, "%.*s = %.*s\n", s->name.n - i - 1, s->name.s + i + 1, FSTR(s->value));
+        }
+    }
+    uint32_t errors = diags_errors(l->ds);
+    const AstFile *f = parse_source(l->a, sources_add(l->p->sources, STR("-s"), text), l->ds);
+    if (diags_errors(l->ds) > errors) {
+        return NULL;
+    }
+    if (f->decls.n != 1 || f->decls.at[0]->kind != DECL_CONSTANT) {
+        report(l, DIAG_SETTING, (Span){0}, "`%.*s` is no value for `%.*s`", FSTR(s->value), FSTR(s->name));
+        return NULL;
+    }
+    return f->decls.at[0]->constant;
+}
+
+static const SettingArg *given_for(const Program *p, Str name) {
+    const SettingArg *found = NULL;
+    for (uint32_t i = 0; i < p->n_given; i++) {
+        if (str_eq(p->given[i].name, name)) {
+            found = &p->given[i];
+        }
+    }
+    return found;
+}
+
+static bool is_word_type(const TypeSyntax *t) {
+    return t->kind == TYPE_PLAIN && (str_is(t->base.text, "path") || str_is(t->base.text, "text"));
+}
+
+/* A choice is a bare word of the list. */
+static V choice(Lower *l, const TypeSyntax *t, Str word, Span at) {
+    for (uint32_t i = 0; i < t->choices.n; i++) {
+        if (str_eq(t->choices.at[i].text, word)) {
+            return value_text(l, at, VAL_CHOICE, word);
+        }
+    }
+    Diag *d = report(l, DIAG_SETTING, at, "`%.*s` is none of the choices", FSTR(word));
+    Buf b = buf_make(l->a);
+    for (uint32_t i = 0; i < t->choices.n; i++) {
+        buf_printf(&b, "%s`%.*s`", i ? ", " : "", FSTR(t->choices.at[i].text));
+    }
+    diag_help(d, "they are %.*s", FSTR(buf_str(&b)));
+    return value_poison(l);
+}
+
+static V setting_eval(Lower *l, const Decl *decl, uint32_t i, const SettingArg *given, Span *at) {
+    const TypeSyntax *t = decl->setting.type;
+    const ExprVec *values = &decl->setting.values;
+    const Expr *e = values->n == 0 ? NULL : values->at[i < values->n ? i : values->n - 1];
+    if (given && is_word_type(t)) {
+        return value_text(l, decl->setting.names.at[i].at, VAL_TEXT, given->value);
+    }
+    if (given && t->kind == TYPE_ONE_OF) {
+        return choice(l, t, given->value, decl->setting.names.at[i].at);
+    }
+    if (given) {
+        e = setting_override(l, given);
+    }
+    if (e == NULL) {
+        return value_poison(l);
+    }
+    *at = e->at;
+    if (t->kind == TYPE_ONE_OF) {
+        Str word = e->kind == EX_NAME ? e->name.text : sources_text(l->p->sources, e->at);
+        return choice(l, t, word, e->at);
+    }
+    return eval(l, e);
+}
+
+static Str typed_text(Lower *l, V v, double x) {
+    Buf b = buf_make(l->m->arena);
+    if (v->kind == VAL_BOOL) {
+        buf_put(&b, v->boolean ? STR("yes") : STR("no"));
+    } else if (v->kind == VAL_TEXT || v->kind == VAL_CHOICE) {
+        buf_put(&b, v->text);
+    } else if (v->kind == VAL_LIST) {
+        for (uint32_t i = 0; i < v->list.n; i++) {
+            V item = v->list.at[i];
+            buf_put(&b, i ? STR(", ") : STR("["));
+            buf_put(&b, typed_text(l, item, value_scalar(item) ? uniform_now(l, value_inst(l, item)) : 0));
+        }
+        buf_put(&b, v->list.n ? STR("]") : STR("[]"));
+    } else {
+        buf_real(&b, x);
+    }
+    return buf_str(&b);
+}
+
+static bool kind_of(const TypeSyntax *t, SettingKind *k) {
+    static const struct { const char *name; SettingKind kind; } kinds[] = {
+        {"dim", SETTING_DIM}, {"bool", SETTING_BOOL}, {"path", SETTING_PATH}, {"text", SETTING_TEXT}, {"real", SETTING_REAL},
+        {"int", SETTING_INT}};
+    if (t->kind == TYPE_ONE_OF) {
+        *k = SETTING_CHOICE;
+        return true;
+    }
+    if (t->kind == TYPE_LIST) {
+        *k = SETTING_TEXT;
+        return true;
+    }
+    for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (str_is(t->base.text, kinds[i].name) && !t->has_dims) {
+            *k = kinds[i].kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void declare(Lower *l, const Decl *decl, uint32_t i) {
+    const TypeSyntax *t = decl->setting.type;
+    Name name = decl->setting.names.at[i];
+    Setting s = {.name = name, .value = value_poison(l)};
+    Span at = name.at;
+    const SettingArg *given = given_for(l->p, name.text);
+    SettingKind kind;
+    if (!kind_of(t, &kind)) {
+        report(l, DIAG_TYPE, t->at, "a setting is dim, bool, path, text, real, int, `one of ..` or `list dim`");
+        vec_push(l->a, &l->p->settings, s);
+        return;
+    }
+    V v = setting_eval(l, decl, i, given, &at);
+    if (v->kind != VAL_POISON && t->kind != TYPE_ONE_OF) {
+        Value *here = PUSH(l->a, Value, 1);
+        *here = *v;
+        here->at = at;
+        v = type_accept(l, t, here, name.text, name.at);
+    }
+    int64_t extent;
+    if (v->kind == VAL_DIM && kind == SETTING_DIM && dim_known(v->d.dim, &extent) && extent < 1) {
+        report(l, DIAG_SETTING, at, "`%.*s` is an extent and at least 1, this is %lld", FSTR(name.text), (long long)extent);
+        v = value_poison(l);
+    }
+    double x = value_scalar(v) ? uniform_now(l, value_inst(l, v)) : 0;
+    bool number = kind == SETTING_REAL || kind == SETTING_INT;
+    s.recipe = (RecipeSetting){.name = name.text, .kind = kind, .span = name.at, .text = typed_text(l, v, x), .value = x,
+                               .structural = !number, .given = given != NULL};
+    if (number && v->kind != VAL_POISON) {
+        Str input = str_format(l->m->arena, "setting.%.*s", FSTR(name.text));
+        uint32_t inst = uniforms_input(l->m->uniforms, input, kind == SETTING_INT);
+        v = value_uniform(l, name.at, inst, kind == SETTING_INT ? ELEM_INT : ELEM_REAL);
+    }
+    s.value = v;
+    vec_push(l->a, &l->p->settings, s);
+    vec_push(l->m->arena, &l->p->recipe->settings, s.recipe);
+}
+
+/* A `-s` that names nothing: the nearest setting, or the line where the number stands. */
+static void unknown_setting(Lower *l, const SettingArg *g) {
+    Diag *d = report(l, DIAG_SETTING, (Span){0}, "there is no setting `%.*s`", FSTR(g->name));
+    Str best = {0};
+    uint32_t distance = 4;
+    Buf b = buf_make(l->a);
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        Str name = l->p->settings.at[i].name.text;
+        uint32_t far = str_distance(name, g->name);
+        if (far < distance) {
+            distance = far;
+            best = name;
+        }
+        buf_printf(&b, "%s%.*s", i ? ", " : "", FSTR(name));
+    }
+    if (l->p->settings.n) {
+        diag_note(d, "settings are %.*s", FSTR(buf_str(&b)));
+    }
+    if (best.n) {
+        diag_help(d, "`-s %.*s=%.*s`", FSTR(best), FSTR(g->value));
+    } else {
+        diag_help(d, "declare it in the file: `setting %.*s : real = ..`", FSTR(g->name));
+    }
+}
+
+void settings_declare(Lower *l) {
+    const AstFile *f = l->p->main;
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        const Decl *d = f->decls.at[i];
+        for (uint32_t k = 0; d->kind == DECL_SETTING && k < d->setting.names.n; k++) {
+            for (uint32_t j = 0; j < l->p->settings.n; j++) {
+                if (str_eq(l->p->settings.at[j].name.text, d->setting.names.at[k].text)) {
+                    Diag *diag = report(l, DIAG_TWICE, d->setting.names.at[k].at, "the setting `%.*s` is declared twice",
+                                        FSTR(d->setting.names.at[k].text));
+                    report_label(l, diag, l->p->settings.at[j].name.at, "first here");
+                }
+            }
+            declare(l, d, k);
+        }
+    }
+    for (uint32_t i = 0; i < l->p->n_given; i++) {
+        if (settings_value(l, l->p->given[i].name) == NULL && !train_is_setting(l->p, l->p->given[i].name)) {
+            unknown_setting(l, &l->p->given[i]);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+/* Types of arguments and results as patterns: a dim that is a new name is bound to the extent it meets, one that is known must
+ * be equal, `T - 1` is solved for its one unknown, `..` takes any number of dims and `_` any extent. */
+#include "lower.h"
+
+bool type_element(const TypeSyntax *t, DType *out) {
+    if (t->kind != TYPE_PLAIN) {
+        return false;
+    }
+    if (str_is(t->base.text, "real")) {
+        *out = DT_F32;
+    } else if (str_is(t->base.text, "int")) {
+        *out = DT_I32;
+    } else {
+        return dtype_parse(t->base.text, out);
+    }
+    return true;
+}
+
+static bool has_unbound(Lower *l, const Expr *e) {
+    if (e->kind == EX_NAME) {
+        return scope_try(l, e->name) == NULL;
+    }
+    return e->kind == EX_BINARY ? has_unbound(l, e->binary.l) || has_unbound(l, e->binary.r) : false;
+}
+
+bool type_solve(Lower *l, const Expr *e, Dim to) {
+    Dim known, rest;
+    if (!has_unbound(l, e)) {
+        return dim_expr_value(l, e, &known) && dim_eq(known, to);
+    }
+    if (e->kind == EX_NAME) {
+        scope_bind(l, e->name, value_dim(l, e->at, to));
+        scope_find(l->frame, e->name.text)->extent = true;
+        return true;
+    }
+    if (e->kind != EX_BINARY) {
+        return false;
+    }
+    bool left = has_unbound(l, e->binary.l);
+    const Expr *open = left ? e->binary.l : e->binary.r, *fixed = left ? e->binary.r : e->binary.l;
+    if (has_unbound(l, fixed) || !dim_expr_value(l, fixed, &known)) {
+        return false;
+    }
+    switch (e->binary.op) {
+    case BIN_ADD: return type_solve(l, open, dim_sub(l->a, to, known));
+    case BIN_SUB: return type_solve(l, open, left ? dim_add(l->a, to, known) : dim_sub(l->a, known, to));
+    case BIN_MUL: return dim_divide(l->a, to, known, &rest) && type_solve(l, open, rest);
+    case BIN_DIV: return left && type_solve(l, open, dim_mul(l->a, to, known));
+    case BIN_OR: case BIN_AND: case BIN_EQ: case BIN_NE: case BIN_LT: case BIN_LE: case BIN_GT: case BIN_GE: case BIN_MATMUL:
+    case BIN_IDIV: case BIN_MOD: case BIN_POW: case BIN_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
+    *rank = 0;
+    for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
+        const DimSyntax *d = &t->dims.at[i];
+        if (d->kind == DIM_UP_TO) {
+            not_yet(l, d->at, "ragged columns");
+            return false;
+        }
+        if (d->kind != DIM_EXPR || *rank == MAX_RANK) {
+            report(l, DIAG_SHAPE, d->at, *rank == MAX_RANK ? "more than 8 dims" : "every extent is said here");
+            return false;
+        }
+        if (!dim_expr_value(l, d->expr, &dim[*rank])) {
+            return false;
+        }
+        (*rank)++;
+    }
+    return shape_fits(l, t->at, 0, NULL, *rank, dim);
+}
+
+static Str type_text(Lower *l, const TypeSyntax *t) { return sources_text(l->p->sources, t->at); }
+
+static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
+    Diag *d = report(l, DIAG_SHAPE, v->at.n ? v->at : decl_at, "`%.*s` is declared %.*s but comes out %.*s", FSTR(what),
+                     FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
+    report_label(l, d, decl_at, "declared here");
+    Frame *f = l->frame;
+    for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
+        const Expr *e = t->dims.at[i].kind == DIM_EXPR ? t->dims.at[i].expr : NULL;
+        const Binding *b = e && e->kind == EX_NAME ? scope_find(f, e->name.text) : NULL;
+        if (b && b->value->kind == VAL_DIM) {
+            Buf text = buf_make(l->a);
+            dim_print(&text, b->value->d.dim);
+            diag_note(d, "`%.*s` is %s", FSTR(b->name), text.s);
+        }
+    }
+    return value_poison(l);
+}
+
+static bool dims_match(Lower *l, const TypeSyntax *t, const Array *x) {
+    uint32_t n = t->dims.n, rest = n;
+    for (uint32_t i = 0; i < n; i++) {
+        rest = t->dims.at[i].kind == DIM_REST ? i : rest;
+    }
+    if (rest == n ? x->rank != n : x->rank + 1u < n) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const DimSyntax *d = &t->dims.at[i];
+        uint32_t axis = i < rest ? i : x->rank - n + i;
+        if (d->kind == DIM_REST || d->kind == DIM_INFER) {
+            continue;
+        }
+        if (d->kind == DIM_EXPR) {
+            if (!type_solve(l, d->expr, x->dim[axis])) {
+                return false;
+            }
+            continue;
+        }
+        if (d->kind == DIM_UP_TO) {
+            return false;
+        }
+        Dim p = dim_const(l->a, 1);
+        for (uint32_t k = 0; k < d->merged.n; k++) {
+            Dim f;
+            if (!dim_expr_value(l, d->merged.at[k], &f)) {
+                return false;
+            }
+            p = dim_mul(l->a, p, f);
+        }
+        if (!dim_eq(p, x->dim[axis])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static V wrong_kind(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
+    Diag *d = report(l, DIAG_TYPE, v->at.n ? v->at : decl_at, "`%.*s` is %.*s, this is %.*s", FSTR(what), FSTR(type_text(l, t)),
+                     FSTR(value_describe(l, v)));
+    report_label(l, d, decl_at, "declared here");
+    if (str_is(t->base.text, "dim") && v->kind == VAL_UNIFORM) {
+        diag_help(d, "a `dim` shapes the program; declare the setting `: dim`, not `: int`");
+    }
+    return value_poison(l);
+}
+
+/* Numbers: scalars stay numbers of the program when the type has no dims; ints become real where one is declared. */
+static V accept_number(Lower *l, const TypeSyntax *t, DType want, V v, Str what, Span decl_at) {
+    Elem have, need = dtype_elem(want);
+    if (!value_elem(v, &have) || (have != need && !(have == ELEM_INT && need == ELEM_REAL))) {
+        return wrong_kind(l, t, v, what, decl_at);
+    }
+    if (!t->has_dims && value_scalar(v)) {
+        return v;
+    }
+    if (v->kind != VAL_ARRAY) {
+        Array a;
+        array_from(l, v, elem_dtype(need), &a);
+        v = value_array(l, v->at, a);
+    }
+    if (t->has_dims ? !dims_match(l, t, &v->array) : v->array.rank != 0) {
+        return differs(l, t, v, what, decl_at);
+    }
+    bool storage = !str_is(t->base.text, "real") && !str_is(t->base.text, "int");
+    if (storage ? v->array.dtype != want : need == ELEM_REAL && v->array.dtype != DT_F32) {
+        return value_array(l, v->at, array_cast(l, v->array, want));
+    }
+    return v;
+}
+
+static V accept_list(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
+    if (v->kind != VAL_LIST) {
+        return wrong_kind(l, t, v, what, decl_at);
+    }
+    for (uint32_t i = 0; i < v->list.n; i++) {
+        bool dim = str_is(t->base.text, "dim");
+        if (dim ? v->list.at[i]->kind != VAL_DIM : !value_scalar(v->list.at[i])) {
+            return wrong_kind(l, t, v->list.at[i], what, decl_at);
+        }
+    }
+    return v;
+}
+
+V type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
+    DType want;
+    if (t == NULL || v->kind == VAL_POISON) {
+        return v;
+    }
+    if (t->kind == TYPE_LIST) {
+        return accept_list(l, t, v, what, decl_at);
+    }
+    if (t->kind == TYPE_ONE_OF) {
+        for (uint32_t i = 0; v->kind == VAL_CHOICE && i < t->choices.n; i++) {
+            if (str_eq(t->choices.at[i].text, v->text)) {
+                return v;
+            }
+        }
+        return wrong_kind(l, t, v, what, decl_at);
+    }
+    if (str_is(t->base.text, "dim")) {
+        return v->kind == VAL_DIM && !v->d.real ? v : wrong_kind(l, t, v, what, decl_at);
+    }
+    if (str_is(t->base.text, "path") || str_is(t->base.text, "text")) {
+        return v->kind == VAL_TEXT ? v : wrong_kind(l, t, v, what, decl_at);
+    }
+    if (type_element(t, &want)) {
+        return accept_number(l, t, want, v, what, decl_at);
+    }
+    Diag *d = report(l, DIAG_TYPE, t->base.at, "`%.*s` is no type", FSTR(t->base.text));
+    diag_help(d, "types are real, int, bool, dim, path, text, `list dim`, `one of ..`, and u8 i32 i64 f16 bf16 f32 f64");
+    return value_poison(l);
+}
