@@ -31,8 +31,12 @@ static const Case cases[] = {
     ROW("row sum", "sum"), ROW("row max", "max"),
     {"row moments", "kernel @moments(in %x: f32[65536], out %y: f32[64], out %z: f32[64])\n regs 0\n head n 64\n axis k 1024\n{\n"
                     " reduce moments over k vec k {\n  v0 = load.f32 %x[1024*n + k]\n  yield v0\n } -> %y[n], %z[n]\n}\n", 65536},
-    {"column sum", "kernel @columns(in %x: f32[65536], out %y: f32[1024])\n regs 0\n head h 1\n axis c 1024, r 64\n{\n"
-                   " reduce sum keep c over r vec c {\n  v0 = load.f32 %x[c + 1024*r]\n  yield v0\n } -> %y[c]\n}\n", 65536},
+    {"column sum", "kernel @columns(in %x: f32[65536], out %y: f32[1000])\n regs 0\n head h 1\n axis c 1000, r 64\n{\n"
+                   " reduce sum keep c over r vec c {\n  v0 = load.f32 %x[c + 1000*r]\n  yield v0\n } -> %y[c]\n}\n", 64000},
+    {"matvec", "kernel @matvec(in %a: f32[256], in %b: f32[65536], out %y: f32[256])\n regs 0\n head h 1\n axis c 256, k 256\n{\n"
+               " chain keep c over k vec c {\n  v0 = load.f32 %a[k]\n  v1 = load.f32 %b[c + 256*k]\n  yield v0 v1\n } -> %y[c]\n}\n", 65536},
+    {"depthwise", "kernel @depthwise(in %a: f32[16384], in %b: f32[9], out %y: f32[4096])\n regs 0\n head h 1\n axis c 4096, k 9\n{\n"
+                  " chain keep c over k vec c {\n  v0 = load.f32 %a[c + 64*k]\n  v1 = load.f32 %b[k]\n  yield v0 v1\n } -> %y[c]\n}\n", 36864},
     {"transpose", "kernel @transpose(in %x: f32[65536], out %y: f32[65536])\n regs 0\n head h 1\n axis a 256, b 256\n{\n"
                   " map over a, b vec b transpose a {\n  v0 = load.f32 %x[256*a + b]\n  store(v0) %y[a + 256*b]\n }\n}\n", 65536},
 };

@@ -73,7 +73,14 @@ Value  emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Va
 Value  emit_cast(Emit *e, DType to, DType from, Value v);
 Value  emit_line(Emit *e, const SLine *line, const Value *args);
 Value  emit_finite(Emit *e, DType t, Value v);               /* bool */
-Value  emit_word(Emit *e, Value element, Value seed, uint32_t stream, Value clock, Value phase, Value iteration);
+
+/* ---- emit_random.c ---- */
+typedef struct { Value seed, clock, phase, iteration; uint32_t stream; } Keys;
+typedef struct { Value words, group; } Kept;                 /* on the stack: words of the last blocks, and which those are */
+Value  emit_word(Emit *e, const Keys *k, Value element);
+Kept   emit_kept(Emit *e);
+void   emit_forget(Emit *e, const Kept *kept);               /* before keys change */
+Value  emit_word_kept(Emit *e, const Keys *k, const Kept *kept, Value element);      /* sixteen lanes; scalar keys */
 
 /* ---- emit_dag.c: the DAG of a stage, its levels and its loops ---- */
 typedef struct Dag Dag;
@@ -90,6 +97,7 @@ struct Dag {
     Value   *address;          /* [level * accesses + access] */
     Value   *offset;           /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
     bool    *steps;            /* by access: the lanes lie side by side */
+    Kept    *kept;             /* by instruction: of random words whose keys hold for the whole stage */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
     int32_t  turned;           /* number of the axis that stores run along in turned blocks, -1 */
     Value   *square;           /* by instruction: where a turned store collects its block; NULL for the others */

@@ -133,6 +133,7 @@ Dag *dag_create(Emit *e, const Stage *s, uint32_t n_loops) {
     g->depth = n_loops + g->row;
     g->level = PUSH(e->arena, uint8_t, s->n);
     g->value = PUSH(e->arena, Value, s->n);
+    g->kept = PUSH(e->arena, Kept, s->n);
     g->address = PUSH(e->arena, Value, (g->depth + 1) * k->accesses.n);
     g->offset = PUSH(e->arena, Value, k->accesses.n);
     g->steps = PUSH(e->arena, bool, k->accesses.n);
@@ -199,6 +200,25 @@ static Value math_inst(Dag *g, const KInst *in) {
     return emit_line(g->e, math_line(g->e->math, (MathFn)in->op), args);
 }
 
+static Value word_inst(Dag *g, uint32_t i) {
+    const KRandom *r = &inst_of(g, i)->random;
+    Value element = g->value[inst_of(g, i)->in[0]];
+    Keys k = {key_value(g, r->seed), key_value(g, r->clock), key_value(g, r->phase), key_value(g, r->iteration), r->stream};
+    return emit_is_vector(element) && g->kept[i].words != NULL ? emit_word_kept(g->e, &k, &g->kept[i], element)
+                                                               : emit_word(g->e, &k, element);
+}
+
+/* Words can be kept from one vector to the next when their keys are known before the loops. */
+static void prepare_words(Dag *g) {
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        if (inst_of(g, i)->kop != K_WORD || g->level[i] == 0 || random_level(g, &inst_of(g, i)->random) > 0)
+            continue;
+        if (g->kept[i].words == NULL)
+            g->kept[i] = emit_kept(g->e);
+        emit_forget(g->e, &g->kept[i]);
+    }
+}
+
 static Value inst_value(Dag *g, uint32_t i) {
     Emit *e = g->e;
     const KInst *in = inst_of(g, i);
@@ -209,11 +229,7 @@ static Value inst_value(Dag *g, uint32_t i) {
     case K_AXIS:    return axis_value(g, (uint32_t)in->imm.i);
     case K_UNIFORM: return e->uniform[in->imm.i];
     case K_REG:     return e->reg[in->imm.i];
-    case K_WORD: {
-        const KRandom *r = &in->random;
-        return emit_word(e, g->value[in->in[0]], key_value(g, r->seed), r->stream, key_value(g, r->clock),
-                         key_value(g, r->phase), key_value(g, r->iteration));
-    }
+    case K_WORD: return word_inst(g, i);
     case K_STORE:
         if (g->square != NULL && g->square[i] != NULL) {
             turn_put(g, i, access_to_memory(g, in->access, dag_type(g, in->in[0]), g->value[in->in[0]]));
@@ -389,6 +405,7 @@ static void loops(Dag *g, uint32_t d, Body body, void *user) {
 
 void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {
     g->mask = NULL;
+    prepare_words(g);
     dag_enter(g, 0);
     loops(g, 0, body, user);
 }

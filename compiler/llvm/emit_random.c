@@ -1,0 +1,92 @@
+/* Random words (semantics 8): Philox4x32-10 as in base/philox.c, sixteen blocks at a time.
+ * A block gives four words, and the words of sixteen consecutive blocks are the elements of four consecutive vectors (that is
+ * what the numbering of elements is for).  So the four vectors of words are kept on the stack: a vector of sixteen consecutive
+ * elements that begins at a multiple of sixteen computes them when they are not those of its blocks, else it only loads.  Any other
+ * vector of elements computes its own blocks and picks a word in each lane. */
+#include "emit.h"
+
+static Value like(Emit *e, Value v, Value constant) { return emit_is_vector(v) ? emit_splat(e, constant) : constant; }
+static Value shifted(Emit *e, Value v, unsigned by) { return LLVMBuildLShr(e->b, v, like(e, v, emit_i32(e, by)), ""); }
+static Value masked(Emit *e, Value v, unsigned bits) { return LLVMBuildAnd(e->b, v, like(e, v, emit_i32(e, bits)), ""); }
+
+typedef struct { Value high, low; } Product;
+
+static Product wide_product(Emit *e, Value x, uint32_t by) {
+    LLVMTypeRef wide = emit_shape_like(e->i64, x), narrow = emit_shape_like(e->i32, x);
+    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, wide, ""), like(e, x, LLVMConstInt(e->i64, by, false)), "");
+    Value top = LLVMBuildLShr(e->b, p, like(e, x, emit_i64(e, 32)), "");
+    return (Product){LLVMBuildTrunc(e->b, top, narrow, ""), LLVMBuildTrunc(e->b, p, narrow, "")};
+}
+
+static Value xor3(Emit *e, Value x, Value y, Value z) {
+    emit_match(e, &x, &y);
+    Value xy = LLVMBuildXor(e->b, x, y, "");
+    emit_match(e, &xy, &z);
+    return LLVMBuildXor(e->b, xy, z, "");
+}
+
+/* The four words of the blocks that hold the elements. */
+static void blocks(Emit *e, const Keys *k, Value element, Value c[4]) {
+    Value high = LLVMBuildShl(e->b, shifted(e, element, 6), like(e, element, emit_i32(e, 4)), "");
+    c[0] = LLVMBuildOr(e->b, high, masked(e, element, LANES - 1), "");
+    c[1] = k->iteration;
+    c[2] = k->clock;
+    c[3] = k->phase;
+    for (int i = 1; i < 4; i++)
+        emit_match(e, &c[i], &c[0]);
+    Value key0 = k->seed, key1 = emit_i32(e, k->stream);
+    for (int round = 0; round < 10; round++) {
+        Product p0 = wide_product(e, c[0], 0xD2511F53u), p1 = wide_product(e, c[2], 0xCD9E8D57u);
+        c[0] = xor3(e, p1.high, c[1], key0);
+        c[1] = p1.low;
+        c[2] = xor3(e, p0.high, c[3], key1);
+        c[3] = p0.low;
+        key0 = LLVMBuildAdd(e->b, key0, like(e, key0, emit_i32(e, 0x9E3779B9u)), "");
+        key1 = LLVMBuildAdd(e->b, key1, emit_i32(e, 0xBB67AE85u), "");
+    }
+}
+
+static Value picked(Emit *e, Value element, const Value c[4]) {
+    Value which = masked(e, shifted(e, element, 4), 3), word = c[0];
+    for (int k = 1; k < 4; k++) {
+        Value is = LLVMBuildICmp(e->b, LLVMIntEQ, which, like(e, which, emit_i32(e, k)), ""), one = c[k];
+        emit_match(e, &one, &word);
+        word = LLVMBuildSelect(e->b, is, one, word, "");
+    }
+    return word;
+}
+
+Value emit_word(Emit *e, const Keys *k, Value element) {
+    Value c[4];
+    blocks(e, k, element, c);
+    return picked(e, element, c);
+}
+
+Kept emit_kept(Emit *e) {
+    return (Kept){emit_local(e, emit_vector(e->i32), 4, BUFFER_ALIGN), emit_local(e, e->i32, 1, 4)};
+}
+
+void emit_forget(Emit *e, const Kept *kept) { emit_store(e, emit_i32(e, -1), kept->group, 4); }
+
+Value emit_word_kept(Emit *e, const Keys *k, const Kept *kept, Value element) {
+    LLVMTypeRef v = emit_vector(e->i32);
+    Value first = LLVMBuildExtractElement(e->b, element, emit_i32(e, 0), "");
+    Value row = LLVMBuildAdd(e->b, emit_splat(e, first), e->iota, "");
+    Value differs = emit_any(e, LLVMBuildICmp(e->b, LLVMIntNE, element, row, ""));
+    Value begins = LLVMBuildICmp(e->b, LLVMIntEQ, masked(e, first, LANES - 1), emit_i32(e, 0), "");
+    Value plain = LLVMBuildAnd(e->b, begins, LLVMBuildNot(e->b, differs, ""), "");
+    Value group = LLVMBuildSelect(e->b, plain, shifted(e, first, 6), emit_i32(e, -1), "");
+    Value old = emit_load(e, e->i32, kept->group, 4);
+    Value other = LLVMBuildICmp(e->b, LLVMIntNE, group, old, "");
+    If f = if_open(e, LLVMBuildOr(e->b, other, LLVMBuildNot(e->b, plain, ""), ""));
+    Value c[4];
+    blocks(e, k, element, c);
+    Value own = picked(e, element, c);
+    c[0] = LLVMBuildSelect(e->b, plain, c[0], own, "");
+    for (int i = 0; i < 4; i++)
+        emit_store(e, c[i], emit_at(e, v, kept->words, emit_i64(e, i)), BUFFER_ALIGN);
+    emit_store(e, group, kept->group, 4);
+    if_close(e, f);
+    Value which = LLVMBuildSelect(e->b, plain, masked(e, shifted(e, first, 4), 3), emit_i32(e, 0), "");
+    return emit_load(e, v, emit_at(e, v, kept->words, LLVMBuildZExt(e->b, which, e->i64, "")), BUFFER_ALIGN);
+}
