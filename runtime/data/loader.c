@@ -147,6 +147,8 @@ static void copy_out(const Loader *l, int64_t i, void *const *targets) {
                l->data->columns.at[l->columns[c]].row_bytes * (size_t)rows_of(l, i));
 }
 
+int64_t loader_rows(const Loader *l) { return rows_of(l, l->taken); }
+
 int64_t loader_next(Loader *l, void *const *targets) {
     int64_t i = l->taken, rows = rows_of(l, i);
     if (rows == 0)

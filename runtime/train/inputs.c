@@ -1,0 +1,59 @@
+/* Programs have a handful of inputs, so they are looked up by name each time: about a microsecond a step, and nothing to keep
+ * in step with a plan that grows. */
+#include "inputs.h"
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+typedef struct { const char *name; size_t at; } CounterRow;
+static const CounterRow k_counters[] = {
+#define ROW(x) {#x, offsetof(Counters, x)}
+    ROW(epoch), ROW(step), ROW(epochs), ROW(steps), ROW(epoch_steps), ROW(batch), ROW(rows), ROW(update), ROW(seed),
+    ROW(clock), ROW(phase),
+#undef ROW
+};
+
+static double setting(const Recipe *r, Str name) {
+    for (uint32_t i = 0; i < r->settings.n; i++) {
+        if (str_eq(r->settings.at[i].name, name))
+            return r->settings.at[i].value;
+    }
+    GR_BUG("the uniform program reads the setting `%.*s`, which the recipe does not have", FSTR(name));
+}
+
+static double input_value(const Recipe *r, Str name, const Counters *c, const TrainState *s) {
+    if (str_starts(name, "setting."))
+        return setting(r, (Str){name.s + 8, name.n - 8});
+    if (str_starts(name, "series."))
+        return state_real(s, name);
+    for (size_t i = 0; i < sizeof k_counters / sizeof *k_counters; i++) {
+        if (str_is(name, k_counters[i].name))
+            return (double)*(const int64_t *)((const char *)c + k_counters[i].at);
+    }
+    GR_BUG("the uniform program reads `%.*s`, which is no setting, counter or series", FSTR(name));
+}
+
+static void make_room(UniformRun *r, const Uniforms *u) {
+    if (r->inputs != NULL && r->n_inputs >= u->inputs.n && r->n_insts >= u->insts.n && r->n_outputs >= u->outputs.n)
+        return;
+    r->n_inputs = u->inputs.n;
+    r->n_insts = u->insts.n;
+    r->n_outputs = u->outputs.n;
+    r->inputs = PUSH(r->arena, double, u->inputs.n + 1);
+    r->values = PUSH(r->arena, double, u->insts.n + 1);
+    r->outputs = PUSH(r->arena, UValue, u->outputs.n + 1);
+}
+
+const UValue *inputs_run(UniformRun *r, const Uniforms *u, const Counters *c, const TrainState *s) {
+    make_room(r, u);
+    for (uint32_t i = 0; i < u->inputs.n; i++)
+        r->inputs[i] = input_value(r->recipe, u->inputs.at[i].name, c, s);
+    uniforms_run(u, r->inputs, r->values, r->outputs);
+    return r->outputs;
+}
+
+double inputs_value(UniformRun *r, const Uniforms *u, uint32_t inst, const Counters *c, const TrainState *s) {
+    inputs_run(r, u, c, s);
+    GR_ASSERT(inst < u->insts.n);
+    return r->values[inst];
+}

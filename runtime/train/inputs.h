@@ -1,0 +1,24 @@
+/* The inputs of the uniform program: settings, counters, series. */
+#ifndef GRR_TRAIN_INPUTS_H
+#define GRR_TRAIN_INPUTS_H
+#include "recipe.h"
+#include "state.h"
+
+/* rows: of this batch, in a finish entry of all batches; update: from 1; clock: update while training, else number of the batch. */
+typedef struct {
+    int64_t epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase;
+} Counters;
+
+typedef struct {
+    Arena *arena;
+    const Recipe *recipe;
+    uint32_t n_inputs, n_insts, n_outputs;     /* there is room for so many */
+    double *inputs, *values;
+    UValue *outputs;
+} UniformRun;
+
+/* The outputs for kernels; they last until the next call.  `u` may have grown since the last one. */
+const UValue *inputs_run(UniformRun *r, const Uniforms *u, const Counters *c, const TrainState *s);
+/* One instruction's value. */
+double inputs_value(UniformRun *r, const Uniforms *u, uint32_t inst, const Counters *c, const TrainState *s);
+#endif

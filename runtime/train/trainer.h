@@ -1,0 +1,48 @@
+/* The trainer: takes the steps that a recipe asks for, with the entries of a plan.  It computes nothing itself. */
+#ifndef GRR_TRAIN_TRAINER_H
+#define GRR_TRAIN_TRAINER_H
+#include "dataset.h"
+#include "exec.h"
+#include "recipe.h"
+#include <signal.h>
+
+typedef struct { Str name; Shape shape; const float *values; } TrainValue;      /* "val.total", "train.kl", a table .. */
+typedef struct { VEC(TrainValue) at; } TrainValues;
+
+/*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
+ *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished (no values) */
+typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL } TrainEvent;
+typedef struct {
+    TrainEvent event;
+    const RecipePhase *phase;              /* NULL in train_evaluate of an objective that no phase trains */
+    int64_t epoch, epochs, step, steps;    /* finished ones, totals */
+    int64_t batch, batches;                /* of this epoch, or of the evaluated split */
+    const TrainValues *values;
+    bool improved;                         /* EPOCH: a kept line did, its checkpoint is written */
+    double seconds;                        /* since the call */
+} TrainProgress;
+
+typedef struct {
+    const Recipe *recipe;
+    Exec *exec;                            /* its plan may grow in ensure_entry (exec_update) */
+    Dataset *const *data;                  /* by recipe->data */
+    Str variant;                           /* of the entries */
+    Str run;                               /* its folder, there already (rundir.h); "": nothing is written */
+    uint64_t program;                      /* hash of the checked program: resuming asks for the same */
+    bool resume;                           /* from last.safetensors of the run */
+    bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
+    const volatile sig_atomic_t *interrupted;      /* not 0: finish the step, save, return GR_INTERRUPTED; may be NULL */
+    void *user;
+    /* An entry of the plan by name, rows (0: it has none) and the job's variant.  NULL: all are in the plan. */
+    GrStatus (*ensure_entry)(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e);
+    void (*expect_entry)(void *user, Str name, int64_t rows);      /* will be asked for later; may be NULL */
+    void (*progress)(void *user, const TrainProgress *p);          /* may be NULL */
+} TrainJob;
+
+/* All phases.  GR_INTERRUPTED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file could not be written. */
+GrStatus train_run(const TrainJob *job, Error *e);
+/* Metrics of a split, exact over its rows.  `checkpoint` is loaded first; "": the variables are as they are in the exec. */
+GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split, TrainValues *out, Error *e);
+/* What `eval` and `export` take of a run: the first kept checkpoint, or the last when nothing is kept. */
+Str      train_best(Arena *a, Str run);
+#endif
