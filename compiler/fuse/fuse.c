@@ -89,7 +89,13 @@ static bool reads_what_writes(const Entry *e, const Unit *reader, const Unit *wr
     return false;
 }
 
-static GrStatus order_commits(Entry *e, Units *commits) {
+static GrStatus order_commits(Entry *e, Units *commits, bool *free) {
+    *free = true;
+    for (uint32_t i = 0; i < commits->n; i++) {
+        for (uint32_t k = 0; k < commits->n; k++) {
+            *free &= i == k || !reads_what_writes(e, commits->at[i], commits->at[k]);
+        }
+    }
     for (uint32_t at = 0; at < commits->n; at++) {
         uint32_t next = at;
         for (bool held = true; held && next < commits->n; next += held) {
@@ -120,7 +126,8 @@ static GrStatus plan_graph(Entry *e, const Graph *g) {
     uint32_t *outputs = bind_outputs(&p);
     graph_units(&p);
     split_commits(e->arena, &all, &units, &commits);
-    TRY(order_commits(e, &commits));
+    bool free_order;
+    TRY(order_commits(e, &commits, &free_order));
     schedule_units(e, &units);
     for (uint32_t i = 0; i < commits.n; i++) {                     /* lives of what they read last into the commit */
         for (uint32_t k = 0; k < commits.at[i]->cells.n; k++) {
@@ -128,7 +135,8 @@ static GrStatus plan_graph(Entry *e, const Graph *g) {
         }
     }
     memory_entry(e);
-    flatten_updates(e, &commits);
+    if (free_order)
+        flatten_updates(e, &commits);
     for (uint32_t i = 0; i < commits.n; i++) {
         kernel_cut(commits.at[i]->kernel);
         kernel_finish(e, commits.at[i]);

@@ -79,7 +79,30 @@ static void join(Entry *e, Unit *first, Unit *last) {
     k->axes.at[0].extent = count;
 }
 
+/* Where the parameter lies that it updates; updates of none go last. */
+static uint64_t param_offset(const Entry *e, const Unit *u) {
+    for (uint32_t i = 0; i < u->cells.n; i++) {
+        const Cell *c = &e->cells.at[u->cells.at[i]];
+        if (u->kernel->bufs.at[i].role == KBUF_INOUT && c->region == REGION_PARAM)
+            return e->planned->memory->offset.at[c->buffer - 1];
+    }
+    return UINT64_MAX;
+}
+
+static void sort_by_param(const Entry *e, Units *commits) {
+    for (uint32_t i = 1; i < commits->n; i++) {
+        Unit *u = commits->at[i];
+        uint32_t k = i;
+        for (; k > 0 && param_offset(e, commits->at[k - 1]) > param_offset(e, u); k--) {
+            commits->at[k] = commits->at[k - 1];
+        }
+        commits->at[k] = u;
+    }
+}
+
+/* Called only when no commit reads what another one writes: their order is free. */
 void flatten_updates(Entry *e, Units *commits) {
+    sort_by_param(e, commits);
     for (uint32_t i = 0; i < commits->n; i++) {
         Unit *first = commits->at[i], *last = first;
         for (bool grown = is_flat(first); grown;) {
