@@ -26,11 +26,13 @@ static Str gz_of(const char *name, const void *bytes, uint32_t n) {
     return path;
 }
 
-#define CHECK_SAYS(e, part) CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
+#define CHECK_SAYS(e, part)                                                                                  \
+    CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
 
 /* ---- idx ---- */
 static const uint8_t k_labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 3, 1, 4, 1};
-static const uint8_t k_images[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 10, 11, 20, 21, 30, 31, 40, 41};
+static const uint8_t k_images[] = {0, 0, 8, 3, 0,  0,  0,  4,  0,  0,  0,  1,
+                                   0, 0, 0, 2, 10, 11, 20, 21, 30, 31, 40, 41};
 
 TEST(idx_reads_plain_and_gzip) {
     Array x;
@@ -70,7 +72,8 @@ TEST(idx_cut_short_anywhere_is_refused) {
     }
     for (uint32_t n = 0; n < gz.n; n++) {
         Error e = {0};
-        CHECK_MSG(idx_read(test_arena(), file_of("cut.gz", gz.s, n), &x, &e) == GR_DATA && e.what[0] != 0, "%u bytes", n);
+        CHECK_MSG(idx_read(test_arena(), file_of("cut.gz", gz.s, n), &x, &e) == GR_DATA && e.what[0] != 0,
+                  "%u bytes", n);
     }
 }
 
@@ -95,7 +98,8 @@ TEST(idx_lies_are_refused) {
     CHECK(idx_read(test_arena(), STR("no/such/file"), &x, &e) == GR_IO);
     CHECK_SAYS(e, "no/such/file");
     Str gz = test_read(gz_of("bits.gz", k_labels, sizeof k_labels));
-    char *flipped = str_copy(test_arena(), gz).s == NULL ? NULL : memcpy(PUSH(test_arena(), char, gz.n), gz.s, gz.n);
+    char *flipped =
+        str_copy(test_arena(), gz).s == NULL ? NULL : memcpy(PUSH(test_arena(), char, gz.n), gz.s, gz.n);
     flipped[gz.n - 6] ^= 1;                                /* the checksum */
     CHECK(idx_read(test_arena(), file_of("flip.gz", flipped, gz.n), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "damaged");
@@ -120,27 +124,34 @@ TEST(npy_reads) {
     Error e = {0};
     Str path = npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n", k_floats, 24);
     REQUIRE(npy_read(test_arena(), path, &x, &e) == GR_OK);
-    CHECK(x.dtype == DT_F32 && shape_eq(x.shape, shape_of(2, (int64_t[]){2, 3})) && memcmp(x.at, k_floats, 24) == 0);
+    CHECK(x.dtype == DT_F32 && shape_eq(x.shape, shape_of(2, (int64_t[]){2, 3})) &&
+          memcmp(x.at, k_floats, 24) == 0);
     path = npy_of("{\"shape\":(24,),\"descr\":\"|u1\",\"fortran_order\":True}", k_floats, 24);
     REQUIRE(npy_read(test_arena(), path, &x, &e) == GR_OK);
     CHECK(x.dtype == DT_U8 && x.shape.dim[0] == 24);
-    REQUIRE(npy_read(test_arena(), npy_of("{'descr': '<i8', 'fortran_order': False, 'shape': (), }", k_floats, 8), &x, &e) == GR_OK);
+    REQUIRE(npy_read(test_arena(),
+                     npy_of("{'descr': '<i8', 'fortran_order': False, 'shape': (), }", k_floats, 8), &x,
+                     &e) == GR_OK);
     CHECK(x.dtype == DT_I64 && x.shape.rank == 0);
-    REQUIRE(npy_read(test_arena(), npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 7)}", "", 0), &x, &e) == GR_OK);
+    REQUIRE(npy_read(test_arena(), npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 7)}", "", 0),
+                     &x, &e) == GR_OK);
 }
 
 typedef struct { const char *header, *says; } Lie;
 
 TEST(npy_lies_are_refused) {
     static const Lie lies[] = {
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 3), }", "its header says 12000000 bytes of elements"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }", "its header says 16 bytes of elements"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 3), }",
+         "its header says 12000000 bytes of elements"},
+        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }",
+         "its header says 16 bytes of elements"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }", "over"},
         {"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }", "Fortran order"},
         {"{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }", "`>f4`"},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }", "`|O`"},
         {"{'descr': '<f4', 'fortran_order': False, }", "not what numpy writes"},
-        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", "not what numpy writes"},
+        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}",
+         "not what numpy writes"},
         {"{'descr': '<f4', 'fortran_order': __import__('os'), 'shape': (2, 3)}", "not what numpy writes"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-2, 3)}", "not what numpy writes"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)} + 1", "not what numpy writes"},
@@ -151,7 +162,8 @@ TEST(npy_lies_are_refused) {
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         Array x;
         Error e = {0};
-        CHECK_MSG(npy_read(test_arena(), npy_of(lies[i].header, k_floats, 24), &x, &e) == GR_DATA, "%s", lies[i].header);
+        CHECK_MSG(npy_read(test_arena(), npy_of(lies[i].header, k_floats, 24), &x, &e) == GR_DATA, "%s",
+                  lies[i].header);
         CHECK_SAYS(e, lies[i].says);
     }
     Array x;
@@ -161,7 +173,9 @@ TEST(npy_lies_are_refused) {
     CHECK(npy_read(test_arena(), file_of("b", "\x93NUMPY\x07\x00\x02\x00{}", 12), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "version 7");
     CHECK(npy_read(test_arena(), file_of("c", "PK", 2), &x, &e) == GR_DATA);
-    CHECK(npy_read(test_arena(), npy_of("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\0\1\2", 3), &x, &e) == GR_DATA);
+    CHECK(npy_read(test_arena(),
+                   npy_of("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\0\1\2", 3), &x,
+                   &e) == GR_DATA);
     CHECK_SAYS(e, "element 2 is 2");
 }
 
@@ -188,14 +202,17 @@ static RecipeData *recipe_of(const char *of, uint32_t n, const Part *parts) {
     RecipeData *d = PUSH(test_arena(), RecipeData, 1);
     d->name = STR("d");
     for (uint32_t i = 0; i < n; i++)
-        vec_push(test_arena(), &d->parts, (RecipePart){str_of(parts[i].name), parts[i].kind, parts[i].num, parts[i].den, {0, 0}});
+        vec_push(test_arena(), &d->parts,
+                 (RecipePart){str_of(parts[i].name), parts[i].kind, parts[i].num, parts[i].den, {0, 0}});
     vec_push(test_arena(), &d->splits, (RecipeSplit){.of = str_of(of), .n_parts = n, .seed = 1});
     return d;
 }
 
 static void split_sizes(int64_t rows, int64_t train, int64_t val, int64_t test) {
-    static const Part rest[] = {{"train", PART_SHARE, 7, 10}, {"val", PART_SHARE, 1, 10}, {"test", PART_REST, 0, 0}};
-    static const Part share[] = {{"train", PART_SHARE, 7, 10}, {"val", PART_SHARE, 10, 100}, {"test", PART_SHARE, 2, 10}};
+    static const Part rest[] = {
+        {"train", PART_SHARE, 7, 10}, {"val", PART_SHARE, 1, 10}, {"test", PART_REST, 0, 0}};
+    static const Part share[] = {
+        {"train", PART_SHARE, 7, 10}, {"val", PART_SHARE, 10, 100}, {"test", PART_SHARE, 2, 10}};
     const int64_t expected[] = {train, val, test};
     for (int k = 0; k < 2; k++) {
         RecipeData *d = recipe_of("", 3, k == 0 ? rest : share);
@@ -293,16 +310,22 @@ static RecipeData *clothes(Str images, Str labels, int64_t classes) {
     d->name = STR("clothes");
     vec_push(test_arena(), &d->files, (RecipeFile){STR("image"), images, {0, 0}});
     vec_push(test_arena(), &d->files, (RecipeFile){STR("label"), labels, {0, 0}});
-    vec_push(test_arena(), &d->sources, (RecipeSource){.reader = READER_IDX, .n_files = 2, .split = STR("train")});
-    vec_push(test_arena(), &d->columns, (RecipeColumn){.name = STR("image"), .dtype = DT_U8, .raw = true, .used = true,
-                                                       .shape = shape_of(2, (int64_t[]){1, 2})});
-    vec_push(test_arena(), &d->columns, (RecipeColumn){.name = STR("label"), .dtype = DT_U8, .raw = true, .used = true,
-                                                       .bound = classes});
+    vec_push(test_arena(), &d->sources,
+             (RecipeSource){.reader = READER_IDX, .n_files = 2, .split = STR("train")});
+    vec_push(test_arena(), &d->columns,
+             (RecipeColumn){.name = STR("image"),
+                            .dtype = DT_U8,
+                            .raw = true,
+                            .used = true,
+                            .shape = shape_of(2, (int64_t[]){1, 2})});
+    vec_push(
+        test_arena(), &d->columns,
+        (RecipeColumn){.name = STR("label"), .dtype = DT_U8, .raw = true, .used = true, .bound = classes});
     return d;
 }
 
-static GrStatus compute_sum(void *user, const RecipeData *data, int64_t block, const DataView *in, uint32_t n_in, DataView *out,
-                            uint32_t n_out, Error *e) {
+static GrStatus compute_sum(void *user, const RecipeData *data, int64_t block, const DataView *in,
+                            uint32_t n_in, DataView *out, uint32_t n_out, Error *e) {
     int32_t *sums = user;
     (void)data, (void)e;
     CHECK(block == 0 && n_in == 1 && n_out == 1 && str_is(out->name, "sum") && in->dtype == DT_U8);
@@ -314,14 +337,16 @@ static GrStatus compute_sum(void *user, const RecipeData *data, int64_t block, c
 }
 
 TEST(dataset_reads_and_computes) {
-    Str images = gz_of("images.gz", k_images, sizeof k_images), labels = file_of("labels", k_labels, sizeof k_labels);
+    Str images = gz_of("images.gz", k_images, sizeof k_images),
+        labels = file_of("labels", k_labels, sizeof k_labels);
     RecipeData *r = clothes(images, labels, 5);
     Dataset *d;
     Error e = {0};
     r->has_graph = true;
     vec_push(test_arena(), &r->inputs, r->columns.at[0]);
     vec_push(test_arena(), &r->columns, (RecipeColumn){.name = STR("sum"), .dtype = DT_F32, .used = true});
-    REQUIRE(dataset_open(test_arena(), r, compute_sum, PUSH(test_arena(), int32_t, DATA_BLOCK), &d, &e) == GR_OK);
+    REQUIRE(dataset_open(test_arena(), r, compute_sum, PUSH(test_arena(), int32_t, DATA_BLOCK), &d, &e) ==
+            GR_OK);
     CHECK_INT(d->rows, 4);
     CHECK_INT(dataset_column(d, STR("sum")), 2);
     CHECK_INT(dataset_column(d, STR("nothing")), -1);
@@ -337,19 +362,21 @@ TEST(dataset_reads_and_computes) {
 
 TEST(dataset_refuses_what_does_not_fit) {
     static const uint8_t five[] = {0, 0, 8, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0};
-    Str images = file_of("images", k_images, sizeof k_images), labels = file_of("labels", k_labels, sizeof k_labels);
+    Str images = file_of("images", k_images, sizeof k_images),
+        labels = file_of("labels", k_labels, sizeof k_labels);
     Dataset *d;
     Error e = {0};
     CHECK(dataset_open(test_arena(), clothes(images, labels, 4), NULL, NULL, &d, &e) == GR_DATA && d == NULL);
     CHECK_SAYS(e, "labels, row 2: value 4 in `label` (u8 < 4)");
-    CHECK(dataset_open(test_arena(), clothes(images, file_of("five", five, sizeof five), 4), NULL, NULL, &d, &e) == GR_DATA);
+    CHECK(dataset_open(test_arena(), clothes(images, file_of("five", five, sizeof five), 4), NULL, NULL, &d,
+                       &e) == GR_DATA);
     CHECK_SAYS(e, "has 5 rows");
     CHECK(dataset_open(test_arena(), clothes(labels, labels, 5), NULL, NULL, &d, &e) == GR_DATA);
     CHECK_SAYS(e, "holds [4], but a row of `image` is declared u8[1,2]");
     RecipeData *r = clothes(images, labels, 5);
     r->columns.at[1].used = false;
     r->files.at[1].path = STR("no/such/file");
-    CHECK(dataset_open(test_arena(), r, NULL, NULL, &d, &e) == GR_OK);       /* what is not used is not read */
+    CHECK(dataset_open(test_arena(), r, NULL, NULL, &d, &e) == GR_OK); /* what is not used is not read */
     r->columns.at[0].used = false;
     CHECK(dataset_open(test_arena(), r, NULL, NULL, &d, &e) == GR_OK && d->rows == 4);
 }
@@ -360,8 +387,12 @@ TEST(dataset_refuses_nan) {
     Str path = npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", x, 24);
     vec_push(test_arena(), &r.files, (RecipeFile){STR("x"), path, {0, 0}});
     vec_push(test_arena(), &r.sources, (RecipeSource){.reader = READER_NPY, .n_files = 1});
-    vec_push(test_arena(), &r.columns, (RecipeColumn){.name = STR("x"), .dtype = DT_F32, .raw = true, .used = true,
-                                                      .shape = shape_of(1, (int64_t[]){3})});
+    vec_push(test_arena(), &r.columns,
+             (RecipeColumn){.name = STR("x"),
+                            .dtype = DT_F32,
+                            .raw = true,
+                            .used = true,
+                            .shape = shape_of(1, (int64_t[]){3})});
     Dataset *d;
     Error e = {0};
     CHECK(dataset_open(test_arena(), &r, NULL, NULL, &d, &e) == GR_DATA);

@@ -103,7 +103,8 @@ static uint32_t add_buffer(Plan *p, Region r, int64_t n) {
     return p->buffers.n - 1;
 }
 
-static void add_step(Plan *p, uint32_t kernel, uint32_t wave, int64_t points, int64_t grain, uint32_t n, const PlanArg *args) {
+static void add_step(Plan *p, uint32_t kernel, uint32_t wave, int64_t points, int64_t grain, uint32_t n,
+                     const PlanArg *args) {
     PlanStep s = {.kind = STEP_LAUNCH, .kernel = kernel, .wave = wave, .first_arg = p->args.n, .n_args = n,
                   .points = points, .grain = grain, .cost_ns = 1e6};
     for (uint32_t i = 0; i < n; i++)
@@ -114,8 +115,11 @@ static void add_step(Plan *p, uint32_t kernel, uint32_t wave, int64_t points, in
 }
 
 static const PlanEntry *close_entry(Plan *p, const char *name, uint32_t first_step) {
-    vec_push(p->arena, &p->entries, (PlanEntry){.name = str_of(name), .variant = STR("fused"), .first_step = first_step,
-                                                .n_steps = p->steps.n - first_step});
+    vec_push(p->arena, &p->entries,
+             (PlanEntry){.name = str_of(name),
+                         .variant = STR("fused"),
+                         .first_step = first_step,
+                         .n_steps = p->steps.n - first_step});
     return &p->entries.at[p->entries.n - 1];
 }
 
@@ -170,7 +174,8 @@ enum { N = 10001 };
 /* y = 2x + u and z = x + x in one wave, w = y + z in the next: 10,001 points of different grains. */
 static void run_waves(uint32_t threads) {
     Plan *p = new_plan();
-    uint32_t x = add_buffer(p, REGION_BATCH, N), y = add_buffer(p, REGION_ACT, N), z = add_buffer(p, REGION_ACT, N);
+    uint32_t x = add_buffer(p, REGION_BATCH, N), y = add_buffer(p, REGION_ACT, N),
+             z = add_buffer(p, REGION_ACT, N);
     uint32_t w = add_buffer(p, REGION_OUT, N);
     add_step(p, 0, 0, N, 64, 2, (PlanArg[]){{.buffer = y, .writes = true}, {.buffer = x}});
     add_step(p, 1, 0, N, 1000, 3, (PlanArg[]){{.buffer = z, .writes = true}, {.buffer = x}, {.buffer = x}});
@@ -204,7 +209,8 @@ TEST(waves_on_one_to_three_threads) {
 TEST(loops_move_their_arguments) {
     enum { T = 5, W = 16, ROW = W * 4 };
     Plan *p = new_plan();
-    uint32_t x = add_buffer(p, REGION_BATCH, T * W), s = add_buffer(p, REGION_ACT, (T + 1) * W), r = add_buffer(p, REGION_ACT, (T + 1) * W);
+    uint32_t x = add_buffer(p, REGION_BATCH, T * W), s = add_buffer(p, REGION_ACT, (T + 1) * W),
+             r = add_buffer(p, REGION_ACT, (T + 1) * W);
     vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_LOOP, .trips = T, .count = 1});
     add_step(p, 1, 0, W, 4, 3, (PlanArg[]){{s, ROW, ROW, true}, {s, 0, ROW, false}, {x, 0, ROW, false}});
     vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_LOOP, .trips = T, .count = 1, .reverse = true});
@@ -299,7 +305,8 @@ TEST(a_grown_plan_keeps_what_persists) {
 
 TEST(blas_products) {
     Plan *p = new_plan();
-    uint32_t x = add_buffer(p, REGION_BATCH, 6), y = add_buffer(p, REGION_BATCH, 6), z = add_buffer(p, REGION_ACT, 4);
+    uint32_t x = add_buffer(p, REGION_BATCH, 6), y = add_buffer(p, REGION_BATCH, 6),
+             z = add_buffer(p, REGION_ACT, 4);
     for (uint32_t i = 0; i < 3; i++)
         vec_push(p->arena, &p->args, (PlanArg){.buffer = (uint32_t[]){x, y, z}[i], .writes = i == 2});
     PlanBlas shape = {.m = 2, .n = 2, .k = 3, .trans_b = true, .lda = 3, .ldb = 3, .ldc = 2};

@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK_SAYS(e, part) CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
+#define CHECK_SAYS(e, part)                                                                                  \
+    CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
 
 static Str here(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
 
@@ -25,7 +26,8 @@ static StoreFile small_file(void) {
     static const float w[4] = {1, -2, 3, 4};
     static const int32_t steps[1] = {7};
     StoreFile f = {0};
-    vec_push(test_arena(), &f.tensors, (StoreTensor){STR("net.linear1.w"), DT_F32, shape_of(2, (int64_t[]){2, 2}), w});
+    vec_push(test_arena(), &f.tensors,
+             (StoreTensor){STR("net.linear1.w"), DT_F32, shape_of(2, (int64_t[]){2, 2}), w});
     vec_push(test_arena(), &f.tensors, (StoreTensor){STR("count"), DT_I32, {0}, steps});
     vec_push(test_arena(), &f.tensors, (StoreTensor){STR("none"), DT_U8, shape_of(1, (int64_t[]){0}), w});
     vec_push(test_arena(), &f.texts, (StoreText){STR("epoch"), STR("3")});
@@ -67,7 +69,8 @@ TEST(safetensors_cut_at_every_byte_are_refused) {
     for (uint32_t n = 0; n < whole.n; n++) {
         Error cut = {0};
         test_write(here("cut"), (Str){whole.s, n});
-        CHECK_MSG(safetensors_read(test_arena(), here("cut"), &g, &cut) == GR_CHECKPOINT && cut.what[0] != 0, "%u bytes", n);
+        CHECK_MSG(safetensors_read(test_arena(), here("cut"), &g, &cut) == GR_CHECKPOINT && cut.what[0] != 0,
+                  "%u bytes", n);
     }
 }
 
@@ -93,20 +96,24 @@ TEST(safetensors_that_lie_are_refused) {
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", "not in the file");
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", "not in the file");
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "not of its size");
-    check_lie("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", "not of its size");
+    check_lie("{\"a\":{\"dtype\":\"U8\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}",
+              "not of its size");
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
               "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "overlap");
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", "leave gaps");
     check_lie("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "longer than its tensors");
-    check_lie("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,8],\"data_offsets\":[0,8]}}", "not of its size");
-    check_lie("{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}", "no text");
+    check_lie("{\"a\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,8],\"data_offsets\":[0,8]}}",
+              "not of its size");
+    check_lie("{\"__metadata__\":{\"k\":1},\"a\":{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]}}",
+              "no text");
 }
 
 TEST(a_full_disk_keeps_the_last_good_file) {
     float *w = PUSH(test_arena(), float, 100000);
     StoreFile f = small_file(), big = {0}, g;
     Error e = {0};
-    vec_push(test_arena(), &big.tensors, (StoreTensor){STR("w"), DT_F32, shape_of(1, (int64_t[]){100000}), w});
+    vec_push(test_arena(), &big.tensors,
+             (StoreTensor){STR("w"), DT_F32, shape_of(1, (int64_t[]){100000}), w});
     REQUIRE(safetensors_write(test_arena(), here("last"), &f, &e) == GR_OK);
     limit_files(100000);
     CHECK(safetensors_write(test_arena(), here("last"), &big, &e) == GR_IO);
@@ -148,8 +155,9 @@ TEST(runlog_appends_and_goes_back) {
     limit_files((uint64_t)runlog_bytes(l) + 5);
     CHECK(runlog_row(l, row, 5, &e) == GR_IO);
     runlog_close(l);
-    CHECK_STR(test_read(here("m.jsonl")), "{\"split\":\"val\",\"epoch\":3,\"total\":0.25,\"table\":[[1.0,2.0],[0.100000001,\"inf\"]],"
-                                          "\"bad\":\"nan\"}\n{\"split\":\"val\"}\n");
+    CHECK_STR(test_read(here("m.jsonl")),
+              "{\"split\":\"val\",\"epoch\":3,\"total\":0.25,\"table\":[[1.0,2.0],[0.100000001,\"inf\"]],"
+              "\"bad\":\"nan\"}\n{\"split\":\"val\"}\n");
 }
 
 TEST(rundir_never_writes_over) {
@@ -158,7 +166,10 @@ TEST(rundir_never_writes_over) {
     Error e = {0};
     for (int i = 1; i <= 3; i++) {
         REQUIRE(rundir_create(a, here("deep/runs"), STR("vae"), &path, &e) == GR_OK);
-        CHECK_STR(path, here(i == 1 ? "deep/runs/vae-001" : i == 2 ? "deep/runs/vae-002" : "deep/runs/vae-003").s);
+        CHECK_STR(path, here(i == 1   ? "deep/runs/vae-001"
+                             : i == 2 ? "deep/runs/vae-002"
+                                      : "deep/runs/vae-003")
+                            .s);
     }
     CHECK(rundir_use(a, here("mine"), false, &e) == GR_OK);
     CHECK(rundir_use(a, here("mine"), false, &e) == GR_OK);

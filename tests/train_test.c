@@ -1,5 +1,5 @@
-/* The trainer with a plan written by hand: a vector w follows the mean of noisy rows, by gradient with momentum.  Small enough
- * that every way of stopping and going on can be tried. */
+/* The trainer with a plan written by hand: a vector w follows the mean of noisy rows, by gradient with
+ * momentum.  Small enough that every way of stopping and going on can be tried. */
 #include "test.h"
 #include "checkpoint.h"
 #include "hash.h"
@@ -13,7 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CHECK_SAYS(e, part) CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
+#define CHECK_SAYS(e, part)                                                                                  \
+    CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
 
 enum { WIDTH = 2, TRAIN_ROWS = 10, VAL_ROWS = 5, BATCH = 4, EPOCHS = 4, EPOCH_STEPS = 3 };
 enum { B_W, B_M, B_ACC, B_X, B_G, B_TOTAL, B_HEALTH, B_COUNT };
@@ -42,7 +43,8 @@ static void k_grad(void *const *b, const UValue *u, int64_t first, int64_t last,
     for (int32_t r = 0; r < u[U_ROWS_OUT].i; r++) {
         for (int32_t j = 0; j < WIDTH; j++) {
             uint64_t element = (uint64_t)(r * WIDTH + j);
-            float noise = uniform_of_word(philox_word((uint32_t)u[U_SEED_OUT].i, 8, (uint32_t)u[U_CLOCK_OUT].i, 0, 0, element));
+            float noise = uniform_of_word(
+                philox_word((uint32_t)u[U_SEED_OUT].i, 8, (uint32_t)u[U_CLOCK_OUT].i, 0, 0, element));
             float d = w[j] + 0.1f * noise - x[r * WIDTH + j];
             g[j] += d / (float)u[U_ROWS_OUT].i;
             g[WIDTH] += d * d;
@@ -78,20 +80,30 @@ enum { K_INIT, K_BEGIN, K_GRAD, K_UPDATE, K_ACCUMULATE, K_FINISH, K_COUNT };
 
 /* ---- the plan ---- */
 static void add_buffer(Plan *p, const char *name, Region r, int64_t n) {
-    vec_push(p->arena, &p->buffers, (PlanBuffer){str_of(name), r, DT_F32, n == 1 ? (Shape){0} : shape_of(1, &n), p->arena_bytes,
-                                                 (uint64_t)n * 4});
+    vec_push(p->arena, &p->buffers,
+             (PlanBuffer){str_of(name), r, DT_F32, n == 1 ? (Shape){0} : shape_of(1, &n), p->arena_bytes,
+                          (uint64_t)n * 4});
     p->region_bytes[r] = 64;
     p->arena_bytes += 64;
 }
 
-static void add_launch(Plan *p, uint32_t kernel, uint32_t wave, int64_t points, uint32_t n, const uint32_t *buffers) {
-    vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_LAUNCH, .kernel = kernel, .wave = wave, .first_arg = p->args.n,
-                                             .n_args = n, .points = points, .grain = 1, .cost_ns = 1e5});
+static void add_launch(Plan *p, uint32_t kernel, uint32_t wave, int64_t points, uint32_t n,
+                       const uint32_t *buffers) {
+    vec_push(p->arena, &p->steps,
+             (PlanStep){.kind = STEP_LAUNCH,
+                        .kernel = kernel,
+                        .wave = wave,
+                        .first_arg = p->args.n,
+                        .n_args = n,
+                        .points = points,
+                        .grain = 1,
+                        .cost_ns = 1e5});
     for (uint32_t i = 0; i < n; i++)
         vec_push(p->arena, &p->args, (PlanArg){.buffer = buffers[i], .writes = i == 0});
 }
 
-static void add_entry(Plan *p, const char *name, int64_t rows, uint32_t first_step, bool column, bool output) {
+static void add_entry(Plan *p, const char *name, int64_t rows, uint32_t first_step, bool column,
+                      bool output) {
     PlanEntry e = {.name = str_of(name), .variant = STR("fused"), .rows = rows, .first_step = first_step,
                    .n_steps = p->steps.n - first_step, .first_column = p->bindings.n, .n_columns = column};
     if (column)
@@ -115,7 +127,8 @@ static void add_rows(Plan *p, int64_t rows, bool train) {
 
 static void add_uniforms(Uniforms *u) {
     uint32_t lr = uniforms_input(u, STR("setting.lr"), false), epoch = uniforms_input(u, STR("epoch"), true);
-    uint32_t update = uniforms_input(u, STR("update"), true), poison = uniforms_input(u, STR("setting.poison"), true);
+    uint32_t update = uniforms_input(u, STR("update"), true),
+             poison = uniforms_input(u, STR("setting.poison"), true);
     uint32_t decay = uniforms_op(u, U_ADD, uniforms_const(u, 1), epoch, 0);
     uint32_t kind = uniforms_input(u, STR("setting.kind"), true);
     uint32_t now = uniforms_op(u, U_EQ, update, poison, 0);
@@ -199,13 +212,15 @@ static Dataset *toy_data(void) {
     r->name = STR("rows");
     d->recipe = r;
     d->rows = TRAIN_ROWS + VAL_ROWS;
-    vec_push(test_arena(), &d->columns, (DataColumn){STR("x"), DT_F32, shape_of(1, (int64_t[]){WIDTH}), WIDTH * 4, (char *)x});
+    vec_push(test_arena(), &d->columns,
+             (DataColumn){STR("x"), DT_F32, shape_of(1, (int64_t[]){WIDTH}), WIDTH * 4, (char *)x});
     REQUIRE(splits_build(test_arena(), r, d->rows, source_of, &d->splits, &e) == GR_OK);
     return d;
 }
 
 static void add_setting(Recipe *r, const char *name, double x) {
-    vec_push(test_arena(), &r->settings, (RecipeSetting){.name = str_of(name), .kind = SETTING_REAL, .value = x});
+    vec_push(test_arena(), &r->settings,
+             (RecipeSetting){.name = str_of(name), .kind = SETTING_REAL, .value = x});
 }
 
 static Toy *toy(const char *folder, uint32_t threads) {
@@ -219,12 +234,19 @@ static Toy *toy(const char *folder, uint32_t threads) {
     add_setting(t->recipe, "kind", 0);
     vec_push(test_arena(), &t->recipe->objectives, (RecipeObjective){.name = STR("fit")});
     RecipePhase phase = {.epochs = EPOCHS, .batch = BATCH, .seed = 3};
-    vec_push(test_arena(), &phase.keep, (RecipeKeep){.inst = uniforms_input(p->uniforms, STR("series.val.total"), false)});
+    vec_push(test_arena(), &phase.keep,
+             (RecipeKeep){.inst = uniforms_input(p->uniforms, STR("series.val.total"), false)});
     vec_push(test_arena(), &t->recipe->phases, phase);
     t->data = toy_data();
     REQUIRE(exec_create(test_arena(), p, &k_code, (ExecOptions){threads}, &t->exec, &e) == GR_OK);
-    t->job = (TrainJob){.recipe = t->recipe, .exec = t->exec, .data = &t->data, .variant = STR("fused"), .program = 42,
-                        .interrupted = &t->stop, .user = t, .progress = progress};
+    t->job = (TrainJob){.recipe = t->recipe,
+                        .exec = t->exec,
+                        .data = &t->data,
+                        .variant = STR("fused"),
+                        .program = 42,
+                        .interrupted = &t->stop,
+                        .user = t,
+                        .progress = progress};
     if (folder != NULL) {
         t->job.run = str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), folder);
         REQUIRE(rundir_use(test_arena(), t->job.run, access(t->job.run.s, F_OK) == 0, &e) == GR_OK);
@@ -370,7 +392,8 @@ TEST(a_step_that_is_not_finite_stops_the_run) {
     t->recipe->settings.at[1].value = 5;
     t->recipe->settings.at[2].value = HEALTH_NONFINITE;
     CHECK(run(t, &e) == GR_NONFINITE);
-    CHECK_SAYS(e, "step 5 (epoch 2, step 2 of it): a loss or a gradient is not finite; nothing of the step was written");
+    CHECK_SAYS(e, "step 5 (epoch 2, step 2 of it): a loss or a gradient is not finite; nothing of the step "
+                  "was written");
     t = toy(NULL, 1);
     t->recipe->settings.at[1].value = 1;
     t->recipe->settings.at[2].value = HEALTH_INDEX;

@@ -4,7 +4,8 @@
 #include "dtype.h"
 #include "error.h"
 
-typedef struct { DType dtype; Shape shape; void *at; } Array;     /* row order; little endian; rank 0 has one element */
+/* In row order, little endian; rank 0 has one element. */
+typedef struct { DType dtype; Shape shape; void *at; } Array;
 
 /* idx, plain or in gzip.  i8 and i16 become i32. */
 GrStatus idx_read(Arena *a, Str path, Array *out, Error *e);

@@ -1,4 +1,5 @@
-/* Every element goes through a double or an i64, except where types agree, which is the common case and a copy with a check. */
+/* Every element goes through a double or an i64, except where types agree, which is the common case and a
+ * copy with a check. */
 #include "convert.h"
 #include "error.h"
 #include <math.h>

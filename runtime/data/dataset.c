@@ -1,6 +1,6 @@
-/* Opening goes in three steps: every source is read and its columns are held against each other, the columns that the graph
- * "data.NAME" computes are filled block by block, and the rows are split.  What was read lies in an arena of its own until
- * it has been converted into the columns. */
+/* Opening goes in three steps: every source is read and its columns are held against each other, the columns
+ * that the graph "data.NAME" computes are filled block by block, and the rows are split.  What was read lies
+ * in an arena of its own until it has been converted into the columns. */
 #include "dataset.h"
 #include "array.h"
 #include "convert.h"
@@ -17,7 +17,9 @@ typedef struct {
     Error *e;
 } Opening;
 
-static size_t row_bytes(const RecipeColumn *c) { return (size_t)shape_count(c->shape) * dtype_bytes(c->dtype); }
+static size_t row_bytes(const RecipeColumn *c) {
+    return (size_t)shape_count(c->shape) * dtype_bytes(c->dtype);
+}
 
 static const char *type_text(Opening *o, const RecipeColumn *c) {
     Buf b = buf_make(o->scratch);
@@ -65,8 +67,8 @@ static GrStatus count_rows(Opening *o, uint32_t source) {
             continue;
         int64_t rows = o->arrays[f].shape.dim[0], before = o->source_rows[source];
         if (before >= 0 && rows != before) {
-            fail(o->e, GR_DATA, "%.*s has %lld rows, %.*s has %lld", FSTR(o->recipe->files.at[f].path), (long long)rows,
-                 FSTR(first), (long long)before);
+            fail(o->e, GR_DATA, "%.*s has %lld rows, %.*s has %lld", FSTR(o->recipe->files.at[f].path),
+                 (long long)rows, FSTR(first), (long long)before);
             fail_help(o->e, "the columns of one source describe the same rows");
             return GR_DATA;
         }
@@ -112,14 +114,14 @@ static DataColumn new_column(Arena *a, const RecipeColumn *c, int64_t rows) {
     return col;
 }
 
-static GrStatus refuse_value(Opening *o, Str where, const RecipeColumn *c, int64_t row, int64_t place, DType type,
-                             const void *in, int64_t i) {
+static GrStatus refuse_value(Opening *o, Str where, const RecipeColumn *c, int64_t row, int64_t place,
+                             DType type, const void *in, int64_t i) {
     Buf value = buf_make(o->scratch);
     convert_print(&value, type, in, i);
-    fail(o->e, GR_DATA, "%.*s, row %lld: value %s in `%.*s` (%s), place %lld of the row", FSTR(where), (long long)row,
-         buf_str(&value).s, FSTR(c->name), type_text(o, c), (long long)place);
-    fail_help(o->e, "rows and places count from 0; mend the data, or the type of `%.*s` in data `%.*s`", FSTR(c->name),
-              FSTR(o->recipe->name));
+    fail(o->e, GR_DATA, "%.*s, row %lld: value %s in `%.*s` (%s), place %lld of the row", FSTR(where),
+         (long long)row, buf_str(&value).s, FSTR(c->name), type_text(o, c), (long long)place);
+    fail_help(o->e, "rows and places count from 0; mend the data, or the type of `%.*s` in data `%.*s`",
+              FSTR(c->name), FSTR(o->recipe->name));
     return GR_DATA;
 }
 
@@ -130,8 +132,8 @@ static GrStatus check_shape(Opening *o, const RecipeColumn *c, const Array *x, S
         return GR_OK;
     Buf have = buf_make(o->scratch);
     buf_shape(&have, x->shape);
-    return fail(o->e, GR_DATA, "%.*s holds %s, but a row of `%.*s` is declared %s", FSTR(path), buf_str(&have).s,
-                FSTR(c->name), type_text(o, c));
+    return fail(o->e, GR_DATA, "%.*s holds %s, but a row of `%.*s` is declared %s", FSTR(path),
+                buf_str(&have).s, FSTR(c->name), type_text(o, c));
 }
 
 static GrStatus fill_raw(Opening *o, const RecipeColumn *c, DataColumn *col) {
@@ -142,13 +144,14 @@ static GrStatus fill_raw(Opening *o, const RecipeColumn *c, DataColumn *col) {
         while (f < end && !str_eq(o->recipe->files.at[f].column, c->name))
             f++;
         if (f == end)
-            return fail(o->e, GR_DATA, "data `%.*s`: its source %u has no column `%.*s`", FSTR(o->recipe->name), s + 1,
-                        FSTR(c->name));
+            return fail(o->e, GR_DATA, "data `%.*s`: its source %u has no column `%.*s`",
+                        FSTR(o->recipe->name), s + 1, FSTR(c->name));
         const Array *x = &o->arrays[f];
         Str path = o->recipe->files.at[f].path;
         TRY(check_shape(o, c, x, path));
         int64_t n = o->source_rows[s] * size;
-        int64_t at = convert_elements(c->dtype, col->at + (size_t)start * col->row_bytes, x->dtype, x->at, n, c->bound);
+        int64_t at = convert_elements(c->dtype, col->at + (size_t)start * col->row_bytes, x->dtype, x->at, n,
+                                      c->bound);
         if (at >= 0)
             return refuse_value(o, path, c, at / size, at % size, x->dtype, x->at, at);
     }
@@ -166,7 +169,8 @@ static GrStatus fill_raw_columns(Opening *o) {
     }
     for (uint32_t i = 0; i < r->inputs.n && r->has_graph; i++) {
         const RecipeColumn *c = &r->inputs.at[i];
-        int64_t rows = (o->d->rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;      /* blocks are whole: zeros behind */
+        /* Blocks are whole: zeros stand behind the last row. */
+        int64_t rows = (o->d->rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;
         vec_push(o->scratch, &o->inputs, new_column(o->scratch, c, rows));
         TRY(fill_raw(o, c, &o->inputs.at[i]));
     }
@@ -177,7 +181,8 @@ static GrStatus fill_raw_columns(Opening *o) {
 typedef struct { const RecipeColumn *recipe; DataColumn *column; } Computed;
 
 static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int64_t block) {
-    int64_t first = block * DATA_BLOCK, rows = o->d->rows - first < DATA_BLOCK ? o->d->rows - first : DATA_BLOCK;
+    int64_t first = block * DATA_BLOCK, rest = o->d->rows - first;
+    int64_t rows = rest < DATA_BLOCK ? rest : DATA_BLOCK;
     int64_t size = shape_count(c->recipe->shape);
     char *to = c->column->at + (size_t)first * c->column->row_bytes;
     int64_t at = convert_elements(c->column->dtype, to, v->dtype, v->at, rows * size, c->recipe->bound);
@@ -230,7 +235,8 @@ static GrStatus open_steps(Opening *o, DataCompute *compute, void *user) {
     return make_splits(o);
 }
 
-GrStatus dataset_open(Arena *a, const RecipeData *data, DataCompute *compute, void *user, Dataset **out, Error *e) {
+GrStatus dataset_open(Arena *a, const RecipeData *data, DataCompute *compute, void *user, Dataset **out,
+                      Error *e) {
     Dataset *d = PUSH(a, Dataset, 1);
     d->recipe = data;
     Opening o = {.d = d, .recipe = data, .arena = a, .scratch = arena_create(), .e = e};
@@ -254,11 +260,14 @@ GrStatus dataset_split(const Dataset *d, Str name, const Split **out, Error *e) 
         return GR_OK;
     char names[256] = "";
     for (uint32_t i = 0, n = 0; i < d->splits.at.n && n < sizeof names; i++)
-        n += (uint32_t)snprintf(names + n, sizeof names - n, "%s%.*s", i == 0 ? "" : ", ", FSTR(d->splits.at.at[i].name));
-    return fail(e, GR_DATA, "data `%.*s` has no split `%.*s`; it has %s", FSTR(d->recipe->name), FSTR(name), names);
+        n += (uint32_t)snprintf(names + n, sizeof names - n, "%s%.*s", i == 0 ? "" : ", ",
+                                FSTR(d->splits.at.at[i].name));
+    return fail(e, GR_DATA, "data `%.*s` has no split `%.*s`; it has %s", FSTR(d->recipe->name), FSTR(name),
+                names);
 }
 
-void dataset_fill(const Dataset *d, const uint32_t *rows, int64_t n, const DataTarget *targets, uint32_t n_targets) {
+void dataset_fill(const Dataset *d, const uint32_t *rows, int64_t n, const DataTarget *targets,
+                  uint32_t n_targets) {
     for (uint32_t t = 0; t < n_targets; t++) {
         const DataColumn *c = &d->columns.at[targets[t].column];
         char *to = targets[t].at;

@@ -1,6 +1,6 @@
-/* The idx format: a big-endian magic (two zero bytes, type code, rank), as many big-endian u32 extents, then the elements.
- * zlib reads gzip and plain files alike.  What the header claims is held against what a file of this length can hold before
- * memory is asked for, and the file has to end where the header says. */
+/* The idx format: a big-endian magic (two zero bytes, type code, rank), as many big-endian u32 extents, then
+ * the elements. zlib reads gzip and plain files alike.  What the header claims is held against what a file of
+ * this length can hold before memory is asked for, and the file has to end where the header says. */
 #include "array.h"
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +10,8 @@ enum { DEFLATE_MOST = 1032, IDX_RANK_MOST = MAX_RANK };    /* a byte of deflate 
 
 typedef struct { uint8_t code; uint8_t bytes; DType dtype; } IdxType;
 static const IdxType k_types[] = {
-    {0x08, 1, DT_U8}, {0x09, 1, DT_I32}, {0x0b, 2, DT_I32}, {0x0c, 4, DT_I32}, {0x0d, 4, DT_F32}, {0x0e, 8, DT_F64},
+    {0x08, 1, DT_U8},  {0x09, 1, DT_I32}, {0x0b, 2, DT_I32},
+    {0x0c, 4, DT_I32}, {0x0d, 4, DT_F32}, {0x0e, 8, DT_F64},
 };
 
 typedef struct { gzFile file; Str path; uint64_t size; bool compressed; Error *e; } Reader;
@@ -43,7 +44,8 @@ static GrStatus broken(Reader *r) {
     int code;
     const char *what = gzerror(r->file, &code);
     const char *colon = strrchr(what, ':');                 /* zlib puts the path in front */
-    return fail(r->e, GR_DATA, "%.*s: the gzip stream is damaged (%s)", FSTR(r->path), colon == NULL ? what : colon + 2);
+    return fail(r->e, GR_DATA, "%.*s: the gzip stream is damaged (%s)", FSTR(r->path),
+                colon == NULL ? what : colon + 2);
 }
 
 /* Exactly n bytes; `what` is for the message. */
@@ -78,10 +80,11 @@ static GrStatus read_header(Reader *r, const IdxType **type, Shape *shape) {
             *type = &k_types[i];
     }
     if (magic[0] != 0 || magic[1] != 0 || *type == NULL)
-        return fail(r->e, GR_DATA, "%.*s is not an idx file: it starts with %02x %02x %02x %02x", FSTR(r->path), magic[0],
-                    magic[1], magic[2], magic[3]);
+        return fail(r->e, GR_DATA, "%.*s is not an idx file: it starts with %02x %02x %02x %02x",
+                    FSTR(r->path), magic[0], magic[1], magic[2], magic[3]);
     if (magic[3] == 0 || magic[3] > IDX_RANK_MOST)
-        return fail(r->e, GR_DATA, "%.*s has %u dimensions; 1 to %d can be read", FSTR(r->path), magic[3], IDX_RANK_MOST);
+        return fail(r->e, GR_DATA, "%.*s has %u dimensions; 1 to %d can be read", FSTR(r->path), magic[3],
+                    IDX_RANK_MOST);
     *shape = (Shape){.rank = magic[3]};
     for (uint32_t i = 0; i < shape->rank; i++) {
         TRY(read_all(r, extent, 4, "header"));
@@ -143,8 +146,8 @@ static GrStatus read_file(Arena *a, Reader *r, Array *out) {
     if (n < 0) {
         Buf shape = buf_make(a);
         buf_shape(&shape, out->shape);
-        return fail(r->e, GR_DATA, "%.*s claims to hold %.*s elements, which a file of %llu bytes cannot", FSTR(r->path),
-                    FSTR(buf_str(&shape)), (unsigned long long)r->size);
+        return fail(r->e, GR_DATA, "%.*s claims to hold %.*s elements, which a file of %llu bytes cannot",
+                    FSTR(r->path), FSTR(buf_str(&shape)), (unsigned long long)r->size);
     }
     out->dtype = type->dtype;
     out->at = arena_push(a, (size_t)n * dtype_bytes(type->dtype) + 1, 64);

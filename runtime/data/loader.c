@@ -1,6 +1,6 @@
-/* A ring of slots.  The thread fills all that are free and sleeps until half of them are: it wakes up once in a few batches, so
- * that it takes little from the threads that compute.  Batch i always lies in slot i mod SLOTS and holds the same rows as
- * without the thread, where the batch is gathered straight to its place. */
+/* A ring of slots.  The thread fills all that are free and sleeps until half of them are: it wakes up once in
+ * a few batches, so that it takes little from the threads that compute.  Batch i always lies in slot i mod
+ * SLOTS and holds the same rows as without the thread, where the batch is gathered straight to its place. */
 #include "loader.h"
 #include <pthread.h>
 #include <string.h>
@@ -39,7 +39,9 @@ static void gather(const Loader *l, const uint32_t *rows, int64_t n, void *const
 }
 
 static bool has_work(const Loader *l) { return l->filled < batches(l) && l->filled - l->taken < SLOTS; }
-static bool worth_waking(const Loader *l) { return l->filled < batches(l) && l->filled - l->taken <= SLOTS / 2; }
+static bool worth_waking(const Loader *l) {
+    return l->filled < batches(l) && l->filled - l->taken <= SLOTS / 2;
+}
 
 static void *loader_main(void *arg) {
     Loader *l = arg;
@@ -68,7 +70,8 @@ static GrStatus start_thread(Arena *a, Loader *l, Error *e) {
     for (uint32_t s = 0; s < SLOTS; s++) {
         l->slots[s] = PUSH(a, void *, l->n_columns + 1);
         for (uint32_t c = 0; c < l->n_columns; c++)
-            l->slots[s][c] = arena_push(a, l->data->columns.at[l->columns[c]].row_bytes * (size_t)l->batch + 1, 64);
+            l->slots[s][c] =
+                arena_push(a, l->data->columns.at[l->columns[c]].row_bytes * (size_t)l->batch + 1, 64);
     }
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->more_room, NULL);
@@ -79,8 +82,8 @@ static GrStatus start_thread(Arena *a, Loader *l, Error *e) {
     return GR_OK;
 }
 
-GrStatus loader_create(Arena *a, const Dataset *d, const uint32_t *columns, uint32_t n_columns, int64_t batch, bool ahead,
-                       Loader **out, Error *e) {
+GrStatus loader_create(Arena *a, const Dataset *d, const uint32_t *columns, uint32_t n_columns, int64_t batch,
+                       bool ahead, Loader **out, Error *e) {
     Loader *l = PUSH(a, Loader, 1);
     GR_ASSERT(batch > 0);
     l->data = d;

@@ -1,6 +1,6 @@
-/* The npy format: magic, version, length of the header, the header as a Python dict of three keys, then the elements.  The
- * dict is read by a parser that knows just these keys and their kinds of value; nothing is evaluated.  The size of the file has
- * to be what shape and type make it. */
+/* The npy format: magic, version, length of the header, the header as a Python dict of three keys, then the
+ * elements.  The dict is read by a parser that knows just these keys and their kinds of value; nothing is
+ * evaluated.  The size of the file has to be what shape and type make it. */
 #include "array.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,8 @@ enum { PREFIX = 8, HEADER_MOST = 1 << 16 };
 
 typedef struct { const char *name; DType dtype; } NpyType;
 static const NpyType k_types[] = {
-    {"<f4", DT_F32}, {"<f8", DT_F64}, {"<f2", DT_F16}, {"<i4", DT_I32}, {"<i8", DT_I64}, {"|u1", DT_U8}, {"|b1", DT_BOOL},
+    {"<f4", DT_F32}, {"<f8", DT_F64}, {"<f2", DT_F16},  {"<i4", DT_I32},
+    {"<i8", DT_I64}, {"|u1", DT_U8},  {"|b1", DT_BOOL},
 };
 
 /* A cursor over the header; after the first thing that does not fit, `failed` holds. */
@@ -138,14 +139,15 @@ static GrStatus read_header_text(Arena *a, File *f, Str *text, uint64_t *before)
     if (memcmp(prefix, "\x93NUMPY", 6) != 0)
         return fail(f->e, GR_DATA, "%.*s is not an npy file", FSTR(f->path));
     if (prefix[6] < 1 || prefix[6] > 3)
-        return fail(f->e, GR_DATA, "%.*s is npy version %u.%u; 1 to 3 can be read", FSTR(f->path), prefix[6], prefix[7]);
+        return fail(f->e, GR_DATA, "%.*s is npy version %u.%u; 1 to 3 can be read", FSTR(f->path), prefix[6],
+                    prefix[7]);
     uint32_t length_bytes = prefix[6] == 1 ? 2 : 4;
     TRY(read_at(f, length, length_bytes, "header"));
     uint32_t n = length[0] | (uint32_t)length[1] << 8 | (uint32_t)length[2] << 16 | (uint32_t)length[3] << 24;
     *before = PREFIX + length_bytes + (uint64_t)n;
     if (n > HEADER_MOST || *before > f->size)
-        return fail(f->e, GR_DATA, "%.*s claims a header of %u bytes and has %llu bytes in all", FSTR(f->path), n,
-                    (unsigned long long)f->size);
+        return fail(f->e, GR_DATA, "%.*s claims a header of %u bytes and has %llu bytes in all",
+                    FSTR(f->path), n, (unsigned long long)f->size);
     char *s = PUSH(a, char, n + 1);
     *text = (Str){s, n};
     return read_at(f, s, n, "header");
@@ -159,7 +161,8 @@ static GrStatus check_type(File *f, const Header *h, DType *out) {
         }
     }
     fail(f->e, GR_DATA, "%.*s holds elements of type `%.*s`", FSTR(f->path), FSTR(h->descr));
-    fail_help(f->e, "u1, b1, i4, i8, f2, f4 and f8 in little-endian order can be read: `numpy.save(path, x.astype('<f4'))`");
+    fail_help(f->e, "u1, b1, i4, i8, f2, f4 and f8 in little-endian order can be read: `numpy.save(path, "
+                    "x.astype('<f4'))`");
     return GR_DATA;
 }
 
@@ -175,7 +178,8 @@ static GrStatus check_size(File *f, uint64_t before, const Array *x) {
         return GR_OK;
     fail(f->e, GR_DATA, "%.*s: its header says %s%llu bytes of elements, the file has %llu", FSTR(f->path),
          n == UINT64_MAX ? "over " : "", (unsigned long long)n, (unsigned long long)most);
-    fail_help(f->e, n > most ? "the file is cut short, or the header is wrong" : "something follows the array in the file");
+    fail_help(f->e, n > most ? "the file is cut short, or the header is wrong"
+                             : "something follows the array in the file");
     return GR_DATA;
 }
 
@@ -183,8 +187,8 @@ static GrStatus check_bools(File *f, const Array *x) {
     int64_t n = x->dtype == DT_BOOL ? shape_count(x->shape) : 0;
     for (int64_t i = 0; i < n; i++) {
         if (((const uint8_t *)x->at)[i] > 1)
-            return fail(f->e, GR_DATA, "%.*s: element %lld is %u, a bool is 0 or 1", FSTR(f->path), (long long)i,
-                        ((const uint8_t *)x->at)[i]);
+            return fail(f->e, GR_DATA, "%.*s: element %lld is %u, a bool is 0 or 1", FSTR(f->path),
+                        (long long)i, ((const uint8_t *)x->at)[i]);
     }
     return GR_OK;
 }

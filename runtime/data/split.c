@@ -1,5 +1,6 @@
-/* Splits in exact arithmetic: part i ends at floor(cumulated share * rows), the shares being fractions of decimals, so that
- * 0.7 + 0.1 of 10 rows are 8 and not 7.  Clauses apply in the order of the text; a clause "of s" takes the place of s. */
+/* Splits in exact arithmetic: part i ends at floor(cumulated share * rows), the shares being fractions of
+ * decimals, so that 0.7 + 0.1 of 10 rows are 8 and not 7.  Clauses apply in the order of the text; a clause
+ * "of s" takes the place of s. */
 #include "split.h"
 #include "hash.h"
 #include "philox.h"
@@ -76,8 +77,10 @@ static GrStatus part_sizes(const RecipeData *d, const RecipeSplit *c, int64_t ro
         int64_t before = floor_of(sum, rows);
         switch (p->kind) {
         case PART_SHARE:
-            if (p->numerator < 0 || p->denominator <= 0 || !fraction_add(&sum, p->numerator, p->denominator) || sum.num > sum.den)
-                return fail(e, GR_DATA, "data `%.*s`: the shares of its split are more than the whole at `%.*s`",
+            if (p->numerator < 0 || p->denominator <= 0 ||
+                !fraction_add(&sum, p->numerator, p->denominator) || sum.num > sum.den)
+                return fail(e, GR_DATA,
+                            "data `%.*s`: the shares of its split are more than the whole at `%.*s`",
                             FSTR(d->name), FSTR(p->name));
             size[i] = floor_of(sum, rows) - before;
             break;
@@ -91,7 +94,8 @@ static GrStatus part_sizes(const RecipeData *d, const RecipeSplit *c, int64_t ro
         }
         used = size[i] > rows - used ? rows + 1 : used + size[i];
         if (used > rows) {
-            fail(e, GR_DATA, "data `%.*s`: part `%.*s` wants %lld rows, but of the %lld rows there are not so many left",
+            fail(e, GR_DATA,
+                 "data `%.*s`: part `%.*s` wants %lld rows, but of the %lld rows there are not so many left",
                  FSTR(d->name), FSTR(p->name), (long long)size[i], (long long)rows);
             fail_help(e, "make the parts smaller, or say `rest` for the last one");
             return GR_DATA;
@@ -113,7 +117,8 @@ static void remove_split(Splits *s, const Split *gone) {
     s->at.n--;
 }
 
-static GrStatus add_part(Arena *a, const RecipeData *d, Str name, const uint32_t *rows, int64_t n, Splits *out, Error *e) {
+static GrStatus add_part(Arena *a, const RecipeData *d, Str name, const uint32_t *rows, int64_t n,
+                         Splits *out, Error *e) {
     if (splits_find(out, name) != NULL)
         return fail(e, GR_DATA, "data `%.*s` makes the split `%.*s` twice", FSTR(d->name), FSTR(name));
     Split s = {.name = name, .rows = PUSH(a, uint32_t, n + 1), .n = n};
@@ -123,7 +128,8 @@ static GrStatus add_part(Arena *a, const RecipeData *d, Str name, const uint32_t
     return GR_OK;
 }
 
-static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c, uint32_t *rows, int64_t n, Splits *out, Error *e) {
+static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c, uint32_t *rows, int64_t n,
+                             Splits *out, Error *e) {
     int64_t *size = PUSH(a, int64_t, c->n_parts + 1);
     TRY(part_sizes(d, c, n, size, e));
     if (!c->in_order)
@@ -133,7 +139,8 @@ static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c
     return GR_OK;
 }
 
-GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of, Splits *out, Error *e) {
+GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of, Splits *out,
+                      Error *e) {
     *out = (Splits){0};
     add_source_splits(a, rows, source_of, out);
     for (uint32_t i = 0; i < data->splits.n; i++) {
@@ -141,7 +148,8 @@ GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str 
         const Split *whole = c->of.n == 0 ? NULL : splits_find(out, c->of);
         int64_t n = whole == NULL ? rows : whole->n;
         if (c->of.n != 0 && whole == NULL)
-            return fail(e, GR_DATA, "data `%.*s` has no split `%.*s` to cut up", FSTR(data->name), FSTR(c->of));
+            return fail(e, GR_DATA, "data `%.*s` has no split `%.*s` to cut up", FSTR(data->name),
+                        FSTR(c->of));
         uint32_t *all = PUSH(a, uint32_t, n + 1);
         for (int64_t k = 0; k < n; k++)
             all[k] = whole == NULL ? (uint32_t)k : whole->rows[k];
@@ -149,7 +157,7 @@ GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str 
             remove_split(out, whole);
         TRY(apply_clause(a, data, c, all, n, out, e));
     }
-    if (out->at.n == 0) {                                  /* nothing was said: all rows are there to train on */
+    if (out->at.n == 0) { /* nothing was said: all rows are there to train on */
         uint32_t *all = PUSH(a, uint32_t, rows + 1);
         for (int64_t k = 0; k < rows; k++)
             all[k] = (uint32_t)k;

@@ -1,11 +1,12 @@
-/* The library picks its kernels when it is loaded, and Debian's picks slow ones on some processors it does not know: the core
- * type is named for it, unless the user has named one.  Nothing links it: a machine without it loses the comparison only. */
+/* The library picks its kernels when it is loaded, and Debian's picks slow ones on some processors it does
+ * not know: the core type is named for it, unless the user has named one.  Nothing links it: a machine
+ * without it loses the comparison only. */
 #include "blas.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 
-typedef void Sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda,
-                   const float *b, int ldb, float beta, float *c, int ldc);
+typedef void Sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a,
+                   int lda, const float *b, int ldb, float beta, float *c, int ldc);
 enum { CBLAS_ROWS_FIRST = 101, CBLAS_AS_IT_IS = 111, CBLAS_TRANSPOSED = 112 };
 
 struct Blas { Sgemm *sgemm; };

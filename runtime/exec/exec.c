@@ -1,6 +1,7 @@
-/* Runs prepared entries.  A wave's chunks are handed to the pool as one flat space, so several small launches fill the threads
- * together; a wave too small for that runs on the calling thread.  A commit looks at the health word that the launches
- * before it or into: not healthy, and the rest of the entry is left out (semantics 11).
+/* Runs prepared entries.  A wave's chunks are handed to the pool as one flat space, so several small launches
+ * fill the threads together; a wave too small for that runs on the calling thread.  A commit looks at the
+ * health word that the launches before it or into: not healthy, and the rest of the entry is left out
+ * (semantics 11).
  *
  * Kernels see FTZ+DAZ (semantics 4): workers always have it, the caller for the length of a run. */
 #include "exec.h"
@@ -112,7 +113,8 @@ GrStatus exec_update(Exec *x, const Plan *plan, const PlanCode *code, Error *e) 
     return GR_OK;
 }
 
-GrStatus exec_create(Arena *a, const Plan *plan, const PlanCode *code, ExecOptions options, Exec **out, Error *e) {
+GrStatus exec_create(Arena *a, const Plan *plan, const PlanCode *code, ExecOptions options, Exec **out,
+                     Error *e) {
     *out = NULL;
     Exec *x = PUSH(a, Exec, 1);
     x->arena = a;

@@ -1,5 +1,6 @@
-/* One mapping an arena.  It starts on a boundary of huge pages, because a page that straddles one is never a huge page: the
- * mapping is made too long by one of them and its ends are given back.  Small ones are not worth a huge page. */
+/* One mapping an arena.  It starts on a boundary of huge pages, because a page that straddles one is never a
+ * huge page: the mapping is made too long by one of them and its ends are given back.  Small ones are not
+ * worth a huge page. */
 #include "memory.h"
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ GrStatus memory_create(uint64_t bytes, Memory *out, Error *e) {
         return fail(e, GR_NOMEM, "the program needs %.1f TB of memory", (double)bytes / 1e12);
     uint64_t align = bytes >= k_huge_page ? k_huge_page : (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t kept = round_up(bytes, (uint64_t)sysconf(_SC_PAGESIZE));
-    char *all = mmap(NULL, kept + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *all =
+        mmap(NULL, kept + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED) {
         fail_errno(e, GR_NOMEM, "the program needs %.1f MB of memory", (double)bytes / 1e6);
         fail_help(e, "a smaller batch needs less: `-s batch=...`; `graphc summary` shows where it goes");

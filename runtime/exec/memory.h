@@ -1,4 +1,5 @@
-/* Memory of one training, straight from the system: zeroed, aligned, on huge pages where the kernel grants them. */
+/* Memory of one training, straight from the system: zeroed, aligned, on huge pages where the kernel grants
+ * them. */
 #ifndef GRR_EXEC_MEMORY_H
 #define GRR_EXEC_MEMORY_H
 #include "error.h"

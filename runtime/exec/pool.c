@@ -1,9 +1,10 @@
 /* Threads that wait for work by spinning for some 30 us and then sleep on a futex.
  *
- * A region is published as a ticket {generation, chunks left}: whoever takes one off owns that chunk.  A thread that slept
- * through a region finds another generation in the ticket and keeps its hands off, so the join waits for chunks to be done
- * and never for workers to show up; a worker that lost its processor costs nothing but its help.  The fields of a region
- * may be read while the next one is being written, but then nothing is left in the reader's ticket, or its exchange fails. */
+ * A region is published as a ticket {generation, chunks left}: whoever takes one off owns that chunk.  A
+ * thread that slept through a region finds another generation in the ticket and keeps its hands off, so the
+ * join waits for chunks to be done and never for workers to show up; a worker that lost its processor costs
+ * nothing but its help.  The fields of a region may be read while the next one is being written, but then
+ * nothing is left in the reader's ticket, or its exchange fails. */
 #define _GNU_SOURCE
 #include "pool.h"
 #include "dtype.h"
@@ -70,8 +71,8 @@ static void help(Pool *p, uint32_t generation, uint32_t thread) {
         atomic_fetch_add_explicit(&p->done, mine, memory_order_release);
 }
 
-/* The sleeper says so before it looks a last time, and pool_run looks for sleepers after it has published: one of them sees
- * the other. */
+/* The sleeper says so before it looks a last time, and pool_run looks for sleepers after it has published:
+ * one of them sees the other. */
 static uint32_t wait_for_work(Pool *p, uint32_t seen) {
     int64_t until = now_ns() + SPIN_NS;
     uint32_t generation;
@@ -134,7 +135,8 @@ GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
         p->workers[i] = (Worker){.pool = p, .index = i, .processor = processor_of(i, threads)};
         if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0) {
             pool_destroy(p);
-            return fail(e, GR_NOMEM, "thread %u of %u could not be started; fewer threads: `--threads`", i + 1, threads);
+            return fail(e, GR_NOMEM, "thread %u of %u could not be started; fewer threads: `--threads`",
+                        i + 1, threads);
         }
         p->started = i + 1;
     }
@@ -159,7 +161,8 @@ void pool_destroy(Pool *p) {
 
 uint32_t pool_threads(const Pool *p) { return p->threads; }
 
-/* A worker may have been put aside in the middle of a chunk; after a while its processor is asked to take it back. */
+/* A worker may have been put aside in the middle of a chunk; after a while its processor is asked to take it
+ * back. */
 static void wait_for_chunks(Pool *p, uint32_t chunks) {
     for (uint32_t looks = 0; atomic_load_explicit(&p->done, memory_order_acquire) != chunks; looks++) {
         if (looks < LOOKS_BEFORE_YIELD)

@@ -1,8 +1,9 @@
-/* From steps of a plan to runs: consecutive launches with one wave number become one wave, loops keep their bodies behind
- * them, arguments become addresses.  Whatever depends on the plan alone is done here, once. */
+/* From steps of a plan to runs: consecutive launches with one wave number become one wave, loops keep their
+ * bodies behind them, arguments become addresses.  Whatever depends on the plan alone is done here, once. */
 #include "schedule.h"
 
-/* Less work than this is not shared: a fork and a join cost about half a microsecond, and the second thread has cold caches. */
+/* Less work than this is not shared: a fork and a join cost about half a microsecond, and the second thread
+ * has cold caches. */
 static const double k_shared_from_ns = 3000;
 
 void launch_move(const Launch *l, const Plan *plan, void *const *buffers, int64_t iteration) {
@@ -71,7 +72,8 @@ static void add_run(Builder *b, Run r) { vec_push(b->arena, &b->out->runs, r); }
 static uint32_t add_wave(Builder *b, uint32_t step, uint32_t end) {
     const PlanStep *steps = b->plan->steps.at;
     uint32_t first = b->out->launches.n, n = 0;
-    for (; step + n < end && steps[step + n].kind == STEP_LAUNCH && steps[step + n].wave == steps[step].wave; n++)
+    for (; step + n < end && steps[step + n].kind == STEP_LAUNCH && steps[step + n].wave == steps[step].wave;
+         n++)
         add_launch(b, step + n);
     add_run(b, (Run){.kind = RUN_WAVE, .wave = schedule_wave(b->out, first, n, b->threads)});
     return n;
@@ -93,7 +95,8 @@ static uint32_t add_blas(Builder *b, uint32_t step) {
     uint32_t first = b->out->launches.n;
     GR_ASSERT(b->plan->steps.at[step].n_args == 3);
     add_launch(b, step);
-    add_run(b, (Run){.kind = RUN_BLAS, .wave = {.first = first, .n = 1}, .blas = &b->plan->steps.at[step].blas});
+    add_run(b,
+            (Run){.kind = RUN_BLAS, .wave = {.first = first, .n = 1}, .blas = &b->plan->steps.at[step].blas});
     return 1;
 }
 
@@ -117,7 +120,8 @@ static void add_steps(Builder *b, uint32_t step, uint32_t end) {
         step += add_step(b, step, end);
 }
 
-void schedule_build(Arena *a, const Plan *plan, const PlanCode *code, void *const *buffers, uint32_t threads, Schedule *out) {
+void schedule_build(Arena *a, const Plan *plan, const PlanCode *code, void *const *buffers, uint32_t threads,
+                    Schedule *out) {
     *out = (Schedule){.entries = PUSH(a, Prepared, plan->entries.n + 1)};
     Builder b = {.arena = a, .plan = plan, .code = code, .buffers = buffers, .threads = threads, .out = out};
     for (uint32_t i = 0; i < plan->entries.n; i++) {

@@ -1,4 +1,5 @@
-/* The prepared form of a plan: for each entry a list of runs with every pointer in place.  Of exec.c and schedule.c only. */
+/* The prepared form of a plan: for each entry a list of runs with every pointer in place.  Of exec.c and
+ * schedule.c only. */
 #ifndef GRR_EXEC_SCHEDULE_H
 #define GRR_EXEC_SCHEDULE_H
 #include "plan.h"
@@ -27,7 +28,8 @@ typedef struct {
     bool     reverse;
 } Run;
 
-typedef struct { uint32_t first_run, n_runs; bool ready; } Prepared;    /* of an entry; ready: all kernels are there */
+/* Of an entry; ready: all its kernels are there. */
+typedef struct { uint32_t first_run, n_runs; bool ready; } Prepared;
 
 typedef struct {
     VEC(Launch) launches;
@@ -35,7 +37,8 @@ typedef struct {
     Prepared   *entries;                 /* as many as the plan has */
 } Schedule;
 
-void schedule_build(Arena *a, const Plan *plan, const PlanCode *code, void *const *buffers, uint32_t threads, Schedule *out);
+void schedule_build(Arena *a, const Plan *plan, const PlanCode *code, void *const *buffers, uint32_t threads,
+                    Schedule *out);
 Wave schedule_wave(const Schedule *s, uint32_t first, uint32_t n, uint32_t threads);
 void launch_move(const Launch *l, const Plan *plan, void *const *buffers, int64_t iteration);
 #endif

@@ -1,5 +1,6 @@
-/* The order is what makes it safe: the data reach the disk before the name does (fsync, rename), and the name before we go on
- * (fsync of the folder).  A failure on the way leaves the file that was there before untouched. */
+/* The order is what makes it safe: the data reach the disk before the name does (fsync, rename), and the name
+ * before we go on (fsync of the folder).  A failure on the way leaves the file that was there before
+ * untouched. */
 #include "atomic.h"
 #include <errno.h>
 #include <fcntl.h>

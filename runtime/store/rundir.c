@@ -54,7 +54,9 @@ static bool holds_something(const char *path) {
     return found;
 }
 
-static bool has_file(Arena *a, Str run, const char *name) { return access(rundir_file(a, run, name).s, F_OK) == 0; }
+static bool has_file(Arena *a, Str run, const char *name) {
+    return access(rundir_file(a, run, name).s, F_OK) == 0;
+}
 
 static GrStatus check_resume(Arena *a, Str path, Error *e) {
     if (has_file(a, path, RUN_LAST))

@@ -9,7 +9,8 @@
 
 /* parent/NAME-001, or the first number that is free; safe against another training that does the same. */
 GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e);
-/* A folder the user named: made when it is not there, refused when something is in it.  With `resume`: has to hold a run. */
+/* A folder the user named: made when it is not there, refused when something is in it.  With `resume`: has to
+ * hold a run. */
 GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e);
 Str      rundir_file(Arena *a, Str run, const char *name);
 #endif

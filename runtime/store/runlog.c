@@ -1,4 +1,5 @@
-/* A line is put together in memory and written at once; if it does not fit on the disk the file is cut back to whole lines. */
+/* A line is put together in memory and written at once; if it does not fit on the disk the file is cut back
+ * to whole lines. */
 #include "runlog.h"
 #include <errno.h>
 #include <fcntl.h>

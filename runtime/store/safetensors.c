@@ -1,6 +1,7 @@
-/* The file: u64 length of the header, little endian; the header, JSON of name -> {dtype, shape, data_offsets} and
- * "__metadata__" -> texts, blanks behind it; the tensors without gaps.  Reading insists on all of that: offsets have to tile
- * the rest of the file exactly, sizes to be what type and shape make them. */
+/* The file: u64 length of the header, little endian; the header, JSON of name -> {dtype, shape, data_offsets}
+ * and
+ * "__metadata__" -> texts, blanks behind it; the tensors without gaps.  Reading insists on all of that:
+ * offsets have to tile the rest of the file exactly, sizes to be what type and shape make them. */
 #include "safetensors.h"
 #include "atomic.h"
 #include <errno.h>
@@ -18,7 +19,9 @@ static const char *const k_type_names[DT_COUNT] = {
     [DT_I32] = "I32", [DT_I64] = "I64", [DT_U8] = "U8",     [DT_BOOL] = "BOOL",
 };
 
-static uint64_t bytes_of(const StoreTensor *t) { return (uint64_t)shape_count(t->shape) * dtype_bytes(t->dtype); }
+static uint64_t bytes_of(const StoreTensor *t) {
+    return (uint64_t)shape_count(t->shape) * dtype_bytes(t->dtype);
+}
 
 const StoreTensor *store_tensor(const StoreFile *f, Str name) {
     for (uint32_t i = 0; i < f->tensors.n; i++) {
@@ -55,7 +58,8 @@ static Str header_text(Arena *a, const StoreFile *file) {
     }
     json_object_set_new(root, "__metadata__", texts);
     for (uint32_t i = 0; i < file->tensors.n; start += bytes_of(&file->tensors.at[i++]))
-        json_object_set_new(root, str_copy(a, file->tensors.at[i].name).s, tensor_json(&file->tensors.at[i], start));
+        json_object_set_new(root, str_copy(a, file->tensors.at[i].name).s,
+                            tensor_json(&file->tensors.at[i], start));
     GR_ASSERT(json_object_size(root) == file->tensors.n + 1);      /* names are UTF-8 and differ */
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -165,13 +169,15 @@ static GrStatus read_tensor(Reading *r, const char *name, json_t *j, Placed *out
     const char *type;
     json_t *dims;
     json_int_t start, end;
-    if (json_unpack(j, "{s:s, s:o, s:[I, I]}", "dtype", &type, "shape", &dims, "data_offsets", &start, &end) != 0)
+    if (json_unpack(j, "{s:s, s:o, s:[I, I]}", "dtype", &type, "shape", &dims, "data_offsets", &start,
+                    &end) != 0)
         return not_whole(r, "an entry of its header has no type, shape or place");
     out->tensor.name = str_copy(r->arena, str_of(name));
     if (!read_dtype(type, &out->tensor.dtype))
-        return fail(r->e, GR_CHECKPOINT, "%.*s: `%s` has elements of type %.20s, which cannot be read", FSTR(r->path), name,
-                    type);
-    if (start < 0 || end < start || (uint64_t)end > r->data_bytes || !read_shape(dims, r->data_bytes, &out->tensor.shape) ||
+        return fail(r->e, GR_CHECKPOINT, "%.*s: `%s` has elements of type %.20s, which cannot be read",
+                    FSTR(r->path), name, type);
+    if (start < 0 || end < start || (uint64_t)end > r->data_bytes ||
+        !read_shape(dims, r->data_bytes, &out->tensor.shape) ||
         bytes_of(&out->tensor) != (uint64_t)(end - start))
         return not_whole(r, "the place of a tensor is not in the file, or not of its size");
     out->start = (uint64_t)start;
@@ -187,7 +193,8 @@ static GrStatus read_texts(Reading *r, json_t *texts, StoreFile *out) {
         if (!json_is_string(value))
             return not_whole(r, "its metadata holds something that is no text");
         Str text = {json_string_value(value), (uint32_t)json_string_length(value)};
-        vec_push(r->arena, &out->texts, (StoreText){str_copy(r->arena, str_of(key)), str_copy(r->arena, text)});
+        vec_push(r->arena, &out->texts,
+                 (StoreText){str_copy(r->arena, str_of(key)), str_copy(r->arena, text)});
     }
     return GR_OK;
 }
@@ -247,7 +254,8 @@ GrStatus safetensors_read(Arena *a, Str path, StoreFile *out, Error *e) {
     r.data = bytes + LENGTH_BYTES + header;
     r.data_bytes = n - LENGTH_BYTES - header;
     json_t *root = json_loadb(bytes + LENGTH_BYTES, (size_t)header, JSON_REJECT_DUPLICATES, NULL);
-    GrStatus s = json_is_object(root) ? read_header(&r, root, out) : not_whole(&r, "its header is not a JSON object");
+    GrStatus s =
+        json_is_object(root) ? read_header(&r, root, out) : not_whole(&r, "its header is not a JSON object");
     json_decref(root);
     if (s == GR_OK)
         flush_tensors(a, out);

@@ -24,7 +24,8 @@ static void put_state(Arena *a, StoreFile *f, const TrainState *s) {
         put_text(a, f, s->reals.at[i].name.s, str_format(a, "%a", s->reals.at[i].x));
 }
 
-GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uint64_t program, Str path, Error *e) {
+GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uint64_t program, Str path,
+                         Error *e) {
     ArenaMark mark = arena_mark(scratch);
     const Plan *plan = exec_plan(x);
     StoreFile f = {0};
@@ -35,7 +36,8 @@ GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uin
     for (uint32_t i = 0; i < plan->vars.n; i++) {
         const PlanVar *v = &plan->vars.at[i];
         const PlanBuffer *b = &plan->buffers.at[v->buffer];
-        vec_push(scratch, &f.tensors, (StoreTensor){var_name(scratch, plan, v), b->dtype, b->shape, exec_buffer(x, v->buffer)});
+        vec_push(scratch, &f.tensors,
+                 (StoreTensor){var_name(scratch, plan, v), b->dtype, b->shape, exec_buffer(x, v->buffer)});
     }
     GrStatus status = safetensors_write(scratch, path, &f, e);
     arena_pop(mark);
@@ -43,10 +45,17 @@ GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uin
 }
 
 /* ---- loading ---- */
-typedef struct { Arena *arena; const Plan *plan; CheckpointUse use; Str path; const StoreFile *file; Error *e; } Load;
+typedef struct {
+    Arena *arena;
+    const Plan *plan;
+    CheckpointUse use;
+    Str path;
+    const StoreFile *file;
+    Error *e;
+} Load;
 
 static GrStatus other_model(Load *l) {
-    fail_help(l->e, "the checkpoint is of another model; settings that shape the model (`-s`) have to be what they were");
+    fail_help(l->e, "it is of another model; settings that shape a model (`-s`) have to be what they were");
     return GR_CHECKPOINT;
 }
 
@@ -97,7 +106,8 @@ static GrStatus check_vars(Load *l) {
         bool other = l->use == CHECKPOINT_WEIGHTS && memchr(name.s, '/', name.n) != NULL;
         if (other || plan_has(l, name))
             continue;
-        fail(l->e, GR_CHECKPOINT, "%.*s holds `%.*s`, which the program does not have", FSTR(l->path), FSTR(name));
+        fail(l->e, GR_CHECKPOINT, "%.*s holds `%.*s`, which the program does not have", FSTR(l->path),
+             FSTR(name));
         return other_model(l);
     }
     return GR_OK;
@@ -139,12 +149,14 @@ static GrStatus check_program(Load *l, uint64_t program) {
     int64_t semantics;
     TRY(read_counter(l, "semantics", &semantics));
     if (semantics != SEMANTICS_VERSION)
-        return fail(l->e, GR_CHECKPOINT, "%.*s was written under version %lld of the numeric semantics, this is version %d",
+        return fail(l->e, GR_CHECKPOINT,
+                    "%.*s was written under version %lld of the numeric semantics, this is version %d",
                     FSTR(l->path), (long long)semantics, SEMANTICS_VERSION);
     const Str *was = store_text(l->file, "program");
-    if (l->use == CHECKPOINT_RESUME && (was == NULL || !str_eq(*was, str_format(l->arena, "%016llx", (unsigned long long)program)))) {
+    if (l->use == CHECKPOINT_RESUME &&
+        (was == NULL || !str_eq(*was, str_format(l->arena, "%016llx", (unsigned long long)program)))) {
         fail(l->e, GR_CHECKPOINT, "%.*s was trained with another program", FSTR(l->path));
-        fail_help(l->e, "compare the file with the run's resolved.graph; a changed program starts a run of its own");
+        fail_help(l->e, "compare it with the run's resolved.graph; a changed program starts a run of its own");
         return GR_CHECKPOINT;
     }
     return GR_OK;
@@ -159,7 +171,8 @@ static GrStatus check_all(Load *l, uint64_t program, TrainState *s) {
     return read_state(l, s);
 }
 
-GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s, Error *e) {
+GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s,
+                         Error *e) {
     StoreFile file;
     Arena *scratch = arena_create();
     Load l = {.arena = a, .plan = exec_plan(x), .use = use, .path = path, .file = &file, .e = e};

@@ -5,10 +5,13 @@
 #include "state.h"
 
 /* Parameters are named by their path, other variables KIND/PATH.  Written atomically. */
-GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uint64_t program, Str path, Error *e);
+GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uint64_t program, Str path,
+                         Error *e);
 
-/*  RESUME   everything, of the same program         WEIGHTS  parameters and states of layers, of any program that has the same */
+/*  RESUME   everything, of the same program
+ *  WEIGHTS  parameters and states of layers, of any program that has the same */
 typedef enum { CHECKPOINT_RESUME, CHECKPOINT_WEIGHTS } CheckpointUse;
 /* Either all is loaded or nothing is touched.  GR_CHECKPOINT names the first variable that differs. */
-GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s, Error *e);
+GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s,
+                         Error *e);
 #endif

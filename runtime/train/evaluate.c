@@ -1,5 +1,5 @@
-/* Metrics of a trained model, outside a training.  Counters, noise and batches are those of the validation that followed the
- * last finished epoch, so that the numbers of the split `val` come out as they did then. */
+/* Metrics of a trained model, outside a training.  Counters, noise and batches are those of the validation
+ * that followed the last finished epoch, so that the numbers of the split `val` come out as they did then. */
 #include "checkpoint.h"
 #include "rundir.h"
 #include "session.h"
@@ -24,19 +24,26 @@ static void set_counters(Session *s, uint32_t phase) {
     const RecipePhase *p = s->phase;
     const TrainState *at = &s->state;
     int64_t validated = at->batch == 0 && at->epoch > 0 ? at->epoch - 1 : at->epoch;
-    s->counters = (Counters){.epoch = validated, .step = at->step, .batch = p != NULL ? p->batch : BATCH_DEFAULT,
-                             .seed = p != NULL ? p->seed : 0, .phase = phase > 0 ? phase - 1 : 0};
-    const Split *train = p == NULL ? NULL : splits_find(&s->job->data[s->job->recipe->objectives.at[p->objective].data]->splits,
-                                                        STR("train"));
+    s->counters = (Counters){.epoch = validated,
+                             .step = at->step,
+                             .batch = p != NULL ? p->batch : BATCH_DEFAULT,
+                             .seed = p != NULL ? p->seed : 0,
+                             .phase = phase > 0 ? phase - 1 : 0};
+    if (p == NULL)
+        return;
+    const Dataset *d = s->job->data[s->job->recipe->objectives.at[p->objective].data];
+    const Split *train = splits_find(&d->splits, STR("train"));
     if (train == NULL)
         return;
     Counters *c = &s->counters;
     c->epoch_steps = p->drop_tail ? train->n / p->batch : (train->n + p->batch - 1) / p->batch;
     c->steps = p->steps > 0 ? p->steps : p->epochs * c->epoch_steps;
-    c->epochs = p->steps > 0 && c->epoch_steps > 0 ? (p->steps + c->epoch_steps - 1) / c->epoch_steps : p->epochs;
+    c->epochs =
+        p->steps > 0 && c->epoch_steps > 0 ? (p->steps + c->epoch_steps - 1) / c->epoch_steps : p->epochs;
 }
 
-static GrStatus evaluate(Session *s, Arena *a, Str checkpoint, uint32_t objective, Str split_name, TrainValues *out) {
+static GrStatus evaluate(Session *s, Arena *a, Str checkpoint, uint32_t objective, Str split_name,
+                         TrainValues *out) {
     const Recipe *r = s->job->recipe;
     const RecipeObjective *o = &r->objectives.at[objective];
     const Dataset *d = s->job->data[o->data];
@@ -60,7 +67,8 @@ static GrStatus evaluate(Session *s, Arena *a, Str checkpoint, uint32_t objectiv
     return status;
 }
 
-GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split, TrainValues *out, Error *e) {
+GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split,
+                        TrainValues *out, Error *e) {
     Session s = {.job = job, .arena = arena_create(), .e = e};
     s.uniforms = (UniformRun){.arena = s.arena, .recipe = job->recipe};
     s.start_s = session_seconds(&s);

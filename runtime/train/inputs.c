@@ -1,5 +1,5 @@
-/* Programs have a handful of inputs, so they are looked up by name each time: about a microsecond a step, and nothing to keep
- * in step with a plan that grows. */
+/* Programs have a handful of inputs, so they are looked up by name each time: about a microsecond a step, and
+ * nothing to keep in step with a plan that grows. */
 #include "inputs.h"
 #include <math.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 typedef struct { const char *name; size_t at; } CounterRow;
 static const CounterRow k_counters[] = {
 #define ROW(x) {#x, offsetof(Counters, x)}
-    ROW(epoch), ROW(step), ROW(epochs), ROW(steps), ROW(epoch_steps), ROW(batch), ROW(rows), ROW(update), ROW(seed),
-    ROW(clock), ROW(phase),
+    ROW(epoch), ROW(step),   ROW(epochs), ROW(steps), ROW(epoch_steps), ROW(batch),
+    ROW(rows),  ROW(update), ROW(seed),   ROW(clock), ROW(phase),
 #undef ROW
 };
 
@@ -34,7 +34,8 @@ static double input_value(const Recipe *r, Str name, const Counters *c, const Tr
 }
 
 static void make_room(UniformRun *r, const Uniforms *u) {
-    if (r->inputs != NULL && r->n_inputs >= u->inputs.n && r->n_insts >= u->insts.n && r->n_outputs >= u->outputs.n)
+    if (r->inputs != NULL && r->n_inputs >= u->inputs.n && r->n_insts >= u->insts.n &&
+        r->n_outputs >= u->outputs.n)
         return;
     r->n_inputs = u->inputs.n;
     r->n_insts = u->insts.n;

@@ -4,7 +4,8 @@
 #include "recipe.h"
 #include "state.h"
 
-/* rows: of this batch, in a finish entry of all batches; update: from 1; clock: update while training, else number of the batch. */
+/* rows: of this batch, in a finish entry of all batches; update: from 1; clock: update while training, else
+ * number of the batch. */
 typedef struct {
     int64_t epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase;
 } Counters;

@@ -27,10 +27,14 @@ static const UValue *uniforms_now(Session *s) {
 GrStatus session_run(Session *s, Str name, const PlanEntry **out) {
     const PlanEntry *entry;
     TRY(session_entry(s, name, 0, &entry));
-    exec_run(s->job->exec, entry, uniforms_now(s));
+    uint32_t health = exec_run(s->job->exec, entry, uniforms_now(s));
     if (out != NULL)
         *out = entry;
-    return GR_OK;
+    if (health == 0 || entry->n_outputs > 0)
+        return GR_OK;
+    return fail(s->e, health & HEALTH_INDEX ? GR_DATA : GR_NONFINITE, "`%.*s`: %s; nothing was written",
+                FSTR(name),
+                health & HEALTH_INDEX ? "an index is outside its tensor" : "a value is not finite");
 }
 
 /* ---- batches ---- */
@@ -62,7 +66,8 @@ static void *target_of(Session *s, const Feed *f, const PlanEntry *entry, Str co
         if (!str_eq(plan->bindings.at[i].name, column))
             continue;
         if (b->dtype != c->dtype || b->bytes < (uint64_t)rows * c->row_bytes)
-            GR_BUG("column `%.*s` of `%.*s` has another type in the plan than in the data", FSTR(column), FSTR(f->name));
+            GR_BUG("column `%.*s` of `%.*s` has another type in the plan than in the data", FSTR(column),
+                   FSTR(f->name));
         return exec_buffer(s->job->exec, plan->bindings.at[i].buffer);
     }
     GR_BUG("`%.*s` for %lld rows does not read `%.*s`", FSTR(f->name), (long long)rows, FSTR(column));
@@ -110,12 +115,20 @@ void session_values(Session *s, Arena *a, const PlanEntry *entry, Str prefix, Tr
     }
 }
 
-void session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values, bool improved) {
+void session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values,
+                      bool improved) {
     if (s->job->progress == NULL)
         return;
-    TrainProgress p = {.event = event, .phase = s->phase, .epoch = s->state.epoch, .epochs = s->counters.epochs,
-                       .step = s->state.step, .steps = s->counters.steps, .batches = batches, .values = values,
-                       .improved = improved, .seconds = session_seconds(s)};
+    TrainProgress p = {.event = event,
+                       .phase = s->phase,
+                       .epoch = s->state.epoch,
+                       .epochs = s->counters.epochs,
+                       .step = s->state.step,
+                       .steps = s->counters.steps,
+                       .batches = batches,
+                       .values = values,
+                       .improved = improved,
+                       .seconds = session_seconds(s)};
     p.batch = event == TRAIN_EVAL ? s->counters.clock + 1 : s->state.batch;
     s->job->progress(s->job->user, &p);
 }
@@ -127,7 +140,8 @@ static GrStatus check_health(Session *s, const Feed *f, uint32_t health) {
     if (health & HEALTH_INDEX)
         return fail(s->e, GR_DATA, "`%.*s`, batch %lld: an index is outside its tensor", FSTR(f->name),
                     (long long)s->counters.clock);
-    return fail(s->e, GR_NONFINITE, "`%.*s`, batch %lld: a loss is not finite", FSTR(f->name), (long long)s->counters.clock);
+    return fail(s->e, GR_NONFINITE, "`%.*s`, batch %lld: a loss is not finite", FSTR(f->name),
+                (long long)s->counters.clock);
 }
 
 static GrStatus run_batches(Session *s, Feed *f, const Split *split) {
@@ -143,7 +157,8 @@ static GrStatus run_batches(Session *s, Feed *f, const Split *split) {
     }
 }
 
-GrStatus session_evaluate(Session *s, Arena *a, Feed *f, const RecipeObjective *o, const Split *split, TrainValues *out) {
+GrStatus session_evaluate(Session *s, Arena *a, Feed *f, const RecipeObjective *o, const Split *split,
+                          TrainValues *out) {
     const PlanEntry *finish;
     s->counters.rows = 0;
     s->counters.clock = 0;

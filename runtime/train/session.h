@@ -29,7 +29,8 @@ typedef struct {
 
 double   session_seconds(const Session *s);
 GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out);
-/* Runs an entry without columns, as "OBJ.begin"; its health is nobody's concern. */
+/* Runs an entry without columns, as "OBJ.begin".  One that commits has to be healthy; a number read out may
+ * be anything. */
 GrStatus session_run(Session *s, Str name, const PlanEntry **out);
 GrStatus feed_open(Session *s, Str name, const Dataset *d, int64_t batch, Feed *out);
 void     feed_close(Feed *f);
@@ -37,7 +38,9 @@ void     feed_close(Feed *f);
 GrStatus feed_next(Session *s, Feed *f, const PlanEntry **entry, int64_t *rows);
 /* The entry's outputs as values named PREFIX.OUTPUT; they last as long as the arena. */
 void     session_values(Session *s, Arena *a, const PlanEntry *entry, Str prefix, TrainValues *out);
-void     session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values, bool improved);
+void     session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values,
+                          bool improved);
 /* Begin, all batches of a split, finish: values named SPLIT.OUTPUT. */
-GrStatus session_evaluate(Session *s, Arena *a, Feed *f, const RecipeObjective *o, const Split *split, TrainValues *out);
+GrStatus session_evaluate(Session *s, Arena *a, Feed *f, const RecipeObjective *o, const Split *split,
+                          TrainValues *out);
 #endif

@@ -1,5 +1,6 @@
-/* What a training knows beside its variables: few numbers, all of them in every checkpoint.  Whatever is not here or in the
- * plan's persistent buffers can be worked out again, which is what makes a resumed run the same run. */
+/* What a training knows beside its variables: few numbers, all of them in every checkpoint.  Whatever is not
+ * here or in the plan's persistent buffers can be worked out again, which is what makes a resumed run the
+ * same run. */
 #ifndef GRR_TRAIN_STATE_H
 #define GRR_TRAIN_STATE_H
 #include "plan.h"

@@ -1,9 +1,11 @@
-/* Phases, epochs, steps.  A step is: gather a batch, run the uniform program, run the entry, look at its health.  After an epoch
- * the accumulators are read out, the validation split is run, kept lines are compared and checkpoints written.
+/* Phases, epochs, steps.  A step is: gather a batch, run the uniform program, run the entry, look at its
+ * health.  After an epoch the accumulators are read out, the validation split is run, kept lines are compared
+ * and checkpoints written.
  *
- * Everything that decides how to go on is in TrainState or in the plan's persistent buffers and so in every checkpoint; the
- * order of an epoch follows from seed, phase and epoch.  Hence a resumed run takes the same steps with the same bits, also from
- * the middle of an epoch, whose accumulators are variables like any others. */
+ * Everything that decides how to go on is in TrainState or in the plan's persistent buffers and so in every
+ * checkpoint; the order of an epoch follows from seed, phase and epoch.  Hence a resumed run takes the same
+ * steps with the same bits, also from the middle of an epoch, whose accumulators are variables like any
+ * others. */
 #include "checkpoint.h"
 #include "rundir.h"
 #include "runlog.h"
@@ -21,7 +23,7 @@ typedef struct {
     Feed train, eval;                      /* eval.data NULL: there is no split to validate on */
     const Split *train_split, *val_split;
     uint32_t *order;                       /* of this epoch */
-    char *metrics;                         /* accumulators of a broken off epoch while it is being validated */
+    char *metrics; /* accumulators of a broken off epoch while it is being validated */
     RunLog *log;                           /* NULL: nothing is written */
     Arena *values;                         /* what an epoch reports; emptied after it */
 } Trainer;
@@ -30,7 +32,9 @@ static Str entry_name(const Trainer *t, Arena *a, const char *what) {
     return str_format(a, "%.*s.%s", FSTR(t->objective->name), what);
 }
 
-static bool interrupted(const Trainer *t) { return t->s.job->interrupted != NULL && *t->s.job->interrupted != 0; }
+static bool interrupted(const Trainer *t) {
+    return t->s.job->interrupted != NULL && *t->s.job->interrupted != 0;
+}
 
 /* ---- files ---- */
 static GrStatus save(Trainer *t, const char *file) {
@@ -39,7 +43,8 @@ static GrStatus save(Trainer *t, const char *file) {
     t->s.state.log_bytes = runlog_bytes(t->log);
     ArenaMark mark = arena_mark(t->values);
     Str path = rundir_file(t->values, t->s.job->run, file);
-    GrStatus status = checkpoint_save(t->values, t->s.job->exec, &t->s.state, t->s.job->program, path, t->s.e);
+    GrStatus status =
+        checkpoint_save(t->values, t->s.job->exec, &t->s.state, t->s.job->program, path, t->s.e);
     arena_pop(mark);
     return status;
 }
@@ -66,13 +71,16 @@ static GrStatus log_values(Trainer *t, Str event, const TrainValues *values) {
         return GR_OK;
     vec_push(t->values, &r.at, (LogField){.name = STR("event"), .kind = LOG_TEXT, .text = event});
     if (t->s.phase->name.n > 0)
-        vec_push(t->values, &r.at, (LogField){.name = STR("phase"), .kind = LOG_TEXT, .text = t->s.phase->name});
+        vec_push(t->values, &r.at,
+                 (LogField){.name = STR("phase"), .kind = LOG_TEXT, .text = t->s.phase->name});
     row_int(t, &r, STR("epoch"), t->s.state.epoch);
     row_int(t, &r, STR("step"), t->s.state.step);
-    vec_push(t->values, &r.at, (LogField){.name = STR("seconds"), .kind = LOG_REAL, .x = session_seconds(&t->s)});
+    vec_push(t->values, &r.at,
+             (LogField){.name = STR("seconds"), .kind = LOG_REAL, .x = session_seconds(&t->s)});
     for (uint32_t i = 0; i < values->at.n; i++) {
         const TrainValue *v = &values->at.at[i];
-        vec_push(t->values, &r.at, (LogField){.name = v->name, .kind = LOG_TENSOR, .shape = v->shape, .values = v->values});
+        vec_push(t->values, &r.at,
+                 (LogField){.name = v->name, .kind = LOG_TENSOR, .shape = v->shape, .values = v->values});
     }
     return runlog_row(t->log, r.at.at, r.at.n, t->s.e);
 }
@@ -165,11 +173,16 @@ static GrStatus check_health(Trainer *t, uint32_t health) {
     if (health == 0)
         return GR_OK;
     if (health & HEALTH_INDEX)
-        return fail(t->s.e, GR_DATA, "step %lld (epoch %lld, step %lld of it): an index is outside its tensor; nothing of the step "
-                    "was written", (long long)at->step + 1, (long long)at->epoch + 1, (long long)at->batch + 1);
-    fail(t->s.e, GR_NONFINITE, "step %lld (epoch %lld, step %lld of it): a loss or a gradient is not finite; nothing of the step "
-         "was written", (long long)at->step + 1, (long long)at->epoch + 1, (long long)at->batch + 1);
-    fail_help(t->s.e, "a smaller learning rate, or `graphc verify` to see where; earlier checkpoints of the run are whole");
+        return fail(
+            t->s.e, GR_DATA,
+            "step %lld (epoch %lld, step %lld of it): an index is outside its tensor; nothing of the step "
+            "was written",
+            (long long)at->step + 1, (long long)at->epoch + 1, (long long)at->batch + 1);
+    fail(t->s.e, GR_NONFINITE,
+         "step %lld (epoch %lld, step %lld of it): a loss or a gradient is not finite; nothing of the step "
+         "was written",
+         (long long)at->step + 1, (long long)at->epoch + 1, (long long)at->batch + 1);
+    fail_help(t->s.e, "try a smaller learning rate; what the run saved before is whole");
     return GR_NONFINITE;
 }
 
@@ -183,7 +196,9 @@ static void set_counters(Trainer *t) {
 static GrStatus step(Trainer *t, const PlanEntry *entry) {
     set_counters(t);
     Exec *x = t->s.job->exec;
-    TRY(check_health(t, exec_run(x, entry, inputs_run(&t->s.uniforms, exec_plan(x)->uniforms, &t->s.counters, &t->s.state))));
+    TRY(check_health(
+        t,
+        exec_run(x, entry, inputs_run(&t->s.uniforms, exec_plan(x)->uniforms, &t->s.counters, &t->s.state))));
     t->s.state.step++;
     t->s.state.batch++;
     t->s.state.rows += t->s.counters.rows;
@@ -207,7 +222,9 @@ static GrStatus after_step(Trainer *t) {
     return GR_INTERRUPTED;
 }
 
-static bool steps_over(const Trainer *t) { return t->s.phase->steps > 0 && t->s.state.step >= t->s.phase->steps; }
+static bool steps_over(const Trainer *t) {
+    return t->s.phase->steps > 0 && t->s.state.step >= t->s.phase->steps;
+}
 
 static bool phase_over(const Trainer *t) {
     const RecipePhase *p = t->s.phase;
@@ -263,7 +280,8 @@ static GrStatus end_epoch(Trainer *t) {
 }
 
 static GrStatus begin_epoch(Trainer *t) {
-    epoch_order(t->train_split, t->s.phase->seed, (uint32_t)t->s.state.phase, (uint32_t)t->s.state.epoch, t->order);
+    epoch_order(t->train_split, t->s.phase->seed, (uint32_t)t->s.state.phase, (uint32_t)t->s.state.epoch,
+                t->order);
     if (t->s.state.batch > 0)
         return GR_OK;                      /* resumed in the middle: the accumulators are what they were */
     set_counters(t);
@@ -301,7 +319,8 @@ static GrStatus set_totals(Trainer *t) {
     int64_t n = t->train_split->n, per_epoch = p->drop_tail ? n / p->batch : (n + p->batch - 1) / p->batch;
     Counters *c = &t->s.counters;
     if (per_epoch == 0) {
-        fail(t->s.e, GR_DATA, "the split `train` has %lld rows, not one batch of %lld", (long long)n, (long long)p->batch);
+        fail(t->s.e, GR_DATA, "the split `train` has %lld rows, not one batch of %lld", (long long)n,
+             (long long)p->batch);
         fail_help(t->s.e, "a smaller `batch`, or no `drop tail`");
         return GR_DATA;
     }
@@ -312,8 +331,8 @@ static GrStatus set_totals(Trainer *t) {
     c->epochs = p->steps > 0 ? (p->steps + per_epoch - 1) / per_epoch : p->epochs;
     c->steps = p->steps > 0 ? p->steps : p->epochs * per_epoch;
     if (t->s.state.batch > per_epoch || t->s.state.batch * p->batch > n + p->batch)
-        return fail(t->s.e, GR_CHECKPOINT, "the checkpoint is at step %lld of an epoch of %lld", (long long)t->s.state.batch,
-                    (long long)per_epoch);
+        return fail(t->s.e, GR_CHECKPOINT, "the checkpoint is at step %lld of an epoch of %lld",
+                    (long long)t->s.state.batch, (long long)per_epoch);
     return GR_OK;
 }
 
@@ -377,7 +396,8 @@ static void next_phase(Trainer *t) {
 
 /* ---- the whole ---- */
 static GrStatus pack(Trainer *t) {
-    return exec_plan(t->s.job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(&t->s, STR("pack"), NULL) : GR_OK;
+    return exec_plan(t->s.job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(&t->s, STR("pack"), NULL)
+                                                                      : GR_OK;
 }
 
 static GrStatus start_fresh(Trainer *t) {
@@ -387,7 +407,8 @@ static GrStatus start_fresh(Trainer *t) {
     TRY(pack(t));
     if (job->run.n == 0)
         return GR_OK;
-    TRY(atomic_write_text(t->s.arena, rundir_file(t->s.arena, job->run, RUN_PROGRAM), job->recipe->resolved, t->s.e));
+    TRY(atomic_write_text(t->s.arena, rundir_file(t->s.arena, job->run, RUN_PROGRAM), job->recipe->resolved,
+                          t->s.e));
     return runlog_open(t->s.arena, rundir_file(t->s.arena, job->run, RUN_METRICS), 0, &t->log, t->s.e);
 }
 

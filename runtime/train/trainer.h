@@ -1,4 +1,5 @@
-/* The trainer: takes the steps that a recipe asks for, with the entries of a plan.  It computes nothing itself. */
+/* The trainer: takes the steps that a recipe asks for, with the entries of a plan.  It computes nothing
+ * itself. */
 #ifndef GRR_TRAIN_TRAINER_H
 #define GRR_TRAIN_TRAINER_H
 #include "dataset.h"
@@ -6,11 +7,12 @@
 #include "recipe.h"
 #include <signal.h>
 
-typedef struct { Str name; Shape shape; const float *values; } TrainValue;      /* "val.total", "train.kl", a table .. */
+/* "val.total", "train.kl", a table .. */
+typedef struct { Str name; Shape shape; const float *values; } TrainValue;
 typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
- *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished (no values) */
+ *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished */
 typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL } TrainEvent;
 typedef struct {
     TrainEvent event;
@@ -26,23 +28,27 @@ typedef struct {
     const Recipe *recipe;
     Exec *exec;                            /* its plan may grow in ensure_entry (exec_update) */
     Dataset *const *data;                  /* by recipe->data */
-    Str variant;                           /* of the entries */
+    Str variant;                           /* of the entries; NUL-terminated */
     Str run;                               /* its folder, there already (rundir.h); "": nothing is written */
     uint64_t program;                      /* hash of the checked program: resuming asks for the same */
     bool resume;                           /* from last.safetensors of the run */
     bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
-    const volatile sig_atomic_t *interrupted;      /* not 0: finish the step, save, return GR_INTERRUPTED; may be NULL */
+    /* Not 0: finish the step, save, return GR_INTERRUPTED; may be NULL. */
+    const volatile sig_atomic_t *interrupted;
     void *user;
-    /* An entry of the plan by name, rows (0: it has none) and the job's variant.  NULL: all are in the plan. */
+    /* An entry by name, rows (0: it has none) and the job's variant.  NULL: the plan has them all. */
     GrStatus (*ensure_entry)(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e);
     void (*expect_entry)(void *user, Str name, int64_t rows);      /* will be asked for later; may be NULL */
     void (*progress)(void *user, const TrainProgress *p);          /* may be NULL */
 } TrainJob;
 
-/* All phases.  GR_INTERRUPTED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file could not be written. */
+/* All phases.  GR_INTERRUPTED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file could not
+ * be written. */
 GrStatus train_run(const TrainJob *job, Error *e);
-/* Metrics of a split, exact over its rows.  `checkpoint` is loaded first; "": the variables are as they are in the exec. */
-GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split, TrainValues *out, Error *e);
+/* Metrics of a split, exact over its rows.  `checkpoint` is loaded first; "": the variables are as they are
+ * in the exec. */
+GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split,
+                        TrainValues *out, Error *e);
 /* What `eval` and `export` take of a run: the first kept checkpoint, or the last when nothing is kept. */
 Str      train_best(Arena *a, Str run);
 #endif
