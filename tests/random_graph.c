@@ -23,8 +23,8 @@ static uint64_t next(Gen *g) {
 static uint32_t pick(Gen *g, uint32_t n) { return (uint32_t)(next(g) % n); }
 
 static int64_t extent(Gen *g) {
-    static const int64_t few[] = {1, 2, 3, 15, 16, 17, 64, 5, 513, 4, 0};
-    return few[pick(g, pick(g, 8) == 0 ? 11 : 10)];
+    static const int64_t few[] = {1, 2, 3, 15, 16, 17, 64, 5, 513, 257, 4, 0};
+    return few[pick(g, pick(g, 8) == 0 ? 12 : 11)];
 }
 
 static Type type_at(Gen *g, Val v) { return type_of(g->b.g, v); }

@@ -114,6 +114,18 @@ bool reduce_is_trailing(const Graph *g, Val v) {
     return true;
 }
 
+/* Fewer rows are not worth the partial sums of 16 lanes. */
+bool reduce_sums_head(const Graph *g, Val v) {
+    enum { ROWS_LEAST = 16 * LANES };
+    const Node *n = node_of(g, v);
+    if (n->op != OP_reduce || n->attr.reduce.n != 1 || n->attr.reduce.at[0] != 0)
+        return false;
+    ReduceKind k = n->attr.reduce.kind;
+    bool single = k != REDUCE_ARGMAX && k != REDUCE_ARGMIN && k != REDUCE_MOMENTS;
+    return single && n->shape.rank > 0 && shape_count(n->shape) > 1 &&
+           node_of(g, operand(g, v, 0))->shape.dim[0] >= ROWS_LEAST;
+}
+
 void refuse(Planner *p, Val user, Val producer, RefusalKind why) {
     for (uint32_t i = p->entry->planned->refusals.n; i-- > 0;) {
         const Refusal *r = &p->entry->planned->refusals.at[i];

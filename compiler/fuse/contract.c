@@ -134,15 +134,17 @@ static Lie lie_of(Planner *p, const Product *r, int side) {
 
 /* One stride for a list of dims, or -1. */
 static int64_t one_stride(const Lie *lie, const Contract *c, const DimList *l) {
-    int64_t stride = 0, expect = -1;
+    int64_t stride = 0, expect = 0;
+    bool any = false;
     for (uint32_t i = l->n; i-- > 0;) {
+        int64_t own = lie->stride[l->dim[i]];
         if (c->extent[l->dim[i]] == 1)
             continue;
-        if (expect < 0)
-            stride = lie->stride[l->dim[i]];
-        else if (lie->stride[l->dim[i]] != expect)
+        if (own < 0 || (any && own != expect))
             return -1;
-        expect = lie->stride[l->dim[i]] * c->extent[l->dim[i]];
+        stride = any ? stride : own;
+        expect = own * c->extent[l->dim[i]];
+        any = true;
     }
     return stride;
 }

@@ -33,7 +33,7 @@ typedef struct { Val val; uint32_t cell; bool commit; } Sink;
 typedef enum { GROUP_MAP, GROUP_ROWS, GROUP_COLUMNS, GROUP_TILE, GROUP_CHAIN, GROUP_SCATTER, GROUP_LOOP } GroupKind;
 typedef struct {
     GroupKind kind;
-    bool     commit;
+    bool     commit, lanes;          /* lanes: its head is split, because a member sums over it */
     uint32_t head;                   /* leading axes shared by all members */
     Shape    domain;                 /* MAP: of all members; else the longest common part that matters */
     VEC(Sink) sinks;                 /* in topological order */
@@ -115,6 +115,7 @@ bool     node_is_stage(const Graph *g, Val v);          /* reduce, contract, sca
 int64_t  scatter_picks(const Graph *g, Val v);          /* how many updates may meet in one element */
 float    node_cost(const Graph *g, Val v);
 bool     reduce_is_trailing(const Graph *g, Val v);
+bool     reduce_sums_head(const Graph *g, Val v);       /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
 Val      value_of_sink(const Planner *p, Sink s);
 
 /* index.c: addresses that are affine in the axes, plus one computed part. */

@@ -179,6 +179,8 @@ static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, u
         if (!alone)
             return false;
     }
+    if (g->lanes && *head != 1)
+        return false;
     if (!map && axes_of(p, g, *head, v) > MAX_AXES - 1) {
         *why = REFUSAL_AXES;
         return false;
@@ -218,6 +220,26 @@ static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads,
     return false;
 }
 
+/* A sum over the rows of a row kernel: the rows of a lane run one after another there, which is the order of the sum. */
+static bool find_rows(Planner *p, Val v, const uint64_t *reads, uint32_t *group) {
+    RefusalKind why;
+    Shape s = domain_of(p, v);
+    for (uint32_t i = p->groups.n; i-- > 0;) {
+        Group *g = &p->groups.at[i];
+        bool rows = (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && !g->commit && g->head >= 1 && g->domain.dim[0] == s.dim[0];
+        bool near = false;
+        for (uint32_t k = 0; k < g->sinks.n && rows; k++) {
+            near |= bit_has(reads, g->sinks.at[k].val.i);
+        }
+        if (!rows || !(near || bits_meet(g->reads, reads, words_of(p))) || would_cycle(p, i, reads) ||
+            axes_of(p, g, 1, v) > MAX_AXES - 1 || !rows_fit(p, i, v, 1, &why))
+            continue;
+        *group = i;
+        return true;
+    }
+    return false;
+}
+
 static void place_value(Planner *p, Val v) {
     uint64_t *reads = reads_of(p, v, true);
     GroupKind kind = kind_of(p, v);
@@ -225,7 +247,10 @@ static void place_value(Planner *p, Val v) {
     bool joins = p->entry->options->fused && (kind == GROUP_MAP || kind == GROUP_ROWS) &&
                  find_group(p, v, kind, reads, &group, &head);
     Sink s = {v, cell_of_value(p, v, 0), false};
-    if (joins)
+    if (p->entry->options->fused && reduce_sums_head(p->g, v) && find_rows(p, v, reads, &group)) {
+        join_group(p, group, s, 1, reads);
+        p->groups.at[group].lanes = true;
+    } else if (joins)
         join_group(p, group, s, head, reads);
     else
         group = add_group(p, s, kind, reads);
@@ -312,7 +337,10 @@ static void choose_places(Planner *p) {
         Group *g = &p->groups.at[in->group - 1];
         bool reduces = node_of(p->g, (Val){i})->op == OP_reduce;
         Shape s = node_of(p->g, (Val){i})->shape;
-        if (g->kind == GROUP_ROWS && reduces && s.rank == g->head) {
+        bool sums_head = g->lanes && reduce_sums_head(p->g, (Val){i});
+        if (sums_head) {
+            in->place = PLACE_CELL;
+        } else if (g->kind == GROUP_ROWS && reduces && s.rank == g->head) {
             in->place = PLACE_REG;
         } else if (!in->outer && (g->kind == GROUP_MAP || g->kind == GROUP_TILE) && !node_is_stage(p->g, (Val){i})) {
             in->place = PLACE_INLINE;

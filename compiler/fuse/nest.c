@@ -179,15 +179,15 @@ void kernel_finish(Entry *e, Unit *u) {
             per_point += inst_cost(in) * (double)points / (s->vec < 0 ? 1 : 16);
         }
     }
-    int64_t points = kernel_points(k);
+    int64_t points = kernel_points(k), runs = k->lanes ? k->axes.at[0].extent : points;
     for (uint32_t i = 0; i < k->bufs.n; i++) {
         KBufRole role = k->bufs.at[i].role;
         uint64_t bytes = (uint64_t)k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype);
         k->bytes += role == KBUF_SCRATCH || role == KBUF_HEALTH ? 0 : role == KBUF_INOUT ? 2 * bytes : bytes;
     }
-    k->flops = flops * (uint64_t)points;
+    k->flops = flops * (uint64_t)runs;
     double traffic = (double)k->bytes / 20;
-    k->cost_ns = per_point * (double)points;
+    k->cost_ns = per_point * (double)runs;
     k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;
     k->commit = u->commit;
     double point_ns = points > 0 ? k->cost_ns / (double)points : 0;

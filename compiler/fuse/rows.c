@@ -304,6 +304,70 @@ static void reduce_member(Rows *r, Sink sink) {
         put_registers(r, sink.val, r->p->info[sink.val.i].outer);
 }
 
+/* A sum over the head: each (chunk, lane) adds its rows into a row of partial sums, which another kernel folds. */
+static uint32_t accum_member(Rows *r, Sink sink) {
+    const Node *n = node_of(r->p->g, sink.val);
+    Val x = operand(r->p->g, sink.val, 0);
+    Shape shape = node_of(r->p->g, x)->shape;
+    Kernel *k = r->e.k;
+    Index at[MAX_RANK];
+    uint32_t value = 0;
+    bool fits = open_fits(r, shape);
+    if (fits)
+        inner_at(r, &k->stages.at[r->open - 1], shape, at);
+    if (!fits || !try_value(r, x, false, at, &value)) {
+        open_map(r, shape);
+        inner_at(r, &k->stages.at[r->open - 1], shape, at);
+        bool done = try_value(r, x, false, at, &value);
+        GR_ASSERT(done);
+    }
+    int64_t inner = shape_count(n->shape), count = inner * LANES * ((shape.dim[0] + CHUNK - 1) / CHUNK);
+    uint32_t cell = cell_add(r->p, (Cell){.kind = CELL_PACKED, .name = str_format(r->p->arena, "partial%u", sink.val.i),
+                                          .dtype = wide_of((DType)n->dtype), .shape = shape_of(1, &count),
+                                          .region = REGION_ACT, .loop = r->p->loop});
+    Index out = index_add(&r->e, index_linear(&r->e, n->shape, at + 1), index_scale(r->head_at[0], inner));
+    Stage *s = &k->stages.at[r->open - 1];
+    s->kind = STAGE_ACCUM;
+    s->reduce = n->attr.reduce.kind;
+    s->yield[0] = value;
+    s->out[0] = 1 + emit_access(&r->e, kernel_buffer(&r->e, cell, true), out);
+    close_stage(r);
+    return cell;
+}
+
+static void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial) {
+    enum { FOLD_BLOCK = 256 };
+    const Node *n = node_of(p->g, sink.val);
+    Unit *u = unit_of_group(p, group, "fold");
+    Kernel *k = u->kernel;
+    Emit e = emit_begin(p, k, u);
+    int64_t count = shape_count(n->shape), rows = node_of(p->g, operand(p->g, sink.val, 0))->shape.dim[0];
+    uint32_t block = kernel_axis(k, "b", (count + FOLD_BLOCK - 1) / FOLD_BLOCK);
+    uint32_t inner = kernel_axis(k, "k", FOLD_BLOCK);
+    k->n_head = 1;
+    k->axes.at[inner].clip_by = (int32_t)block;
+    k->axes.at[inner].clip_total = count;
+    Index at = index_axis(inner);
+    at.coef[block] = FOLD_BLOCK;
+    emit_stage(&e);
+    Stage *s = kernel_stage(k, STAGE_FOLD);
+    s->axis[0] = (uint8_t)inner, s->n_axes = s->n_keep = 1, s->vec = 0;
+    s->reduce = n->attr.reduce.kind;
+    s->fold_chunks = (rows + CHUNK - 1) / CHUNK;
+    uint32_t to = kernel_buffer(&e, sink.cell, true), from = kernel_buffer(&e, partial, false);
+    s->out[0] = 1 + emit_access(&e, to, at);
+    s->out[1] = 1 + emit_access(&e, from, at);
+    if (p->info[sink.val.i].checked) {
+        Stage *check = kernel_stage(k, STAGE_MAP);
+        check->axis[check->n_axes++] = (uint8_t)inner;
+        kernel_buffer(&e, sink.cell, false);
+        emit_check(&e, emit_load(&e, to, at, 0, sink.val.i));
+        k->stages.at[1].n = k->insts.n - e.first;
+    }
+    u->nodes = 1;
+    unit_finish(&e);
+}
+
 /* The values of a reduction that went to memory, looked at again. */
 static void check_cell(Rows *r, Val v) {
     Shape shape = node_of(r->p->g, v)->shape;
@@ -324,8 +388,14 @@ void lower_rows(Planner *p, uint32_t group) {
         r.head_at[i] = g->domain.dim[i] == 1 ? index_const(0) : index_axis(kernel_axis(u->kernel, "n", g->domain.dim[i]));
     }
     u->kernel->n_head = u->kernel->axes.n;
+    u->kernel->lanes = g->lanes;
+    uint32_t *partial = PUSH(p->arena, uint32_t, g->sinks.n + 1);
     for (uint32_t i = 0; i < g->sinks.n; i++) {
         Sink s = g->sinks.at[i];
+        if (g->lanes && reduce_sums_head(p->g, s.val)) {
+            partial[i] = accum_member(&r, s);
+            continue;
+        }
         if (node_of(p->g, s.val)->op == OP_reduce)
             reduce_member(&r, s);
         else
@@ -336,6 +406,10 @@ void lower_rows(Planner *p, uint32_t group) {
     }
     close_stage(&r);
     unit_finish(&r.e);
+    for (uint32_t i = 0; i < g->sinks.n; i++) {
+        if (partial[i] != 0)
+            lower_fold(p, group, g->sinks.at[i], partial[i]);
+    }
 }
 
 /* ---- columns: a reduction with kept axes behind the reduced ones; lanes run along the last kept axis ---- */
