@@ -1,5 +1,5 @@
-/* What this machine can do: peak arithmetic and the bandwidth of every level, on one thread and on all.  `machine [FILE]` keeps the
- * figures in FILE and prints them from there the next time. */
+/* What this machine can do: peak arithmetic and the bandwidth of every level, on one thread and on all.
+ * `machine [FILE]` keeps the figures in FILE and prints them from there the next time. */
 #include "machine.h"
 #include <stdio.h>
 

@@ -12,7 +12,8 @@ typedef struct { const Kernel *kernels[3]; Plan *plan; const Math *math; const c
 
 static const Kernel *kernel_named(Arena *a, const char *name, int factor) {
     SourceSet *sources = sources_create(a);
-    Str text = str_format(a, "kernel @\"%s\"(in %%x: f32[40], out %%y: f32[40])\n  regs 0\n  head b 2\n  axis i 20\n{\n"
+    Str text = str_format(a,
+        "kernel @\"%s\"(in %%x: f32[40], out %%y: f32[40])\n  regs 0\n  head b 2\n  axis i 20\n{\n"
                              "  map over i vec i {\n    v0 = load.f32 %%x[20*b + i]\n    v1 = const.f32 %d\n"
                              "    v2 = mul.f32(v0, v1)\n    store(v2) %%y[20*b + i]\n  }\n}\n", name, factor);
     const Kernel *k = kernel_parse(a, sources_add(sources, STR("c.kernel"), text), diags_create(a, sources));
@@ -21,7 +22,8 @@ static const Kernel *kernel_named(Arena *a, const char *name, int factor) {
 }
 
 static Set set_create(Arena *a) {
-    Set s = {.kernels = {kernel_named(a, "one", 2), kernel_named(a, "y = 3 x", 3), kernel_named(a, "one", 5)}};
+    Set s = {.kernels = {kernel_named(a, "one", 2), kernel_named(a, "y = 3 x", 3), kernel_named(a, "one",
+        5)}};
     Error e;
     REQUIRE(math_create(a, &s.math, &e) == GR_OK);
     s.plan = rig_plan(a, s.kernels, 3);
@@ -34,7 +36,8 @@ static CodeStats run(Arena *a, const Set *s, const CodeOptions *o, bool give_ker
     Error e;
     Code *code;
     REQUIRE(code_create(a, o, &code, &e) == GR_OK);
-    bool loaded = code_load(code, s->plan, give_kernels ? s->kernels : NULL, 3, (uint32_t[]){0, 1, 2}, &e) == GR_OK;
+    bool loaded = code_load(code, s->plan, give_kernels ? s->kernels : NULL, 3, (uint32_t[]){0, 1, 2},
+        &e) == GR_OK;
     CHECK_MSG(loaded, "%s", e.what);
     for (uint32_t i = 0; loaded && i < 3; i++)
         rig_compare(a, s->kernels[i], s->math, s->plan, i, code_table(code), "host", i);
@@ -82,7 +85,8 @@ static void flip_a_byte(const char *path) {
 
 static void cut_short(const char *path) { REQUIRE(truncate(path, 100) == 0); }
 
-static void write_nonsense(const char *path) { test_write(str_of(path), STR("../../lib/libc.so.6 system\n")); }
+static void write_nonsense(const char *path) { test_write(str_of(path),
+    STR("../../lib/libc.so.6 system\n")); }
 
 static void nothing(const char *path) { (void)path; }
 

@@ -1,6 +1,7 @@
-/* Random kernels: code generation against the interpreter.  A kernel has one head axis, a kept axis n and reduced axes j, k of
- * awkward extents; its stages load through random affine, guarded and computed addresses, compute random scalar DAGs, and map,
- * reduce or chain them along either axis.  Buffers are made large enough for every address. */
+/* Random kernels: code generation against the interpreter.  A kernel has one head axis, a kept axis n and
+ * reduced axes j, k of awkward extents; its stages load through random affine, guarded and computed
+ * addresses, compute random scalar DAGs, and map, reduce or chain them along either axis.  Buffers are
+ * made large enough for every address. */
 #include "llvm_rig.h"
 #include <string.h>
 
@@ -17,7 +18,8 @@ static uint32_t inst(Fuzz *f, KInst in) {
 static DType type_at(const Fuzz *f, uint32_t i) { return (DType)f->k->insts.at[f->s->first + i].type; }
 
 /* A buffer is as long as the largest address its access reaches. */
-static uint32_t access_new(Fuzz *f, KBufRole role, DType t, const int64_t *coef, int64_t base, int64_t index_reach) {
+static uint32_t access_new(Fuzz *f, KBufRole role, DType t, const int64_t *coef, int64_t base,
+    int64_t index_reach) {
     int64_t reach = base + index_reach;
     KAccess a = {.base = base};
     for (uint32_t x = 0; x < f->k->axes.n; x++) {
@@ -36,7 +38,8 @@ static uint32_t some_of(Fuzz *f, DType t) {
         if (type_at(f, i) == t)
             return i;
     }
-    Imm imm = dtype_is_float(t) ? (Imm){.f = (double)pick(f, 9) - 4} : (Imm){.i = t == DT_BOOL ? pick(f, 2) : pick(f, 9)};
+    Imm imm = dtype_is_float(t) ? (Imm){.f = (double)pick(f, 9) - 4} : (Imm){.i = t == DT_BOOL ? pick(f, 2)
+        : pick(f, 9)};
     return inst(f, (KInst){.kop = K_SCALAR, .op = S_const, .type = (uint8_t)t, .imm = imm});
 }
 
@@ -59,14 +62,16 @@ static void random_coefs(Fuzz *f, int64_t *coef, bool dense) {
 }
 
 static void add_load(Fuzz *f) {
-    static const DType stored[] = {DT_F32, DT_F32, DT_F32, DT_I32, DT_F16, DT_BF16, DT_U8, DT_BOOL, DT_F64, DT_I64};
+    static const DType stored[] = {DT_F32, DT_F32, DT_F32, DT_I32, DT_F16, DT_BF16, DT_U8, DT_BOOL, DT_F64,
+        DT_I64};
     DType t = stored[pick(f, 10)];
     int64_t coef[MAX_AXES];
     random_coefs(f, coef, pick(f, 2) == 0);
     bool by_index = pick(f, 4) == 0;
     uint32_t index = 0, guard = pick(f, 4) == 0 ? 1 + some_of(f, DT_BOOL) : 0;
     if (by_index) {
-        uint32_t x = some_of(f, DT_I32), size = inst(f, (KInst){.kop = K_SCALAR, .op = S_const, .type = DT_I32, .imm.i = 37});
+        uint32_t x = some_of(f, DT_I32), size = inst(f, (KInst){.kop = K_SCALAR, .op = S_const,
+            .type = DT_I32, .imm.i = 37});
         index = 1 + inst(f, (KInst){.kop = K_SCALAR, .op = S_mod, .type = DT_I32, .in = {x, size}});
     }
     uint32_t access = access_new(f, KBUF_IN, t, coef, pick(f, 3), by_index ? 36 * 3 : 0);
@@ -114,17 +119,22 @@ static void add_inst(Fuzz *f) {
     if (what < 5) {
         add_load(f);
     } else if (what == 5) {
-        inst(f, (KInst){.kop = K_AXIS, .type = DT_I32, .imm.i = pick(f, 2) == 0 || f->s->n_axes == 0 ? HEAD : f->s->axis[pick(f, f->s->n_axes)]});
+        inst(f, (KInst){.kop = K_AXIS, .type = DT_I32, .imm.i = pick(f, 2) == 0 || f->s->n_axes == 0 ? HEAD
+            : f->s->axis[pick(f, f->s->n_axes)]});
     } else if (what == 6) {
         inst(f, (KInst){.kop = K_UNIFORM, .type = DT_F32, .imm.i = pick(f, 8)});
     } else if (what == 7) {
-        inst(f, (KInst){.kop = K_MATH, .op = (uint8_t)(pick(f, 2) == 0 ? M_exp : M_tanh), .type = DT_F32, .in = {some_of(f, DT_F32)}});
+        inst(f, (KInst){.kop = K_MATH, .op = (uint8_t)(pick(f, 2) == 0 ? M_exp : M_tanh), .type = DT_F32,
+            .in = {some_of(f, DT_F32)}});
     } else if (what == 8) {
         uint32_t e = some_of(f, DT_I32);
-        inst(f, (KInst){.kop = K_WORD, .type = DT_I32, .in = {e}, .random = {.stream = pick(f, 100), .seed = 1 + e}});
+        inst(f, (KInst){.kop = K_WORD, .type = DT_I32, .in = {e}, .random = {.stream = pick(f, 100),
+            .seed = 1 + e}});
     } else if (what == 9) {
-        inst(f, (KInst){.kop = K_CHECK, .in = {some_of(f, DT_F32), pick(f, 2) == 0 ? 0 : 1 + some_of(f, DT_BOOL)}, .imm.i = 1});
-        inst(f, (KInst){.kop = K_AXIS, .type = DT_I32, .imm.i = HEAD});       /* what has no value is never an operand */
+        inst(f, (KInst){.kop = K_CHECK, .in = {some_of(f, DT_F32), pick(f, 2) == 0 ? 0 : 1 + some_of(f,
+            DT_BOOL)}, .imm.i = 1});
+        /* what has no value is never an operand */
+        inst(f, (KInst){.kop = K_AXIS, .type = DT_I32, .imm.i = HEAD});
     } else {
         add_scalar(f);
     }
@@ -193,7 +203,8 @@ static void random_map(Fuzz *f) {
 static void random_row(Fuzz *f) {
     static const uint8_t axes[] = {N, J, K_AXIS_};
     bool chain = pick(f, 4) == 0, keep = pick(f, 2) == 0;
-    begin_stage(f, chain ? STAGE_CHAIN : STAGE_REDUCE, keep, keep ? 2 + pick(f, 2) : 1 + pick(f, 2), keep ? axes : axes + 1);
+    begin_stage(f, chain ? STAGE_CHAIN : STAGE_REDUCE, keep, keep ? 2 + pick(f, 2) : 1 + pick(f, 2), keep
+        ? axes : axes + 1);
     DType t = DT_F32, result;
     if (chain) {
         f->s->yield[0] = valued(f, DT_F32);
@@ -217,10 +228,12 @@ static void random_row(Fuzz *f) {
 
 static Kernel *random_kernel(Arena *a, uint64_t seed) {
     static const int64_t extents[] = {1, 2, 3, 7, 15, 16, 17, 31, 32, 48, 65};
-    Fuzz f = {.a = a, .k = kernel_create(a, str_format(a, "fuzz%llu", (unsigned long long)seed)), .state = seed};
+    Fuzz f = {.a = a, .k = kernel_create(a, str_format(a, "fuzz%llu", (unsigned long long)seed)),
+        .state = seed};
     Kernel *k = f.k;
     k->n_head = 1;
-    int64_t j = extents[pick(&f, 11)], last = pick(&f, 6) == 0 ? 4097 + pick(&f, 9000) : extents[pick(&f, 11)];
+    int64_t j = extents[pick(&f, 11)], last = pick(&f, 6) == 0 ? 4097 + pick(&f, 9000) : extents[pick(&f,
+        11)];
     vec_push(a, &k->axes, (KAxis){STR("h"), 1 + pick(&f, 3), -1, 0});
     vec_push(a, &k->axes, (KAxis){STR("n"), extents[pick(&f, 11)], -1, 0});
     vec_push(a, &k->axes, (KAxis){STR("j"), last > 4096 ? 1 + pick(&f, 2) : j, -1, 0});
@@ -228,7 +241,8 @@ static Kernel *random_kernel(Arena *a, uint64_t seed) {
     if (pick(&f, 4) == 0) {               /* a blocked axis: the last block of the head is short */
         k->axes.at[1 + pick(&f, 3)].clip_by = HEAD;
         for (int x = 1; x < 4; x++)
-            k->axes.at[x].clip_total = k->axes.at[HEAD].extent * k->axes.at[x].extent - pick(&f, 2) * (k->axes.at[x].extent / 2);
+            k->axes.at[x].clip_total = k->axes.at[HEAD].extent * k->axes.at[x].extent - pick(&f,
+                2) * (k->axes.at[x].extent / 2);
     }
     for (uint32_t u = 0; u < 8; u++)
         vec_push(a, &k->uniforms, u);

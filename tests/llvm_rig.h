@@ -4,9 +4,11 @@
 #include "code.h"
 #include "test.h"
 
-Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n);           /* with the microkernels they call */
+/* with the microkernels they call */
+Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n);
 CodeOptions rig_options(const char *cpu, const char *cache_dir);
-bool rig_compilable(const Kernel *k);                                          /* its tiles have a microkernel */
+/* its tiles have a microkernel */
+bool rig_compilable(const Kernel *k);
 /* Fails the test when a buffer differs; `what` says what was compiled for. */
 void rig_compare(Arena *a, const Kernel *k, const Math *m, const Plan *plan, uint32_t number, PlanCode code,
                  const char *what, uint64_t seed);

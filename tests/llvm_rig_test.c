@@ -1,5 +1,5 @@
-/* See llvm_rig.h.  Inputs are random values of every sort: small integers, normal numbers, huge and tiny ones, both zeros,
- * infinities and NaN; each buffer lies between guard bytes that nobody may touch. */
+/* See llvm_rig.h.  Inputs are random values of every sort: small integers, normal numbers, huge and tiny
+ * ones, both zeros, infinities and NaN; each buffer lies between guard bytes that nobody may touch. */
 #include "llvm_rig.h"
 #include "micro.h"
 #include <stdio.h>
@@ -16,7 +16,8 @@ uint64_t rig_random(uint64_t *state) {
 }
 
 CodeOptions rig_options(const char *cpu, const char *cache_dir) {
-    return (CodeOptions){.cpu = cpu, .cache_dir = cache_dir, .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
+    return (CodeOptions){.cpu = cpu, .cache_dir = cache_dir,
+        .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
 }
 
 bool rig_compilable(const Kernel *k) {
@@ -57,7 +58,8 @@ Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n) {
 
 /* ---- values ---- */
 static double random_value(uint64_t *state) {
-    static const double special[] = {0, -0.0, 1, -1, 1.0 / 0.0, -1.0 / 0.0, 0.0 / 0.0, 3.4e38, -3.4e38, 1.2e-38, -1.2e-38,
+    static const double special[] = {0, -0.0, 1, -1, 1.0 / 0.0, -1.0 / 0.0, 0.0 / 0.0, 3.4e38, -3.4e38,
+        1.2e-38, -1.2e-38,
                                      88, -88, 0.5, 2147483648.0, -2147483648.0, 255, 256};
     uint64_t r = rig_random(state);
     if (r % 16 == 0)
@@ -78,7 +80,8 @@ static void *filled(Arena *a, const KBuf *b, uint64_t *state) {
         if (b->dtype == DT_BOOL)
             x = x > 0;
         if (b->dtype == DT_I32 && x == x)
-            x = (double)(rig_random(state) % 4 == 0 ? (int32_t)rig_random(state) : (int32_t)(rig_random(state) % 64));
+            x = (double)(rig_random(state) % 4 == 0 ? (int32_t)rig_random(state)
+                : (int32_t)(rig_random(state) % 64));
         float f = f32_of_f64(x);
         if (b->dtype == DT_F64)
             scalar_eval(S_cast, b->dtype, DT_F64, 1, at + i * dtype_bytes(b->dtype), &x, NULL, NULL);
@@ -116,7 +119,8 @@ static bool same_buffer(const Kernel *k, const KBuf *b, const char *x, const cha
     for (int64_t i = 0; i < b->count; i++) {
         uint64_t u = canonical(b->dtype, x + i * bytes), v = canonical(b->dtype, y + i * bytes);
         if (u != v) {
-            test_failed(__FILE__, __LINE__, "%.*s for %s: %%%.*s[%lld] is %llx, the interpreter has %llx", FSTR(k->name), what,
+            test_failed(__FILE__, __LINE__, "%.*s for %s: %%%.*s[%lld] is %llx, the interpreter has %llx",
+                FSTR(k->name), what,
                         FSTR(b->name), (long long)i, (unsigned long long)v, (unsigned long long)u);
             return false;
         }

@@ -1,4 +1,5 @@
-/* Kernels whose shape matters to the code generator: tiles cut at 4096 in every way, and reductions over a split head. */
+/* Kernels whose shape matters to the code generator: tiles cut at 4096 in every way, and reductions over a
+ * split head. */
 #include "llvm_rig.h"
 
 typedef VEC(const Kernel *) Kernels;
@@ -43,12 +44,14 @@ static Str tile(Arena *a, int mr, int nr, int k, int list) {
         "  regs 0\n  head i 1, j 1\n  axis r %d, q %d\n{\n"
         "  tile %%a[%d*i] %%b[%d*j] k %d step %d %d list %d step %d %d m i of %d by %d n j of %d by %d -> %%t\n"
         "  map over r, q vec q {\n    v0 = load.f32 %%t[%d*r + q]\n    store(v0) %%c[%d*r + q]\n  }\n}\n",
-        mr, nr, k, list, mr * k * list, nr * k * list, mr * nr, mr * nr, mr, nr, mr, nr, k, mr, nr, list, mr * k, nr * k,
+        mr, nr, k, list, mr * k * list, nr * k * list, mr * nr, mr * nr, mr, nr, mr, nr, k, mr, nr, list,
+            mr * k, nr * k,
         mr, mr, nr, nr, nr, nr);
 }
 
 static Kernels tiles(Arena *a, int most_rows, int most_columns) {
-    static const int k[][2] = {{1, 1}, {3, 1}, {64, 3}, {4096, 1}, {4097, 1}, {1024, 4}, {1000, 5}, {192, 47}, {4096, 2}, {9000, 2}};
+    static const int k[][2] = {{1, 1}, {3, 1}, {64, 3}, {4096, 1}, {4097, 1}, {1024, 4}, {1000, 5}, {192,
+        47}, {4096, 2}, {9000, 2}};
     Kernels ks = {0};
     for (unsigned i = 0; i < sizeof k / sizeof k[0]; i++) {
         add(a, &ks, tile(a, most_rows, most_columns, k[i][0], k[i][1]));
@@ -58,7 +61,8 @@ static Kernels tiles(Arena *a, int most_rows, int most_columns) {
 }
 
 TEST(tiles_host) {
-    Kernels ks = tiles(test_arena(), __builtin_cpu_supports("avx512f") ? 14 : 6, __builtin_cpu_supports("avx512f") ? 32 : 16);
+    Kernels ks = tiles(test_arena(), __builtin_cpu_supports("avx512f") ? 14 : 6,
+        __builtin_cpu_supports("avx512f") ? 32 : 16);
     compare(&ks, NULL);
 }
 
@@ -71,10 +75,12 @@ TEST(tiles_haswell) {
 static void split(Arena *a, Kernels *ks, const char *kind, int rows, int n) {
     int chunks = (rows + 4095) / 4096, partial = 16 * chunks * n;
     add(a, ks, str_format(a,
-        "kernel @rows_%s_%d_%d(in %%x: f32[%d], inout %%p: f32[%d], out %%y: f32[%d])\n  regs 1 lanes\n  head n %d\n  axis k %d\n{\n"
+        "kernel @rows_%s_%d_%d(in %%x: f32[%d], inout %%p: f32[%d], out %%y: f32[%d])\n"
+            "  regs 1 lanes\n  head n %d\n  axis k %d\n{\n"
         "  reduce sum over k vec k {\n    v0 = load.f32 %%x[%d*n + k]\n    yield v0\n  } -> r0\n"
         "  map {\n    v0 = reg.f32 0\n    store(v0) %%y[n]\n  }\n"
-        "  accum %s over k vec k {\n    v0 = load.f32 %%x[%d*n + k]\n    v1 = reg.f32 0\n    v2 = mul.f32(v0, v1)\n    yield v2\n"
+        "  accum %s over k vec k {\n    v0 = load.f32 %%x[%d*n + k]\n    v1 = reg.f32 0\n"
+            "    v2 = mul.f32(v0, v1)\n    yield v2\n"
         "  } -> %%p[%d*n + k]\n}\n",
         kind, rows, n, rows * n, partial, rows, rows, n, n, kind, n, n));
     add(a, ks, str_format(a,

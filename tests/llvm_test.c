@@ -1,4 +1,5 @@
-/* The code generator against the kernel interpreter: every bit of every buffer, for this machine and for haswell. */
+/* The code generator against the kernel interpreter: every bit of every buffer, for this machine and for
+ * haswell. */
 #include "llvm_rig.h"
 #include <dirent.h>
 #include <stdio.h>

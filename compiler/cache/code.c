@@ -1,6 +1,7 @@
-/* Compiled code of a plan: first the cache, then the generator.
- * A cache key is the kernel's own key mixed with all that decides what code it becomes: the semantics, the build of the generator
- * (its file, which holds the version of LLVM), the processor, the flags.  Symbols are the kernel's readable name and that key. */
+/* Compiled code of a plan: first the cache, then the generator. A cache key is the kernel's own key mixed
+ * with all that decides what code it becomes: the semantics, the build of the generator (its file, which
+ * holds the version of LLVM), the processor, the flags.  Symbols are the kernel's readable name and that
+ * key. */
 #include "code.h"
 #include "compile.h"
 #include "hash.h"
@@ -60,7 +61,8 @@ static bool for_host(const char *cpu) { return cpu == NULL || strcmp(cpu, "host"
 
 static uint64_t target_key(const Code *c) {
     uint64_t key = hash_mix(compile_build(c->generator_path), SEMANTICS_VERSION);
-    key = for_host(c->target.cpu) ? hash_mix(key, processor_identity()) : hash_str(key, str_of(c->target.cpu));
+    key = for_host(c->target.cpu) ? hash_mix(key, processor_identity()) : hash_str(key,
+        str_of(c->target.cpu));
     return hash_mix(key, c->target.sanitize);
 }
 
@@ -75,7 +77,8 @@ GrStatus code_create(Arena *a, const CodeOptions *o, Code **out, Error *e) {
     c->target_key = target_key(c);
     Str dir = o->cache_dir == NULL ? default_dir(a) : str_of(o->cache_dir);
     if (dir.n > 0 && !o->sanitize)
-        c->store = store_open(a, dir.s, o->cache_bytes != 0 ? o->cache_bytes : (uint64_t)DEFAULT_CACHE_MIB << 20);
+        c->store = store_open(a, dir.s, o->cache_bytes != 0 ? o->cache_bytes
+            : (uint64_t)DEFAULT_CACHE_MIB << 20);
     *out = c;
     return GR_OK;
 }
@@ -122,11 +125,13 @@ static WantedList wanted(Code *c, Arena *scratch, const Plan *plan, const Kernel
     WantedList list = {0};
     for (uint32_t i = 0; i < n; i++) {
         const PlanKernel *k = &plan->kernels.at[which[i]];
-        want(c, scratch, &list, (Wanted){kernels == NULL ? NULL : kernels[i], k->name, hash_mix(c->target_key, k->key),
+        want(c, scratch, &list, (Wanted){kernels == NULL ? NULL : kernels[i], k->name,
+            hash_mix(c->target_key, k->key),
                                          (void **)&c->kernels[which[i]]});
         for (uint32_t m = k->first_micro; m < k->first_micro + k->n_micros; m++) {
             const PlanMicro *p = &plan->micros.at[m];
-            want(c, scratch, &list, (Wanted){NULL, p->symbol, hash_str(c->target_key, p->symbol), &c->micros[m]});
+            want(c, scratch, &list, (Wanted){NULL, p->symbol, hash_str(c->target_key, p->symbol),
+                &c->micros[m]});
         }
     }
     return list;
@@ -219,7 +224,8 @@ static GrStatus compile_wanted(Code *c, Written *w, const WantedList *list, Erro
     return GR_OK;
 }
 
-GrStatus code_load(Code *c, const Plan *plan, const Kernel *const *kernels, uint32_t n, const uint32_t *which, Error *e) {
+GrStatus code_load(Code *c, const Plan *plan, const Kernel *const *kernels, uint32_t n,
+    const uint32_t *which, Error *e) {
     double begin = now_ms();
     Arena *scratch = arena_create();
     grow_tables(c, plan);

@@ -1,5 +1,5 @@
-/* Opening the generator, and sharing kernels out among compiling threads: a module each, so that the fixed cost of a module is paid
- * once a thread, and about equal work each. */
+/* Opening the generator, and sharing kernels out among compiling threads: a module each, so that the fixed
+ * cost of a module is paid once a thread, and about equal work each. */
 #include "compile.h"
 #include "hash.h"
 #include <dlfcn.h>
@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 Str compile_path(Arena *a, const char *wanted) {
-    static const char *const beside[] = {"/lib/libgraphc-llvm.so", "/libgraphc-llvm.so", "/../lib/libgraphc-llvm.so"};
+    static const char *const beside[] = {"/lib/libgraphc-llvm.so", "/libgraphc-llvm.so",
+        "/../lib/libgraphc-llvm.so"};
     if (wanted != NULL)
         return str_copy(a, str_of(wanted));
     char program[4096];
@@ -99,7 +100,8 @@ static int heavier_first(const void *x, const void *y) {
 }
 
 /* Items in falling order of weight, each to the share with the least work so far. */
-static void share_out(Arena *a, Share *shares, uint32_t n_shares, const GenItem *items, uint32_t n, uint32_t *group) {
+static void share_out(Arena *a, Share *shares, uint32_t n_shares, const GenItem *items, uint32_t n,
+    uint32_t *group) {
     Weighed *order = PUSH(a, Weighed, n);
     for (uint32_t i = 0; i < n; i++)
         order[i] = (Weighed){weight_of(&items[i]), i};
@@ -123,7 +125,8 @@ GrStatus compile_items(Arena *a, const Generator *g, const GenTarget *t, const G
     *out = (Compiled){threads, PUSH(a, Str, threads), PUSH(a, uint32_t, n)};
     Share *shares = PUSH(a, Share, threads);
     for (uint32_t s = 0; s < threads; s++)
-        shares[s] = (Share){.generator = g, .target = t, .arena = arena_create(), .items = PUSH(a, GenItem, n)};
+        shares[s] = (Share){.generator = g, .target = t, .arena = arena_create(), .items = PUSH(a, GenItem,
+            n)};
     share_out(a, shares, threads, items, n, out->group);
     for (uint32_t s = 1; s < threads; s++)
         shares[s].started = pthread_create(&shares[s].thread, NULL, run_share, &shares[s]) == 0;

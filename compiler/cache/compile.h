@@ -4,7 +4,8 @@
 #include "generator.h"
 
 GrStatus compile_open(const char *path, const Generator **out, Error *e);    /* stays open */
-Str      compile_path(Arena *a, const char *wanted);       /* where the generator is; the empty string: nowhere */
+/* where the generator is; the empty string: nowhere */
+Str      compile_path(Arena *a, const char *wanted);
 uint64_t compile_build(Str path);                           /* which build it is: a hash of the file */
 
 /* Objects of all items, on up to `threads` threads.  group[i] is the object that holds item i. */

@@ -2,9 +2,9 @@
  *     lib-HASH.so   an object of several kernels, linked, followed by a trailer with the hash of all before it
  *     key-HASH      one line: the library's name and the symbol; HASH is the kernel's key
  *     tmp-*         being written; renamed when complete, so a reader sees nothing or everything
- * Names say what is inside, so processes that write at the same time write the same.  Nothing found is trusted: the folder has to be
- * ours and private, a library must match its trailer, else it is removed and compiled anew.  A library that is used becomes
- * young again; beyond the bound the oldest go. */
+ * Names say what is inside, so processes that write at the same time write the same.  Nothing found is
+ * trusted: the folder has to be ours and private, a library must match its trailer, else it is removed and
+ * compiled anew.  A library that is used becomes young again; beyond the bound the oldest go. */
 #include "store.h"
 #include "hash.h"
 #include <dirent.h>
@@ -87,7 +87,8 @@ static bool library_sound(const Store *s, const char *name) {
     return sound;
 }
 
-static bool name_is_plain(const char *name) { return strncmp(name, "lib-", 4) == 0 && strchr(name, '/') == NULL; }
+static bool name_is_plain(const char *name) { return strncmp(name, "lib-", 4) == 0 && strchr(name,
+    '/') == NULL; }
 
 static void *library_handle(Store *s, const char *name) {
     for (const Library *l = s->libraries; l != NULL; l = l->next)
@@ -152,14 +153,16 @@ static bool run_ld(const Store *s, const char *from, const char *to) {
     char in[PATH_BYTES + NAME_BYTES], out[PATH_BYTES + NAME_BYTES];
     snprintf(in, sizeof in, "%s/%s", s->path, from);
     snprintf(out, sizeof out, "%s/%s", s->path, to);
-    char *argv[] = {"ld", "-shared", "--build-id=none", "-z", "noexecstack", "-z", "defs", "-o", out, in, NULL};
+    char *argv[] = {"ld", "-shared", "--build-id=none", "-z", "noexecstack", "-z", "defs", "-o", out, in,
+        NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     pid_t child;
     int failed = posix_spawnp(&child, "ld", &actions, NULL, argv, environ), status = 1;
     posix_spawn_file_actions_destroy(&actions);
-    return failed == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return failed == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+        WEXITSTATUS(status) == 0;
 }
 
 static bool add_trailer(const Store *s, const char *name) {
@@ -180,7 +183,8 @@ static bool add_trailer(const Store *s, const char *name) {
     return close(fd) == 0 && good;
 }
 
-static void put_keys(const Store *s, const char *library, const char *stem, const StoreItem *items, uint32_t n) {
+static void put_keys(const Store *s, const char *library, const char *stem, const StoreItem *items,
+    uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         char temporary[2 * NAME_BYTES], name[NAME_BYTES], line[NAME_BYTES + SYMBOL_BYTES];
         snprintf(temporary, sizeof temporary, "%s-%u", stem, i);

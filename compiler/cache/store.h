@@ -1,13 +1,16 @@
-/* The cache on disk: a private folder of shared objects, each holding the kernels of one compilation, and one small file a
- * kernel that says where it is. */
+/* The cache on disk: a private folder of shared objects, each holding the kernels of one compilation, and
+ * one small file a kernel that says where it is. */
 #ifndef GRC_CACHE_STORE_H
 #define GRC_CACHE_STORE_H
 #include "error.h"
 
 typedef struct Store Store;
 typedef struct { uint64_t key; const char *symbol; } StoreItem;
-Store *store_open(Arena *a, const char *dir, uint64_t bound_bytes);     /* NULL when it cannot be used safely */
+/* NULL when it cannot be used safely */
+Store *store_open(Arena *a, const char *dir, uint64_t bound_bytes);
 void  *store_find(Store *s, uint64_t key);                              /* NULL: not there */
-void   store_put(const Store *s, Str object, const StoreItem *items, uint32_t n);     /* failures are silent: a miss next time */
-void   store_close(Store *s);                                           /* the functions found go; NULL is fine */
+/* failures are silent: a miss next time */
+void   store_put(const Store *s, Str object, const StoreItem *items, uint32_t n);
+/* the functions found go; NULL is fine */
+void   store_close(Store *s);
 #endif

@@ -1,8 +1,8 @@
 /* One function a kernel:
  *   void kernel(void *const *buffers, const UValue *uniforms, int64_t first, int64_t last, void *scratch)
- * runs the points first..last-1 of the head.  `buffers` holds the addresses of the buffers that are not scratch, in their order,
- * then of the microkernels the kernel calls, one for each tile size in order of first use.  Scratch buffers lie one after
- * the other in `scratch`, each on a line of its own. */
+ * runs the points first..last-1 of the head.  `buffers` holds the addresses of the buffers that are not
+ * scratch, in their order, then of the microkernels the kernel calls, one for each tile size in order of
+ * first use.  Scratch buffers lie one after the other in `scratch`, each on a line of its own. */
 #include "emit.h"
 
 static Value parameter(const Emit *e, unsigned i) { return LLVMGetParam(e->function, i); }
@@ -49,7 +49,8 @@ static Value load_micro(Emit *e, const Stage *s) {
     for (const Stage *t = k->stages.at;; t++) {
         if (t->kind != STAGE_TILE)
             continue;
-        uint16_t size = (uint16_t)(t->tile.mr << 8 | t->tile.nr), wanted = (uint16_t)(s->tile.mr << 8 | s->tile.nr);
+        uint16_t size = (uint16_t)(t->tile.mr << 8 | t->tile.nr),
+            wanted = (uint16_t)(s->tile.mr << 8 | s->tile.nr);
         uint32_t at = 0;
         while (at < n && seen[at] != size)
             at++;
@@ -93,9 +94,11 @@ static void split_point(Emit *e, Value p) {
     for (uint32_t i = 0; i < k->stages.n; i++)
         if (k->stages.at[i].kind == STAGE_ACCUM)
             emit_accum_clear(e, &k->stages.at[i]);
-    Value chunk = LLVMBuildLShr(e->b, p, emit_i64(e, 4), ""), lane = LLVMBuildAnd(e->b, p, emit_i64(e, LANES - 1), "");
+    Value chunk = LLVMBuildLShr(e->b, p, emit_i64(e, 4), ""), lane = LLVMBuildAnd(e->b, p, emit_i64(e,
+        LANES - 1), "");
     Value begin = emit_mul_i64(e, chunk, CHUNK);
-    Value end = emit_min_i64(e, LLVMBuildAdd(e->b, begin, emit_i64(e, CHUNK), ""), emit_i64(e, k->axes.at[0].extent));
+    Value end = emit_min_i64(e, LLVMBuildAdd(e->b, begin, emit_i64(e, CHUNK), ""), emit_i64(e,
+        k->axes.at[0].extent));
     Loop l;
     loop_open(e, &l, LLVMBuildAdd(e->b, begin, lane, ""), end, LANES, 0, NULL);
     e->axis[0] = (AxisAt){l.i, NULL};
@@ -118,7 +121,8 @@ static void leave_when_unhealthy(Emit *e) {
 void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
     LLVMTypeRef in[5] = {e->ptr, e->ptr, e->i64, e->i64, e->ptr};
     e->kernel = k;
-    e->function = LLVMAddFunction(e->module, symbol, LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 5, false));
+    e->function = LLVMAddFunction(e->module, symbol, LLVMFunctionType(LLVMVoidTypeInContext(e->context), in,
+        5, false));
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
     e->axis = PUSH(e->arena, AxisAt, k->axes.n + 1);
     e->reg = PUSH(e->arena, Value, k->n_regs + 2);

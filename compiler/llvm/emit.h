@@ -1,7 +1,7 @@
-/* What the files of the emitter share.  One Emit is one module under construction, owned by one thread; while a kernel is
- * emitted it holds that kernel's function.  A value is an LLVM value whose type says whether it is one element or the
- * sixteen lanes of a block: every helper below takes both and spreads the one over the other where they meet, so the
- * code that walks a stage never asks. */
+/* What the files of the emitter share.  One Emit is one module under construction, owned by one thread;
+ * while a kernel is emitted it holds that kernel's function.  A value is an LLVM value whose type says
+ * whether it is one element or the sixteen lanes of a block: every helper below takes both and spreads the
+ * one over the other where they meet, so the code that walks a stage never asks. */
 #ifndef GRC_LLVM_EMIT_H
 #define GRC_LLVM_EMIT_H
 #include "kernel.h"
@@ -9,7 +9,8 @@
 
 typedef LLVMValueRef Value;
 
-/* Where the loops stand on one axis: scalar (i64) + lanes (16 x i32; NULL when all lanes have the same value). */
+/* Where the loops stand on one axis: scalar (i64) + lanes (16 x i32; NULL when all lanes have the same
+ * value). */
 typedef struct { Value scalar, lanes; } AxisAt;
 
 typedef struct {
@@ -44,7 +45,8 @@ Value  emit_imm(const Emit *e, DType t, Imm imm);            /* one element */
 Value  emit_lanes(const int64_t *at, LLVMTypeRef t);        /* sixteen integer constants */
 Value  emit_splat(Emit *e, Value v);                         /* v itself when it has lanes */
 void   emit_match(Emit *e, Value *x, Value *y);              /* both scalar or both lanes */
-Value  emit_call(Emit *e, const char *intrinsic, LLVMTypeRef *overload, unsigned n_overload, Value *in, unsigned n);
+Value  emit_call(Emit *e, const char *intrinsic, LLVMTypeRef *overload, unsigned n_overload, Value *in,
+    unsigned n);
 Value  emit_local(Emit *e, LLVMTypeRef t, int64_t count, unsigned align);   /* stack of the function, once */
 Value  emit_at(Emit *e, LLVMTypeRef t, Value base, Value index);
 Value  emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align);
@@ -54,7 +56,8 @@ Value  emit_min_i64(Emit *e, Value x, Value y);
 Value  emit_any(Emit *e, Value v);                           /* bool, lanes or not -> i1 */
 LLVMBasicBlockRef emit_block(Emit *e, const char *name);
 
-/* A loop over an i64 that carries values: i = lo, lo + step .. below hi.  After loop_close `carry` holds the last ones. */
+/* A loop over an i64 that carries values: i = lo, lo + step .. below hi.  After loop_close `carry` holds
+ * the last ones. */
 enum { MAX_CARRY = 64 };        /* the accumulators of a microkernel are the most */
 typedef struct {
     Value i, carry[MAX_CARRY];
@@ -76,11 +79,13 @@ Value  emit_finite(Emit *e, DType t, Value v);               /* bool */
 
 /* ---- emit_random.c ---- */
 typedef struct { Value seed, clock, phase, iteration; uint32_t stream; } Keys;
-typedef struct { Value words, group; } Kept;                 /* on the stack: words of the last blocks, and which those are */
+/* on the stack: words of the last blocks, and which those are */
+typedef struct { Value words, group; } Kept;
 Value  emit_word(Emit *e, const Keys *k, Value element);
 Kept   emit_kept(Emit *e);
 void   emit_forget(Emit *e, const Kept *kept);               /* before keys change */
-Value  emit_word_kept(Emit *e, const Keys *k, const Kept *kept, Value element);      /* sixteen lanes; scalar keys */
+/* sixteen lanes; scalar keys */
+Value  emit_word_kept(Emit *e, const Keys *k, const Kept *kept, Value element);
 
 /* ---- emit_dag.c: the DAG of a stage, its levels and its loops ---- */
 typedef struct Dag Dag;
@@ -95,12 +100,15 @@ struct Dag {
     uint8_t *level;            /* of each instruction: the loop inside which it is computed */
     Value   *value;            /* of each instruction */
     Value   *address;          /* [level * accesses + access] */
-    Value   *offset;           /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
+    /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
+    Value   *offset;
     bool    *steps;            /* by access: the lanes lie side by side */
     Kept    *kept;             /* by instruction: of random words whose keys hold for the whole stage */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
+    void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
     int32_t  turned;           /* number of the axis that stores run along in turned blocks, -1 */
-    Value   *square;           /* by instruction: where a turned store collects its block; NULL for the others */
+    /* by instruction: where a turned store collects its block; NULL for the others */
+    Value   *square;
     Value    turn_row;         /* which row of it is computed */
     Value    row_at;           /* the flattened index of the row's element (lane 0), i64 */
 };
@@ -108,27 +116,40 @@ Dag   *dag_create(Emit *e, const Stage *s, uint32_t n_loops);
 Value  dag_extent(Emit *e, uint32_t axis);                   /* what the axis runs to, clipped: i64 */
 Value  dag_row_extent(Dag *g);
 void   dag_enter(Dag *g, uint32_t level);                    /* computes what belongs to the level */
-void   dag_enter_row(Dag *g, Value r);                       /* sets the row's axes to element r, then enters */
+/* sets the row's axes to element r, then enters */
+void   dag_enter_row(Dag *g, Value r);
 Value  dag_tail_mask(Emit *e, Value i, Value hi);             /* 16 x i1: lanes i.. below hi */
 void   dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user);
+/* the innermost plain loop, in sixteens */
+void   dag_vector_loop(Dag *g, Value lo, Value hi, void (*body)(Dag *g, void *user), void *user);
+Dag   *dag_copy(const Dag *g);                               /* the same values so far, then on its own */
+int64_t dag_longest_row(const Dag *g);                       /* unclipped */
+/* to the stage's access, or its register */
+void   dag_put_result(Dag *g, uint32_t which, DType t, Value v);
 Value  dag_value(const Dag *g, uint32_t inst);
 DType  dag_type(const Dag *g, uint32_t inst);
-uint32_t dag_weight(const Dag *g);                           /* about how many instructions one pass over the DAG is */
+/* about how many instructions one pass over the DAG is */
+uint32_t dag_weight(const Dag *g);
 
 /* ---- emit_access.c: memory ---- */
-void   access_enter(Dag *g, uint32_t access, uint32_t level);        /* moves the address along the loop of the level */
+/* moves the address along the loop of the level */
+void   access_enter(Dag *g, uint32_t access, uint32_t level);
 Value  access_load(Dag *g, const KInst *in);
-void   access_store(Dag *g, uint32_t access, uint32_t level, Value v, DType type, Value guard);   /* guard NULL: none */
-Value  access_load_moved(Dag *g, uint32_t access, uint32_t level, DType type, Value elements);   /* NULL: at its place */
-int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);   /* elements a step of the flattened row moves it */
+/* guard NULL: none */
+void   access_store(Dag *g, uint32_t access, uint32_t level, Value v, DType type, Value guard);
+/* NULL: at its place */
+Value  access_load_moved(Dag *g, uint32_t access, uint32_t level, DType type, Value elements);
+/* elements a step of the flattened row moves it */
+int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);
 
-void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);    /* lanes side by side; mask NULL: all */
-Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);           /* as it is stored, sixteen lanes */
+/* lanes side by side; mask NULL: all */
+void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);
+/* as it is stored, sixteen lanes */
+Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */
 void   turn_put(Dag *g, uint32_t inst, Value v);
-void   turn_loop(Dag *g, Value hi);                          /* the innermost loop */
 
 /* ---- the stages ---- */
 void   emit_map(Emit *e, const Stage *s);
@@ -141,15 +162,18 @@ void   emit_tile(Emit *e, const Stage *s, Value microkernel);
 
 /* ---- emit_combine.c: the states of reductions ---- */
 enum { MAX_STATE = 3 };             /* an i32 count, mean, M2 */
-typedef struct { ReduceKind kind; DType type; uint32_t n; DType part[MAX_STATE]; } State;   /* parts of the state and their types */
+/* parts of the state and their types */
+typedef struct { ReduceKind kind; DType type; uint32_t n; DType part[MAX_STATE]; } State;
 typedef struct { Value part[MAX_STATE]; } Parts;
 State  state_of(ReduceKind kind, DType type);
 Parts  state_identity(Emit *e, const State *s, bool lanes);
 Parts  state_empty(Emit *e, const State *s);                         /* what a row without elements gives */
 Parts  state_combine(Emit *e, const State *s, Parts a, Parts b);     /* a stands first */
 Parts  state_fold_lanes(Emit *e, const State *s, Parts lanes);       /* 8, 4, 2, 1 -> scalars */
-Parts  state_fold_array(Emit *e, const State *s, Parts *of, uint32_t n);   /* the same over n <= 16 separate values */
-typedef struct { State state; Value at[MAX_STATE]; LLVMTypeRef type[MAX_STATE]; int64_t n_max; } Chunks;  /* states on the stack */
+/* the same over n <= 16 separate values */
+Parts  state_fold_array(Emit *e, const State *s, Parts *of, uint32_t n);
+/* states on the stack */
+typedef struct { State state; Value at[MAX_STATE]; LLVMTypeRef type[MAX_STATE]; int64_t n_max; } Chunks;
 Chunks chunks_create(Emit *e, const State *s, int64_t n_max, bool lanes);
 void   chunks_put(Emit *e, const Chunks *c, Value index, Parts p);
 Parts  chunks_get(Emit *e, const Chunks *c, Value index);

@@ -1,7 +1,8 @@
-/* Loads and stores.  An address is affine in the loops, so it is carried along: each loop adds its own step to the address of the
- * loop around it, and what is left for the innermost one is a base and, when sixteen lanes run there, their offsets.  Lanes
- * side by side become one vector access, equal lanes one scalar access that is spread, all others a gather or scatter.
- * A lane that is masked or guarded off never touches memory; a scalar access under a false guard goes to the stack. */
+/* Loads and stores.  An address is affine in the loops, so it is carried along: each loop adds its own
+ * step to the address of the loop around it, and what is left for the innermost one is a base and, when
+ * sixteen lanes run there, their offsets.  Lanes side by side become one vector access, equal lanes one
+ * scalar access that is spread, all others a gather or scatter. A lane that is masked or guarded off never
+ * touches memory; a scalar access under a false guard goes to the stack. */
 #include "emit.h"
 #include <string.h>
 
@@ -20,7 +21,8 @@ int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular) {
             step = a->coef[axis];
         if (x->extent != 1 && a->coef[axis] != step * stride)
             *regular = false;
-        if (x->clip_by >= 0 && j > (int32_t)g->n_loops && step != 0)      /* its rows have no constant length */
+        /* its rows have no constant length */
+        if (x->clip_by >= 0 && j > (int32_t)g->n_loops && step != 0)
             *regular = false;
         stride *= x->extent;
     }
@@ -95,7 +97,8 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
     if (level > g->n_loops && g->row_lanes)
         g->offset[access] = NULL;
     Value outer = at[-(ptrdiff_t)k->accesses.n];
-    *at = level <= g->n_loops ? along_axis(g, access, outer, g->s->axis[level - 1]) : along_row(g, access, outer);
+    *at = level <= g->n_loops ? along_axis(g, access, outer, g->s->axis[level - 1]) : along_row(g, access,
+        outer);
 }
 
 /* ---- the access itself ---- */
@@ -163,8 +166,8 @@ static Value load_lanes(Emit *e, const Spot *p, Value mask) {
     return v;
 }
 
-/* Is it known that lane 0 alone is on?  LLVM 22 turns such a masked store of 16-bit elements into a scalar store of 32 bits,
- * which writes past the end; so it is written as the scalar store it is. */
+/* Is it known that lane 0 alone is on?  LLVM 22 turns such a masked store of 16-bit elements into a scalar
+ * store of 32 bits, which writes past the end; so it is written as the scalar store it is. */
 static bool first_lane_alone(Value mask) {
     if (mask == NULL || !LLVMIsConstant(mask) || !emit_is_vector(mask))
         return false;
@@ -178,7 +181,8 @@ static bool first_lane_alone(Value mask) {
 
 static void masked_store(Emit *e, const char *how, Value v, Value at, unsigned align, Value mask) {
     LLVMTypeRef t[2] = {LLVMTypeOf(v), LLVMTypeOf(at)};
-    Value call = emit_call(e, how, t, 2, (Value[]){v, at, mask == NULL ? all_lanes(e) : emit_splat(e, mask)}, 3);
+    Value call = emit_call(e, how, t, 2, (Value[]){v, at, mask == NULL ? all_lanes(e) : emit_splat(e, mask)},
+        3);
     set_align(e, call, 2, align);
 }
 
@@ -223,7 +227,8 @@ Value access_load(Dag *g, const KInst *in) {
     Value guard = in->in[0] == 0 ? NULL : g->value[in->in[0] - 1];
     Value v;
     if (p.offset == NULL) {
-        Value one = guard == NULL ? NULL : emit_any(e, emit_is_vector(guard) ? and_masks(e, guard, g->mask) : guard);
+        Value one = guard == NULL ? NULL : emit_any(e, emit_is_vector(guard) ? and_masks(e, guard, g->mask)
+            : guard);
         v = emit_load(e, p.t, guarded_address(e, one, p.at), p.align);
     } else {
         v = load_lanes(e, &p, and_masks(e, guard, g->mask));
@@ -248,7 +253,8 @@ static void store_at(Dag *g, const Spot *p, Value v, DType type, Value guard) {
         return;
     }
     Spot lanes = *p;
-    if (lanes.offset == NULL)                         /* all lanes to one place: the last one that stores wins */
+    /* all lanes to one place: the last one that stores wins */
+    if (lanes.offset == NULL)
         lanes.offset = LLVMConstNull(emit_vector(e->i32));
     store_lanes(e, &lanes, emit_splat(e, v), and_masks(e, guard, g->mask));
 }

@@ -1,6 +1,7 @@
-/* The states of reductions: what a lane holds, how two are combined, and the fold of the sixteen lanes (semantics 2).
- * A state has one part (sum, prod, max, ..), two (arg: value, position) or three (moments: count, mean, M2); parts are single
- * elements or vectors alike.  In every combination `a` stands first, which decides ties. */
+/* The states of reductions: what a lane holds, how two are combined, and the fold of the sixteen lanes
+ * (semantics 2). A state has one part (sum, prod, max, ..), two (arg: value, position) or three (moments:
+ * count, mean, M2); parts are single elements or vectors alike.  In every combination `a` stands first,
+ * which decides ties. */
 #include "emit.h"
 
 State state_of(ReduceKind kind, DType type) {
@@ -61,7 +62,8 @@ Parts state_empty(Emit *e, const State *s) {
     return p;
 }
 
-static Value op2(Emit *e, SOp op, DType t, Value x, Value y) { return emit_scalar(e, op, t, t, (Imm){0}, x, y, NULL); }
+static Value op2(Emit *e, SOp op, DType t, Value x, Value y) { return emit_scalar(e, op, t, t, (Imm){0}, x,
+    y, NULL); }
 static Value test(Emit *e, SOp op, DType from, Value x, Value y) {
     return emit_scalar(e, op, DT_BOOL, from, (Imm){0}, x, y, NULL);
 }
@@ -71,7 +73,8 @@ static Value either(Emit *e, Value x, Value y) { return LLVMBuildOr(e->b, x, y, 
 /* b goes before a: a better value, a NaN before a number, or the same at an earlier position. */
 static Parts combine_arg(Emit *e, const State *s, Parts a, Parts b) {
     bool max = s->kind == REDUCE_ARGMAX;
-    Value better = max ? test(e, S_lt, s->type, a.part[0], b.part[0]) : test(e, S_lt, s->type, b.part[0], a.part[0]);
+    Value better = max ? test(e, S_lt, s->type, a.part[0], b.part[0]) : test(e, S_lt, s->type, b.part[0],
+        a.part[0]);
     Value same = test(e, S_eq, s->type, a.part[0], b.part[0]);
     if (dtype_is_float(s->type)) {
         Value a_nan = test(e, S_isnan, s->type, a.part[0], a.part[0]);
@@ -85,7 +88,8 @@ static Parts combine_arg(Emit *e, const State *s, Parts a, Parts b) {
                     LLVMBuildSelect(e->b, take, b.part[1], a.part[1], "")}};
 }
 
-/* Chan, Golub, LeVeque: the mean moves by its share of the difference; the spread gains the difference between the halves. */
+/* Chan, Golub, LeVeque: the mean moves by its share of the difference; the spread gains the difference
+ * between the halves. */
 static Parts combine_moments(Emit *e, Parts a, Parts b) {
     Value n = op2(e, S_add, DT_I32, a.part[0], b.part[0]);
     Value n_a = emit_cast(e, DT_F32, DT_I32, a.part[0]), n_b = emit_cast(e, DT_F32, DT_I32, b.part[0]);
@@ -116,10 +120,12 @@ static Value slice(Emit *e, Value v, int first, int n) {
     Value at[LANES];
     for (int l = 0; l < n; l++)
         at[l] = emit_i32(e, first + l);
-    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(at, (unsigned)n), "");
+    return LLVMBuildShuffleVector(e->b, v, LLVMGetPoison(LLVMTypeOf(v)), LLVMConstVector(at, (unsigned)n),
+        "");
 }
 
-/* Halves of halves: the vectors grow narrower, so the constants inside a combination must not be spread to sixteen. */
+/* Halves of halves: the vectors grow narrower, so the constants inside a combination must not be spread to
+ * sixteen. */
 Parts state_fold_lanes(Emit *e, const State *s, Parts p) {
     for (int width = LANES / 2; width > 0; width /= 2) {
         Parts low, high;
@@ -170,7 +176,8 @@ void chunks_put(Emit *e, const Chunks *c, Value index, Parts p) {
 Parts chunks_get(Emit *e, const Chunks *c, Value index) {
     Parts p = {{NULL}};
     for (uint32_t k = 0; k < c->state.n; k++) {
-        Value v = emit_load(e, c->type[k], emit_at(e, c->type[k], c->at[k], index), dtype_bytes(c->state.part[k]));
+        Value v = emit_load(e, c->type[k], emit_at(e, c->type[k], c->at[k], index),
+            dtype_bytes(c->state.part[k]));
         p.part[k] = c->state.part[k] == DT_BOOL
                   ? LLVMBuildICmp(e->b, LLVMIntNE, v, LLVMConstNull(c->type[k]), "") : v;
     }

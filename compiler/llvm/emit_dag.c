@@ -1,10 +1,13 @@
-/* The DAG of a stage inside its loops.  Every instruction belongs to the innermost loop it depends on and is computed once on
- * entering that loop, so what does not change is not computed again (no pass would move it).  A stage runs plain loops over
- * its leading axes and, when it reduces, one more over the remaining axes flattened to a row.  One of these loops goes in steps
- * of sixteen: its values get lanes, all that depends on it becomes a vector, the rest stays scalar. */
+/* The DAG of a stage inside its loops.  Every instruction belongs to the innermost loop it depends on and
+ * is computed once on entering that loop, so what does not change is not computed again (no pass would
+ * move it).  A stage runs plain loops over its leading axes and, when it reduces, one more over the
+ * remaining axes flattened to a row.  One of these loops goes in steps of sixteen: its values get lanes,
+ * all that depends on it becomes a vector, the rest stays scalar. */
 #include "emit.h"
+#include <string.h>
 
-enum { HEAVY = 60 };      /* a DAG of more instructions is emitted once, masked, not once for full blocks and once for the tail */
+/* a DAG of more instructions is emitted once, masked, not once for full blocks and once for the tail */
+enum { HEAVY = 60 };
 
 static const KInst *inst_of(const Dag *g, uint32_t i) { return &g->e->kernel->insts.at[g->s->first + i]; }
 
@@ -142,6 +145,21 @@ Dag *dag_create(Emit *e, const Stage *s, uint32_t n_loops) {
     return g;
 }
 
+static void *copied(Arena *a, const void *from, size_t bytes) {
+    return memcpy(arena_push(a, bytes + 1, _Alignof(Value)), from, bytes);
+}
+
+Dag *dag_copy(const Dag *g) {
+    Arena *a = g->e->arena;
+    uint32_t accesses = g->e->kernel->accesses.n;
+    Dag *c = copied(a, g, sizeof *g);
+    c->value = copied(a, g->value, g->s->n * sizeof(Value));
+    c->address = copied(a, g->address, (g->depth + 1) * accesses * sizeof(Value));
+    c->offset = copied(a, g->offset, accesses * sizeof(Value));
+    c->steps = copied(a, g->steps, accesses * sizeof(bool));
+    return c;
+}
+
 uint32_t dag_weight(const Dag *g) {
     uint32_t weight = 0;
     for (uint32_t i = 0; i < g->s->n; i++) {
@@ -159,7 +177,8 @@ static Value axis_value(Dag *g, uint32_t axis) {
     return x.lanes == NULL ? v : LLVMBuildAdd(e->b, emit_splat(e, v), x.lanes, "");
 }
 
-static Value key_value(const Dag *g, uint32_t key) { return key == 0 ? emit_i32(g->e, 0) : g->value[key - 1]; }
+static Value key_value(const Dag *g, uint32_t key) { return key == 0 ? emit_i32(g->e, 0)
+    : g->value[key - 1]; }
 
 static void raise_health(Dag *g, Value bad, int64_t bits) {
     Emit *e = g->e;
@@ -203,8 +222,10 @@ static Value math_inst(Dag *g, const KInst *in) {
 static Value word_inst(Dag *g, uint32_t i) {
     const KRandom *r = &inst_of(g, i)->random;
     Value element = g->value[inst_of(g, i)->in[0]];
-    Keys k = {key_value(g, r->seed), key_value(g, r->clock), key_value(g, r->phase), key_value(g, r->iteration), r->stream};
-    return emit_is_vector(element) && g->kept[i].words != NULL ? emit_word_kept(g->e, &k, &g->kept[i], element)
+    Keys k = {key_value(g, r->seed), key_value(g, r->clock), key_value(g, r->phase), key_value(g,
+        r->iteration), r->stream};
+    return emit_is_vector(element) && g->kept[i].words != NULL ? emit_word_kept(g->e, &k, &g->kept[i],
+        element)
                                                                : emit_word(g->e, &k, element);
 }
 
@@ -261,6 +282,16 @@ void dag_enter(Dag *g, uint32_t level) {
     for (uint32_t i = 0; i < g->s->n; i++)
         if (g->level[i] == level)
             g->value[i] = inst_value(g, i);
+}
+
+/* ---- results ---- */
+void dag_put_result(Dag *g, uint32_t which, DType t, Value v) {
+    const Stage *s = g->s;
+    if (s->out[0] == 0) {
+        g->e->reg[s->reg + which] = v;
+    } else {
+        access_store(g, s->out[which] - 1, g->n_loops, v, t, NULL);
+    }
 }
 
 /* ---- the row ---- */
@@ -327,6 +358,13 @@ Value dag_extent(Emit *e, uint32_t axis) {
     return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, left, zero, ""), zero, left, "");
 }
 
+int64_t dag_longest_row(const Dag *g) {
+    int64_t n = 1;
+    for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
+        n *= g->e->kernel->axes.at[g->s->axis[j]].extent;
+    return n;
+}
+
 Value dag_row_extent(Dag *g) {
     Value n = emit_i64(g->e, 1);
     for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
@@ -357,13 +395,13 @@ static void inside(Dag *g, uint32_t d, AxisAt at, Body body, void *user) {
     loops(g, d + 1, body, user);
 }
 
-static void vector_loop(Dag *g, uint32_t d, Value hi, Body body, void *user) {
+static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void *user) {
     Emit *e = g->e;
     Loop l;
     bool known = LLVMIsAConstantInt(hi) != NULL;
     int64_t n = known ? LLVMConstIntGetSExtValue(hi) : 0;
     if ((!known || n % LANES != 0) && (n < LANES || dag_weight(g) > HEAVY)) {
-        loop_open(e, &l, emit_i64(e, 0), hi, LANES, 0, NULL);
+        loop_open(e, &l, lo, hi, LANES, 0, NULL);
         g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
         inside(g, d, (AxisAt){l.i, e->iota}, body, user);
         loop_close(e, &l, NULL);
@@ -371,7 +409,7 @@ static void vector_loop(Dag *g, uint32_t d, Value hi, Body body, void *user) {
         return;
     }
     Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");
-    loop_open(e, &l, emit_i64(e, 0), whole, LANES, 0, NULL);
+    loop_open(e, &l, lo, whole, LANES, 0, NULL);
     inside(g, d, (AxisAt){l.i, e->iota}, body, user);
     loop_close(e, &l, NULL);
     if (known && n % LANES == 0)
@@ -389,18 +427,22 @@ static void loops(Dag *g, uint32_t d, Body body, void *user) {
         return;
     }
     Value hi = dag_extent(g->e, g->s->axis[d]);
-    if (g->s->axis[d] == g->vec) {
-        vector_loop(g, d, hi, body, user);
+    if (g->inner != NULL && d + 1 == g->n_loops) {
+        g->inner(g, hi);
         return;
     }
-    if ((int32_t)g->s->axis[d] == g->turned) {
-        turn_loop(g, hi);
+    if (g->s->axis[d] == g->vec) {
+        vector_loop(g, d, emit_i64(g->e, 0), hi, body, user);
         return;
     }
     Loop l;
     loop_open(g->e, &l, emit_i64(g->e, 0), hi, 1, 0, NULL);
     inside(g, d, (AxisAt){l.i, NULL}, body, user);
     loop_close(g->e, &l, NULL);
+}
+
+void dag_vector_loop(Dag *g, Value lo, Value hi, void (*body)(Dag *g, void *user), void *user) {
+    vector_loop(g, g->n_loops - 1, lo, hi, body, user);
 }
 
 void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {

@@ -1,9 +1,11 @@
-/* Microkernels: the register-blocked product that every contraction is made of, one function for all shapes.
- *   void mk(k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate)          64-bit integers, float pointers, steps in elements
- * sums a[l*a_list + p*a_k + r] * b[l*b_list + p*b_k + c] over l < list, p < k in that order into the rows x columns tile t, one
- * fma chain an element, all chains in registers.  accumulate says what becomes of t: MICRO_STORE sets it, MICRO_ADD adds the
- * finished sum to it, MICRO_CONTINUE takes its values as the start of the chains.
- * The inner loop is what the machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps. */
+/* Microkernels: the register-blocked product that every contraction is made of, one function for all
+ * shapes.
+ * void mk(k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate)     steps in elements, 64-bit integers
+ * sums a[l*a_list + p*a_k + r] * b[l*b_list + p*b_k + c] over l < list, p < k in that order into the rows
+ * x columns tile t, one fma chain an element, all chains in registers.  accumulate says what becomes of t:
+ * MICRO_STORE sets it, MICRO_ADD adds the finished sum to it, MICRO_CONTINUE takes its values as the start
+ * of the chains. The inner loop is what the machine is measured by: columns/16 loads, `rows` broadcasts,
+ * rows*columns/16 fused steps. */
 #include "emit.h"
 #include "micro.h"
 
@@ -20,7 +22,8 @@ typedef struct { Value acc[MICRO_MAX_ACCUMULATORS], a, b; } Sums;    /* with the
 
 static uint32_t accumulators(const Micro *m) { return m->rows * m->vectors; }
 
-static Value tile_at(const Micro *m, uint32_t n) { return emit_at(m->e, m->e->f32, m->t, emit_i64(m->e, n * LANES)); }
+static Value tile_at(const Micro *m, uint32_t n) { return emit_at(m->e, m->e->f32, m->t, emit_i64(m->e,
+    n * LANES)); }
 
 static Value fused(Emit *e, Value x, Value y, Value z) {
     return emit_scalar(e, S_fma, DT_F32, DT_F32, (Imm){0}, x, y, z);

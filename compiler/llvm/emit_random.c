@@ -1,19 +1,24 @@
-/* Random words (semantics 8): Philox4x32-10 as in base/philox.c, sixteen blocks at a time.
- * A block gives four words, and the words of sixteen consecutive blocks are the elements of four consecutive vectors (that is
- * what the numbering of elements is for).  So the four vectors of words are kept on the stack: a vector of sixteen consecutive
- * elements that begins at a multiple of sixteen computes them when they are not those of its blocks, else it only loads.  Any other
- * vector of elements computes its own blocks and picks a word in each lane. */
+/* Random words (semantics 8): Philox4x32-10 as in base/philox.c, sixteen blocks at a time. A block gives
+ * four words, and the words of sixteen consecutive blocks are the elements of four consecutive vectors
+ * (that is what the numbering of elements is for).  So the four vectors of words are kept on the stack: a
+ * vector of sixteen consecutive elements that begins at a multiple of sixteen computes them when they are
+ * not those of its blocks, else it only loads.  Any other vector of elements computes its own blocks and
+ * picks a word in each lane. */
 #include "emit.h"
 
-static Value like(Emit *e, Value v, Value constant) { return emit_is_vector(v) ? emit_splat(e, constant) : constant; }
-static Value shifted(Emit *e, Value v, unsigned by) { return LLVMBuildLShr(e->b, v, like(e, v, emit_i32(e, by)), ""); }
-static Value masked(Emit *e, Value v, unsigned bits) { return LLVMBuildAnd(e->b, v, like(e, v, emit_i32(e, bits)), ""); }
+static Value like(Emit *e, Value v, Value constant) { return emit_is_vector(v) ? emit_splat(e, constant)
+    : constant; }
+static Value shifted(Emit *e, Value v, unsigned by) { return LLVMBuildLShr(e->b, v, like(e, v, emit_i32(e,
+    by)), ""); }
+static Value masked(Emit *e, Value v, unsigned bits) { return LLVMBuildAnd(e->b, v, like(e, v, emit_i32(e,
+    bits)), ""); }
 
 typedef struct { Value high, low; } Product;
 
 static Product wide_product(Emit *e, Value x, uint32_t by) {
     LLVMTypeRef wide = emit_shape_like(e->i64, x), narrow = emit_shape_like(e->i32, x);
-    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, wide, ""), like(e, x, LLVMConstInt(e->i64, by, false)), "");
+    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, wide, ""), like(e, x, LLVMConstInt(e->i64, by,
+        false)), "");
     Value top = LLVMBuildLShr(e->b, p, like(e, x, emit_i64(e, 32)), "");
     return (Product){LLVMBuildTrunc(e->b, top, narrow, ""), LLVMBuildTrunc(e->b, p, narrow, "")};
 }

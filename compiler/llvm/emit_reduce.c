@@ -1,20 +1,14 @@
-/* Reductions in the one order of semantics 2: element r of a row goes to lane r mod 16 of chunk r / 4096, lanes fold 8, 4, 2, 1,
- * chunks as a tree.  Two shapes of the same thing.  Along the row the sixteen lanes are one vector, and a step takes sixteen
- * elements.  Across rows (the vector axis is a kept one, or there is none) the lanes are sixteen accumulators, each a value
- * of its own, on the stack; short rows of this shape are written out so that the accumulators are registers.
- * CHAIN, the contraction without a tile, stands here too: its one accumulator runs through the row in order. */
+/* Reductions in the one order of semantics 2: element r of a row goes to lane r mod 16 of chunk r / 4096,
+ * lanes fold 8, 4, 2, 1, chunks as a tree.  Two shapes of the same thing.  Along the row the sixteen lanes
+ * are one vector, and a step takes sixteen elements.  Across rows (the vector axis is a kept one, or there
+ * is none) the lanes are sixteen accumulators, each a value of its own, on the stack; short rows of this
+ * shape are written out so that the accumulators are registers. */
 #include "emit.h"
 
-enum { WRITE_OUT = 320, HEAVY_ROW = 60 };   /* instructions a row may become; a DAG above the second is emitted once, masked */
+/* instructions a row may become; a DAG above the second is emitted once, masked */
+enum { WRITE_OUT = 320, HEAVY_ROW = 60 };
 
 typedef struct { Dag *g; State state; uint32_t yield; bool squares; Value mean; } Row;
-
-static int64_t longest_row(const Dag *g) {
-    int64_t n = 1;
-    for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
-        n *= g->e->kernel->axes.at[g->s->axis[j]].extent;
-    return n;
-}
 
 static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
 
@@ -103,7 +97,7 @@ static Parts row_written_out(const Row *w, int64_t n) {
 }
 
 static Parts chunk(const Row *w, Value lo, Value hi) {
-    int64_t n = longest_row(w->g);
+    int64_t n = dag_longest_row(w->g);
     bool known = LLVMIsAConstantInt(dag_row_extent(w->g)) != NULL;
     if (w->g->row_lanes)
         return chunk_along(w, lo, hi, known && n % LANES == 0);
@@ -137,14 +131,15 @@ static Parts or_empty(const Row *w, Value n, Parts p) {
     Value none = LLVMBuildICmp(e->b, LLVMIntEQ, n, emit_i64(e, 0), "");
     Parts empty = state_empty(e, &w->state);
     for (uint32_t k = 0; k < w->state.n; k++)
-        p.part[k] = emit_scalar(e, S_select, w->state.part[k], DT_BOOL, (Imm){0}, none, empty.part[k], p.part[k]);
+        p.part[k] = emit_scalar(e, S_select, w->state.part[k], DT_BOOL, (Imm){0}, none, empty.part[k],
+            p.part[k]);
     return p;
 }
 
 static Parts row(const Row *w) {
     Emit *e = w->g->e;
     Value n = dag_row_extent(w->g);
-    int64_t n_max = longest_row(w->g);
+    int64_t n_max = dag_longest_row(w->g);
     if (n_max <= CHUNK)
         return or_empty(w, n, n_max == 0 ? state_empty(e, &w->state) : any_chunk(w, emit_i64(e, 0), n));
     Chunks partial = chunks_create(e, &w->state, (n_max + CHUNK - 1) / CHUNK, w->g->vec >= 0);
@@ -155,83 +150,24 @@ static Parts row(const Row *w) {
     Parts p = any_chunk(w, l.i, hi);
     chunks_put(e, &partial, LLVMBuildLShr(e->b, l.i, emit_i64(e, 12), ""), p);
     loop_close(e, &l, NULL);
-    Value chunks = LLVMBuildLShr(e->b, LLVMBuildAdd(e->b, n, emit_i64(e, CHUNK - 1), ""), emit_i64(e, 12), "");
+    Value chunks = LLVMBuildLShr(e->b, LLVMBuildAdd(e->b, n, emit_i64(e, CHUNK - 1), ""), emit_i64(e, 12),
+        "");
     return or_empty(w, n, chunks_fold(e, &partial, chunks));
-}
-
-/* ---- results ---- */
-static void put_result(Dag *g, uint32_t which, DType t, Value v) {
-    const Stage *s = g->s;
-    if (s->out[0] == 0) {
-        g->e->reg[s->reg + which] = v;
-    } else {
-        access_store(g, s->out[which] - 1, g->n_loops, v, t, NULL);
-    }
 }
 
 static void reduce_body(Dag *g, void *user) {
     Row *w = user;
     Parts p = row(w);
-    uint32_t first = w->state.n - 1 - (w->state.kind == REDUCE_MOMENTS);     /* value | position | mean and M2 */
+    /* value | position | mean and M2 */
+    uint32_t first = w->state.n - 1 - (w->state.kind == REDUCE_MOMENTS);
     for (uint32_t k = first; k < w->state.n; k++)
-        put_result(g, k - first, w->state.part[k], p.part[k]);
+        dag_put_result(g, k - first, w->state.part[k], p.part[k]);
 }
 
 void emit_reduce(Emit *e, const Stage *s) {
     Dag *g = dag_create(e, s, s->n_keep);
     Row w = {.g = g, .state = state_of(s->reduce, dag_type(g, s->yield[0])), .yield = s->yield[0]};
     dag_loops(g, reduce_body, &w);
-}
-
-/* ---- chains ---- */
-static Value link(Dag *g, Value r, Value acc) {
-    Emit *e = g->e;
-    dag_enter_row(g, r);
-    Value next = emit_scalar(e, S_fma, DT_F32, DT_F32, (Imm){0}, dag_value(g, g->s->yield[0]),
-                             dag_value(g, g->s->yield[1]), acc);
-    if (g->s->yield[2] == 0)
-        return next;
-    return emit_scalar(e, S_select, DT_F32, DT_BOOL, (Imm){0}, dag_value(g, g->s->yield[2] - 1), next, acc);
-}
-
-static Value chain(Dag *g, Value lo, Value hi) {
-    Emit *e = g->e;
-    Value acc = spread(g, emit_imm(e, DT_F32, (Imm){.f = 0}));
-    bool known = LLVMIsAConstantInt(dag_row_extent(g)) != NULL;
-    int64_t n = longest_row(g);
-    if (known && n <= CHUNK && n * dag_weight(g) <= WRITE_OUT) {
-        for (int64_t r = 0; r < n; r++)
-            acc = link(g, emit_i64(e, r), acc);
-        return acc;
-    }
-    Loop l;
-    loop_open(e, &l, lo, hi, 1, 1, &acc);
-    Value next = link(g, l.i, l.carry[0]);
-    loop_close(e, &l, &next);
-    return l.carry[0];
-}
-
-static void chain_body(Dag *g, void *user) {
-    Emit *e = g->e;
-    (void)user;
-    Value n = dag_row_extent(g), zero = emit_i64(e, 0);
-    if (longest_row(g) <= CHUNK) {
-        put_result(g, 0, DT_F32, chain(g, zero, n));
-        return;
-    }
-    Value total = spread(g, emit_imm(e, DT_F32, (Imm){.f = 0}));
-    Loop l;
-    loop_open(e, &l, zero, n, CHUNK, 1, &total);
-    Value block = chain(g, l.i, emit_min_i64(e, LLVMBuildAdd(e->b, l.i, emit_i64(e, CHUNK), ""), n));
-    Value first = LLVMBuildICmp(e->b, LLVMIntEQ, l.i, zero, "");
-    Value next = LLVMBuildSelect(e->b, first, block, LLVMBuildFAdd(e->b, l.carry[0], block, ""), "");
-    loop_close(e, &l, &next);
-    put_result(g, 0, DT_F32, l.carry[0]);
-}
-
-void emit_chain(Emit *e, const Stage *s) {
-    Dag *g = dag_create(e, s, s->n_keep);
-    dag_loops(g, chain_body, NULL);
 }
 
 /* ---- a reduction over the head: rows of a partial buffer, and their fold ---- */
@@ -252,7 +188,8 @@ void emit_accum(Emit *e, const Stage *s) {
 
 static void clear_body(Dag *g, void *user) {
     const State *s = user;
-    access_store(g, g->s->out[0] - 1, g->n_loops, spread(g, state_identity(g->e, s, false).part[0]), s->type, NULL);
+    access_store(g, g->s->out[0] - 1, g->n_loops, spread(g, state_identity(g->e, s, false).part[0]), s->type,
+        NULL);
 }
 
 void emit_accum_clear(Emit *e, const Stage *s) {
@@ -278,12 +215,12 @@ static void fold_body(Dag *g, void *user) {
     const Stage *stage = g->s;
     int64_t chunks = stage->fold_chunks;
     if (chunks == 0) {
-        put_result(g, 0, s->type, state_empty(e, s).part[0]);
+        dag_put_result(g, 0, s->type, state_empty(e, s).part[0]);
         return;
     }
     int64_t row_elements = e->kernel->bufs.at[e->kernel->accesses.at[stage->out[1] - 1].buf].count / (LANES * chunks);
     if (chunks == 1) {
-        put_result(g, 0, s->type, fold_chunk(g, s, emit_i64(e, 0), row_elements).part[0]);
+        dag_put_result(g, 0, s->type, fold_chunk(g, s, emit_i64(e, 0), row_elements).part[0]);
         return;
     }
     Chunks partial = chunks_create(e, s, chunks, g->vec >= 0);
@@ -291,7 +228,7 @@ static void fold_body(Dag *g, void *user) {
     loop_open(e, &l, emit_i64(e, 0), emit_i64(e, chunks), 1, 0, NULL);
     chunks_put(e, &partial, l.i, fold_chunk(g, s, emit_mul_i64(e, l.i, LANES), row_elements));
     loop_close(e, &l, NULL);
-    put_result(g, 0, s->type, chunks_fold(e, &partial, emit_i64(e, chunks)).part[0]);
+    dag_put_result(g, 0, s->type, chunks_fold(e, &partial, emit_i64(e, chunks)).part[0]);
 }
 
 void emit_fold(Emit *e, const Stage *s) {

@@ -1,6 +1,7 @@
-/* The operations of scalar.def, over one element or sixteen.  Each is the shortest instruction sequence with the meaning of
- * scalar_eval on every input, NaN and both zeros included; the float mode (flush to zero) is the caller's.  A line of math.def is
- * emitted instruction by instruction, so a function call never leaves the vector registers. */
+/* The operations of scalar.def, over one element or sixteen.  Each is the shortest instruction sequence
+ * with the meaning of scalar_eval on every input, NaN and both zeros included; the float mode (flush to
+ * zero) is the caller's.  A line of math.def is emitted instruction by instruction, so a function call
+ * never leaves the vector registers. */
 #include "emit.h"
 
 static Value compare(Emit *e, DType from, LLVMRealPredicate f, LLVMIntPredicate i, Value x, Value y) {
@@ -19,7 +20,8 @@ static bool known_number(Value v) {
     return x == x;
 }
 
-/* `y < x ? y : x` is one instruction, gives x on a tie and for a NaN in either place; only a NaN of y is still missing. */
+/* `y < x ? y : x` is one instruction, gives x on a tie and for a NaN in either place; only a NaN of y is
+ * still missing. */
 static Value extremum(Emit *e, DType t, bool max, Value x, Value y) {
     Value past = compare(e, t, max ? LLVMRealOGT : LLVMRealOLT, max ? LLVMIntSGT : LLVMIntSLT, y, x);
     Value r = LLVMBuildSelect(e->b, past, y, x, "");
@@ -43,7 +45,8 @@ static Value sign(Emit *e, DType t, Value x) {
     return LLVMBuildSelect(e->b, above, number_like(e, t, x, 1), rest, "");
 }
 
-/* Floor division.  The divisors 0 and -1 are replaced by 1 before the machine divides, which would trap on them. */
+/* Floor division.  The divisors 0 and -1 are replaced by 1 before the machine divides, which would trap on
+ * them. */
 static Value floor_div(Emit *e, DType t, Value x, Value y, bool modulo) {
     Value zero = number_like(e, t, x, 0), one = number_like(e, t, x, 1), minus = number_like(e, t, x, -1);
     Value by_zero = LLVMBuildICmp(e->b, LLVMIntEQ, y, zero, "");
@@ -107,7 +110,8 @@ static Value widen_half(Emit *e, DType from, Value v) {
     Value exponent = LLVMBuildAnd(e->b, bits, number_like(e, DT_I32, v, 0x7f800000), "");
     Value tiny = LLVMBuildICmp(e->b, LLVMIntEQ, exponent, number_like(e, DT_I32, v, 0), "");
     Value zero = LLVMBuildAnd(e->b, bits, number_like(e, DT_I32, v, (double)0x80000000u), "");
-    return LLVMBuildBitCast(e->b, LLVMBuildSelect(e->b, tiny, zero, bits, ""), emit_shape_like(e->f32, v), "");
+    return LLVMBuildBitCast(e->b, LLVMBuildSelect(e->b, tiny, zero, bits, ""), emit_shape_like(e->f32, v),
+        "");
 }
 
 static Value int_of_float(Emit *e, DType to, Value v) {

@@ -1,6 +1,7 @@
-/* TILE: the calls of a microkernel that compute one tile.  The points l*k + p of a tile form one range that semantics 3 cuts at every
- * 4096.  Mostly there is nothing to cut: one call.  Otherwise a loop walks the range in pieces that end at a cut or at the end
- * of an operand block; pieces of one cut continue each other's chains, and a finished cut is added to the tile. */
+/* TILE: the calls of a microkernel that compute one tile.  The points l*k + p of a tile form one range
+ * that semantics 3 cuts at every 4096.  Mostly there is nothing to cut: one call.  Otherwise a loop walks
+ * the range in pieces that end at a cut or at the end of an operand block; pieces of one cut continue each
+ * other's chains, and a finished cut is added to the tile. */
 #include "emit.h"
 #include "micro.h"
 
@@ -22,7 +23,8 @@ static void add_cut(const Tile *t) {
     Loop l;
     loop_open(e, &l, emit_i64(e, 0), emit_i64(e, (int64_t)t->t->mr * t->t->nr), LANES, 0, NULL);
     Value out = emit_at(e, e->f32, t->out, l.i);
-    Value sum = LLVMBuildFAdd(e->b, emit_load(e, v, out, 4), emit_load(e, v, emit_at(e, e->f32, t->cut, l.i), 4), "");
+    Value sum = LLVMBuildFAdd(e->b, emit_load(e, v, out, 4), emit_load(e, v, emit_at(e, e->f32, t->cut, l.i),
+        4), "");
     emit_store(e, sum, out, 4);
     loop_close(e, &l, NULL);
 }
@@ -47,9 +49,11 @@ static Value piece(const Tile *t, Value at, Value total) {
     Value begins = equal(e, in_cut, zero), ends = equal(e, n, left);
     Value first = LLVMBuildICmp(e->b, LLVMIntSLT, at, size, "");
     Value direct = LLVMBuildOr(e->b, first, LLVMBuildAnd(e->b, begins, ends, ""), "");
-    Value set = choose(e, LLVMBuildAnd(e->b, direct, LLVMBuildNot(e->b, first, ""), ""), emit_i64(e, MICRO_ADD),
+    Value set = choose(e, LLVMBuildAnd(e->b, direct, LLVMBuildNot(e->b, first, ""), ""), emit_i64(e,
+        MICRO_ADD),
                        emit_i64(e, MICRO_STORE));
-    call(t, steps, moved(t, t->a, l, p, t->t->a_list, t->t->a_k), moved(t, t->b, l, p, t->t->b_list, t->t->b_k),
+    call(t, steps, moved(t, t->a, l, p, t->t->a_list, t->t->a_k), moved(t, t->b, l, p, t->t->b_list,
+        t->t->b_k),
          choose(e, direct, t->out, t->cut), list, choose(e, begins, set, emit_i64(e, MICRO_CONTINUE)));
     If f = if_open(e, LLVMBuildAnd(e->b, ends, LLVMBuildNot(e->b, direct, ""), ""));
     add_cut(t);
@@ -59,7 +63,8 @@ static Value piece(const Tile *t, Value at, Value total) {
 
 static void pieces(const Tile *t, int64_t total) {
     Emit *e = t->e;
-    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), body = emit_block(e, "piece"), after = emit_block(e, "tile");
+    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), body = emit_block(e, "piece"), after = emit_block(e,
+        "tile");
     Value zero = emit_i64(e, 0), end = emit_i64(e, total);
     LLVMBuildBr(e->b, body);
     LLVMPositionBuilderAtEnd(e->b, body);

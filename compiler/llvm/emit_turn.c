@@ -1,6 +1,7 @@
-/* Maps that read along one axis and write along another.  Lanes run along the axis that is read; a store whose places lie side by side
- * along the other axis would scatter.  So blocks of 16 x 16 are turned: sixteen steps of the other axis put their vectors into
- * a square on the stack instead of storing them, the square is turned in registers, and its rows are stored as vectors. */
+/* Maps that read along one axis and write along another.  Lanes run along the axis that is read; a store
+ * whose places lie side by side along the other axis would scatter.  So blocks of 16 x 16 are turned:
+ * sixteen steps of the other axis put their vectors into a square on the stack instead of storing them,
+ * the square is turned in registers, and its rows are stored as vectors. */
 #include "emit.h"
 
 /* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */
@@ -32,31 +33,13 @@ static bool is_turned(const Dag *g, uint32_t i) {
     return a->index == 0 && a->coef[g->turned] == 1 && across != 0 && across != 1;
 }
 
-Dag *turn_create(Emit *e, const Stage *s) {
-    Stage *moved = PUSH(e->arena, Stage, 1);
-    if (!turned_stage(e->kernel, s, moved))
-        return NULL;
-    Dag *g = dag_create(e, moved, moved->n_axes);
-    g->turned = moved->axis[moved->n_axes - 1];
-    g->square = PUSH(e->arena, Value, s->n);
-    bool any = false;
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (!is_turned(g, i))
-            continue;
-        const KInst *in = &e->kernel->insts.at[s->first + i];
-        LLVMTypeRef row = emit_vector(emit_storage(e, e->kernel->bufs.at[e->kernel->accesses.at[in->access].buf].dtype));
-        g->square[i] = emit_local(e, row, LANES, BUFFER_ALIGN);
-        any = true;
-    }
-    return any ? g : NULL;
-}
-
 void turn_put(Dag *g, uint32_t inst, Value v) {
     LLVMTypeRef row = LLVMTypeOf(v);
     emit_store(g->e, v, emit_at(g->e, row, g->square[inst], g->turn_row), BUFFER_ALIGN / LANES);
 }
 
-/* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across the diagonal. */
+/* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across
+ * the diagonal. */
 static void turn_square(Emit *e, Value row[LANES]) {
     for (int step = LANES / 2; step > 0; step /= 2) {
         Value low[LANES], high[LANES];
@@ -79,7 +62,8 @@ typedef struct { Value at, square, mask; LLVMTypeRef element, row; int64_t acros
 
 static void store_row(Dag *g, const Flush *f, Value lane, Value v) {
     Emit *e = g->e;
-    access_store_vector(e, v, emit_at(e, f->element, f->at, emit_mul_i64(e, lane, f->across)), f->align, f->mask);
+    access_store_vector(e, v, emit_at(e, f->element, f->at, emit_mul_i64(e, lane, f->across)), f->align,
+        f->mask);
 }
 
 /* How many lanes of the block exist; they are the first ones. */
@@ -121,7 +105,8 @@ static void flush_all(Dag *g, Value first, Value mask) {
         DType stored = k->bufs.at[a->buf].dtype;
         LLVMTypeRef t = emit_storage(e, stored);
         Value outer = g->address[(g->depth - 1) * k->accesses.n + access];
-        Flush f = {emit_at(e, t, outer, first), g->square[i], mask, t, emit_vector(t), a->coef[g->vec], dtype_bytes(stored)};
+        Flush f = {emit_at(e, t, outer, first), g->square[i], mask, t, emit_vector(t), a->coef[g->vec],
+            dtype_bytes(stored)};
         flush_square(g, &f);
     }
 }
@@ -138,7 +123,7 @@ static void block(Dag *g, Value first, Value n, Value mask) {
     flush_all(g, first, mask);
 }
 
-void turn_loop(Dag *g, Value hi) {
+static void turn_loop(Dag *g, Value hi) {
     Emit *e = g->e;
     Loop l;
     Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");
@@ -150,4 +135,25 @@ void turn_loop(Dag *g, Value hi) {
     If some = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLT, whole, hi, ""));
     block(g, whole, LLVMBuildSub(e->b, hi, whole, ""), dag_tail_mask(e, whole, hi));
     if_close(e, some);
+}
+
+Dag *turn_create(Emit *e, const Stage *s) {
+    Stage *moved = PUSH(e->arena, Stage, 1);
+    if (!turned_stage(e->kernel, s, moved))
+        return NULL;
+    Dag *g = dag_create(e, moved, moved->n_axes);
+    g->turned = moved->axis[moved->n_axes - 1];
+    g->inner = turn_loop;
+    g->square = PUSH(e->arena, Value, s->n);
+    bool any = false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (!is_turned(g, i))
+            continue;
+        const KInst *in = &e->kernel->insts.at[s->first + i];
+        LLVMTypeRef row = emit_vector(emit_storage(e,
+            e->kernel->bufs.at[e->kernel->accesses.at[in->access].buf].dtype));
+        g->square[i] = emit_local(e, row, LANES, BUFFER_ALIGN);
+        any = true;
+    }
+    return any ? g : NULL;
 }

@@ -1,6 +1,7 @@
-/* Types, constants, lanes and loops: the small words in which the other files of the emitter speak.
- * No pass runs over what they make, so they fold what is known (the builder does that for constants) and loops are built
- * in the shape the back end likes: entered through a test, left through a test at the bottom. */
+/* Types, constants, lanes and loops: the small words in which the other files of the emitter speak. No
+ * pass runs over what they make, so they fold what is known (the builder does that for constants) and
+ * loops are built in the shape the back end likes: entered through a test, left through a test at the
+ * bottom. */
 #include "emit.h"
 #include <string.h>
 
@@ -77,7 +78,8 @@ void emit_match(Emit *e, Value *x, Value *y) {
 }
 
 /* An unknown name or a wrong overload list would crash inside LLVM: both are caught here. */
-Value emit_call(Emit *e, const char *name, LLVMTypeRef *overload, unsigned n_overload, Value *in, unsigned n) {
+Value emit_call(Emit *e, const char *name, LLVMTypeRef *overload, unsigned n_overload, Value *in,
+    unsigned n) {
     unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
     if (id == 0 || LLVMIntrinsicIsOverloaded(id) != (n_overload > 0))
         GR_BUG("LLVM has no intrinsic %s with %u overloads", name, n_overload);
@@ -114,7 +116,8 @@ Value emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align) {
     return v;
 }
 
-void emit_store(Emit *e, Value v, Value at, unsigned align) { LLVMSetAlignment(LLVMBuildStore(e->b, v, at), align); }
+void emit_store(Emit *e, Value v, Value at, unsigned align) { LLVMSetAlignment(LLVMBuildStore(e->b, v, at),
+    align); }
 
 Value emit_mul_i64(Emit *e, Value x, int64_t by) {
     return by == 1 ? x : LLVMBuildMul(e->b, x, emit_i64(e, by), "");

@@ -1,6 +1,7 @@
-/* Modules, target machines and the two ways out: an object (for the linker and the cache) and text (for dumps).
- * No optimisation pass runs: the emitter writes what it means, codegen at O2 does the rest.  LLVM ends the process on some errors
- * (an instruction the target lacks); a handler then says which kernels were being compiled. */
+/* Modules, target machines and the two ways out: an object (for the linker and the cache) and text (for
+ * dumps). No optimisation pass runs: the emitter writes what it means, codegen at O2 does the rest.  LLVM
+ * ends the process on some errors (an instruction the target lacks); a handler then says which kernels
+ * were being compiled. */
 #include "generator.h"
 #include "emit.h"
 #include "link.h"
@@ -67,11 +68,13 @@ static void unit_end(Unit *u) {
 static void add_attribute(Emit *e, const char *name) {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     GR_ASSERT(kind != 0);
-    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, kind, 0));
+    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context,
+        kind, 0));
 }
 
 static bool micro_exists(unsigned rows, unsigned columns) {
-    return rows > 0 && columns > 0 && columns % LANES == 0 && rows * (columns / LANES) <= MICRO_MAX_ACCUMULATORS - 2;
+    return rows > 0 && columns > 0 && columns % LANES == 0 &&
+        rows * (columns / LANES) <= MICRO_MAX_ACCUMULATORS - 2;
 }
 
 /* What fuse may only ask for when a microkernel does it. */
@@ -81,10 +84,12 @@ static GrStatus check_tiles(const Kernel *k, Error *e) {
         if (k->stages.at[i].kind != STAGE_TILE)
             continue;
         if (!micro_exists(t->mr, t->nr))
-            return fail(e, GR_JIT, "kernel %.*s: there is no microkernel of %u x %u", FSTR(k->name), t->mr, t->nr);
+            return fail(e, GR_JIT, "kernel %.*s: there is no microkernel of %u x %u", FSTR(k->name), t->mr,
+                t->nr);
         DType a = k->bufs.at[k->accesses.at[t->a].buf].dtype, b = k->bufs.at[k->accesses.at[t->b].buf].dtype;
         if (a != DT_F32 || b != DT_F32)
-            return fail(e, GR_JIT, "kernel %.*s: microkernels multiply f32, not %s by %s; widen while packing", FSTR(k->name),
+            return fail(e, GR_JIT,
+                "kernel %.*s: microkernels multiply f32, not %s by %s; widen while packing", FSTR(k->name),
                         dtype_name(a), dtype_name(b));
     }
     return GR_OK;
@@ -97,7 +102,8 @@ static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
     if (item->kernel != NULL) {
         TRY(check_tiles(item->kernel, err));
         emit_kernel(e, item->kernel, item->symbol);
-    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && micro_exists(rows, columns)) {
+    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && micro_exists(rows,
+        columns)) {
         emit_micro(e, item->symbol, rows, columns);
     } else {
         return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);
@@ -158,7 +164,8 @@ static GrStatus object(Arena *a, const GenTarget *t, const GenItem *items, uint3
     return s;
 }
 
-static GrStatus text(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, GenText what, Str *out, Error *e) {
+static GrStatus text(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, GenText what, Str *out,
+    Error *e) {
     Unit u;
     TRY(unit_begin(a, t, &u, e));
     GrStatus s = fill(&u, items, n, e);
@@ -181,6 +188,7 @@ static GrStatus link_create(Arena *a, const GenTarget *t, GenLink **out, Error *
 
 __attribute__((visibility("default"))) const Generator *graphc_generator(void);
 const Generator *graphc_generator(void) {
-    static const Generator table = {GENERATOR_ABI, MACHINE_CODE_LLVM, object, text, link_create, link_add, link_find, link_close};
+    static const Generator table = {GENERATOR_ABI, MACHINE_CODE_LLVM, object, text, link_create, link_add,
+        link_find, link_close};
     return &table;
 }

@@ -1,6 +1,7 @@
-/* The door of libgraphc-llvm.so: kernels in, machine code out.  Whoever opens the library asks dlsym for GENERATOR_ENTRY and calls
- * it; everything else goes through the table it returns.  Different threads may be in generator_object at once: each call
- * has a context and a target machine of its own.  Results live in the arena that is passed. */
+/* The door of libgraphc-llvm.so: kernels in, machine code out.  Whoever opens the library asks dlsym for
+ * GENERATOR_ENTRY and calls it; everything else goes through the table it returns.  Different threads may
+ * be in generator_object at once: each call has a context and a target machine of its own.  Results live
+ * in the arena that is passed. */
 #ifndef GRC_LLVM_GENERATOR_H
 #define GRC_LLVM_GENERATOR_H
 #include "kernel.h"
@@ -8,8 +9,10 @@
 enum { GENERATOR_ABI = 1 };
 #define GENERATOR_ENTRY "graphc_generator"
 
-typedef struct { const char *cpu; bool sanitize; } GenTarget;      /* cpu: NULL or "host", or "haswell" (AVX2) */
-typedef struct { const Kernel *kernel; const char *symbol; } GenItem;   /* kernel NULL: the microkernel that `symbol` names */
+/* cpu: NULL or "host", or "haswell" (AVX2) */
+typedef struct { const char *cpu; bool sanitize; } GenTarget;
+/* kernel NULL: the microkernel that `symbol` names */
+typedef struct { const Kernel *kernel; const char *symbol; } GenItem;
 typedef enum { GEN_TEXT_IR, GEN_TEXT_ASM } GenText;
 typedef struct GenLink GenLink;                                    /* code linked in memory */
 
@@ -17,7 +20,8 @@ typedef struct {
     uint32_t abi;
     const char *llvm_version;
     GrStatus (*object)(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, Str *object, Error *e);
-    GrStatus (*text)(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, GenText what, Str *out, Error *e);
+    GrStatus (*text)(Arena *a, const GenTarget *t, const GenItem *items, uint32_t n, GenText what, Str *out,
+        Error *e);
     GrStatus (*link_create)(Arena *a, const GenTarget *t, GenLink **out, Error *e);
     GrStatus (*link_add)(GenLink *l, Str object, Error *e);
     GrStatus (*link_find)(GenLink *l, const char *symbol, void **address, Error *e);

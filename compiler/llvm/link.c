@@ -1,5 +1,6 @@
-/* The loader of a cold start: ORC's LLJIT takes finished objects only (it never sees IR), so that what runs now and what the cache
- * keeps are the same bytes.  Instrumented code calls into the sanitizer of the process; other code calls nothing. */
+/* The loader of a cold start: ORC's LLJIT takes finished objects only (it never sees IR), so that what
+ * runs now and what the cache keeps are the same bytes.  Instrumented code calls into the sanitizer of the
+ * process; other code calls nothing. */
 #include "link.h"
 #include "machine_code.h"
 #include <llvm-c/Core.h>
@@ -44,7 +45,8 @@ GrStatus link_open(Arena *a, const GenTarget *t, GenLink **out, Error *e) {
 
 GrStatus link_add(GenLink *l, Str object, Error *e) {
     LLVMMemoryBufferRef memory = LLVMCreateMemoryBufferWithMemoryRangeCopy(object.s, object.n, "kernels");
-    LLVMErrorRef error = LLVMOrcLLJITAddObjectFile(l->jit, LLVMOrcLLJITGetMainJITDylib(l->jit), memory);   /* takes it */
+    /* takes it */
+    LLVMErrorRef error = LLVMOrcLLJITAddObjectFile(l->jit, LLVMOrcLLJITGetMainJITDylib(l->jit), memory);
     return error == NULL ? GR_OK : orc_failed(error, "linking kernels", e);
 }
 

@@ -1,5 +1,6 @@
-/* Target machines: the host with all it can do, or "haswell", the floor with AVX2 and FMA on which results are compared.
- * Code is position independent and refers to nothing outside itself, so the same object runs in memory and from a library. */
+/* Target machines: the host with all it can do, or "haswell", the floor with AVX2 and FMA on which results
+ * are compared. Code is position independent and refers to nothing outside itself, so the same object runs
+ * in memory and from a library. */
 #include "machine_code.h"
 #include <llvm-c/Core.h>
 #include <llvm-c/Target.h>
@@ -66,7 +67,8 @@ void machine_code_set_layout(LLVMTargetMachineRef machine, LLVMModuleRef module)
     LLVMDisposeTargetData(layout);
 }
 
-GrStatus machine_code_emit(Arena *a, LLVMTargetMachineRef machine, LLVMModuleRef module, LLVMCodeGenFileType what,
+GrStatus machine_code_emit(Arena *a, LLVMTargetMachineRef machine, LLVMModuleRef module,
+    LLVMCodeGenFileType what,
                            Str *out, Error *e) {
     LLVMMemoryBufferRef memory;
     char *message = NULL;

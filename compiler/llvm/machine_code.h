@@ -9,6 +9,7 @@
 void     machine_code_start(void);                         /* once a process */
 GrStatus machine_code_target(const char *cpu, LLVMTargetMachineRef *out, Error *e);   /* cpu NULL: the host */
 void     machine_code_set_layout(LLVMTargetMachineRef machine, LLVMModuleRef module);
-GrStatus machine_code_emit(Arena *a, LLVMTargetMachineRef machine, LLVMModuleRef module, LLVMCodeGenFileType what,
+GrStatus machine_code_emit(Arena *a, LLVMTargetMachineRef machine, LLVMModuleRef module,
+    LLVMCodeGenFileType what,
                            Str *out, Error *e);
 #endif

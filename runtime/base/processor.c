@@ -3,12 +3,14 @@
 #include "hash.h"
 #include <cpuid.h>
 
-typedef struct { unsigned leaf, subleaf; unsigned keep[4]; } Leaf;      /* which registers say something lasting */
+/* which registers say something lasting */
+typedef struct { unsigned leaf, subleaf; unsigned keep[4]; } Leaf;
 
 uint64_t processor_identity(void) {
     static const Leaf leaves[] = {
         {0, 0, {~0u, ~0u, ~0u, ~0u}},              /* vendor */
-        {1, 0, {~0u, 0, ~(1u << 27), ~0u}},        /* model, features; ebx names the core we happen to be on */
+        /* model, features; ebx names the core we happen to be on */
+        {1, 0, {~0u, 0, ~(1u << 27), ~0u}},
         {7, 0, {~0u, ~0u, ~0u, ~0u}},
         {7, 1, {~0u, ~0u, ~0u, ~0u}},
         {0x80000001, 0, {0, 0, ~0u, ~0u}},

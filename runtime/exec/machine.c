@@ -1,7 +1,8 @@
-/* Measuring roofs.  Each figure is the best of a few short runs of a loop that does nothing else: independent chains of fused
- * multiply-adds for the arithmetic, straight sweeps over a buffer of a level's size for the memory.  All threads start a run
- * together, each with buffers of its own; the rate of several threads is all their work over the time of the slowest.
- * The loops exist for 512 and 256 bits and are chosen at run time. */
+/* Measuring roofs.  Each figure is the best of a few short runs of a loop that does nothing else:
+ * independent chains of fused multiply-adds for the arithmetic, straight sweeps over a buffer of a level's
+ * size for the memory.  All threads start a run together, each with buffers of its own; the rate of
+ * several threads is all their work over the time of the slowest. The loops exist for 512 and 256 bits and
+ * are chosen at run time. */
 #include "machine.h"
 #include "processor.h"
 #include <immintrin.h>
@@ -70,14 +71,17 @@ typedef void Sweep(float *a, float *b, uint64_t n, uint64_t repeat);
             __asm__ volatile("" ::: "memory");                                                             \
         }                                                                                                  \
     }
-DEFINE_SWEEPS(512, WIDE, __m512, 16, CHAINS_512, _mm512_load_ps, _mm512_store_ps, _mm512_fmadd_ps, _mm512_set1_ps,
+DEFINE_SWEEPS(512, WIDE, __m512, 16, CHAINS_512, _mm512_load_ps, _mm512_store_ps, _mm512_fmadd_ps,
+    _mm512_set1_ps,
               _mm512_add_ps, KEEP512)
-DEFINE_SWEEPS(256, __attribute__((noinline)), __m256, 8, CHAINS_256, _mm256_load_ps, _mm256_store_ps, _mm256_fmadd_ps,
+DEFINE_SWEEPS(256, __attribute__((noinline)), __m256, 8, CHAINS_256, _mm256_load_ps, _mm256_store_ps,
+    _mm256_fmadd_ps,
               _mm256_set1_ps, _mm256_add_ps, KEEP256)
 
 typedef enum { WORK_FMA, WORK_FMA_L1, WORK_READ, WORK_WRITE, WORK_COPY, WORK_COUNT } Work;
 static Sweep *const sweeps[WORK_COUNT][2] = {
-    {fma_256, fma_512}, {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256, copy_512}};
+    {fma_256, fma_512}, {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256,
+        copy_512}};
 
 /* ---- threads ---- */
 typedef struct {
@@ -119,7 +123,8 @@ static double rate(const Bench *bench, Work work, uint32_t threads, uint64_t n, 
     uint32_t began = 0;
     for (uint32_t i = 0; i < threads; i++) {
         float *a = bench->memory + i * bench->floats_a_thread;
-        r[i] = (Runner){.start = &start, .sweep = sweeps[work][bench->wide], .a = a, .b = a + bench->floats_a_thread / 2 + 256,
+        r[i] = (Runner){.start = &start, .sweep = sweeps[work][bench->wide], .a = a,
+            .b = a + bench->floats_a_thread / 2 + 256,
                         .n = n, .repeat = repeat};
         if (i > 0 && pthread_create(&r[i].thread, NULL, run, &r[i]) == 0)
             began++;
@@ -143,7 +148,8 @@ static uint64_t cache_bytes(int name, uint64_t otherwise) {
 }
 
 static void choose_sizes(Machine *m) {
-    uint64_t l1 = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10), l2 = cache_bytes(_SC_LEVEL2_CACHE_SIZE, 1 << 20);
+    uint64_t l1 = cache_bytes(_SC_LEVEL1_DCACHE_SIZE, 32 << 10), l2 = cache_bytes(_SC_LEVEL2_CACHE_SIZE,
+        1 << 20);
     uint64_t l3 = cache_bytes(_SC_LEVEL3_CACHE_SIZE, 16 << 20), most = (uint64_t)64 << 20;
     m->bytes[MACHINE_L1] = l1 / 2;
     m->bytes[MACHINE_L2] = l2 / 2;
@@ -165,10 +171,12 @@ GrStatus machine_measure(uint32_t threads, Machine *out, Error *e) {
     enum { FMA_FLOATS = 1 << 22, L1_FLOATS = 4096 };
     TRY(processor_check(e));
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    Machine m = {.identity = processor_identity(), .threads = threads != 0 ? threads : processors > 0 ? (uint32_t)processors : 1};
+    Machine m = {.identity = processor_identity(), .threads = threads != 0 ? threads : processors > 0
+        ? (uint32_t)processors : 1};
     m.threads = m.threads < MOST_THREADS ? m.threads : MOST_THREADS;
     choose_sizes(&m);
-    Bench bench = {.floats_a_thread = m.bytes[MACHINE_DRAM] / sizeof(float) + 1024, .wide = __builtin_cpu_supports("avx512f")};
+    Bench bench = {.floats_a_thread = m.bytes[MACHINE_DRAM] / sizeof(float) + 1024,
+        .wide = __builtin_cpu_supports("avx512f")};
     m.vector_bits = bench.wide ? 512 : 256;
     size_t bytes = bench.floats_a_thread * sizeof(float) * m.threads;
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -176,7 +184,8 @@ GrStatus machine_measure(uint32_t threads, Machine *out, Error *e) {
         return fail_errno(e, GR_NOMEM, "%zu bytes to measure the memory", bytes);
     madvise(memory, bytes, MADV_HUGEPAGE);
     bench.memory = memory;
-    rate(&bench, WORK_WRITE, m.threads, bench.floats_a_thread, 1);       /* the threads together touch all pages: 0.1 s */
+    /* the threads together touch all pages: 0.1 s */
+    rate(&bench, WORK_WRITE, m.threads, bench.floats_a_thread, 1);
     for (uint32_t which = 0; which < 2; which++) {
         uint32_t n = which == 0 ? 1 : m.threads;
         m.fma_gflops[which] = rate(&bench, WORK_FMA, n, FMA_FLOATS, 4) * 2e-9;
@@ -202,7 +211,8 @@ const char *machine_level_name(MachineLevel l) {
 static bool read_figures(FILE *f, Machine *m) {
     int version;
     unsigned long long identity;
-    if (fscanf(f, "machine %d %llx %u %u", &version, &identity, &m->threads, &m->vector_bits) != 4 || version != FILE_VERSION)
+    if (fscanf(f, "machine %d %llx %u %u", &version, &identity, &m->threads, &m->vector_bits) != 4 ||
+            version != FILE_VERSION)
         return false;
     m->identity = identity;
     bool good = true;
@@ -214,20 +224,23 @@ static bool read_figures(FILE *f, Machine *m) {
         m->bytes[l] = bytes;
         for (int w = 0; w < 2 && good; w++) {
             Bandwidth *b = &m->bandwidth[l][w];
-            good = fscanf(f, "%lf %lf %lf", &b->read, &b->write, &b->copy) == 3 && b->read > 0 && b->write > 0 && b->copy > 0;
+            good = fscanf(f, "%lf %lf %lf", &b->read, &b->write, &b->copy) == 3 && b->read > 0 &&
+                b->write > 0 && b->copy > 0;
         }
     }
     return good && m->fma_gflops[0] > 0 && m->fma_gflops[1] > 0;
 }
 
 static void write_figures(FILE *f, const Machine *m) {
-    fprintf(f, "machine %d %llx %u %u\n", FILE_VERSION, (unsigned long long)m->identity, m->threads, m->vector_bits);
+    fprintf(f, "machine %d %llx %u %u\n", FILE_VERSION, (unsigned long long)m->identity, m->threads,
+        m->vector_bits);
     for (int w = 0; w < 2; w++)
         fprintf(f, "%.6g %.6g\n", m->fma_gflops[w], m->fma_l1_gflops[w]);
     for (int l = 0; l < MACHINE_LEVEL_COUNT; l++) {
         fprintf(f, "%llu\n", (unsigned long long)m->bytes[l]);
         for (int w = 0; w < 2; w++)
-            fprintf(f, "%.6g %.6g %.6g\n", m->bandwidth[l][w].read, m->bandwidth[l][w].write, m->bandwidth[l][w].copy);
+            fprintf(f, "%.6g %.6g %.6g\n", m->bandwidth[l][w].read, m->bandwidth[l][w].write,
+                m->bandwidth[l][w].copy);
     }
 }
 
@@ -250,7 +263,8 @@ GrStatus machine_get(const char *file, uint32_t threads, Machine *out, Error *e)
     Machine kept = {0};
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint32_t wanted = threads != 0 ? threads : processors > 0 ? (uint32_t)processors : 1;
-    bool fits = f != NULL && read_figures(f, &kept) && kept.identity == processor_identity() && kept.threads == wanted;
+    bool fits = f != NULL && read_figures(f, &kept) && kept.identity == processor_identity() &&
+        kept.threads == wanted;
     if (f != NULL)
         fclose(f);
     if (fits) {
@@ -270,7 +284,8 @@ void machine_print(const Machine *m, Buf *out) {
     for (int l = 0; l < MACHINE_LEVEL_COUNT; l++) {
         const Bandwidth *one = &m->bandwidth[l][0], *all = &m->bandwidth[l][1];
         const char *name = machine_level_name((MachineLevel)l);
-        buf_printf(out, "%-4s read        %9.1f   %9.1f   GB/s   (%llu KiB a thread)\n", name, one->read, all->read,
+        buf_printf(out, "%-4s read        %9.1f   %9.1f   GB/s   (%llu KiB a thread)\n", name, one->read,
+            all->read,
                    (unsigned long long)m->bytes[l] >> 10);
         buf_printf(out, "%-4s write       %9.1f   %9.1f   GB/s\n", name, one->write, all->write);
         buf_printf(out, "%-4s copy        %9.1f   %9.1f   GB/s\n", name, one->copy, all->copy);

@@ -1,4 +1,5 @@
-/* What this machine can do at most: the roofs that kernels are measured against.  Measured once (under 0.3 s) and kept in a file. */
+/* What this machine can do at most: the roofs that kernels are measured against.  Measured once (under 0.3
+ * s) and kept in a file. */
 #ifndef GR_EXEC_MACHINE_H
 #define GR_EXEC_MACHINE_H
 #include "error.h"
@@ -10,12 +11,14 @@ typedef enum {
 #undef X
     MACHINE_LEVEL_COUNT
 } MachineLevel;
-typedef struct { double read, write, copy; } Bandwidth;          /* 1e9 bytes a second; copy counts what it reads and writes */
+/* 1e9 bytes a second; copy counts what it reads and writes */
+typedef struct { double read, write, copy; } Bandwidth;
 typedef struct {
     uint64_t  identity;                /* processor_identity */
     uint32_t  threads;                 /* of the second figures below; the first are of one thread */
     uint32_t  vector_bits;
-    uint64_t  bytes[MACHINE_LEVEL_COUNT];                        /* what a thread walked over to measure the level */
+    /* what a thread walked over to measure the level */
+    uint64_t  bytes[MACHINE_LEVEL_COUNT];
     double    fma_gflops[2];           /* f32, operands in registers */
     double    fma_l1_gflops[2];        /* one operand of each from the first cache */
     Bandwidth bandwidth[MACHINE_LEVEL_COUNT][2];
@@ -23,8 +26,8 @@ typedef struct {
 
 const char *machine_level_name(MachineLevel l);
 GrStatus machine_measure(uint32_t threads, Machine *out, Error *e);      /* threads 0: all processors */
-/* From the file when it is of this machine and this number of threads, else measured and written (a file that cannot be
- * written is no error; file NULL: always measured). */
+/* From the file when it is of this machine and this number of threads, else measured and written (a file
+ * that cannot be written is no error; file NULL: always measured). */
 GrStatus machine_get(const char *file, uint32_t threads, Machine *out, Error *e);
 void     machine_print(const Machine *m, Buf *out);
 #endif
