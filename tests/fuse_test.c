@@ -115,6 +115,36 @@ static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags) {
     return good;
 }
 
+/* ---- tests/fuse: kernels and steps of small graphs ---- */
+static Str fuse_text(Arena *a, const TextTest *t) {
+    SourceSet *sources = sources_create(a);
+    const Source *src = sources_add(sources, t->path, t->input);
+    Diags *ds = diags_create(a, sources);
+    const Math *math;
+    Error e = {0};
+    Buf out = buf_make(a);
+    REQUIRE(math_create(a, &math, &e) == GR_OK);
+    Module *m = module_parse(a, src, sources, math, ds);
+    if (m == NULL) {
+        diags_render(ds, &out, false);
+        return buf_str(&out);
+    }
+    FuseOptions o = {!text_flag(t, "unfused"), false, 2, "avx512"};
+    Planned p = {0};
+    if (fuse_module(a, m, &o, &p, &e) != GR_OK) {
+        buf_printf(&out, "%s\n", e.what);
+        return buf_str(&out);
+    }
+    CHECK_MSG(plan_verify(p.plan, &e), "%s", e.what);
+    for (uint32_t i = 0; i < p.kernels.n; i++) {
+        CHECK_MSG(kernel_verify(p.kernels.at[i], &e), "%s", e.what);
+        kernel_print(p.kernels.at[i], NULL, &out);
+    }
+    fuse_explain(&p, m, NULL, &out);
+    return buf_str(&out);
+}
+TEXT_KIND("fuse", "ir", fuse_text)
+
 TEST(random_graphs_easy) {
     for (uint64_t seed = 1; seed <= 150; seed++) {
         if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY))
