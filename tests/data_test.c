@@ -179,6 +179,43 @@ TEST(npy_lies_are_refused) {
     CHECK_SAYS(e, "element 2 is 2");
 }
 
+/* A damaged header is refused or read as another array, but never leads outside the file (the sanitizers
+ * look). */
+TEST(headers_with_any_bit_changed_do_no_harm) {
+    Str npy = test_read(npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", k_floats, 24));
+    char *bytes = memcpy(PUSH(test_arena(), char, npy.n), npy.s, npy.n), idx[sizeof k_images];
+    memcpy(idx, k_images, sizeof idx);
+    for (uint32_t bit = 0; bit < npy.n * 8; bit++) {
+        Array x;
+        Error e = {0};
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        GrStatus s = npy_read(test_arena(), file_of("bits.npy", bytes, npy.n), &x, &e);
+        CHECK(s == GR_OK || (s == GR_DATA && e.what[0] != 0));
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        if (bit >= sizeof idx * 8)
+            continue;
+        idx[bit / 8] ^= (char)(1 << bit % 8);
+        s = idx_read(test_arena(), file_of("bits.idx", idx, sizeof idx), &x, &e);
+        CHECK(s == GR_OK || (s == GR_DATA && e.what[0] != 0));
+        idx[bit / 8] ^= (char)(1 << bit % 8);
+    }
+}
+
+TEST(fashion_mnist_where_it_is_installed) {
+    Str path = STR("/usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
+    Array x;
+    Error e = {0};
+    if (access(path.s, R_OK) != 0)
+        return;
+    REQUIRE(idx_read(test_arena(), path, &x, &e) == GR_OK);
+    CHECK(x.dtype == DT_U8 && shape_eq(x.shape, shape_of(1, (int64_t[]){10000})));
+    int count[10] = {0};
+    for (int i = 0; i < 10000; i++)
+        count[((uint8_t *)x.at)[i] % 10]++;
+    for (int c = 0; c < 10; c++)
+        CHECK_INT(count[c], 1000);
+}
+
 /* ---- conversion ---- */
 TEST(conversion_bends_nothing) {
     uint8_t u8[4];
