@@ -18,7 +18,7 @@ typedef struct { const char *name, *text; int64_t elements; } Case;
 #define ROW(name, kind) \
     {name, "kernel @\"" name "\"(in %x: f32[65536], out %y: f32[64])\n regs 1\n head n 64\n" \
         " axis k 1024\n{\n reduce " kind \
-           " over k vec k {\n  v0 = load.f32 %x[1024*n + k]\n  yield v0\n } -> r0\n map {\n"
+           " over k vec k {\n  v0 = load.f32 %x[1024*n + k]\n  yield v0\n } -> r0\n map {\n" \
                "  v0 = reg.f32 0\n  store(v0) %y[n]\n }\n}\n", 65536}
 static const Case cases[] = {
     MAP("copy", "", "v0"),

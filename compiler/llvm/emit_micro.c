@@ -1,10 +1,9 @@
-/* Microkernels: the register-blocked product that every contraction is made of, one function for all
- * shapes.
- * void mk(k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate)     steps in elements, 64-bit integers
- * sums a[l*a_list + p*a_k + r] * b[l*b_list + p*b_k + c] over l < list, p < k in that order into the rows
- * x columns tile t, one fma chain an element, all chains in registers.  accumulate says what becomes of t:
- * MICRO_STORE sets it, MICRO_ADD adds the finished sum to it, MICRO_CONTINUE takes its values as the start
- * of the chains. The inner loop is what the machine is measured by: columns/16 loads, `rows` broadcasts,
+/* Microkernels: the register-blocked product that every contraction is made of, one function for all shapes.
+ *     void mk(k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate)      (steps in elements, 64-bit integers)
+ * sums a[l*a_list + p*a_k + r] * b[l*b_list + p*b_k + c] over l < list, p < k in that order into the
+ * rows x columns tile t, one fma chain an element, all chains in registers.  accumulate says what becomes of t:
+ * MICRO_STORE sets it, MICRO_ADD adds the finished sum to it, MICRO_CONTINUE takes its values as the start of
+ * the chains.  The inner loop is what the machine is measured by: columns/16 loads, `rows` broadcasts,
  * rows*columns/16 fused steps. */
 #include "emit.h"
 #include "micro.h"
