@@ -156,7 +156,8 @@ static GrStatus check_program(Load *l, uint64_t program) {
     if (l->use == CHECKPOINT_RESUME &&
         (was == NULL || !str_eq(*was, str_format(l->arena, "%016llx", (unsigned long long)program)))) {
         fail(l->e, GR_CHECKPOINT, "%.*s was trained with another program", FSTR(l->path));
-        fail_help(l->e, "compare it with the run's resolved.graph; a changed program starts a run of its own");
+        fail_help(l->e,
+                  "compare it with the run's resolved.graph; a changed program starts a run of its own");
         return GR_CHECKPOINT;
     }
     return GR_OK;
