@@ -30,19 +30,11 @@ bool rig_compilable(const Kernel *k) {
 }
 
 static void add_micros(Plan *p, PlanKernel *pk, const Kernel *k) {
+    Str *names = PUSH(p->arena, Str, k->stages.n + 1);
     pk->first_micro = p->micros.n;
-    for (uint32_t i = 0; i < k->stages.n; i++) {
-        const Stage *s = &k->stages.at[i];
-        if (s->kind != STAGE_TILE)
-            continue;
-        Str name = str_format(p->arena, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
-        uint32_t m = pk->first_micro;
-        while (m < p->micros.n && !str_eq(p->micros.at[m].symbol, name))
-            m++;
-        if (m == p->micros.n)
-            vec_push(p->arena, &p->micros, (PlanMicro){name, 0});
-    }
-    pk->n_micros = p->micros.n - pk->first_micro;
+    pk->n_micros = kernel_micros(k, p->arena, names);
+    for (uint32_t i = 0; i < pk->n_micros; i++)
+        vec_push(p->arena, &p->micros, (PlanMicro){names[i], 0});
 }
 
 Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n) {

@@ -162,6 +162,8 @@ DType   kernel_wide(DType stored);             /* the type a load of it has */
 DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's (first) result */
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
+/* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind its buffers. */
+uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);
 Kernel *kernel_parse(Arena *a, const Source *src, Diags *ds);
 bool    kernel_verify(const Kernel *k, Error *e);      /* addresses of every load and store proved inside their buffers, SSA, types */

@@ -38,27 +38,18 @@ static void load_uniforms(Emit *e, Value table) {
     }
 }
 
-/* The microkernel of a tile stage: behind the buffers, sizes in order of first use. */
+/* The microkernel of a tile stage: behind the buffers. */
 static Value load_micro(Emit *e, const Stage *s) {
     const Kernel *k = e->kernel;
     int64_t slot = 0;
     for (uint32_t i = 0; i < k->bufs.n; i++)
         slot += k->bufs.at[i].role != KBUF_SCRATCH;
-    uint16_t seen[UINT8_MAX];
-    uint32_t n = 0;
-    for (const Stage *t = k->stages.at;; t++) {
-        if (t->kind != STAGE_TILE)
-            continue;
-        uint16_t size = (uint16_t)(t->tile.mr << 8 | t->tile.nr),
-            wanted = (uint16_t)(s->tile.mr << 8 | s->tile.nr);
-        uint32_t at = 0;
-        while (at < n && seen[at] != size)
-            at++;
-        if (size == wanted)
-            return emit_load(e, e->ptr, emit_at(e, e->ptr, parameter(e, 0), emit_i64(e, slot + at)), 8);
-        if (at == n)
-            seen[n++] = size;
-    }
+    Str *names = PUSH(e->arena, Str, k->stages.n);
+    uint32_t n = kernel_micros(k, e->arena, names), at = 0;
+    Str wanted = str_format(e->arena, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+    while (at < n && !str_eq(names[at], wanted))
+        at++;
+    return emit_load(e, e->ptr, emit_at(e, e->ptr, parameter(e, 0), emit_i64(e, slot + at)), 8);
 }
 
 static void emit_stage(Emit *e, const Stage *s) {
