@@ -6,7 +6,7 @@
 #include "fuse_parts.h"
 #include <string.h>
 
-enum { SMALL_NS = 20000 };            /* less work than this is not worth cutting for threads */
+enum { SMALL_NS = 2000 };             /* less work than this is not worth cutting for threads */
 
 static uint32_t words_of(const Planner *p) { return p->g->nodes.n / 64 + 2; }
 static void bit_set(uint64_t *s, uint32_t i) { s[i / 64] |= (uint64_t)1 << (i % 64); }

@@ -1,5 +1,23 @@
 /* Units to steps: kernels get ids (equal ones share), cells become arguments, loops nest by count. */
 #include "fuse_parts.h"
+#include "hash.h"
+
+/* The microkernel of its tile, one for all kernels with such tiles. */
+static void add_micro(Arena *a, Plan *plan, PlanKernel *row, const Kernel *k) {
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        const Stage *s = &k->stages.at[i];
+        if (s->kind != STAGE_TILE)
+            continue;
+        Str symbol = str_format(a, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+        row->first_micro = 0;
+        row->n_micros = 1;
+        while (row->first_micro < plan->micros.n && !str_eq(plan->micros.at[row->first_micro].symbol, symbol)) {
+            row->first_micro++;
+        }
+        if (row->first_micro == plan->micros.n)
+            vec_push(a, &plan->micros, (PlanMicro){symbol, hash_str(SEMANTICS_VERSION, symbol)});
+    }
+}
 
 static uint32_t plan_kernel(Entry *e, const Unit *u, Str entry) {
     Planned *p = e->planned;
@@ -12,6 +30,7 @@ static uint32_t plan_kernel(Entry *e, const Unit *u, Str entry) {
     k->name = str_format(e->arena, "%.*s.%s.%.*s", FSTR(entry), e->options->blas ? "blas" : e->options->fused ? "fused" : "unfused",
                          FSTR(k->name));
     PlanKernel row = {.name = k->name, .key = key, .scratch_bytes = kernel_scratch_bytes(k)};
+    add_micro(e->arena, p->plan, &row, k);
     vec_push(e->arena, &p->plan->kernels, row);
     vec_push(e->arena, &p->kernels, k);
     vec_push(e->arena, &p->fused, (FusedKernel){u->graph, p->plan->kernels.n - 1, u->nodes, k->stages.n, u->saved_bytes});
