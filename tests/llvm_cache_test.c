@@ -163,3 +163,15 @@ TEST(unknown_processor) {
     CHECK_STR(str_of(e.what), "no code is generated for the processor `pentium`");
     code_destroy(code);
 }
+
+TEST(perf_knows_the_names) {
+    Arena *a = test_arena();
+    Set s = set_create(a);
+    CodeOptions o = rig_options(NULL, "");
+    o.perf_map = true;
+    run(a, &s, &o, true);
+    Str path = str_format(a, "/tmp/perf-%ld.map", (long)getpid());
+    Str map = test_read(path);
+    unlink(path.s);
+    CHECK(strstr(str_copy(a, map).s, " k_y___3_x_") != NULL);
+}

@@ -71,7 +71,7 @@ GrStatus code_create(Arena *a, const CodeOptions *o, Code **out, Error *e) {
     Code *c = PUSH(a, Code, 1);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     c->arena = a;
-    c->target = (GenTarget){o->cpu == NULL ? NULL : str_copy(a, str_of(o->cpu)).s, o->sanitize};
+    c->target = (GenTarget){o->cpu == NULL ? NULL : str_copy(a, str_of(o->cpu)).s, o->sanitize, o->perf_map};
     c->threads = o->threads != 0 ? o->threads : processors > 0 ? (uint32_t)processors : 1;
     c->generator_path = compile_path(a, o->generator);
     c->target_key = target_key(c);

@@ -11,6 +11,7 @@
 typedef struct {
     const char *cpu;            /* NULL: this machine; "haswell": AVX2 only */
     bool        sanitize;       /* address checks inside the kernels; such code is not cached */
+    bool        perf_map;       /* name the code linked in memory in perf's map file */
     uint32_t    threads;        /* to compile on; 0: one a processor */
     const char *cache_dir;      /* NULL: $XDG_CACHE_HOME/graphc or ~/.cache/graphc; "": no cache */
     uint64_t    cache_bytes;    /* bound of the cache; 0: 256 MiB */

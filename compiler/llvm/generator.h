@@ -10,7 +10,7 @@ enum { GENERATOR_ABI = 1 };
 #define GENERATOR_ENTRY "graphc_generator"
 
 /* cpu: NULL or "host", or "haswell" (AVX2) */
-typedef struct { const char *cpu; bool sanitize; } GenTarget;
+typedef struct { const char *cpu; bool sanitize, perf_map; } GenTarget;
 /* kernel NULL: the microkernel that `symbol` names */
 typedef struct { const Kernel *kernel; const char *symbol; } GenItem;
 typedef enum { GEN_TEXT_IR, GEN_TEXT_ASM } GenText;
