@@ -14,7 +14,7 @@ enum { KEY_ROUNDS = 0x200, KEY_VARIANTS };
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
-    case KEY_ROUNDS: o->rounds = parse_count(arg, 1, 100000, "--rounds", state); return 0;
+    case KEY_ROUNDS: o->rounds = option_count(arg, 1, 100000, "--rounds", state); return 0;
     case KEY_VARIANTS: o->variants = arg; return 0;
     case 'j': o->common.json = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
@@ -105,7 +105,7 @@ static GrStatus prepare(Bench *b, Error *e) {
     PlanCode *code = PUSH(s->arena, PlanCode, 1);
     *code = code_table(b->c.code);
     TRY(exec_create(s->arena, p, code, (ExecOptions){b->o->common.threads}, &b->exec, e));
-    Counters at = {.update = 1, .batch = (double)b->entry.rows, .rows = (double)b->entry.rows, .epochs = 1, .steps = 1, .epoch_steps = 1, .seed = 1};
+    Counters at = {.update = 1, .batch = b->entry.rows, .rows = b->entry.rows, .epochs = 1, .steps = 1, .epoch_steps = 1, .seed = 1};
     b->uniforms = uniform_values(s->arena, s->recipe, p->uniforms, &at);
     fill_columns(b);
     if (!trains) return GR_OK;

@@ -11,8 +11,8 @@ enum { KEY_STEPS = 0x200, KEY_BATCH };
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
-    case KEY_STEPS: o->steps = parse_count(arg, 1, 1000, "--steps", state); return 0;
-    case KEY_BATCH: o->batch = parse_count(arg, 1, 1 << 20, "--batch", state); return 0;
+    case KEY_STEPS: o->steps = option_count(arg, 1, 1000, "--steps", state); return 0;
+    case KEY_BATCH: o->batch = option_count(arg, 1, 1 << 20, "--batch", state); return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -47,8 +47,8 @@ typedef struct {
 
 static const UValue *values_at(Verify *v, Moment m) {
     const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
-    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .seed = (double)p->seed, .batch = (double)p->batch,
-                   .rows = (double)v->entries[m.entry].rows, .epochs = (double)p->epochs, .steps = 100, .epoch_steps = 10};
+    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .seed = p->seed, .batch = p->batch,
+                   .rows = v->entries[m.entry].rows, .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
 }
 

@@ -13,7 +13,7 @@ Common common_make(void) {
     return c;
 }
 
-uint32_t parse_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state) {
+uint32_t option_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state) {
     char *end;
     long n = strtol(text, &end, 10);
     if (end == text || *end || n < (long)least || n > (long)most)
@@ -47,7 +47,7 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
     Common *c = state->input;
     switch (key) {
     case KEY_CPU: c->cpu = arg; return 0;
-    case KEY_THREADS: c->threads = parse_count(arg, 1, 256, "--threads", state); return 0;
+    case KEY_THREADS: c->threads = option_count(arg, 1, 256, "--threads", state); return 0;
     case KEY_SANITIZE: c->sanitize = true; return 0;
     case KEY_NO_CACHE: c->no_cache = true; return 0;
     case KEY_DUMP_AFTER:

@@ -2,32 +2,10 @@
 #include "run.h"
 #include <string.h>
 
-static double counter(const Counters *at, Str name) {
-    static const struct { const char *name; size_t offset; } table[] = {
-#define COUNTER(x) {#x, offsetof(Counters, x)}
-        COUNTER(epoch), COUNTER(step), COUNTER(epochs), COUNTER(steps), COUNTER(epoch_steps), COUNTER(batch),
-        COUNTER(rows), COUNTER(update), COUNTER(seed), COUNTER(clock), COUNTER(phase),
-#undef COUNTER
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (str_is(name, table[i].name)) return *(const double *)((const char *)at + table[i].offset);
-    return 0;
-}
-
-static double input_value(const Recipe *r, const Counters *at, Str name) {
-    if (!str_starts(name, "setting.")) return counter(at, name);
-    Str setting = {name.s + 8, name.n - 8};
-    for (uint32_t i = 0; i < r->settings.n; i++)
-        if (str_eq(r->settings.at[i].name, setting)) return r->settings.at[i].value;
-    GR_BUG("the uniform program reads `%.*s`, which is no setting", FSTR(name));
-}
-
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at) {
-    double *inputs = PUSH(a, double, u->inputs.n + 1), *values = PUSH(a, double, u->insts.n + 1);
-    UValue *out = PUSH(a, UValue, u->outputs.n + 1);
-    for (uint32_t i = 0; i < u->inputs.n; i++) inputs[i] = input_value(r, at, u->inputs.at[i].name);
-    uniforms_run(u, inputs, values, out);
-    return out;
+    UniformRun run = {.arena = a, .recipe = r};
+    TrainState none = {0};
+    return inputs_run(&run, u, at, &none);
 }
 
 /* ---- computed columns ---- */
@@ -49,7 +27,7 @@ static GrStatus compute_block(void *user, const RecipeData *data, int64_t block,
         memcpy(exec_buffer(f->exec, (uint32_t)(b - p->buffers.at)), inputs[i].at, b->bytes);
     }
     ArenaMark mark = arena_mark(f->scratch);
-    Counters at = {.clock = (double)block, .rows = DATA_BLOCK};
+    Counters at = {.clock = block, .rows = DATA_BLOCK};
     uint32_t health = exec_run(f->exec, entry, uniform_values(f->scratch, f->s->recipe, p->uniforms, &at));
     arena_pop(mark);
     if (health & HEALTH_INDEX)

@@ -4,10 +4,9 @@
 #include "cli.h"
 #include "dataset.h"
 #include "exec.h"
+#include "inputs.h"
 
-/* What a uniform input is worth: settings from the recipe, counters from `at`. */
-typedef struct { double epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase; } Counters;
-/* The outputs of the uniform program for these counters. */
+/* The outputs of the uniform program at these counters; there are no series yet. */
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at);
 
 /* Opens data set number `data`; columns that the program computes are computed with compiled code. */

@@ -1,0 +1,54 @@
+/* graphc eval: the metrics of a trained model over a whole split. */
+#include "job.h"
+#include "rundir.h"
+
+typedef struct { Common common; const char *run, *split; } Options;
+enum { KEY_RUN = 0x200, KEY_SPLIT };
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    switch (key) {
+    case KEY_RUN: o->run = arg; return 0;
+    case KEY_SPLIT: o->split = arg; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_END:
+        if (!o->run) argp_error(state, "which --run?");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model", 2},
+    {"split", KEY_SPLIT, "NAME", 0, "which rows: test (the default), val, train", 2},
+    {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Losses and metrics of a trained model over all rows of a split: sums and counts of the whole split, not means of batches. "
+           "Takes the first kept checkpoint of the run, or the last one when nothing is kept."};
+
+int cmd_eval(int argc, char **argv) {
+    Options o = {.common = common_make(), .split = "test"};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    Job j = {0};
+    Error e = {0};
+    TrainValues values = {0};
+    GrStatus status = rundir_use(s.arena, str_of(o.run), true, &e);
+    if (status == GR_OK) status = job_open(&s, &o.common, "fused", &j, &e);
+    Str checkpoint = train_best(s.arena, str_of(o.run));
+    for (uint32_t i = 0; i < s.recipe->objectives.n && status == GR_OK; i++)
+        status = train_evaluate(s.arena, &j.job, checkpoint, i, str_of(o.split), &values, &e);
+    if (status == GR_OK) {
+        printf("%.*s on %s\n", FSTR(checkpoint), o.split);
+        job_print_values(&values, stdout);
+    }
+    int code = status == GR_OK ? 0 : report_error(&e);
+    session_report(&s, &o.common);
+    job_close(&j);
+    session_close(&s);
+    return code;
+}

@@ -1,0 +1,120 @@
+/* graphc predict: an export of a trained model on rows of a split.  For images in and images out it writes a picture with the
+ * originals above what the export made of them. */
+#include "checkpoint.h"
+#include "job.h"
+#include "png.h"
+#include "rundir.h"
+
+typedef struct { Common common; const char *run, *split, *picture, *name; uint32_t rows; } Options;
+enum { KEY_RUN = 0x200, KEY_SPLIT, KEY_PICTURE, KEY_ROWS, KEY_EXPORT };
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    switch (key) {
+    case KEY_RUN: o->run = arg; return 0;
+    case KEY_SPLIT: o->split = arg; return 0;
+    case KEY_PICTURE: o->picture = arg; return 0;
+    case KEY_EXPORT: o->name = arg; return 0;
+    case KEY_ROWS: o->rows = option_count(arg, 1, 4096, "--rows", state); return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_END:
+        if (!o->run) argp_error(state, "which --run?");
+        if (!o->picture) argp_error(state, "which --picture FILE.png?");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model", 2},
+    {"export", KEY_EXPORT, "NAME", 0, "which export (the first of the file)", 2},
+    {"split", KEY_SPLIT, "NAME", 0, "rows of which split: test (the default), val, train", 2},
+    {"rows", KEY_ROWS, "N", 0, "how many rows (20)", 2},
+    {"picture", KEY_PICTURE, "FILE", 0, "write images as PNG: originals, and below them what the export gives", 2},
+    {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Runs an export of a trained model on the first rows of a split."};
+
+enum { PER_ROW = 10 };
+
+static const RecipeExport *find_export(const Session *s, const char *name) {
+    for (uint32_t i = 0; i < s->recipe->exports.n; i++)
+        if (!name || str_is(s->recipe->exports.at[i].name, name)) return &s->recipe->exports.at[i];
+    return NULL;
+}
+
+static bool is_image(const PlanBuffer *b) { return b->shape.rank == 3; }
+
+/* Image r of a buffer as bytes: real numbers are grey values from 0 to 1. */
+static void put_image(uint8_t *out, const PlanBuffer *b, const void *data, int64_t r) {
+    int64_t n = b->shape.dim[1] * b->shape.dim[2];
+    for (int64_t i = 0; i < n; i++) {
+        float x = b->dtype == DT_U8 ? (float)((const uint8_t *)data)[r * n + i] : ((const float *)data)[r * n + i] * 255;
+        out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x + 0.5f);
+    }
+}
+
+/* Ten originals, the ten results below them, and so on. */
+static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const PlanEntry *entry, Exec *x, Error *e) {
+    const PlanBuffer *from = NULL, *to = NULL;
+    for (uint32_t i = 0; i < entry->n_columns && !from; i++)
+        if (is_image(&p->buffers.at[p->bindings.at[entry->first_column + i].buffer])) from = &p->buffers.at[p->bindings.at[entry->first_column + i].buffer];
+    for (uint32_t i = 0; i < entry->n_outputs && !to; i++)
+        if (is_image(&p->buffers.at[p->bindings.at[entry->first_output + i].buffer])) to = &p->buffers.at[p->bindings.at[entry->first_output + i].buffer];
+    if (!from || !to || from->shape.dim[1] != to->shape.dim[1] || from->shape.dim[2] != to->shape.dim[2])
+        return fail(e, GR_DATA, "the export does not make images of images of the same size: no picture");
+    int64_t h = to->shape.dim[1], w = to->shape.dim[2], rows = entry->rows, lines = (rows + PER_ROW - 1) / PER_ROW * 2;
+    uint8_t *images = PUSH(s->arena, uint8_t, lines * PER_ROW * h * w);
+    const void *in = exec_buffer(x, (uint32_t)(from - p->buffers.at)), *out = exec_buffer(x, (uint32_t)(to - p->buffers.at));
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t at = r / PER_ROW * 2 * PER_ROW + r % PER_ROW;
+        put_image(images + at * h * w, from, in, r);
+        put_image(images + (at + PER_ROW) * h * w, to, out, r);
+    }
+    return png_write_grid(s->arena, str_of(o->picture), images, lines * PER_ROW, h, w, PER_ROW, e);
+}
+
+static GrStatus predict(Session *s, const Options *o, Error *e) {
+    const RecipeExport *export = find_export(s, o->name);
+    if (!export) return fail(e, GR_USAGE, "%s has no export%s%s", o->common.file, o->name ? " " : "", o->name ? o->name : "");
+    if (export->data < 0) return fail(e, GR_USAGE, "export `%.*s` takes no batch of a data set", FSTR(export->name));
+    TRY(rundir_use(s->arena, str_of(o->run), true, e));
+    Dataset *data;
+    TRY(run_open_data(s, &o->common, (uint32_t)export->data, &data, e));
+    EntryRequest request = {LOWER_EXPORT, export->name, o->rows};
+    Compiled c;
+    if (!compile_graphs(s, &o->common, 1, &request, &c)) return fail(e, GR_PROGRAM, "the program has errors");
+    TRY(compile_plan(s, &o->common, &c, "fused", e));
+    TRY(compile_load(s, &o->common, &c, NULL, e));
+    PlanCode code = code_table(c.code);
+    const Plan *p = c.planned.plan;
+    Exec *x;
+    TRY(exec_create(s->arena, p, &code, (ExecOptions){o->common.threads}, &x, e));
+    TrainState state = {0};
+    GrStatus status = checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0, train_best(s->arena, str_of(o->run)), &state, e);
+    if (status == GR_OK) status = run_fill(s->arena, p, &p->entries.at[0], x, data, o->split, 0, e);
+    if (status == GR_OK) {
+        Counters at = {.rows = o->rows, .batch = o->rows};
+        exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));
+        status = write_picture(s, o, p, &p->entries.at[0], x, e);
+    }
+    exec_destroy(x);
+    compile_close(&c);
+    return status;
+}
+
+int cmd_predict(int argc, char **argv) {
+    Options o = {.common = common_make(), .split = "test", .rows = 20};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    Error e = {0};
+    int status = predict(&s, &o, &e) == GR_OK ? 0 : report_error(&e);
+    if (status == 0) printf("picture     %s\n", o.picture);
+    session_report(&s, &o.common);
+    session_close(&s);
+    return status;
+}

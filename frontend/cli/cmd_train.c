@@ -1,0 +1,141 @@
+/* graphc train: all phases of a program, into a folder of its own. */
+#include "atomic.h"
+#include "job.h"
+#include "rundir.h"
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct { Common common; const char *run; bool resume, quiet; } Options;
+enum { KEY_RUN = 0x200, KEY_RESUME };
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    Options *o = state->input;
+    switch (key) {
+    case KEY_RUN: o->run = arg; return 0;
+    case KEY_RESUME: o->resume = true; return 0;
+    case 'q': o->quiet = true; return 0;
+    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_END:
+        if (o->resume && !o->run) argp_error(state, "--resume needs --run DIR: which training goes on?");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"run", KEY_RUN, "DIR", 0, "write into this folder, new or empty (runs/NAME-001, or the next free number)", 2},
+    {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
+    {"quiet", 'q', 0, 0, "no progress", 2},
+    {0}};
+static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
+    .doc = "Trains FILE.\vThe folder of a run holds the program with every default (resolved.graph), the metrics (metrics.jsonl) and "
+           "checkpoints (last.safetensors, best-1.safetensors). Ctrl-C finishes the step, saves and exits 130; a second one "
+           "exits at once."};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal) {
+    if (interrupted) _exit(EXIT_INTERRUPTED);
+    interrupted = signal;
+}
+
+/* ---- progress ---- */
+typedef struct { bool quiet, live; double drawn; } Screen;
+typedef struct { Job job; Screen screen; } Run;
+
+static void clear_line(Screen *s) {
+    if (s->live) fputs("\r\033[K", stderr);
+}
+
+static void draw_step(Screen *s, const TrainProgress *p) {
+    if (!s->live || p->seconds - s->drawn < 0.1) return;
+    s->drawn = p->seconds;
+    double left = p->step > 0 ? p->seconds / (double)p->step * (double)(p->steps - p->step) : 0;
+    fprintf(stderr, "\r\033[Kepoch %lld/%lld  step %lld/%lld  %.0f steps/s  %.0f s left", (long long)p->epoch + 1, (long long)p->epochs,
+            (long long)p->batch, (long long)p->batches, (double)p->step / (p->seconds + 1e-9), left);
+    fflush(stderr);
+}
+
+static void print_epoch(const TrainProgress *p) {
+    printf("epoch %3lld", (long long)p->epoch);
+    for (uint32_t i = 0; i < p->values->at.n; i++) {
+        const TrainValue *v = &p->values->at.at[i];
+        if (shape_count(v->shape) == 1) printf("  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
+    }
+    printf("  %.1f s%s\n", p->seconds, p->improved ? "  kept" : "");
+    fflush(stdout);
+}
+
+static void progress(void *user, const TrainProgress *p) {
+    Screen *s = &((Run *)user)->screen;
+    if (s->quiet) return;
+    switch (p->event) {
+    case TRAIN_STEP: draw_step(s, p); return;
+    case TRAIN_REPORT: case TRAIN_EPOCH:
+        clear_line(s);
+        print_epoch(p);
+        return;
+    case TRAIN_EVAL: return;
+    }
+}
+
+/* The folder, and in it the program as it runs. */
+static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
+    if (!o->run) {
+        TRY(rundir_create(s->arena, STR("runs"), s->recipe->name, run, e));
+    } else {
+        *run = str_of(o->run);
+        TRY(rundir_use(s->arena, *run, o->resume, e));
+    }
+    if (o->resume) return GR_OK;
+    return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
+}
+
+static GrStatus train(Session *s, const Options *o, Str *run, Error *e) {
+    Run r = {.screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
+    GrStatus status = job_open(s, &o->common, "fused", &r.job, e);
+    if (status == GR_OK) status = open_run(s, o, run, e);
+    if (status == GR_OK) {
+        r.job.job.run = *run;
+        r.job.job.resume = o->resume;
+        r.job.job.interrupted = &interrupted;
+        r.job.job.progress = progress;
+        status = train_run(&r.job.job, e);
+        clear_line(&r.screen);
+        compile_times(&r.job.compiled, &o->common);
+    }
+    job_close(&r.job);
+    return status;
+}
+
+int cmd_train(int argc, char **argv) {
+    Options o = {.common = common_make()};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Session s;
+    bool ok = session_open(&s, &o.common);
+    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (s.recipe->phases.n == 0) {
+        fprintf(stderr, "graphc: %s has no `train`\n  help: add `train { optimizer adam(lr = 1e-3);  epochs 10;  batch 64 }`\n", o.common.file);
+        return EXIT_WRONG;
+    }
+    signal(SIGINT, on_interrupt);
+    signal(SIGTERM, on_interrupt);
+    Error e = {0};
+    Str run = {"", 0};
+    GrStatus status = train(&s, &o, &run, &e);
+    int code = 0;
+    if (status == GR_INTERRUPTED) {
+        fprintf(stderr, "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n", o.common.file, FSTR(run));
+        code = EXIT_INTERRUPTED;
+    } else if (status != GR_OK) {
+        session_report(&s, &o.common);
+        code = report_error(&e);
+    } else if (!o.quiet) {
+        printf("run         %.*s\n", FSTR(run));
+    }
+    session_close(&s);
+    return code;
+}

@@ -1,0 +1,103 @@
+/* Putting a job together.  Which entries a recipe needs follows from the rows of its splits: full batches and the last, smaller
+ * one, for training and for each split that is evaluated. */
+#include "job.h"
+#include "hash.h"
+#include <string.h>
+
+typedef struct { VEC(EntryRequest) at; } Requests;
+
+static void add_request(Arena *a, Requests *r, LowerKind kind, Str name, int64_t rows) {
+    for (uint32_t i = 0; i < r->at.n; i++)
+        if (r->at.at[i].kind == kind && str_eq(r->at.at[i].name, name) && r->at.at[i].rows == rows) return;
+    vec_push(a, &r->at, ((EntryRequest){kind, name, rows}));
+}
+
+/* Full batches of a split, and its tail. */
+static void add_batches(Arena *a, Requests *r, LowerKind kind, Str name, int64_t rows, int64_t batch, bool tail) {
+    if (rows >= batch) add_request(a, r, kind, name, batch);
+    if (rows % batch && (tail || rows < batch)) add_request(a, r, kind, name, rows % batch);
+}
+
+static Requests requests_of(const Session *s, Dataset *const *data) {
+    Requests r = {0};
+    Arena *a = s->arena;
+    add_request(a, &r, LOWER_INIT, STR("init"), 0);
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
+        const RecipePhase *p = &s->recipe->phases.at[i];
+        const RecipeObjective *o = &s->recipe->objectives.at[p->objective];
+        const Splits *splits = &data[o->data]->splits;
+        for (uint32_t k = 0; k < splits->at.n; k++) {
+            const Split *split = &splits->at.at[k];
+            if (str_is(split->name, "train")) add_batches(a, &r, LOWER_TRAIN, p->name, split->n, p->batch, !p->drop_tail);
+            add_batches(a, &r, LOWER_EVAL, o->name, split->n, p->batch, true);
+        }
+        add_request(a, &r, LOWER_BEGIN, o->name, 0);
+        add_request(a, &r, LOWER_FINISH, o->name, 0);
+    }
+    return r;
+}
+
+static GrStatus ensure_entry(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e) {
+    Job *j = user;
+    const Plan *p = j->compiled.planned.plan;
+    const PlanEntry *entry = plan_entry(p, name.s, rows, j->job.variant.s);
+    if (!entry) return fail(e, GR_DATA, "the plan has no entry `%.*s` for %lld rows", FSTR(name), (long long)rows);
+    *out = entry;
+    if (exec_ready(j->exec, entry)) return GR_OK;
+    TRY(compile_load(j->s, j->c, &j->compiled, entry, e));
+    j->code = code_table(j->compiled.code);
+    return exec_update(j->exec, p, &j->code, e);
+}
+
+uint64_t job_program(const Session *s) {
+    Buf text = buf_make(s->arena);
+    ast_print(parse_source(s->arena, s->main, s->diags), &text);
+    for (uint32_t i = 0; i < s->recipe->settings.n; i++) {
+        const RecipeSetting *x = &s->recipe->settings.at[i];
+        if (x->structural) buf_printf(&text, "%.*s=%.*s\n", FSTR(x->name), FSTR(x->text));
+    }
+    return hash_str(SEMANTICS_VERSION, buf_str(&text));
+}
+
+/* A thread of its own pays off only when gathering a batch takes longer than handing it over. */
+static bool batches_are_large(const Session *s, Dataset *const *data) {
+    enum { LARGE_BYTES = 1 << 20 };
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
+        const RecipePhase *p = &s->recipe->phases.at[i];
+        const Dataset *d = data[s->recipe->objectives.at[p->objective].data];
+        size_t bytes = 0;
+        for (uint32_t k = 0; k < d->columns.n; k++) bytes += d->columns.at[k].row_bytes * (size_t)p->batch;
+        if (bytes > LARGE_BYTES) return true;
+    }
+    return false;
+}
+
+GrStatus job_open(Session *s, const Common *c, const char *variant, Job *out, Error *e) {
+    *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &out->data[i], e));
+    Requests r = requests_of(s, out->data);
+    if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
+    TRY(compile_plan(s, c, &out->compiled, variant, e));
+    TRY(compile_load(s, c, &out->compiled, &out->compiled.planned.plan->entries.at[0], e));
+    out->code = code_table(out->compiled.code);
+    TRY(exec_create(s->arena, out->compiled.planned.plan, &out->code, (ExecOptions){c->threads}, &out->exec, e));
+    out->job = (TrainJob){.recipe = s->recipe, .exec = out->exec, .data = out->data, .variant = str_of(variant), .program = job_program(s),
+                          
+                          .load_ahead = batches_are_large(s, out->data), .user = out, .ensure_entry = ensure_entry};
+    return GR_OK;
+}
+
+void job_close(Job *j) {
+    exec_destroy(j->exec);
+    compile_close(&j->compiled);
+}
+
+void job_print_values(const TrainValues *v, FILE *out) {
+    for (uint32_t i = 0; i < v->at.n; i++) {
+        const TrainValue *x = &v->at.at[i];
+        int64_t n = shape_count(x->shape), row = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 1;
+        fprintf(out, "  %-20.*s", FSTR(x->name));
+        for (int64_t k = 0; k < n; k++) fprintf(out, "%s%10.6g", k && row && k % row == 0 ? "\n                      " : " ", (double)x->values[k]);
+        fputc('\n', out);
+    }
+}
