@@ -172,16 +172,15 @@ static void add_store(Fuzz *f) {
 }
 
 static void begin_stage(Fuzz *f, StageKind kind, uint32_t n_keep, uint32_t n_axes, const uint8_t *axes) {
-    static Stage s;                     /* the stage being built; pushed when complete */
-    memset(&s, 0, sizeof s);
-    s.kind = kind;
-    s.n_keep = (uint8_t)n_keep;
-    s.n_axes = (uint8_t)n_axes;
-    memcpy(s.axis, axes, n_axes);
-    s.first = f->k->insts.n;
-    s.vec = (int8_t)((int)pick(f, n_axes + 1) - 1);
-    s.transpose = -1;
-    f->s = &s;
+    Stage *s = PUSH(f->a, Stage, 1);     /* pushed to the kernel when complete */
+    s->kind = kind;
+    s->n_keep = (uint8_t)n_keep;
+    s->n_axes = (uint8_t)n_axes;
+    memcpy(s->axis, axes, n_axes);
+    s->first = f->k->insts.n;
+    s->vec = (int8_t)((int)pick(f, n_axes + 1) - 1);
+    s->transpose = -1;
+    f->s = s;
     inst(f, (KInst){.kop = K_AXIS, .type = DT_I32, .imm.i = HEAD});
     add_load(f);
     for (uint32_t i = 2 + pick(f, 12); i > 0; i--)
