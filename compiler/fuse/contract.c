@@ -352,6 +352,14 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
     k->stages.at[k->stages.n - 1].n = k->insts.n - e->first;
 }
 
+/* Tiles of one row of tiles one after another write C along its rows, which needs all of B near; else the columns go outside
+ * and a panel of B is used up before the next. */
+static bool sweeps_columns(const Product *r) {
+    enum { NEAR_BYTES = 512 << 10 };
+    int64_t a = r->run[0].count * r->k.count, b = r->run[1].count * r->k.count;
+    return b * 4 <= NEAR_BYTES || b <= a;
+}
+
 static void lower_tile(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
     Val v = g->sinks.at[0].val;
@@ -369,8 +377,9 @@ static void lower_tile(Planner *p, uint32_t group) {
         dim_at[r.outer.dim[i]] = index_axis(kernel_axis(k, "o", r.c->extent[r.outer.dim[i]]));
     }
     uint32_t panel[2];
-    panel[1] = kernel_axis(k, "j", r.panels[1]);
-    panel[0] = kernel_axis(k, "i", r.panels[0]);
+    int inner = sweeps_columns(&r) ? 1 : 0;
+    panel[1 - inner] = kernel_axis(k, inner ? "i" : "j", r.panels[1 - inner]);
+    panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
     k->n_head = k->axes.n;
     Stage *s = kernel_stage(k, STAGE_TILE);
     uint32_t tile = kernel_scratch(k, u, "tile", DT_F32, r.block[0] * r.block[1]);
