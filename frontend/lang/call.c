@@ -20,12 +20,11 @@ static bool is_reducer(Str name) {
     return false;
 }
 
-/* `mean (y - x)^2`: brackets reduce, parentheses apply. */
-static V reducer_called(Lower *l, const Expr *e, Name name) {
-    Str all = sources_text(l->p->sources, (Span){name.at.at + name.at.n, e->at.at + e->at.n - name.at.at - name.at.n});
+/* `max(x)`: parentheses apply to two numbers, brackets reduce.  (Words that only reduce are seen by the parser.) */
+static V reducer_called(Lower *l, Name name) {
     Diag *d = report(l, DIAG_REDUCE, name.at, "`%.*s` needs brackets", FSTR(name.text));
-    diag_help(d, "over everything `%.*s[..]%s%.*s`; over some `%.*s[n] ..`; a square of it `(%.*s[..] ..)^2`", FSTR(name.text),
-              all.n && all.s[0] == ' ' ? "" : " ", all.n < 60 ? (int)all.n : 0, all.s, FSTR(name.text), FSTR(name.text));
+    diag_help(d, "over everything `%.*s[..] x`; over some `%.*s[n] x[n]`; the larger of two `max(a, b)`", FSTR(name.text),
+              FSTR(name.text));
     return value_poison(l);
 }
 
@@ -77,7 +76,7 @@ V call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, con
     uint32_t n = (args ? args->n : 0) + (piped != NULL);
     if (callee->kind == EX_NAME && is_reducer(name.text) &&
         !(n == 2 && (str_is(name.text, "max") || str_is(name.text, "min")))) {
-        return reducer_called(l, e, name);
+        return reducer_called(l, name);
     }
     GivenVec given = {0};
     if (piped) {
@@ -173,7 +172,6 @@ bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *give
 /* Does the call lack its first argument and nothing else? */
 static bool lacks_first(Lower *l, const ParamVec *ps, const GivenVec *given) {
     uint32_t positional = 0;
-    (void)l;
     if (ps->n == 0 || ps->at[0].preset) {
         return false;
     }
@@ -245,15 +243,24 @@ static void ambient_of(Frame *f, V v) {
     }
 }
 
-static void note_trained(Lower *l, const Decl *d) {
+static bool listed(const Decl *const *at, uint32_t n, const Decl *d) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (at[i] == d) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_called(Lower *l, const Decl *d) {
     bool objective = false;
     for (const Frame *f = l->frame; f; f = f->caller) {
         objective = objective || f->kind == FRAME_OBJECTIVE;
     }
-    for (uint32_t i = 0; i < l->p->trained.n; i++) {
-        objective = objective && l->p->trained.at[i] != d;
+    if (!listed(l->p->called.at, l->p->called.n, d)) {
+        vec_push(l->p->arena, &l->p->called, d);
     }
-    if (objective) {
+    if (objective && !listed(l->p->trained.at, l->p->trained.n, d)) {
         vec_push(l->p->arena, &l->p->trained, d);
     }
 }
@@ -290,7 +297,7 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         return value_poison(l);
     }
     if (d->kind == DECL_MODEL) {
-        note_trained(l, d);
+        note_called(l, d);
     }
     l->depth++;
     Frame *to = enter(l, e, f, written);

@@ -81,14 +81,27 @@ static uint8_t whole_dim(Product *p, Dim d) {
     return c->n_dims++;
 }
 
-/* Lists the dims of operand k: its leads by index, its other dims shared with the longer operand's tail. */
-static void list_operand(Product *p, uint32_t k, const Array *x, const uint8_t *tail, uint32_t n_tail) {
+/* Lists the dims of operand k: its leads by index, its other dims shared with the longer operand's tail.  A contract reads
+ * its operands in any order of dims, so a permutation before it is undone. */
+static void list_operand(Product *p, uint32_t k, Array *x, const uint8_t *tail, uint32_t n_tail) {
     Contract *c = p->c;
+    uint8_t list[MAX_RANK];
+    uint32_t n = 0;
     for (uint32_t i = 0; i < x->n_lead; i++) {
-        c->dim[k][c->rank[k]++] = dim_of_index(p, x->lead[i]);
+        list[n++] = dim_of_index(p, x->lead[i]);
     }
     for (uint32_t i = 0; i < x->rank; i++) {
-        c->dim[k][c->rank[k]++] = tail[n_tail - x->rank + i];
+        list[n++] = tail[n_tail - x->rank + i];
+    }
+    const Graph *g = p->l->b.g;
+    const Node *node = node_of(g, x->val);
+    bool permuted = node->op == OP_permute;
+    for (uint32_t i = 0; i < n; i++) {
+        c->dim[k][permuted ? node->attr.axes.at[i] : i] = list[i];
+    }
+    c->rank[k] = (uint8_t)n;
+    if (permuted) {
+        x->val = operand(g, x->val, 0);
     }
 }
 

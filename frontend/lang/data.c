@@ -20,6 +20,8 @@ const Decl *data_decl(Program *p, uint32_t id) {
     GR_BUG("no data set %u", id);
 }
 
+bool data_broken(const Program *p, uint32_t id) { return id < p->broken_data.n && p->broken_data.at[id]; }
+
 /* ---- sources ---- */
 
 static Str resolved_path(Lower *l, Str path) {
@@ -51,7 +53,7 @@ static void source_files(Lower *l, RecipeData *d, RecipeSource *s, const Expr *c
         vec_push(l->m->arena, &d->files, (RecipeFile){a->name.text, resolved_path(l, v->text), a->value->at});
     }
     s->n_files = d->files.n - s->first_file;
-    if (s->n_files == 0) {
+    if (s->n_files == 0 && call->call.args.n == 0) {
         report(l, DIAG_DATA_DECL, call->at, "a source without files");
     }
 }
@@ -250,18 +252,20 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
 static void declare(Lower *l, const Decl *decl) {
     vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = decl->name.text, .span = decl->name.at});
     RecipeData *d = &l->p->recipe->data.at[l->p->recipe->data.n - 1];
+    uint32_t errors = diags_errors(l->ds);
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) {     /* sources first: columns are named by them */
         if (decl->data.stmts.at[i]->kind == ST_FROM) {
             add_source(l, d, decl->data.stmts.at[i]);
         }
     }
+    bool sources = diags_errors(l->ds) == errors;
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) {
         const Stmt *st = decl->data.stmts.at[i];
         switch (st->kind) {
         case ST_COLUMN:
             if (st->column.value) {
                 d->has_graph = true;
-            } else {
+            } else if (sources) {
                 raw_columns(l, d, st);
             }
             break;
@@ -280,7 +284,9 @@ static void declare(Lower *l, const Decl *decl) {
             break;
         }
     }
-    if (d->sources.n == 0) {
+    bool refused = diags_errors(l->ds) > errors;
+    vec_push(l->a, &l->p->broken_data, refused);
+    if (d->sources.n == 0 && !refused) {
         Diag *diag = report(l, DIAG_DATA_DECL, decl->name.at, "data `%.*s` has no source", FSTR(decl->name.text));
         diag_help(diag, "`from idx(column = \"path\")`, `from npy(..)` or `from fresh(rows = n)`");
     }
@@ -404,6 +410,7 @@ static void formula_bind(Rows *r, const Stmt *st) {
 Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
     const Decl *decl = data_decl(p, data);
     RecipeData *d = &p->recipe->data.at[data];
+    uint32_t errors = diags_errors(ds);
     Lower *l = lower_begin(p, LOWER_DATA, str_format(p->arena, "data.%.*s", FSTR(d->name)), DATA_BLOCK, ds);
     Frame *f = frame_push(l, FRAME_DATA, decl, decl->name.at);
     f->path = f->stream = f->model = d->name;
@@ -425,5 +432,6 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
         }
     }
     frame_pop(l);
+    p->broken_data.at[data] = p->broken_data.at[data] || diags_errors(ds) > errors;
     return l;
 }

@@ -96,6 +96,13 @@ static bool infer(void *user, const Expr *e) {
         wanted = wanted || (x && x->extent == NULL);
     }
     V v = wanted ? known_base(l, e->index.base) : NULL;
+    for (uint32_t i = 0; v && v->kind == VAL_POISON && i < items->n; i++) {
+        Index *x = plain_index(l, &items->at[i]);
+        if (x && x->extent == NULL) {
+            x->extent = dim_const(l->a, 1);
+            x->poison = true;
+        }
+    }
     if (v == NULL || v->kind != VAL_ARRAY) {
         return true;
     }
@@ -368,8 +375,8 @@ static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item,
         i->extent = extent;
         i->extent_at = access->at;
     }
-    if (dim_eq(i->extent, extent)) {
-        return true;
+    if (dim_eq(i->extent, extent) || i->poison) {
+        return !i->poison;
     }
     Buf a = buf_make(l->a), b = buf_make(l->a);
     dim_print(&a, i->extent);
@@ -652,7 +659,7 @@ static V close_form(Lower *l, const Target *t, Array x, Index *const *bound, uin
 }
 
 V index_form(Lower *l, const Target *t, const Expr *value) {
-    uint32_t before = l->frame->indices.n, memos = l->memo.n;
+    uint32_t before = l->frame->indices.n, memos = l->memo.n, closed = l->closed.n;
     uint32_t saved_name = l->b.name;
     l->b.name = name_id(l, t->name.text);
     V v;
@@ -668,6 +675,7 @@ V index_form(Lower *l, const Target *t, const Expr *value) {
     }
     index_drop(l, before);
     l->memo.n = memos;
+    l->closed.n = closed;
     l->b.name = saved_name;
     return v;
 }

@@ -426,7 +426,7 @@ static bool place(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *g
             continue;
         }
         if (k >= n || out->at[k]) {
-            Diag *d = report(l, DIAG_CALL, g->at, g->name.n ? "`%s` has no argument `%.*s`" : "`%s` takes fewer arguments", f->name,
+            Diag *d = report(l, DIAG_CALL, g->at, g->name.n ? "`%s` has no argument `%.*s`" : "too many arguments for `%s`", f->name,
                              FSTR(g->name));
             diag_help(d, "its arguments are `%s(%s)`; those with `?` may be left out", f->name, f->args);
             return false;

@@ -32,7 +32,8 @@ void    dim_print(Buf *b, Dim x);
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-typedef struct { Name name; uint32_t birth; Dim extent; Span extent_at; } Index;   /* extent NULL: not known yet */
+typedef struct { Name name; uint32_t birth; Dim extent; Span extent_at; bool poison; } Index;
+    /* extent NULL: not known yet; poison: it never will be, for a mistake elsewhere */
 
 typedef enum { ELEM_BOOL, ELEM_INT, ELEM_REAL } Elem;       /* in order: what two of them make is the later one */
 
@@ -98,6 +99,7 @@ typedef struct Frame {
 typedef struct { const Decl *decl; bool library; Frame *frame; } Global;
 typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
+typedef struct { Name name; const Expr *reducer; } Closed;
 typedef struct { Name name; Val value, weight; Span at; bool nograd, poison; } LossTerm;
 typedef struct { Name name; V value; } MetricTerm;
 typedef struct { Val now; bool read, dirty; } VarNow;
@@ -121,7 +123,10 @@ struct Program {
     Str folder;                             /* of the main file, for relative paths */
     uint32_t n_given; const SettingArg *given;
     VEC(CallSites) call_sites;
-    VEC(const Decl *) trained;              /* models an objective calls */
+    VEC(const Decl *) called;               /* models that anything calls .. */
+    VEC(const Decl *) trained;              /* .. and that an objective calls */
+    VEC(bool) broken_data;
+    bool objective_errors;
     VEC(Accumulator) accumulators;
     VEC(Lowered) lowered;
 };
@@ -146,6 +151,8 @@ struct Lower {
     bool vars_read_only;                    /* exports: no state is written */
     bool uniform_only;                      /* weights, optimiser arguments, keep: `val.x` may stand for a series */
     VEC(Memo) memo;
+    VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
+    V sides[2];                             /* operands of the operation being aligned, for messages */
     WindowSink *sink;
     ScanScope *scan;
     const Array *draw_like;                 /* initial values: a draw has this shape .. */
@@ -322,6 +329,7 @@ const Expr *setting_override(Lower *l, const SettingArg *s);    /* the value of 
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id */
 const Decl *data_decl(Program *p, uint32_t id);
+bool  data_broken(const Program *p, uint32_t id);           /* has mistakes: nothing is said about its columns */
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */

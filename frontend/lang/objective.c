@@ -73,6 +73,9 @@ V batch_column(Lower *l, Batch *b, Name name) {
         }
         return value_array(l, c->span, column_array(l, c->name, c->dtype, &rows, c->shape.rank, dim));
     }
+    if (data_broken(l->p, b->data_id)) {
+        return value_poison(l);
+    }
     Diag *diag = report(l, DIAG_NAME, name.at, "data `%.*s` has no column `%.*s`", FSTR(d->name), FSTR(name.text));
     report_label(l, diag, d->span, "the data set");
     Buf names = buf_make(l->a);
@@ -165,6 +168,16 @@ void objective_metric(Lower *l, const Stmt *s) {
     vec_push(l->a, &l->metrics, (MetricTerm){name, v});
 }
 
+static void poison_argument(Lower *l, const Param *p) {
+    scope_bind(l, p->name, value_poison(l));
+    for (uint32_t i = 0; p->type && p->type->has_dims && i < p->type->dims.n; i++) {
+        const DimSyntax *d = &p->type->dims.at[i];
+        if (d->kind == DIM_EXPR && d->expr->kind == EX_NAME) {
+            scope_bind(l, d->expr->name, value_poison(l));
+        }
+    }
+}
+
 bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
     uint32_t errors = diags_errors(l->ds);
     Frame *f = frame_push(l, FRAME_OBJECTIVE, d, d->name.at);
@@ -177,16 +190,24 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
         const Param *p = &args->at[i];
         const Decl *data = p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, p->type->base.text) : NULL;
         if (i > 0) {
-            scope_bind(l, p->name, not_yet(l, p->name.at, "an objective of two data sets"));
+            not_yet(l, p->name.at, "an objective of two data sets");
+            poison_argument(l, p);
         } else if (data == NULL || data->kind != DECL_DATA) {
             report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");
-            scope_bind(l, p->name, value_poison(l));
+            poison_argument(l, p);
         } else {
             scope_bind(l, p->name, batch_argument(l, p, data, rows));
         }
     }
     stmt_block(l, &d->function.body);
-    return diags_errors(l->ds) == errors;
+    bool fine = diags_errors(l->ds) == errors;
+    for (uint32_t i = 0; i < l->losses.n; i++) {
+        fine = fine && !l->losses.at[i].poison;
+    }
+    for (uint32_t i = 0; i < l->metrics.n; i++) {
+        fine = fine && l->metrics.at[i].value->kind != VAL_POISON;
+    }
+    return fine;
 }
 
 bool objective_total(Lower *l, Val *total) {

@@ -26,7 +26,8 @@ static void check_twice(Lower *l) {
     for (uint32_t i = 0; i < f->decls.n; i++) {
         for (uint32_t k = 0; k < i; k++) {
             const Decl *a = f->decls.at[k], *b = f->decls.at[i];
-            if (b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR && str_eq(a->name.text, b->name.text)) {
+            bool phase = a->kind == DECL_TRAIN || a->kind == DECL_SWEEP, other = b->kind == DECL_TRAIN || b->kind == DECL_SWEEP;
+            if (phase == other && b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR && str_eq(a->name.text, b->name.text)) {
                 Diag *d = report(l, DIAG_TWICE, b->name.at, "`%.*s` is declared twice", FSTR(b->name.text));
                 report_label(l, d, a->name.at, "first here");
                 break;
@@ -128,10 +129,12 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
     vec_push(p->arena, &p->recipe->objectives, o);
     RecipeObjective *r = &p->recipe->objectives.at[p->recipe->objectives.n - 1];
     if (data == 0 && args->n == 0) {
+        p->objective_errors = true;
         return;
     }
     Graph *finish = graph_create(p->module, graph_name(p, d->name.text, "finish"));
     Lower *l = lower_eval(p, d, rows, finish, r, p->ds);
+    p->objective_errors = p->objective_errors || l == NULL;
     for (uint32_t i = 0; l && i < l->losses.n; i++) {
         const LossTerm *t = &l->losses.at[i];
         vec_push(p->arena, &r->losses, (RecipeLoss){t->name.text, t->nograd, t->name.at});
@@ -167,10 +170,74 @@ static void warn_dead(Lower *l) {
     }
 }
 
+static bool was_lowered(const Program *p, const Decl *model) {
+    for (uint32_t i = 0; i < p->called.n; i++) {
+        if (p->called.at[i] == model) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A value for an argument of a model that nothing calls: its type says enough, or there is none. */
+static V stand_in(Lower *l, const Param *a) {
+    DType t;
+    Dim dim[MAX_RANK];
+    if (a->preset || a->type == NULL || !type_element(a->type, &t) || !a->type->has_dims || a->type->dims.n > MAX_RANK) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < a->type->dims.n; i++) {
+        const DimSyntax *d = &a->type->dims.at[i];
+        if (d->kind != DIM_EXPR) {
+            return NULL;
+        }
+        if (d->expr->kind == EX_NAME && scope_try(l, d->expr->name) == NULL) {
+            if (i > 0) {
+                return NULL;
+            }
+            Extent *e = PUSH(l->a, Extent, 1);
+            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, 4};
+            scope_bind(l, d->expr->name, value_dim(l, d->at, dim_of_extent(l->a, e)));
+        }
+        if (!dim_expr_value(l, d->expr, &dim[i])) {
+            return NULL;
+        }
+    }
+    return value_array(l, a->name.at, column_array(l, a->name.text, t, NULL, a->type->dims.n, dim));
+}
+
+/* Mistakes in a model that nothing calls are mistakes too.  It is lowered aside, so that its variables are not kept. */
+static void check_unused_model(Program *p, const Decl *d) {
+    Module *module = p->module;
+    Graph *init = p->init;
+    p->module = module_create(p->arena, p->sources, p->math);
+    p->module->uniforms = module->uniforms;
+    p->init = graph_create(p->module, STR("init"));
+    Lower *l = lower_begin(p, LOWER_EXPORT, d->name.text, 0, p->ds);
+    Frame *f = frame_push(l, FRAME_MODEL, d, d->name.at);
+    f->path = f->stream = f->model = d->name.text;
+    bool known = true;
+    for (uint32_t i = 0; i < d->function.sig.args.n && known; i++) {
+        const Param *a = &d->function.sig.args.at[i];
+        V v = a->preset ? eval(l, a->preset) : stand_in(l, a);
+        known = v != NULL;
+        if (known) {
+            scope_bind(l, a->name, v);
+        }
+    }
+    V out;
+    if (known) {
+        l->b.at = d->at;
+        call_body(l, d, &out);
+    }
+    p->module = module;
+    p->init = init;
+}
+
 static void check_all(Program *p, Lower *file) {
     int64_t rows = nominal_rows(p);
     for (uint32_t i = 0; i < p->recipe->data.n; i++) {
-        if (p->recipe->data.at[i].has_graph) {
+        if (p->recipe->data.at[i].has_graph && !data_broken(p, i)) {
             data_lower(p, i, p->ds);
         }
     }
@@ -181,7 +248,7 @@ static void check_all(Program *p, Lower *file) {
     }
     uint32_t errors = diags_errors(p->ds);
     train_declare(file);
-    for (uint32_t i = 0; i < p->recipe->phases.n && errors == 0 && diags_errors(p->ds) == 0; i++) {
+    for (uint32_t i = 0; i < p->recipe->phases.n && !p->objective_errors && diags_errors(p->ds) == 0; i++) {
         lower_train(p, i, p->recipe->phases.at[i].batch, true, p->ds);
     }
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
@@ -191,6 +258,11 @@ static void check_all(Program *p, Lower *file) {
             uint32_t data = args->n && args->at[0].type ? data_find(p, args->at[0].type->base.text) : 0;
             export_lower(p, d, rows, p->ds);
             vec_push(p->arena, &p->recipe->exports, (RecipeExport){d->name.text, (int32_t)data - 1, d->name.at});
+        }
+    }
+    for (uint32_t i = 0; i < p->main->decls.n; i++) {
+        if (p->main->decls.at[i]->kind == DECL_MODEL && !was_lowered(p, p->main->decls.at[i])) {
+            check_unused_model(p, p->main->decls.at[i]);
         }
     }
     if (errors == 0) {

@@ -201,6 +201,25 @@ static bool indices_used(Bracket *b, const Array *x, const Array *mask) {
 
 /* ---- the reduction ---- */
 
+/* A reduction of permuted axes is the same reduction of the axes themselves, when those that stay keep their order. */
+static Val reduce_unpermuted(Lower *l, ReduceKind k, Val x, uint32_t n, const uint8_t *axes) {
+    const Node *node = node_of(l->b.g, x);
+    uint8_t mapped[2 * MAX_RANK];
+    bool gone[MAX_RANK] = {false}, ordered = node->op == OP_permute;
+    for (uint32_t i = 0; i < n && ordered; i++) {
+        mapped[i] = node->attr.axes.at[axes[i]];
+        gone[axes[i]] = true;
+    }
+    int last = -1;
+    for (uint32_t i = 0; i < node->shape.rank && ordered; i++) {
+        if (!gone[i]) {
+            ordered = node->attr.axes.at[i] > last;
+            last = node->attr.axes.at[i];
+        }
+    }
+    return ordered ? build_reduce(&l->b, k, operand(l->b.g, x, 0), n, mapped) : build_reduce(&l->b, k, x, n, axes);
+}
+
 static Array reduce_axes(Bracket *b, ReduceKind k, Array x) {
     Lower *l = b->l;
     uint8_t axes[2 * MAX_RANK];
@@ -221,7 +240,7 @@ static Array reduce_axes(Bracket *b, ReduceKind k, Array x) {
             lead[n_lead++] = x.lead[i];
         }
     }
-    return array_make(l, build_reduce(&l->b, k, x.val, n, axes), n_lead, lead, b->rest ? 0 : x.rank, x.dim);
+    return array_make(l, reduce_unpermuted(l, k, x.val, n, axes), n_lead, lead, b->rest ? 0 : x.rank, x.dim);
 }
 
 static Array like(Lower *l, Val v, const Array *x) { return array_make(l, v, x->n_lead, x->lead, x->rank, x->dim); }
@@ -367,6 +386,9 @@ V reduce_eval(Lower *l, const Expr *e) {
         if (l->frame->indices.at[i]->extent == NULL) {
             v = NULL;
         }
+    }
+    for (uint32_t i = before; i < l->frame->indices.n; i++) {
+        vec_push(l->a, &l->closed, (Closed){l->frame->indices.at[i]->name, e});
     }
     index_drop(l, before);
     l->memo.n = memos;

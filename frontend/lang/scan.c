@@ -250,7 +250,7 @@ static V collected_value(Lower *l, ScanScope *s, Val tuple, uint32_t k) {
     return value_array(l, at, array_make(l, v, x->n_lead, x->lead, x->rank + 1u, dim));
 }
 
-static void build(Lower *l, const Stmt *st, ScanScope *s) {
+static void build(Lower *l, ScanScope *s) {
     VEC(Val) in = {0};
     for (uint32_t i = 0; i < s->n_carries; i++) {
         vec_push(l->a, &in, array_here(l, s->carry[i]).val);
@@ -277,10 +277,9 @@ static void build(Lower *l, const Stmt *st, ScanScope *s) {
     for (uint32_t i = 0; i < s->collected.n; i++) {
         scope_bind(l, s->collected.at[i].name, collected_value(l, s, tuple, i));
     }
-    (void)st;
 }
 
-static void poison_all(Lower *l, const Stmt *st, const ScanScope *s) {
+static void poison_all(Lower *l, const Stmt *st) {
     for (uint32_t i = 0; i < st->scan.carries.n; i++) {
         scope_bind(l, st->scan.carries.at[i].name, value_poison(l));
     }
@@ -290,14 +289,13 @@ static void poison_all(Lower *l, const Stmt *st, const ScanScope *s) {
             scope_bind(l, c->collect.target.name, value_poison(l));
         }
     }
-    (void)s;
 }
 
 void scan_eval(Lower *l, const Stmt *st) {
     ScanScope s = {.outer = l->b};
     if (l->scan) {
         not_yet(l, st->at, "a `scan` inside a `scan`");
-        poison_all(l, st, &s);
+        poison_all(l, st);
         return;
     }
     bool fine = read_inputs(l, st, &s), again = fine;
@@ -319,9 +317,9 @@ void scan_eval(Lower *l, const Stmt *st) {
         fine = fine && s.collected.at[i].value.val.i != 0;
     }
     if (fine && !again) {
-        build(l, st, &s);
+        build(l, &s);
     } else {
-        poison_all(l, st, &s);
+        poison_all(l, st);
     }
 }
 
@@ -338,6 +336,7 @@ bool scan_collect(Lower *l, const Stmt *st) {
     } else if (v->kind != VAL_POISON) {
         array_from(l, v, v->kind == VAL_ARRAY ? v->array.dtype : elem_dtype(t), &x);
     }
+    scope_bind(l, st->collect.target.name, v);      /* in the body: this step's value */
     vec_push(l->a, &l->scan->collected, (Collected){st->collect.target.name, x});
     return true;
 }

@@ -131,7 +131,9 @@ V scope_try(Lower *l, Name name) {
         if (i->extent == NULL) {
             Diag *d = report(l, DIAG_INDEX, name.at, "nothing says how far `%.*s` runs", FSTR(name.text));
             diag_help(d, "say it where the index is bound: `%.*s < K`", FSTR(name.text));
-            i->extent = dim_const(l->a, 1);
+            i->extent = dim_const(l->a, 1);             /* said once */
+            i->poison = true;
+            return value_poison(l);
         }
         return value_array(l, name.at, array_iota(l, i));
     }
@@ -171,7 +173,7 @@ static void consider(Nearest *n, Str s) {
 }
 
 void scope_suggest(Lower *l, Diag *d, Str name) {
-    Nearest near = {.name = name, .distance = name.n <= 2 ? 2 : name.n <= 5 ? 3 : 4};
+    Nearest near = {.name = name, .distance = name.n <= 1 ? 1 : name.n <= 3 ? 2 : name.n <= 6 ? 3 : 4};
     for (uint32_t i = 0; i < l->frame->names.n; i++) {
         consider(&near, l->frame->names.at[i].name);
     }
@@ -189,10 +191,25 @@ void scope_suggest(Lower *l, Diag *d, Str name) {
     }
 }
 
+/* `sum[j] w[n,j] / m[j]`: the reducer takes the product to its right and ends before `/`. */
+static V ended_index(Lower *l, Name name, const Expr *reducer) {
+    Diag *d = report(l, DIAG_INDEX, name.at, "`%.*s` is not bound here", FSTR(name.text));
+    const char *word = reducer_text(reducer->reduce.op);
+    report_label(l, d, reducer->at, "the `%s` ends before `/ + - ==`", word);
+    Str head = {sources_text(l->p->sources, reducer->at).s, reducer->reduce.x->at.at - reducer->at.at};
+    diag_help(d, "put all of it in parentheses: `%.*s(..)`", FSTR(head));
+    return value_poison(l);
+}
+
 V scope_name(Lower *l, Name name) {
     V v = scope_try(l, name);
     if (v) {
         return v;
+    }
+    for (uint32_t i = l->closed.n; i-- > 0;) {
+        if (str_eq(l->closed.at[i].name.text, name.text)) {
+            return ended_index(l, name, l->closed.at[i].reducer);
+        }
     }
     Diag *d = report(l, DIAG_NAME, name.at, "nothing is called `%.*s`", FSTR(name.text));
     scope_suggest(l, d, name.text);

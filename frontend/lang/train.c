@@ -271,7 +271,8 @@ static void declare(Lower *l, const Decl *d) {
         p.epochs = 10;
     }
     p.batch = p.batch ? p.batch : 32;
-    for (uint32_t i = 0; i < d->train.clauses.n && p.objective != UINT32_MAX; i++) {
+    bool known = p.objective != UINT32_MAX && !l->p->objective_errors;     /* else its series are not known */
+    for (uint32_t i = 0; i < d->train.clauses.n && known; i++) {
         if (d->train.clauses.at[i].kind == TC_KEEP) {
             clause_keep(l, &p, &d->train.clauses.at[i]);
         }

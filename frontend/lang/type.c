@@ -83,9 +83,11 @@ static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
     for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
         const Expr *e = t->dims.at[i].kind == DIM_EXPR ? t->dims.at[i].expr : NULL;
         const Binding *b = e && e->kind == EX_NAME ? scope_find(f, e->name.text) : NULL;
+        Buf text = buf_make(l->a);
         if (b && b->value->kind == VAL_DIM) {
-            Buf text = buf_make(l->a);
             dim_print(&text, b->value->d.dim);
+        }
+        if (text.n && !str_eq(buf_str(&text), b->name)) {
             diag_note(d, "`%.*s` is %s", FSTR(b->name), text.s);
         }
     }

@@ -10,9 +10,12 @@ static uint32_t dim_inst(Lower *l, Dim d) {
     Uniforms *u = l->m->uniforms;
     uint32_t sum = uniforms_const(u, 0);
     for (uint32_t i = 0; i < d->n; i++) {
-        uint32_t product = uniforms_const(u, (double)d->term[i].factor);
-        for (uint32_t k = 0; k < d->term[i].n; k++) {
-            product = uniforms_op(u, U_MUL, product, uniforms_input(u, STR("rows"), true), 0);
+        const DimTerm *t = &d->term[i];
+        uint32_t rows = t->n ? uniforms_input(u, STR("rows"), true) : 0;
+        bool plain = t->n && t->factor == 1;
+        uint32_t product = plain ? rows : uniforms_const(u, (double)t->factor);
+        for (uint32_t k = plain; k < t->n; k++) {
+            product = uniforms_op(u, U_MUL, product, rows, 0);
         }
         sum = i == 0 ? product : uniforms_op(u, U_ADD, sum, product, 0);
     }

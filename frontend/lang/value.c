@@ -90,6 +90,7 @@ Str array_describe(Lower *l, const Array *a) {
 Str value_describe(Lower *l, V v) {
     static const char *const elem[] = {"bool", "int", "real"};
     Buf b = buf_make(l->a);
+    double x;
     switch (v->kind) {
     case VAL_POISON: return STR("a mistake");
     case VAL_DIM:
@@ -98,7 +99,12 @@ Str value_describe(Lower *l, V v) {
     case VAL_BOOL: return v->boolean ? STR("yes") : STR("no");
     case VAL_TEXT: return STR("a text");
     case VAL_CHOICE: return str_format(l->a, "the choice %.*s", FSTR(v->text));
-    case VAL_UNIFORM: return str_format(l->a, "%s (a number of the program)", elem[v->uniform.elem]);
+    case VAL_UNIFORM:
+        if (uniforms_constant(l->m->uniforms, v->uniform.inst, &x)) {
+            buf_real(&b, x);
+            return buf_str(&b);
+        }
+        return str_format(l->a, "%s (a number of the program)", elem[v->uniform.elem]);
     case VAL_ARRAY: return array_describe(l, &v->array);
     case VAL_LIST: return str_format(l->a, "a list of %u", v->list.n);
     case VAL_TUPLE: return str_format(l->a, "%u results", v->list.n);

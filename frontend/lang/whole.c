@@ -74,7 +74,25 @@ static Str stretched(Lower *l, const Array *x, const Array *y) {
     return array_describe(l, &out);
 }
 
-static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const Array *y, Span y_at) {
+/* Where an operand comes from, when that is another place: `, column `price` of data `houses``. */
+static Str origin(Lower *l, V v, Span at) {
+    if (v == NULL || v->at.n == 0 || v->at.at == at.at || in_library(l->p, v->at)) {
+        return (Str){0};
+    }
+    for (uint32_t i = 0; i < l->p->recipe->data.n; i++) {
+        const RecipeData *d = &l->p->recipe->data.at[i];
+        for (uint32_t k = 0; k < d->columns.n; k++) {
+            if (d->columns.at[k].span.at == v->at.at) {
+                return str_format(l->a, ", column `%.*s` of data `%.*s`", FSTR(d->columns.at[k].name), FSTR(d->name));
+            }
+        }
+    }
+    Str text = sources_text(l->p->sources, v->at);
+    Place p = sources_place(l->p->sources, v->at);
+    return text.n > 40 ? str_format(l->a, ", from line %u", p.line) : str_format(l->a, ", from `%.*s` at line %u", FSTR(text), p.line);
+}
+
+static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const Array *y, Span y_at, V vx, V vy) {
     Str a = array_describe(l, x), b = array_describe(l, y), made = stretched(l, x, y);
     Diag *d;
     if (made.n) {
@@ -82,16 +100,16 @@ static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const
     } else {
         d = report(l, DIAG_SHAPE, op_at, "`%.*s` and `%.*s` do not fit", FSTR(a), FSTR(b));
     }
-    report_label(l, d, x_at, "%.*s", FSTR(a));
-    report_label(l, d, y_at, "%.*s", FSTR(b));
+    report_label(l, d, x_at, "%.*s%.*s", FSTR(a), FSTR(origin(l, vx, x_at)));
+    report_label(l, d, y_at, "%.*s%.*s", FSTR(b), FSTR(origin(l, vy, y_at)));
     const Array *big = x->rank >= y->rank ? x : y;
     Span big_at = big == x ? x_at : y_at;
     int64_t one;
     Str text = sources_text(l->p->sources, big_at);
     if (made.n && big->rank == 2 && dim_known(big->dim[1], &one) && one == 1 && text.n < 40) {
         Str other = sources_text(l->p->sources, big == x ? y_at : x_at);
-        diag_help(d, "squeeze it: `%.*s[:, 0]`; or, if every pair is meant: `%.*s[n] .. %.*s[m,0]` with two indices", FSTR(text),
-                  FSTR(other), FSTR(text));
+        diag_help(d, "squeeze it: `%.*s[:, 0]`; or, if every pair is meant: `(%.*s[n] %.*s %.*s[m,0])` for n and m", FSTR(text),
+                  FSTR(other), FSTR(sources_text(l->p->sources, op_at)), FSTR(text));
     } else {
         diag_help(d, "shapes must be equal, or one a scalar, or one the tail of the other; else write it with indices");
     }
@@ -107,7 +125,8 @@ bool whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at) {
     for (uint32_t i = 0; i < n; i++) {
         if (!is_tail(&xs[i], &xs[big])) {
             uint32_t first = i < big ? i : big, second = i < big ? big : i;
-            shapes_differ(l, op_at, &xs[first], at[first], &xs[second], at[second]);
+            shapes_differ(l, op_at, &xs[first], at[first], &xs[second], at[second], n == 2 ? l->sides[first] : NULL,
+                          n == 2 ? l->sides[second] : NULL);
             return false;
         }
     }
@@ -123,7 +142,11 @@ bool whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at) {
 
 /* The two operands as tensors of one element type and shape. */
 static bool prepare(Lower *l, Span op_at, DType t, V x, V y, const Span *at, Array *out) {
-    return array_from(l, x, t, &out[0]) && array_from(l, y, t, &out[1]) && whole_align(l, op_at, 2, out, at);
+    l->sides[0] = x;
+    l->sides[1] = y;
+    bool fine = array_from(l, x, t, &out[0]) && array_from(l, y, t, &out[1]) && whole_align(l, op_at, 2, out, at);
+    l->sides[0] = l->sides[1] = NULL;
+    return fine;
 }
 
 static V built(Lower *l, Span at, const Array *like, Val v) {
