@@ -467,6 +467,8 @@ static void lower_chain(Planner *p, uint32_t group) {
         known[c->over[i]] = true;
         s->axis[s->n_axes++] = (uint8_t)axis;
     }
+    if (c->n_over == 0)                                    /* one term: still a chain */
+        s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", 1);
     emit_stage(&e);
     uint32_t guard = 0;
     for (uint32_t i = 0; i < c->n_windows; i++) {
