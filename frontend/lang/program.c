@@ -291,7 +291,7 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     refuse_later_parts(file);
     data_declare(file);
     check_all(p, file);
-    p->recipe->resolved = resolved_text(p);
+    p->recipe->resolved = diags_errors(ds) == 0 ? resolved_text(p) : main->text;
     return p;
 }
 

@@ -250,7 +250,8 @@ static void declare(Lower *l, const Decl *d) {
     uint32_t n = l->p->recipe->objectives.n;
     for (uint32_t i = 0; i < d->train.clauses.n; i++) {
         clause(l, &p, &d->train.clauses.at[i], &said);
-        optimizer = optimizer || d->train.clauses.at[i].kind == TC_OPTIMIZER;
+        TrainClauseKind k = d->train.clauses.at[i].kind;
+        optimizer = optimizer || k == TC_OPTIMIZER || k == TC_ERROR;
     }
     if (!said && n != 1) {
         Diag *diag = report(l, DIAG_TRAIN_DECL, d->at, n ? "the file has %u objectives; which one is trained?" : "there is no objective to train", n);

@@ -246,9 +246,11 @@ V whole_pow(Lower *l, const Expr *e, V x, V y) {
         Array a;
         bool whole = dtype_elem(x->array.dtype) == ELEM_INT && n >= 0;
         array_from(l, x, whole ? DT_I32 : DT_F32, &a);
+        if (n > 0) {
+            return built(l, e->at, &a, power(l, a.val, (int64_t)n));
+        }
         Val one = build_broadcast_like(&l->b, build_const(&l->b, a.dtype, 1), a.val);
-        Val p = n == 0 ? one : power(l, a.val, (int64_t)(n < 0 ? -n : n));
-        return built(l, e->at, &a, n < 0 ? build_2(&l->b, OP_div, one, p) : p);
+        return built(l, e->at, &a, n < 0 ? build_2(&l->b, OP_div, one, power(l, a.val, (int64_t)-n)) : one);
     }
     return elementwise(l, e->at, e->op_at, sides, OP_pow, "^", x, y);
 }
