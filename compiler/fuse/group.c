@@ -301,7 +301,9 @@ static void place_commit(Planner *p, Val effect) {
     for (uint32_t i = 0; p->entry->options->fused && i < p->groups.n; i++) {
         Group *g = &p->groups.at[i];
         if (g->commit && shape_eq(g->domain, node_of(p->g, v)->shape) &&
-            (bits_meet(g->reads, reads, words_of(p)) || touches(p, g, reads, s.cell))) {
+            (bits_meet(g->reads, reads, words_of(p)) || touches(p, g, reads, s.cell) ||
+             (cell_at(p, s.cell)->region == REGION_METRIC &&
+              cell_at(p, g->sinks.at[0].cell)->region == REGION_METRIC))) {
             bits_or(g->reads, reads, words_of(p));
             vec_push(p->arena, &g->sinks, s);
             return;
