@@ -114,13 +114,16 @@ static void learn(Cut *c) {
         uint8_t known = i < l->row_axes.n ? l->row_axes.at[i] : 0;
         c->batch[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || (n->op == OP_random && known);
         bool of_batch = false;
+        uint8_t some_rows = 0;
         for (uint32_t k = 0; k < n->n; k++) {
             uint32_t x = g->operands.at[n->first + k].i;
             c->batch[i] = c->batch[i] || c->batch[x];
             c->inner[i] = c->inner[i] || c->inner[x];
             of_batch = of_batch || (c->batch[x] && c->rows[x] == 0) || is_rows_number(l, &g->nodes.at[x]);
+            some_rows |= c->rows[x];
         }
-        c->rows[i] = !c->batch[i] ? 0 : known ? known : mapped_rows(g, n, c->rows);
+        bool tuple = n->op == OP_scan || n->op == OP_grad;      /* its members know their axes, it does not */
+        c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
     }
 }
