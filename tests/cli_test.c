@@ -1,5 +1,6 @@
-/* graphc as a user meets it: exit statuses and messages for wrong usage, wrong programs, and data that is missing, cut short
- * or lying.  Each test runs the built program in a folder of its own. */
+/* graphc as a user meets it: exit statuses and messages for wrong usage, wrong programs, and data and checkpoints that
+ * are missing, cut short or lying.  Each test runs the built program in a folder of its own. */
+#include "dtype.h"
 #include "test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +12,12 @@
 
 typedef struct { int status; Str out; } Ran;           /* what it printed to both streams */
 
-static Ran ran(const char *arguments) {
+/* `before`: words in front of the program, for a limit or a signal. */
+static Ran ran_after(const char *before, const char *arguments) {
     Arena *a = test_arena();
     Str home = test_folder();
-    Str line = str_format(a, "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' " GRAPHC_BUILD "/graphc %s 2>&1", FSTR(home), FSTR(home), arguments);
+    Str line = str_format(a, "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' %s " GRAPHC_BUILD "/graphc %s 2>&1",
+                          FSTR(home), FSTR(home), before, arguments);
     FILE *p = popen(line.s, "r");
     REQUIRE(p != NULL);
     Buf out = buf_make(a);
@@ -25,11 +28,14 @@ static Ran ran(const char *arguments) {
     return (Ran){WEXITSTATUS(status), buf_str(&out)};
 }
 
+static Ran ran(const char *arguments) { return ran_after("", arguments); }
+
 static bool says(Ran r, const char *text) { return r.out.n > 0 && strstr(str_copy(test_arena(), r.out).s, text) != NULL; }
 
 static void expect(const char *arguments, int status, const char *text) {
     Ran r = ran(arguments);
-    CHECK_MSG(r.status == status, "graphc %s: status %d, expected %d\n%.*s", arguments, r.status, status, FSTR(r.out));
+    CHECK_MSG(r.status == status, "graphc %s: status %d, expected %d\n%.*s", arguments, r.status, status,
+              FSTR(r.out));
     CHECK_MSG(says(r, text), "graphc %s does not say \"%s\" but\n%.*s", arguments, text, FSTR(r.out));
 }
 
@@ -61,6 +67,17 @@ static Str idx(uint8_t rank, const uint8_t *dims, const uint8_t *bytes, uint32_t
     buf_put(&b, (Str){(const char[]){0, 0, 8, (char)rank}, 4});
     for (uint8_t i = 0; i < rank; i++) buf_put(&b, (Str){(const char[]){0, 0, 0, (char)dims[i]}, 4});
     buf_put(&b, (Str){(const char *)bytes, n});
+    return buf_str(&b);
+}
+
+/* The same as npy: a dict in Python's words between a length and the elements. */
+static Str npy(const char *type, const char *shape, const void *bytes, uint32_t n) {
+    Buf b = buf_make(test_arena());
+    Str dict = str_format(test_arena(), "{'descr': '%s', 'fortran_order': False, 'shape': %s, }\n", type, shape);
+    buf_put(&b, (Str){"\x93NUMPY\x01\0", 8});
+    buf_put(&b, (Str){(const char[]){(char)dict.n, 0}, 2});
+    buf_put(&b, dict);
+    buf_put(&b, (Str){bytes, n});
     return buf_str(&b);
 }
 
@@ -152,19 +169,10 @@ TEST(gzip_that_is_cut_short) {
 
 TEST(npy_that_claims_more_than_it_has) {
     put_program("npy");
-    put_file("label", (Str){"\x93NUMPY\x01\0\x20\0{'descr': '|u1', 'fortran_order': False, 'shape': (8,), }", 66});
-    Buf b = buf_make(test_arena());
-    buf_put(&b, (Str){"\x93NUMPY\x01\0\xff\xff", 10});
-    buf_put(&b, STR("{'descr': '|u1'}"));
-    put_file("image", buf_str(&b));
+    put_file("label", npy("|u1", "(8,)", k_classes, 8));
+    put_file("image", (Str){"\x93NUMPY\x01\0\xff\xff{'descr': '|u1'}", 26});
     expect("train dots.graph --run r", 1, "claims a header of 65535 bytes");
-    b = buf_make(test_arena());
-    Str header = STR("{'descr': '|u1', 'fortran_order': False, 'shape': (8000000, 2, 2), }\n");
-    buf_put(&b, (Str){"\x93NUMPY\x01\0", 8});
-    buf_put(&b, (Str){(const char[]){(char)header.n, 0}, 2});
-    buf_put(&b, header);
-    buf_put(&b, (Str){(const char *)k_pixels, 32});
-    put_file("image", buf_str(&b));
+    put_file("image", npy("|u1", "(8000000, 2, 2)", k_pixels, 32));
     expect("train dots.graph --run r", 1, "its header says 32000000 bytes");
     CHECK(!exists("r"));
 }
@@ -174,6 +182,24 @@ TEST(labels_out_of_range) {
     uint8_t classes[8] = {0, 1, 2, 0, 7, 2, 0, 1};
     put_file("label", idx(1, k_labels, classes, 8));
     expect("train dots.graph --run r", 1, "row 4: value 7 in `label` (u8 < 3)");
+    CHECK(!exists("r"));
+}
+
+TEST(numbers_that_are_none) {
+    float x[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    x[6] = f32_of_bits(0x7fc00000);
+    put_file("image", npy("<f4", "(2, 4)", x, sizeof x));
+    put_file("label", npy("|u1", "(2,)", k_classes, 2));
+    put_file("dots.graph", STR("graph 1\n"
+                               "data dots {\n"
+                               "    from npy(image = \"image\", label = \"label\") as train\n"
+                               "    image : f32[4]\n"
+                               "    label : u8 < 3\n"
+                               "}\n"
+                               "model net(x : real[N, 4]) -> (h : real[N, 3]) { h = linear(x, 3) }\n"
+                               "objective sort(b : dots[N]) { loss ce = cross_entropy(net(b.image), b.label) }\n"
+                               "train { optimizer sgd(lr = 1);  epochs 1;  batch 2;  seed 1 }\n"));
+    expect("train dots.graph --run r", 1, "row 1: value nan in `image`");
     CHECK(!exists("r"));
 }
 
@@ -189,8 +215,32 @@ TEST_ALL(training_writes_a_run) {
     put_good_data();
     expect("train dots.graph --run r", 0, "");
     CHECK(exists("r"));
+    CHECK(exists("r/last.safetensors") && exists("r/resolved.graph") && exists("r/metrics.jsonl"));
     expect("train dots.graph --run r", 1, "r holds a run already");
+    expect("eval dots.graph --run r --split train", 0, "ce");
+    expect("eval dots.graph --run r --split nope", 1, "has no split `nope`");
     expect("eval dots.graph --run none", 1, "none");
+    expect("eval dots.graph -s width=8 --run r", 1, "it is of another model");
+    expect("train dots.graph -s width=8 --run r --resume", 1, "it is of another model");
+    expect("train dots.graph -s epochs=3 --run r --resume", 0, "epoch   3");
+    Str path = str_format(test_arena(), "%.*s/r/last.safetensors", FSTR(test_folder())), whole = test_read(path);
+    test_write(path, (Str){whole.s, whole.n / 2});
+    expect("eval dots.graph --run r", 1, "is not a whole safetensors file");
+    test_write(path, (Str){whole.s, 5});
+    expect("train dots.graph --run r --resume", 1, "last.safetensors");
+    test_write(path, whole);
+    put_file("dots.graph", str_format(test_arena(), "%.*s# the rate is another\n", FSTR(test_read(
+        str_format(test_arena(), "%.*s/dots.graph", FSTR(test_folder()))))));
+    expect("train dots.graph -s epochs=4 --run r --resume", 0, "epoch   4");
+}
+
+TEST_ALL(an_interrupted_training_saves_and_goes_on) {
+    put_good_data();
+    Ran r = ran_after("timeout --preserve-status -s INT 0.7", "train dots.graph --run r -s epochs=100000000");
+    CHECK_INT(r.status, 130);
+    CHECK(exists("r/last.safetensors"));
+    r = ran_after("timeout --preserve-status -s INT 0.4", "train dots.graph --run r -s epochs=100000000 --resume");
+    CHECK_INT(r.status, 130);
 }
 
 TEST(run_directories_that_cannot_be) {

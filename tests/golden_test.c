@@ -1,6 +1,6 @@
-/* Programs of tests/golden against the numbers PyTorch gave for them: exports (values and gradients), initial values, and
- * steps of training (losses, parameters, states).  FILE.json holds inputs and results, make.py made it and says how.
- * The interpreter runs each program twice, in f64 and as it is; everything compiled is compared with the interpreter elsewhere. */
+/* Programs of tests/golden against the numbers PyTorch gave for them: exports (values and gradients), initial values,
+ * and steps of training (losses, parameters, states).  FILE.json holds inputs and results, make.py made it and says
+ * how.  The interpreter runs each program in f64 and as it is; what is compiled is compared with it elsewhere. */
 #include "grad.h"
 #include "lang.h"
 #include "test.h"
@@ -78,7 +78,8 @@ static void compare(Golden *g, const char *what, const char *of, const Tensor *t
         largest = fmax(largest, fabs(want[i]));
         if (!(e <= error)) error = e, worst = i;
     }
-    CHECK_MSG(error <= g->tolerance * largest, "%s (%s): %s %s[%lld] is %.9g, PyTorch says %.9g: off by %.2g of the largest", g->name,
+    CHECK_MSG(error <= g->tolerance * largest,
+              "%s (%s): %s %s[%lld] is %.9g, PyTorch says %.9g: off by %.2g of the largest", g->name,
               g->f64 ? "f64" : "f32", of, what, (long long)worst, tensor_get(t, worst), want[worst], error / largest);
 }
 
@@ -127,7 +128,8 @@ static Tensor *evaluate(Golden *g, const Graph *graph, const json_t *columns, in
         CHECK_MSG(j != NULL, "%s: no numbers for %s", g->name, intern_str(g->module->names, c->name).s);
         in[i] = tensor_of(g, c->dtype, c->shape, j);
     }
-    EvalRun run = {.graph = graph, .vars = g->vars, .columns = in, .uniforms = uniforms_at(g, graph->rows, step), .f64 = g->f64, .threads = 1};
+    EvalRun run = {.graph = graph, .vars = g->vars, .columns = in, .uniforms = uniforms_at(g, graph->rows, step),
+                   .f64 = g->f64, .threads = 1};
     Error e = {0};
     if (graph_eval(g->a, &run, out, &e) != GR_OK) test_failed(__FILE__, __LINE__, "%s: %s", g->name, e.what);
     CHECK_INT(run.health, 0);
@@ -202,8 +204,10 @@ static void check_phase(Golden *g, const char *name, const json_t *numbers) {
         const char *of = str_format(g->a, "%s, step %zu", name, s + 1).s;
         const Tensor *out = evaluate(g, graph, json_object_get(step, "columns"), (int64_t)s);
         compare_outputs(g, of, graph, out, json_object_get(step, "losses"));
-        for (uint32_t i = 0; i < graph->outputs.n; i++)
-            if (graph->outputs.at[i].kind == OUT_TOTAL) compare(g, "total", of, &out[i], json_object_get(step, "total"));
+        for (uint32_t i = 0; i < graph->outputs.n; i++) {
+            if (graph->outputs.at[i].kind != OUT_TOTAL) continue;
+            compare(g, "total", of, &out[i], json_object_get(step, "total"));
+        }
         compare_vars(g, of, json_object_get(step, "vars"));
     }
 }
