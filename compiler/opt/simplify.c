@@ -1,6 +1,7 @@
 /* The simplifier: copies a graph node by node in program order, and asks of each copy whether something simpler has the same
  * bits.  Value numbering in the builder makes equal nodes one; copying only what outputs and effects need drops the rest. */
 #include "opt.h"
+#include "permute.h"
 #include "rule.h"
 #include <string.h>
 
@@ -95,12 +96,16 @@ static Val view_of_view(Build *b, Val v) {
 
 static Val simpler(Build *b, Val v) {
     const Node *n = node_of(b->g, v);
-    if (op_class((Op)n->op) == CLASS_VIEW) return view_of_view(b, v);
-    if (op_class((Op)n->op) != CLASS_ELT) return (Val){0};
+    if (op_class((Op)n->op) == CLASS_VIEW) {
+        Val to = view_of_view(b, v);
+        return to.i ? to : permute_moved(b, v);
+    }
+    if (op_class((Op)n->op) != CLASS_ELT) return permute_moved(b, v);
     if (n->op == OP_cast && n->dtype == type_of(b->g, operand(b->g, v, 0)).dtype) return operand(b->g, v, 0);
     Val to = fold(b, v);
     if (!to.i) to = rule_apply(b, v);
     if (!to.i) to = sink_broadcast(b, v);
+    if (!to.i) to = permute_moved(b, v);
     return to;
 }
 
