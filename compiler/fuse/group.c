@@ -6,7 +6,7 @@
 #include "fuse_parts.h"
 #include <string.h>
 
-enum { SMALL_NS = 2000 };             /* less work than this is not worth cutting for threads */
+enum { SMALL_NS = 8000 };             /* less work than this is not worth cutting for threads */
 
 static uint32_t words_of(const Planner *p) { return p->g->nodes.n / 64 + 2; }
 static void bit_set(uint64_t *s, uint32_t i) { s[i / 64] |= (uint64_t)1 << (i % 64); }
@@ -172,7 +172,7 @@ static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, u
     *head = common_head(g, s, head_of(p, v));
     bool map = g->kind == GROUP_MAP && !reduces && shape_eq(g->domain, s);
     double work = g->work + work_of(p, v);
-    int64_t enough = 2 * (int64_t)p->entry->options->threads;
+    int64_t enough = 8 * (int64_t)p->entry->options->threads;
     if (!map && work > SMALL_NS && points_of(s, *head) < enough) {
         bool alone = points_of(s, head_of(p, v)) < enough && points_of(g->domain, g->head) < enough;
         *why = *head == 0 && !alone ? REFUSAL_SIZE : REFUSAL_PARALLEL;

@@ -124,7 +124,29 @@ static uint64_t inst_flops(const KInst *in) {
     return counts ? 1 : 0;
 }
 
-/* The innermost axis that is longer than one, if it can run in lanes: a stage that stores through computed indices cannot. */
+/* How well lanes along an axis suit the accesses of a stage: side by side is good, far apart is a gather. */
+static int lane_score(const Kernel *k, const Stage *s, uint32_t axis) {
+    int score = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const KInst *in = &k->insts.at[s->first + i];
+        if (in->kop != K_LOAD && in->kop != K_STORE)
+            continue;
+        int64_t c = k->accesses.at[in->access].coef[axis];
+        score += c == 1 ? 2 : c == 0 ? 0 : c == -1 ? -1 : -4;
+    }
+    return score;
+}
+
+static int last_long(const Kernel *k, const Stage *s, int from, int to) {
+    for (int i = to; i-- > from;) {
+        if (k->axes.at[s->axis[i]].extent > 1)
+            return i;
+    }
+    return -1;
+}
+
+/* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does unless the loads
+ * lie along the reduced one.  A stage that stores through computed indices has no lanes. */
 static void choose_vector(const Kernel *k, Stage *s) {
     if (s->kind == STAGE_TILE || s->transpose >= 0)
         return;
@@ -133,15 +155,13 @@ static void choose_vector(const Kernel *k, Stage *s) {
         if (in->kop == K_STORE && k->accesses.at[in->access].index != 0)
             return;
     }
-    uint32_t from = s->kind == STAGE_REDUCE || s->kind == STAGE_CHAIN ? s->n_keep : s->n_axes;
-    uint32_t last = from > 0 ? from : s->n_axes;           /* along a kept axis if there is one */
-    for (uint32_t i = last; i-- > 0;) {
-        if (k->axes.at[s->axis[i]].extent > 1) {
-            s->vec = (int8_t)i;
-            return;
-        }
-    }
-    s->vec = s->n_axes > 0 ? (int8_t)(last - 1) : -1;
+    int kept = last_long(k, s, 0, s->n_keep), inner = last_long(k, s, s->n_keep, s->n_axes);
+    if (s->kind == STAGE_MAP || s->kind == STAGE_ACCUM || kept < 0)
+        s->vec = (int8_t)(inner >= 0 ? inner : s->n_axes - 1);
+    else if (s->kind == STAGE_CHAIN || inner < 0 || lane_score(k, s, s->axis[kept]) >= lane_score(k, s, s->axis[inner]))
+        s->vec = (int8_t)kept;
+    else
+        s->vec = (int8_t)inner;
 }
 
 void unit_spans(Unit *u) {
