@@ -1,7 +1,7 @@
 /* Permutes move towards the results, where they meet and cancel.  The front end puts the free indices of an index form in
  * front, so `e[.., k] = exp(x[.., k] - top[..])` turns its dims round and back; after this pass nothing is left of that.
  *
- *   elementwise   f(permute a, permute b)  is  permute f(a, b)      broadcasts, constants and iotas are turned back as well
+ *   elementwise   f(permute a, permute b)  is  permute f(a, b)      what is made of broadcasts, constants and iotas is turned back
  *   reduce        over a permute           is  a reduce of the axes under their own names, in the same order
  *   contract      of a permute             is  a contract whose operand lists its dims in another order
  * Orders of summation are lists of logical axes (semantics 2, 3), so each keeps every bit. */
@@ -42,8 +42,25 @@ static Val unturn_broadcast(Build *b, Val x, Turn t) {
     return build_broadcast(b, operand(b->g, x, 0), unturned(n.shape, t), at);
 }
 
+enum { DEPTH = 4 };                    /* how far arithmetic on broadcasts is followed */
+
+static Val unturn(Build *b, Val x, Turn t, uint32_t depth);
+
+/* Arithmetic on things that can be turned, as on things turned back: a mask made of positions and labels, say. */
+static Val unturn_elementwise(Build *b, Val x, Turn t, uint32_t depth) {
+    const Node n = *node_of(b->g, x);
+    Val in[3] = {{0}};
+    if (depth == 0) return (Val){0};
+    for (uint32_t k = 0; k < n.n; k++) {
+        in[k] = unturn(b, operand(b->g, x, k), t, depth - 1);
+        if (!in[k].i) return (Val){0};
+    }
+    Attr attr = n.attr;
+    return build_node(b, (Op)n.op, (DType)n.dtype, unturned(n.shape, t), &attr, n.n, in);
+}
+
 /* The value whose permute by `t` is x, when it costs nothing to have; {0} otherwise. */
-static Val unturn(Build *b, Val x, Turn t) {
+static Val unturn(Build *b, Val x, Turn t, uint32_t depth) {
     const Node n = *node_of(b->g, x);
     Imm number;
     if (value_is_number(b->g, x, &number))
@@ -51,7 +68,7 @@ static Val unturn(Build *b, Val x, Turn t) {
     if (n.op == OP_permute) return same_turn(turn_of(b->g, x), t) ? operand(b->g, x, 0) : (Val){0};
     if (n.op == OP_broadcast) return unturn_broadcast(b, x, t);
     if (n.op == OP_iota) return build_iota(b, unturned(n.shape, t), t.at[n.attr.axis]);
-    return (Val){0};
+    return op_class((Op)n.op) == CLASS_ELT ? unturn_elementwise(b, x, t, depth) : (Val){0};
 }
 
 static Val elementwise(Build *b, Val v) {
@@ -62,7 +79,7 @@ static Val elementwise(Build *b, Val v) {
     if (!first.i) return (Val){0};
     Turn t = turn_of(b->g, first);
     for (uint32_t k = 0; k < n.n; k++) {
-        in[k] = unturn(b, operand(b->g, v, k), t);
+        in[k] = unturn(b, operand(b->g, v, k), t, DEPTH);
         if (!in[k].i) return (Val){0};
     }
     Attr attr = n.attr;
