@@ -52,6 +52,7 @@ typedef struct {
     uint32_t consumer;               /* 1 + stored node (or sink) that inlines it, when only one does */
     bool     many;                   /* several do */
     bool     spread;                 /* some consumer would compute an element more than once */
+    bool     updates;                /* a `commit` takes it as it is */
     bool     checked;                /* a `check` looks at it */
     bool     outer;                  /* something outside its own group reads it */
     float    cost;                   /* of computing one element with everything inlined into it, ns / 16 lanes */

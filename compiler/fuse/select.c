@@ -123,7 +123,7 @@ static bool stored_unfused(Planner *p, Val v) {
         return true;
     if (op_class((Op)n->op) != CLASS_ELT || n->op == OP_cast)
         return false;
-    if (!in->many && in->consumer == COMMIT_CONSUMER && !in->spread)
+    if (in->updates && !in->many && !in->spread)            /* it writes the variable itself */
         return false;
     return !too_large_alone(p, v);
 }
@@ -137,6 +137,7 @@ static void tell_operands(Planner *p, Val u) {
         Val x = operand(g, u, k);
         Info *to = &p->info[x.i];
         uint32_t consumer = n->op == OP_commit ? COMMIT_CONSUMER : through ? in->consumer : u.i;
+        to->updates |= n->op == OP_commit;
         if (n->op != OP_check)
             add_consumer(to, consumer, through && in->many);
         to->spread |= spreads(g, u, k) || (through && in->spread);
