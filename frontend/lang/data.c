@@ -214,15 +214,48 @@ static Shape known_shape(uint32_t rank, const Dim *dim) {
     return s;
 }
 
-static bool column_new(Lower *l, RecipeData *d, Name name) {
-    for (uint32_t i = 0; i < d->columns.n; i++) {
-        if (str_eq(d->columns.at[i].name, name.text)) {
-            Diag *diag = report(l, DIAG_TWICE, name.at, "the column `%.*s` is declared twice", FSTR(name.text));
-            report_label(l, diag, d->columns.at[i].span, "first here");
-            return false;
+/* The k-th name that a statement binds; empty behind the last. */
+static Name bound_name(const Stmt *st, uint32_t k) {
+    if (st->kind == ST_COLUMN && k < st->column.names.n) {
+        return st->column.names.at[k];
+    }
+    return st->kind == ST_BIND && k < st->bind.targets.n ? st->bind.targets.at[k].name : (Name){0};
+}
+
+static bool binds(const Stmt *st, Str name, Span *at) {
+    for (uint32_t k = 0; bound_name(st, k).text.n; k++) {
+        if (str_eq(bound_name(st, k).text, name)) {
+            *at = bound_name(st, k).at;
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+/* A column stays what it is declared as; a value without a type may be bound again. */
+static void columns_once(Lower *l, const Block *b, uint32_t i) {
+    const Stmt *st = b->stmts.at[i];
+    for (uint32_t k = 0; bound_name(st, k).text.n; k++) {
+        Name name = bound_name(st, k);
+        for (uint32_t j = 0; j < i; j++) {
+            Span first;
+            if (b->stmts.at[j]->kind == ST_COLUMN && binds(b->stmts.at[j], name.text, &first)) {
+                Diag *d = report(l, DIAG_TWICE, name.at, "`%.*s` is a column already", FSTR(name.text));
+                report_label(l, d, first, "declared here");
+                diag_help(d, "what is made of a column takes another name");
+            }
+        }
+    }
+}
+
+static bool bound_later(const Block *b, uint32_t i, Str name) {
+    Span at;
+    for (uint32_t j = i + 1; j < b->stmts.n; j++) {
+        if (binds(b->stmts.at[j], name, &at)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
@@ -242,7 +275,7 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
         if (!has_file(d, name.text)) {
             Diag *diag = report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
             diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula", FSTR(name.text));
-        } else if (column_new(l, d, name)) {
+        } else {
             RecipeColumn c = {name.text, t, known_shape(rank, dim), bound, true, false, name.at};
             vec_push(l->m->arena, &d->columns, c);
         }
@@ -261,6 +294,7 @@ static void declare(Lower *l, const Decl *decl) {
     bool sources = diags_errors(l->ds) == errors;
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) {
         const Stmt *st = decl->data.stmts.at[i];
+        columns_once(l, &decl->data, i);
         switch (st->kind) {
         case ST_COLUMN:
             if (st->column.value) {
@@ -395,14 +429,17 @@ static void formula_column(Rows *r, const Stmt *st) {
     }
 }
 
-static void formula_bind(Rows *r, const Stmt *st) {
+/* A value that is bound again is offered as it ends. */
+static void formula_bind(Rows *r, const Block *block, uint32_t at) {
+    const Stmt *st = block->stmts.at[at];
     stmt_eval(r->l, st);
     for (uint32_t i = 0; i < st->bind.targets.n; i++) {
-        const Binding *b = scope_find(r->l->frame, st->bind.targets.at[i].name.text);
+        Name name = st->bind.targets.at[i].name;
+        const Binding *b = scope_find(r->l->frame, name.text);
         Elem e;
-        if (b && value_elem(b->value, &e)) {
+        if (b && value_elem(b->value, &e) && !bound_later(block, at, name.text)) {
             DType t = b->value->kind == VAL_ARRAY ? b->value->array.dtype : elem_dtype(e);
-            offer(r, st->bind.targets.at[i].name, b->value, t, 0);
+            offer(r, name, b->value, t, 0);
         }
     }
 }
@@ -426,7 +463,7 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
         if (st->kind == ST_COLUMN && st->column.value) {
             formula_column(&r, st);
         } else if (st->kind == ST_BIND) {
-            formula_bind(&r, st);
+            formula_bind(&r, &decl->data, i);
         } else if (st->kind == ST_SCAN || st->kind == ST_IF || st->kind == ST_MATCH || st->kind == ST_FOR || st->kind == ST_REPEAT) {
             stmt_eval(l, st);
         }
