@@ -195,6 +195,9 @@ static bool lacks_first(Lower *l, const ParamVec *ps, const GivenVec *given) {
 
 static V result_of(Lower *l, const Param *r) {
     const Binding *b = scope_find(l->frame, r->name.text);
+    if (b == NULL && r->name.text.n == 0) {             /* the parser has said what is wrong with it */
+        return value_poison(l);
+    }
     if (b == NULL) {
         report(l, DIAG_NAME, r->name.at, "the result `%.*s` is never given a value", FSTR(r->name.text));
         return value_poison(l);

@@ -5,6 +5,9 @@
 static V tensor_argument(Lower *l, const Param *p, int64_t rows) {
     DType t;
     const TypeSyntax *type = p->type;
+    if (p->name.text.n == 0) {                          /* the parser has said what is wrong with it */
+        return value_poison(l);
+    }
     if (type == NULL || !type_element(type, &t) || !type->has_dims || type->dims.n == 0 || type->dims.n > MAX_RANK) {
         report(l, DIAG_TYPE, p->name.at, "an argument of an export is a batch `b : d[N]`, or a tensor `x : real[N, 784]`");
         return value_poison(l);
@@ -61,9 +64,10 @@ Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds) {
         scope_bind(l, a->name, batch ? batch_argument(l, a, data, rows) : tensor_argument(l, a, rows));
     }
     V v;
-    if (d->function.sig.results.n == 0) {
+    bool broken = args->n && args->at[args->n - 1].name.text.n == 0;
+    if (d->function.sig.results.n == 0 && !broken) {
         report(l, DIAG_TYPE, d->name.at, "an export says its results: `-> (y : real[N, 10])`");
-    } else {
+    } else if (d->function.sig.results.n) {
         l->b.at = d->at;
         call_body(l, d, &v);
         if (v->kind != VAL_POISON) {

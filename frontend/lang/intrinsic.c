@@ -455,7 +455,7 @@ static bool lacks_first(const Intrinsic *f, const GivenVec *given) {
 
 V intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given) {
     if (f->kind == IN_NOT_YET) {
-        return not_yet(l, call_name(e).at, f->name);
+        return not_yet(l, call_name(e).at, str_format(l->a, "`%s`", f->name).s);
     }
     if (lacks_first(f, given)) {
         return function_value(l, e->at, (Function){.intrinsic = f, .name = str_of(f->name), .at = e->at, .given = given->at,

@@ -81,6 +81,12 @@ static V choice(Lower *l, const TypeSyntax *t, Str word, Span at) {
     return value_poison(l);
 }
 
+/* A word that was typed where the setting wants a number. */
+static void no_value(Lower *l, const Expr *e, Name setting, const TypeSyntax *t) {
+    Diag *d = report(l, DIAG_SETTING, e->at, "`%.*s` is no value for `%.*s`", FSTR(e->name.text), FSTR(setting.text));
+    report_label(l, d, setting.at, "declared `%.*s`", FSTR(sources_text(l->p->sources, t->at)));
+}
+
 static V setting_eval(Lower *l, const Decl *decl, uint32_t i, const SettingArg *given, Span *at) {
     const TypeSyntax *t = decl->setting.type;
     const ExprVec *values = &decl->setting.values;
@@ -93,6 +99,10 @@ static V setting_eval(Lower *l, const Decl *decl, uint32_t i, const SettingArg *
     }
     if (given) {
         e = setting_override(l, given);
+    }
+    if (given && e && e->kind == EX_NAME && scope_try(l, e->name) == NULL) {
+        no_value(l, e, decl->setting.names.at[i], t);
+        return value_poison(l);
     }
     if (e == NULL) {
         return value_poison(l);

@@ -247,11 +247,13 @@ static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
 static void declare(Lower *l, const Decl *d) {
     RecipePhase p = {.name = phase_name(d), .span = d->at, .batch = 0, .seed = 1};
     bool said = false, optimizer = false;
+    Span length = d->at;                                /* the last clause that says how long */
     uint32_t n = l->p->recipe->objectives.n;
     for (uint32_t i = 0; i < d->train.clauses.n; i++) {
         clause(l, &p, &d->train.clauses.at[i], &said);
         TrainClauseKind k = d->train.clauses.at[i].kind;
         optimizer = optimizer || k == TC_OPTIMIZER || k == TC_ERROR;
+        length = k == TC_EPOCHS || k == TC_STEPS ? d->train.clauses.at[i].at : length;
     }
     if (!said && n != 1) {
         Diag *diag = report(l, DIAG_TRAIN_DECL, d->at, n ? "the file has %u objectives; which one is trained?" : "there is no objective to train", n);
@@ -266,7 +268,7 @@ static void declare(Lower *l, const Decl *d) {
         diag_help(diag, "`optimizer adam(lr = 1e-3)`");
     }
     if (p.epochs && p.steps) {
-        report(l, DIAG_TRAIN_DECL, d->at, "`epochs` or `steps`, not both");
+        report(l, DIAG_TRAIN_DECL, length, "`epochs` or `steps`, not both");
     }
     if (!p.epochs && !p.steps) {
         p.epochs = 10;
