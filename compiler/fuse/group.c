@@ -348,8 +348,20 @@ static void choose_places(Planner *p) {
             in->place = PLACE_INLINE;
         } else if (!in->outer && g->kind == GROUP_ROWS) {
             bool fits = shape_count(shape_of(s.rank - g->head, s.dim + g->head)) <= ROW_MOST;
+            if (!fits)
+                refuse(p, g->sinks.at[g->sinks.n - 1].val, (Val){i}, REFUSAL_FOOTPRINT);
             in->place = in->cost <= RECOMPUTE && !in->checked && !reduces ? PLACE_INLINE : fits ? PLACE_SCRATCH : PLACE_CELL;
         }
+    }
+}
+
+/* For `explain`: what could have been inlined, had it been cheaper. */
+static void tell_stored(Planner *p) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        const Info *in = &p->info[i];
+        bool known = in->stored && in->place == PLACE_CELL && in->consumer != 0 && in->consumer < p->g->nodes.n;
+        if (known && p->entry->options->fused && (in->many || in->spread) && !node_is_stage(p->g, (Val){i}))
+            refuse(p, (Val){in->consumer}, (Val){i}, in->many ? REFUSAL_FANOUT : REFUSAL_SPREAD);
     }
 }
 
@@ -404,5 +416,6 @@ void group_nodes(Planner *p) {
     }
     mark_outer(p);
     choose_places(p);
+    tell_stored(p);
     sort_groups(p);
 }
