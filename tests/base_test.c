@@ -430,7 +430,7 @@ TEST(diags_count_once_and_stop_at_twenty) {
         diag_label(diag_add(ds, DIAG_NAME, (Span){f->base + i, 1}, "no %u", i), (Span){f->base, 1}, "here");
         diag_note(diag_add(ds, DIAG_NAME, (Span){f->base + i, 1}, "again %u", i), "nothing");
     }
-    diag_add(ds, DIAG_UNUSED, (Span){f->base, 1}, "a warning");
+    diag_add(ds, DIAG_DEAD, (Span){f->base, 1}, "a warning");
     CHECK_INT(diags_errors(ds), 26);
     CHECK_INT(diags_count(ds), 27);
     Buf b = buf_make(a);

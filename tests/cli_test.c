@@ -219,7 +219,8 @@ TEST_ALL(training_writes_a_run) {
     expect("train dots.graph --run r", 1, "r holds a run already");
     expect("eval dots.graph --run r --split train", 0, "ce");
     expect("eval dots.graph --run r --split nope", 1, "has no split `nope`");
-    expect("eval dots.graph --run none", 1, "none");
+    expect("eval dots.graph --run none", 1, "there is no run in none");
+    expect("train dots.graph --run none --resume", 1, "there is no run in none");
     expect("eval dots.graph -s width=8 --run r", 1, "it is of another model");
     expect("train dots.graph -s width=8 --run r --resume", 1, "it is of another model");
     expect("train dots.graph -s epochs=3 --run r --resume", 0, "epoch   3");

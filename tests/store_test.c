@@ -192,7 +192,7 @@ TEST(rundir_never_writes_over) {
     CHECK(rundir_use(a, here("mine"), false, &e) == GR_OK);
     CHECK(rundir_use(a, here("mine"), false, &e) == GR_OK);
     CHECK(rundir_use(a, here("mine"), true, &e) == GR_IO);
-    CHECK_SAYS(e, "nothing to resume");
+    CHECK_SAYS(e, "there is no run");
     test_write(here("mine/notes.txt"), STR("x"));
     CHECK(rundir_use(a, here("mine"), false, &e) == GR_IO);
     CHECK_SAYS(e, "not empty and holds no run");

@@ -1,5 +1,6 @@
 /* The rules of the house that a program can check: width, tabs, open ends, a README in every room, headers that stand
  * alone. */
+#include "diag.h"
 #include "test.h"
 #include <dirent.h>
 #include <stdio.h>
@@ -128,4 +129,15 @@ TEST(headers_stand_alone) {
     walk(STR("compiler"), check_header);
     walk(STR("runtime"), check_header);
     walk(STR("frontend"), check_header);
+}
+
+/* The kinds of intermediate forms have their files in tests/verify. */
+TEST(every_diagnostic_has_a_file) {
+    for (int k = 0; k < DIAG_COUNT; k++) {
+        const char *name = diag_kind_name((DiagKind)k);
+        struct stat st;
+        if (strncmp(name, "ir-", 3) != 0 &&
+            stat(str_format(test_arena(), "%.*s/tests/diag/%s.graph", FSTR(test_root()), name).s, &st) != 0)
+            test_failed("runtime/base/diag_kinds.def", 1, "no tests/diag/%s.graph", name);
+    }
 }

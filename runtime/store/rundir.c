@@ -61,8 +61,8 @@ static bool has_file(Arena *a, Str run, const char *name) {
 static GrStatus check_resume(Arena *a, Str path, Error *e) {
     if (has_file(a, path, RUN_LAST))
         return GR_OK;
-    fail(e, GR_IO, "there is nothing to resume in %.*s: it has no " RUN_LAST, FSTR(path));
-    fail_help(e, "without `--resume` a training starts anew");
+    fail(e, GR_IO, "there is no run in %.*s: it has no " RUN_LAST, FSTR(path));
+    fail_help(e, "`graphc train FILE --run %.*s` makes one", FSTR(path));
     return GR_IO;
 }
 
