@@ -209,7 +209,7 @@ static uint32_t emit_random(Emit *e, Val v, const Index *at, uint32_t guard) {
     Index place = index_linear(e, n->shape, at);
     uint32_t key[4];
     for (uint32_t i = 0; i < 4; i++) {
-        key[i] = 1 + emit_value(e, operand(e->p->g, v, i), NULL, guard);
+        key[i] = 1 + emit_value(e, operand(e->p->g, v, i), at, guard);           /* of rank 0 */
     }
     uint32_t word = emit_inst(e, (KInst){.kop = K_WORD, .type = DT_I32, .in = {index_value(e, &place)}, .node = v.i,
         .random = {n->attr.random.stream, key[0], key[1], key[2], key[3]}});
@@ -416,7 +416,8 @@ static const uint32_t *remembered(const Emit *e, Val v, const Index *at, uint32_
 static uint32_t remember(Emit *e, Val v, const Index *at, uint32_t guard, uint32_t inst) {
     uint32_t rank = node_of(e->p->g, v)->shape.rank;
     Index *copy = PUSH(e->k->arena, Index, rank ? rank : 1);
-    memcpy(copy, at, sizeof(Index) * rank);
+    if (rank > 0)
+        memcpy(copy, at, sizeof(Index) * rank);
     vec_push(e->k->arena, &e->memo, (Memo){v, guard, inst, copy, e->memo_of[v.i]});
     e->memo_of[v.i] = e->memo.n;
     return inst;
