@@ -3,6 +3,7 @@
 #include "job.h"
 #include "rundir.h"
 #include <signal.h>
+#include <time.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,9 +42,15 @@ static void on_interrupt(int signal) {
     interrupted = signal;
 }
 
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* ---- progress ---- */
 typedef struct { bool quiet, live; double drawn; } Screen;
-typedef struct { Job job; Screen screen; } Run;
+typedef struct { Job job; Screen screen; double start, first_step; } Run;    /* seconds */
 
 static void clear_line(Screen *s) {
     if (s->live) fputs("\r\033[K", stderr);
@@ -69,7 +76,9 @@ static void print_epoch(const TrainProgress *p) {
 }
 
 static void progress(void *user, const TrainProgress *p) {
-    Screen *s = &((Run *)user)->screen;
+    Run *r = user;
+    Screen *s = &r->screen;
+    if (p->event == TRAIN_STEP && r->first_step == 0) r->first_step = seconds_now() - r->start;
     if (s->quiet) return;
     switch (p->event) {
     case TRAIN_STEP: draw_step(s, p); return;
@@ -93,8 +102,8 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
 
-static GrStatus train(Session *s, const Options *o, Str *run, Error *e) {
-    Run r = {.screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
+static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
+    Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
     GrStatus status = job_open(s, &o->common, "fused", &r.job, e);
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK) {
@@ -105,12 +114,14 @@ static GrStatus train(Session *s, const Options *o, Str *run, Error *e) {
         status = train_run(&r.job.job, e);
         clear_line(&r.screen);
         compile_times(&r.job.compiled, &o->common);
+        if (o->common.passes.time_passes) fprintf(stderr, "first step %8.2f ms after the start\n", r.first_step * 1e3);
     }
     job_close(&r.job);
     return status;
 }
 
 int cmd_train(int argc, char **argv) {
+    double start = seconds_now();
     Options o = {.common = common_make()};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &o);
@@ -125,7 +136,7 @@ int cmd_train(int argc, char **argv) {
     signal(SIGTERM, on_interrupt);
     Error e = {0};
     Str run = {"", 0};
-    GrStatus status = train(&s, &o, &run, &e);
+    GrStatus status = train(&s, &o, start, &run, &e);
     int code = 0;
     if (status == GR_INTERRUPTED) {
         fprintf(stderr, "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n", o.common.file, FSTR(run));
