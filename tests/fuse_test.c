@@ -1,11 +1,17 @@
-/* Fusion: on random graphs the plans (unfused, fused, fused with the tiles of the other machine, unfused with library products)
- * run by the kernel interpreter give the bits of the graph interpreter; kernels and plans pass their verifiers. */
+/* Fusion: on random graphs the plans (unfused, fused, fused with the tiles of the other machine, unfused with
+ * library products) run by the kernel interpreter give the bits of the graph interpreter; kernels and plans
+ * pass their verifiers. */
 #include "fuse.h"
 #include "random_graph.h"
 #include "test.h"
 #include <string.h>
 
-typedef struct { RandomGraph r; const Graph *g; Tensor *outputs, *vars; uint32_t health; } Expected;
+typedef struct {
+    RandomGraph r;
+    const Graph *g;
+    Tensor *outputs, *vars;
+    uint32_t health;
+} Expected;
 
 static Tensor *copies(Arena *a, const Tensor *t, uint32_t n) {
     Tensor *r = PUSH(a, Tensor, n + 1);
@@ -20,7 +26,8 @@ static bool interpret(Arena *a, Expected *x) {
     x->g = m->graphs.at[0];
     x->vars = copies(a, x->r.vars, m->vars.n);
     x->outputs = PUSH(a, Tensor, x->g->outputs.n + 1);
-    EvalRun run = {.graph = x->g, .vars = x->vars, .columns = x->r.columns, .uniforms = x->r.uniforms, .threads = 1};
+    EvalRun run = {
+        .graph = x->g, .vars = x->vars, .columns = x->r.columns, .uniforms = x->r.uniforms, .threads = 1};
     Error e = {0};
     GrStatus s = graph_eval(a, &run, x->outputs, &e);
     CHECK_MSG(s == GR_OK, "graph_eval: %s", e.what);
@@ -28,15 +35,19 @@ static bool interpret(Arena *a, Expected *x) {
     return s == GR_OK;
 }
 
-static void *buffer_at(char *memory, const Planned *p, uint32_t buffer) { return memory + p->plan->buffers.at[buffer].offset; }
+static void *buffer_at(char *memory, const Planned *p, uint32_t buffer) {
+    return memory + p->plan->buffers.at[buffer].offset;
+}
 
 static bool check_tensor(const char *what, Str name, const Tensor *want, void *got) {
     Tensor t = {want->dtype, want->shape, got};
     int64_t at;
     if (tensor_same(want, &t, &at))
         return true;
-    double x = want->dtype == DT_F32 ? ((float *)want->data)[at] : 0, y = want->dtype == DT_F32 ? ((float *)got)[at] : 0;
-    test_failed(__FILE__, __LINE__, "%s: %.*s[%lld] is %.9g, expected %.9g", what, FSTR(name), (long long)at, y, x);
+    double x = want->dtype == DT_F32 ? ((float *)want->data)[at] : 0,
+           y = want->dtype == DT_F32 ? ((float *)got)[at] : 0;
+    test_failed(__FILE__, __LINE__, "%s: %.*s[%lld] is %.9g, expected %.9g", what, FSTR(name), (long long)at,
+                y, x);
     return false;
 }
 
@@ -50,7 +61,8 @@ static void dump(Arena *a, const Expected *x, const Planned *p) {
     test_failed(__FILE__, __LINE__, "%.*s", (int)b.n, b.s);
 }
 
-static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const char *what, const Math *math) {
+static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const char *what,
+                        const Math *math) {
     const Module *m = x->r.module;
     Planned p = {0};
     Error e = {0};
@@ -75,12 +87,13 @@ static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const
     char *memory = arena_push(a, p.plan->arena_bytes, 64);
     memset(memory, 0x7b, p.plan->arena_bytes);
     for (uint32_t i = 0; i < m->vars.n; i++) {
-        memcpy(buffer_at(memory, &p, p.plan->vars.at[i].buffer), x->r.vars[i].data, (size_t)shape_count(x->r.vars[i].shape) * 4);
+        memcpy(buffer_at(memory, &p, p.plan->vars.at[i].buffer), x->r.vars[i].data,
+               (size_t)shape_count(x->r.vars[i].shape) * 4);
     }
     const PlanEntry *entry = &p.plan->entries.at[0];
     for (uint32_t i = 0; i < entry->n_columns; i++) {
-        memcpy(buffer_at(memory, &p, p.plan->bindings.at[entry->first_column + i].buffer), x->r.columns[i].data,
-               (size_t)shape_count(x->r.columns[i].shape) * 4);
+        memcpy(buffer_at(memory, &p, p.plan->bindings.at[entry->first_column + i].buffer),
+               x->r.columns[i].data, (size_t)shape_count(x->r.columns[i].shape) * 4);
     }
     uint32_t health = plan_eval(a, &p, entry, math, memory, x->r.uniforms);
     good = health == x->health;
@@ -90,7 +103,8 @@ static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const
         good = check_tensor(what, b->name, &x->outputs[i], buffer_at(memory, &p, b->buffer));
     }
     for (uint32_t i = 0; i < m->vars.n && good; i++) {
-        good = check_tensor(what, m->vars.at[i].path, &x->vars[i], buffer_at(memory, &p, p.plan->vars.at[i].buffer));
+        good = check_tensor(what, m->vars.at[i].path, &x->vars[i],
+                            buffer_at(memory, &p, p.plan->vars.at[i].buffer));
     }
     if (!good)
         dump(a, x, &p);
@@ -104,9 +118,13 @@ static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags) {
     bool good = math_create(a, &math, &e) == GR_OK;
     Expected x = {.r = random_graph(a, seed, size, flags, math)};
     good = good && interpret(a, &x);
-    static const struct { const char *name; FuseOptions o; } variants[] = {
-        {"unfused", {false, false, 2, "avx512"}}, {"fused", {true, false, 2, "avx512"}}, {"fused for avx2", {true, false, 1, "avx2"}},
-        {"blas", {false, true, 2, "avx512"}}};
+    static const struct {
+        const char *name;
+        FuseOptions o;
+    } variants[] = {{"unfused", {false, false, 2, "avx512"}},
+                    {"fused", {true, false, 2, "avx512"}},
+                    {"fused for avx2", {true, false, 1, "avx2"}},
+                    {"blas", {false, true, 2, "avx512"}}};
     for (uint32_t i = 0; i < 4 && good; i++) {
         good = run_variant(a, &x, &variants[i].o, variants[i].name, math);
         CHECK_MSG(good, "seed %llu size %u flags %u", (unsigned long long)seed, size, flags);

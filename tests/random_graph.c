@@ -1,5 +1,6 @@
-/* Random graphs: a pool of values grows by random operations on random members; what no operation used becomes an output,
- * some values are checked, some are committed to variables.  Extents sit on both sides of lane, row and block sizes. */
+/* Random graphs: a pool of values grows by random operations on random members; what no operation used
+ * becomes an output, some values are checked, some are committed to variables.  Extents sit on both sides of
+ * lane, row and block sizes. */
 #include "random_graph.h"
 #include <math.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static void add(Gen *g, Val v) {
     }
 }
 
-static Val take(Gen *g, DType t) {                       /* a value of the type; recent ones more often */
+static Val take(Gen *g, DType t) { /* a value of the type; recent ones more often */
     for (int tries = 0; tries < 40; tries++) {
         uint32_t back = pick(g, 2) ? pick(g, g->n) : pick(g, g->n < 5 ? g->n : 5);
         uint32_t i = g->n - 1 - back;
@@ -52,7 +53,7 @@ static Val take(Gen *g, DType t) {                       /* a value of the type;
     return g->pool[0];
 }
 
-static Val take_shape(Gen *g, DType t, Shape s) {        /* {0} when there is none */
+static Val take_shape(Gen *g, DType t, Shape s) { /* {0} when there is none */
     uint32_t from = pick(g, g->n);
     for (uint32_t k = 0; k < g->n; k++) {
         uint32_t i = (from + k) % g->n;
@@ -68,8 +69,8 @@ static Val take_shape(Gen *g, DType t, Shape s) {        /* {0} when there is no
 static Val as_f32(Gen *g, Val v) { return build_cast(&g->b, DT_F32, v); }
 
 static void add_unary(Gen *g) {
-    static const Op ops[] = {OP_neg, OP_abs, OP_sign, OP_sqrt, OP_exp, OP_tanh, OP_sigmoid, OP_log1p, OP_erf, OP_floor, OP_rint,
-                             OP_sin, OP_neg};
+    static const Op ops[] = {OP_neg,   OP_abs, OP_sign,  OP_sqrt, OP_exp, OP_tanh, OP_sigmoid,
+                             OP_log1p, OP_erf, OP_floor, OP_rint, OP_sin, OP_neg};
     add(g, build_1(&g->b, ops[pick(g, sizeof ops / sizeof *ops)], take(g, DT_F32)));
 }
 
@@ -121,7 +122,7 @@ static void add_view(Gen *g) {
             at[i] = (uint8_t)((i + turn) % s.rank);
         }
         add(g, build_permute(&g->b, x, at));
-    } else if (kind == 1 && s.rank > 1) {                /* merge two axes */
+    } else if (kind == 1 && s.rank > 1) { /* merge two axes */
         uint32_t at = pick(g, s.rank - 1u);
         Shape to = {.rank = (uint8_t)(s.rank - 1)};
         for (uint32_t i = 0; i < to.rank; i++) {
@@ -167,8 +168,8 @@ static bool one_row(Shape s, uint32_t n, const uint8_t *at) {
 }
 
 static void add_reduce(Gen *g) {
-    static const ReduceKind kinds[] = {REDUCE_SUM, REDUCE_SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD, REDUCE_ARGMAX, REDUCE_ARGMIN,
-                                       REDUCE_MOMENTS, REDUCE_SUM};
+    static const ReduceKind kinds[] = {REDUCE_SUM,    REDUCE_SUM,    REDUCE_MAX,     REDUCE_MIN, REDUCE_PROD,
+                                       REDUCE_ARGMAX, REDUCE_ARGMIN, REDUCE_MOMENTS, REDUCE_SUM};
     Val x = take(g, DT_F32);
     Shape s = type_at(g, x).shape;
     uint8_t at[MAX_RANK], n = 0;
@@ -207,7 +208,7 @@ static void add_contract(Gen *g) {
         return;
     uint32_t roles[MAX_RANK];
     Shape y = {0};
-    for (uint32_t i = 0; i < s.rank; i++) {              /* each axis of x: m, k or batch */
+    for (uint32_t i = 0; i < s.rank; i++) { /* each axis of x: m, k or batch */
         roles[i] = i == 0 ? pick(g, 2) : pick(g, 3);
         c->extent[i] = s.dim[i];
         c->dim[0][c->rank[0]++] = (uint8_t)i;
@@ -224,7 +225,7 @@ static void add_contract(Gen *g) {
     }
     c->dim[1][c->rank[1]++] = (uint8_t)s.rank;
     c->dim[2][c->rank[2]++] = (uint8_t)s.rank;
-    for (uint32_t role = 1; role < 3; role++) {          /* storage orders */
+    for (uint32_t role = 1; role < 3; role++) { /* storage orders */
         uint32_t i = pick(g, c->rank[role]), k = c->rank[role] - 1u;
         uint8_t t = c->dim[role][i];
         c->dim[role][i] = c->dim[role][k], c->dim[role][k] = t;
@@ -244,7 +245,8 @@ static void add_contract(Gen *g) {
         out.dim[i] = c->extent[c->dim[2][i]];
     }
     if (shape_count(out) <= MOST_ELEMENTS)
-        add(g, pick(g, 2) ? build_contract(&g->b, x, of, c) : build_1(&g->b, OP_tanh, build_contract(&g->b, x, of, c)));
+        add(g, pick(g, 2) ? build_contract(&g->b, x, of, c)
+                          : build_1(&g->b, OP_tanh, build_contract(&g->b, x, of, c)));
 }
 
 /* y[n,o] and its two transposes: dims 0 n, 1 x, 2 o, 3 t. */
@@ -276,7 +278,8 @@ static void add_window(Gen *g) {
             s.dim[i] = c->extent[c->dim[role][i]];
         }
         Val flat = as_f32(g, build_iota(&g->b, s, s.rank - 1u));
-        in[role] = build_1(&g->b, OP_sin, build_2(&g->b, OP_add, flat, build_splat(&g->b, DT_F32, 0.5 + role, s)));
+        in[role] =
+            build_1(&g->b, OP_sin, build_2(&g->b, OP_add, flat, build_splat(&g->b, DT_F32, 0.5 + role, s)));
     }
     add(g, build_contract(&g->b, in[0], in[1], c));
 }
@@ -298,9 +301,11 @@ static void add_random(Gen *g) {
     Shape s = type_at(g, take(g, DT_F32)).shape;
     Val key[4];
     for (uint32_t i = 0; i < 4; i++) {
-        key[i] = i < 2 ? build_arg(&g->b, ARG_UNIFORM, 1, (Type){DT_I32, {0}}) : build_const(&g->b, DT_I32, 3);
+        key[i] =
+            i < 2 ? build_arg(&g->b, ARG_UNIFORM, 1, (Type){DT_I32, {0}}) : build_const(&g->b, DT_I32, 3);
     }
-    add(g, build_random(&g->b, pick(g, 2) ? RANDOM_UNIFORM : RANDOM_NORMAL, pick(g, 9), s, key[0], key[1], key[2], key[3]));
+    add(g, build_random(&g->b, pick(g, 2) ? RANDOM_UNIFORM : RANDOM_NORMAL, pick(g, 9), s, key[0], key[1],
+                        key[2], key[3]));
 }
 
 static void add_narrow(Gen *g) {
@@ -319,8 +324,10 @@ static void add_scan(Gen *g) {
     Graph *body = graph_create(g->b.g->module, STR("body"));
     Build b = {body, {0}, 0};
     Type t = {DT_F32, row};
-    Val c = build_arg(&b, ARG_BODY, 0, t), in = build_arg(&b, ARG_BODY, 1, t), w = build_arg(&b, ARG_BODY, 2, t);
-    Val now = build_2(&b, OP_mul, build_1(&b, OP_tanh, build_2(&b, OP_add, c, in)), build_splat(&b, DT_F32, 0.5, row));
+    Val c = build_arg(&b, ARG_BODY, 0, t), in = build_arg(&b, ARG_BODY, 1, t),
+        w = build_arg(&b, ARG_BODY, 2, t);
+    Val now = build_2(&b, OP_mul, build_1(&b, OP_tanh, build_2(&b, OP_add, c, in)),
+                      build_splat(&b, DT_F32, 0.5, row));
     graph_output(body, OUT_VALUE, 0, now);
     graph_output(body, OUT_VALUE, 0, pick(g, 2) ? build_2(&b, OP_mul, now, w) : now);
     Scan *scan = PUSH(g->arena, Scan, 1);
@@ -334,18 +341,24 @@ static void add_scan(Gen *g) {
 
 static void grow(Gen *g) {
     switch (pick(g, (g->flags & RANDOM_EASY) ? 14 : 18)) {
-    case 0: case 1:         add_unary(g); return;
-    case 2: case 3: case 4: add_binary(g); return;
-    case 5:                 add_choice(g); return;
-    case 6: case 7:         add_broadcast(g); return;
-    case 8: case 9:         add_view(g); return;
-    case 10: case 11:       add_reduce(g); return;
-    case 12:                add_contract(g); return;
-    case 13:                add_random(g); return;
-    case 14:                add_window(g); return;
-    case 15:                add_indexed(g); return;
-    case 16:                add_narrow(g); return;
-    case 17:                add_scan(g); return;
+    case 0:
+    case 1: add_unary(g); return;
+    case 2:
+    case 3:
+    case 4: add_binary(g); return;
+    case 5: add_choice(g); return;
+    case 6:
+    case 7: add_broadcast(g); return;
+    case 8:
+    case 9: add_view(g); return;
+    case 10:
+    case 11: add_reduce(g); return;
+    case 12: add_contract(g); return;
+    case 13: add_random(g); return;
+    case 14: add_window(g); return;
+    case 15: add_indexed(g); return;
+    case 16: add_narrow(g); return;
+    case 17: add_scan(g); return;
     }
 }
 
@@ -411,7 +424,8 @@ static void finish(Gen *g) {
     uint32_t n_vars = graph->module->vars.n;
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t name = intern_id(graph->module->names, str_format(g->arena, "out%u", i));
-        bool var = is_variable(graph, g->pool[i]);       /* the interpreter hands these out as they are after the commit */
+        bool var =
+            is_variable(graph, g->pool[i]); /* the interpreter hands these out as they are after the commit */
         if ((!g->used[i] || pick(g, 8) == 0) && !var)
             graph_output(graph, OUT_VALUE, name, g->pool[i]);
         if (pick(g, 10) == 0 && type_at(g, g->pool[i]).dtype == DT_F32)
@@ -441,14 +455,19 @@ RandomGraph random_graph(Arena *a, uint64_t seed, uint32_t size, uint32_t flags,
     Shape shape = random_shape(&g);
     for (uint32_t i = 0; i < n_vars; i++) {
         shape = pick(&g, 2) ? shape : random_shape(&g);
-        vec_push(a, &module->vars, (Var){.kind = i % 2 ? VAR_OPTIM : VAR_PARAM, .path = str_format(a, "var%u", i), .dtype = DT_F32,
-                                         .shape = shape, .of = i % 2 ? i : 0});
+        vec_push(a, &module->vars,
+                 (Var){.kind = i % 2 ? VAR_OPTIM : VAR_PARAM,
+                       .path = str_format(a, "var%u", i),
+                       .dtype = DT_F32,
+                       .shape = shape,
+                       .of = i % 2 ? i : 0});
         r.vars[i] = random_tensor(&g, shape);
         add(&g, build_arg(&g.b, ARG_VAR, i, (Type){DT_F32, shape}));
     }
     for (uint32_t i = 0; i < n_columns; i++) {
         shape = pick(&g, 2) ? shape : random_shape(&g);
-        vec_push(a, &graph->columns, (Column){intern_id(module->names, str_format(a, "col%u", i)), DT_F32, shape});
+        vec_push(a, &graph->columns,
+                 (Column){intern_id(module->names, str_format(a, "col%u", i)), DT_F32, shape});
         r.columns[i] = random_tensor(&g, shape);
         add(&g, build_arg(&g.b, ARG_COLUMN, i, (Type){DT_F32, shape}));
     }

@@ -1,5 +1,5 @@
-/* Cells: the places that kernels read and write, made when first asked for, and the small questions about nodes that every
- * file of this folder asks. */
+/* Cells: the places that kernels read and write, made when first asked for, and the small questions about
+ * nodes that every file of this folder asks. */
 #include "fuse_parts.h"
 
 Cell *cell_at(Planner *p, uint32_t cell) { return &p->entry->cells.at[cell]; }
@@ -9,7 +9,8 @@ static Str plain_name(Arena *a, Str s) {
     Str r = str_copy(a, s);
     for (uint32_t i = 0; i < r.n; i++) {
         char *c = (char *)r.s + i;
-        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '.';
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+                     *c == '_' || *c == '.';
         *c = plain ? *c : '_';
     }
     return r;
@@ -24,12 +25,18 @@ uint32_t cell_add(Planner *p, Cell c) {
 }
 
 uint32_t cell_of_var(Planner *p, uint32_t var) {
-    static const Region region_of[] = {[VAR_PARAM] = REGION_PARAM, [VAR_STATE] = REGION_STATE, [VAR_OPTIM] = REGION_OPTIM,
+    static const Region region_of[] = {[VAR_PARAM] = REGION_PARAM,
+                                       [VAR_STATE] = REGION_STATE,
+                                       [VAR_OPTIM] = REGION_OPTIM,
                                        [VAR_METRIC] = REGION_METRIC};
     const Var *v = &p->entry->module->vars.at[var];
     if (p->entry->var_cell[var] == 0)
-        p->entry->var_cell[var] = cell_add(p, (Cell){.kind = CELL_VAR, .name = v->path, .dtype = v->dtype, .shape = v->shape,
-                                                     .region = region_of[v->kind], .var = var});
+        p->entry->var_cell[var] = cell_add(p, (Cell){.kind = CELL_VAR,
+                                                     .name = v->path,
+                                                     .dtype = v->dtype,
+                                                     .shape = v->shape,
+                                                     .region = region_of[v->kind],
+                                                     .var = var});
     return p->entry->var_cell[var];
 }
 
@@ -39,8 +46,12 @@ uint32_t cell_of_column(Planner *p, uint32_t column) {
             return i;
     }
     const Column *c = &p->g->columns.at[column];
-    return cell_add(p, (Cell){.kind = CELL_COLUMN, .name = intern_str(p->g->module->names, c->name), .dtype = c->dtype,
-                              .shape = c->shape, .region = REGION_BATCH, .var = column});
+    return cell_add(p, (Cell){.kind = CELL_COLUMN,
+                              .name = intern_str(p->g->module->names, c->name),
+                              .dtype = c->dtype,
+                              .shape = c->shape,
+                              .region = REGION_BATCH,
+                              .var = column});
 }
 
 static uint32_t tuple_members(const Graph *g, Val v) {
@@ -59,8 +70,12 @@ uint32_t cell_of_value(Planner *p, Val v, uint32_t member) {
         Str text = name ? str_format(p->arena, "%.*s.%u", FSTR(intern_str(p->g->module->names, name)), v.i)
                         : str_format(p->arena, "v%u", v.i);
         text = i > 0 ? str_format(p->arena, "%.*s.%u", FSTR(text), i) : text;
-        uint32_t cell = cell_add(p, (Cell){.kind = CELL_VALUE, .name = text, .dtype = t.dtype, .shape = t.shape,
-                                           .region = REGION_ACT, .loop = p->loop});
+        uint32_t cell = cell_add(p, (Cell){.kind = CELL_VALUE,
+                                           .name = text,
+                                           .dtype = t.dtype,
+                                           .shape = t.shape,
+                                           .region = REGION_ACT,
+                                           .loop = p->loop});
         in->cell = i == 0 ? cell : in->cell;
     }
     return in->cell + member;
@@ -81,7 +96,8 @@ int64_t scatter_picks(const Graph *g, Val v) {
 bool node_is_stage(const Graph *g, Val v) {
     enum { FEW = 2 };
     Op op = (Op)node_of(g, v)->op;
-    return op == OP_reduce || op == OP_contract || op == OP_scan || (op == OP_scatter_add && scatter_picks(g, v) > FEW);
+    return op == OP_reduce || op == OP_contract || op == OP_scan ||
+           (op == OP_scatter_add && scatter_picks(g, v) > FEW);
 }
 
 /* ns for 16 elements of the operation alone, about: what recomputing it costs against a load. */
@@ -89,16 +105,15 @@ float node_cost(const Graph *g, Val v) {
     const Node *n = node_of(g, v);
     MathFn fn;
     switch (op_class((Op)n->op)) {
-    case CLASS_LEAF:
-        return n->op == OP_random ? 30 : n->op == OP_arg && n->shape.rank > 0 ? 0.5f : 0;
+    case CLASS_LEAF: return n->op == OP_random ? 30 : n->op == OP_arg && n->shape.rank > 0 ? 0.5f : 0;
     case CLASS_ELT:
-        return op_math((Op)n->op, &fn) ? 12 : n->op == OP_div || n->op == OP_sqrt || n->op == OP_idiv || n->op == OP_mod ? 4 : 1;
-    case CLASS_VIEW:
-        return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat ? 2 : 0;
-    case CLASS_SUM:
-        return n->op == OP_scatter_add && !node_is_stage(g, v) ? 3 : 0.5f;
-    case CLASS_CONTROL: case CLASS_EFFECT:
-        return 0.5f;                                             /* a load of what it made */
+        return op_math((Op)n->op, &fn)                                                      ? 12
+               : n->op == OP_div || n->op == OP_sqrt || n->op == OP_idiv || n->op == OP_mod ? 4
+                                                                                            : 1;
+    case CLASS_VIEW: return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat ? 2 : 0;
+    case CLASS_SUM: return n->op == OP_scatter_add && !node_is_stage(g, v) ? 3 : 0.5f;
+    case CLASS_CONTROL:
+    case CLASS_EFFECT: return 0.5f; /* a load of what it made */
     }
     return 0;
 }

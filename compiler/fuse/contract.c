@@ -1,17 +1,20 @@
-/* Contractions.  A plain one (no windows) becomes register tiles: its dims are sorted into m (in A and C), n (in B and C), k (in
- * A and B) and outer ones, B being the operand that holds the last dim of C, so that tiles are stored along it.  An operand
- * that lies right (m, or n, contiguous and k at one stride) is read where it lies; otherwise a kernel before the product
- * packs it into panels, with whatever computes the operand inlined as prologue.  The tile is left in scratch, and the
- * epilogue is an ordinary map over its rows and columns.
+/* Contractions.  A plain one (no windows) becomes register tiles: its dims are sorted into m (in A and C), n
+ * (in B and C), k (in A and B) and outer ones, B being the operand that holds the last dim of C, so that
+ * tiles are stored along it.  An operand that lies right (m, or n, contiguous and k at one stride) is read
+ * where it lies; otherwise a kernel before the product packs it into panels, with whatever computes the
+ * operand inlined as prologue.  The tile is left in scratch, and the epilogue is an ordinary map over its
+ * rows and columns.
  *
- * Whether an operand lies right is not derived from the views above it: the inliner is asked for one element, and when the
- * answer is a single load its coefficients are the strides. */
+ * Whether an operand lies right is not derived from the views above it: the inliner is asked for one element,
+ * and when the answer is a single load its coefficients are the strides. */
 #include "fuse_parts.h"
 #include <string.h>
 
 enum { IN_A = 1, IN_B = 2, IN_C = 4, PLAIN_M = IN_A | IN_C, PLAIN_N = IN_B | IN_C, PLAIN_K = IN_A | IN_B };
 
-static bool holds(const Contract *c, int role, uint32_t dim) { return memchr(c->dim[role], (int)dim, c->rank[role]) != NULL; }
+static bool holds(const Contract *c, int role, uint32_t dim) {
+    return memchr(c->dim[role], (int)dim, c->rank[role]) != NULL;
+}
 
 bool contract_is_plain(const Contract *c) {
     if (c->n_windows > 0 || c->rank[2] == 0)
@@ -25,14 +28,18 @@ bool contract_is_plain(const Contract *c) {
 }
 
 /* ---- the dims of a tiled product.  Role 0 is the operand with m, role 1 the one with n. ---- */
-typedef struct { uint32_t n; uint8_t dim[MAX_DIMS]; int64_t count; } DimList;
+typedef struct {
+    uint32_t n;
+    uint8_t dim[MAX_DIMS];
+    int64_t count;
+} DimList;
 typedef struct {
     const Contract *c;
-    Val      operand[2];
-    int      role[2];                /* of A, B in Contract */
-    uint8_t  in[MAX_DIMS];
-    DimList  outer, run[2], k;       /* run: m and n */
-    int64_t  block[2], panels[2];    /* mr, nr */
+    Val operand[2];
+    int role[2]; /* of A, B in Contract */
+    uint8_t in[MAX_DIMS];
+    DimList outer, run[2], k;    /* run: m and n */
+    int64_t block[2], panels[2]; /* mr, nr */
 } Product;
 
 static void list_add(DimList *l, const Contract *c, uint32_t dim) {
@@ -99,7 +106,11 @@ static Product product_of(const Planner *p, Val v, bool single) {
 }
 
 /* ---- how an operand lies ---- */
-typedef struct { bool direct; uint32_t cell; int64_t base, stride[MAX_DIMS]; } Lie;
+typedef struct {
+    bool direct;
+    uint32_t cell;
+    int64_t base, stride[MAX_DIMS];
+} Lie;
 
 static Lie lie_of(Planner *p, const Product *r, int side) {
     const Contract *c = r->c;
@@ -151,8 +162,8 @@ static int64_t one_stride(const Lie *lie, const Contract *c, const DimList *l) {
 
 enum { PAGE_FLOATS = 256, REUSE = 6 };
 
-/* Rows (columns) contiguous and one stride along k.  A stride of a power of two folds a panel into few cache sets, which
- * is worth packing away when the panel is read often. */
+/* Rows (columns) contiguous and one stride along k.  A stride of a power of two folds a panel into few cache
+ * sets, which is worth packing away when the panel is read often. */
 static bool lies_right(const Product *r, const Lie *lie, int side) {
     int64_t run = one_stride(lie, r->c, &r->run[side]), k = one_stride(lie, r->c, &r->k);
     if (!lie->direct || (run != 1 && r->run[side].count > 1) || k < 0)
@@ -170,7 +181,8 @@ static uint32_t operand_outer(const Product *r, int side, uint8_t *dims) {
     return n;
 }
 
-static Index packed_index(const Product *r, int side, Index panel, Index k, Index run, const Index *outer, Emit *e) {
+static Index packed_index(const Product *r, int side, Index panel, Index k, Index run, const Index *outer,
+                          Emit *e) {
     uint8_t dims[MAX_DIMS];
     uint32_t n = operand_outer(r, side, dims);
     int64_t stride = r->panels[side] * r->k.count * r->block[side];
@@ -242,8 +254,12 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     for (uint32_t i = 0; i < c->rank[r->role[side]]; i++) {
         at[i] = dim_at[c->dim[r->role[side]][i]];
     }
-    uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED, .name = str_format(p->arena, "%.*s", FSTR(k->name)), .dtype = DT_F32,
-                                       .shape = shape_of(1, &count), .region = REGION_ACT, .loop = p->loop});
+    uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED,
+                                       .name = str_format(p->arena, "%.*s", FSTR(k->name)),
+                                       .dtype = DT_F32,
+                                       .shape = shape_of(1, &count),
+                                       .region = REGION_ACT,
+                                       .loop = p->loop});
     uint32_t value = emit_value(&e, r->operand[side], at, 0);
     emit_store(&e, kernel_buffer(&e, cell, true),
                packed_index(r, side, index_axis(panel), flat_k, index_axis(run), dim_at, &e), value);
@@ -251,7 +267,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     s->n = k->insts.n;
     uint32_t last_k = r->k.n > 0 ? r->k.dim[r->k.n - 1] : 0;
     if (lie->direct && r->k.n > 0 && lie->stride[last_k] == 1 && c->extent[last_k] > 1) {
-        s->vec = (int8_t)(s->n_axes - 2);                  /* loads run along k, stores along the panel */
+        s->vec = (int8_t)(s->n_axes - 2); /* loads run along k, stores along the panel */
         s->transpose = (int8_t)(s->n_axes - 1);
     }
     unit_finish(&e);
@@ -259,7 +275,11 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
 }
 
 /* ---- the tile ---- */
-typedef struct { uint32_t cell; int64_t base, k, stride[MAX_DIMS], panel; bool packed; } Feed;
+typedef struct {
+    uint32_t cell;
+    int64_t base, k, stride[MAX_DIMS], panel;
+    bool packed;
+} Feed;
 
 static Feed source_of(Planner *p, uint32_t group, const Product *r, int side) {
     Lie lie = lie_of(p, r, side);
@@ -284,7 +304,8 @@ static Feed source_of(Planner *p, uint32_t group, const Product *r, int side) {
     return s;
 }
 
-static uint32_t source_access(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel) {
+static uint32_t source_access(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at,
+                              uint32_t panel) {
     Index at = index_const(s->base);
     uint8_t outer[MAX_DIMS];
     uint32_t n = operand_outer(r, side, outer);
@@ -315,7 +336,8 @@ static Index result_index(Emit *e, const Product *r, const Index *dim_at, const 
     return at;
 }
 
-static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, const uint32_t panel[2], Index *dim_at) {
+static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, const uint32_t panel[2],
+                     Index *dim_at) {
     Planner *p = e->p;
     Kernel *k = e->k;
     Group *g = &p->groups.at[group];
@@ -352,8 +374,8 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
     k->stages.at[k->stages.n - 1].n = k->insts.n - e->first;
 }
 
-/* Tiles of one row of tiles one after another write C along its rows, which needs all of B near; else the columns go outside
- * and a panel of B is used up before the next. */
+/* Tiles of one row of tiles one after another write C along its rows, which needs all of B near; else the
+ * columns go outside and a panel of B is used up before the next. */
 static bool sweeps_columns(const Product *r) {
     enum { NEAR_BYTES = 512 << 10 };
     int64_t a = r->run[0].count * r->k.count, b = r->run[1].count * r->k.count;
@@ -386,15 +408,24 @@ static void lower_tile(Planner *p, uint32_t group) {
     emit_stage(&e);
     s->tile = (KTile){.a = source_access(&e, &r, &source[0], 0, dim_at, panel[0]),
                       .b = source_access(&e, &r, &source[1], 1, dim_at, panel[1]),
-                      .out = tile, .k = r.k.count, .a_k = source[0].k, .b_k = source[1].k, .list = 1,
-                      .mr = (uint8_t)r.block[0], .nr = (uint8_t)r.block[1], .m_axis = (int32_t)panel[0],
-                      .n_axis = (int32_t)panel[1], .m = r.run[0].count, .n = r.run[1].count};
+                      .out = tile,
+                      .k = r.k.count,
+                      .a_k = source[0].k,
+                      .b_k = source[1].k,
+                      .list = 1,
+                      .mr = (uint8_t)r.block[0],
+                      .nr = (uint8_t)r.block[1],
+                      .m_axis = (int32_t)panel[0],
+                      .n_axis = (int32_t)panel[1],
+                      .m = r.run[0].count,
+                      .n = r.run[1].count};
     epilogue(&e, group, &r, tile, panel, dim_at);
     unit_finish(&e);
 }
 
 /* ---- everything else: one chain an element ---- */
-/* The element of an operand along each dim, from the dims of C and the summed ones; windows give the third role. */
+/* The element of an operand along each dim, from the dims of C and the summed ones; windows give the third
+ * role. */
 static uint32_t window_index(Emit *e, const Contract *c, const Window *w, bool *known, Index *at) {
     Index num;
     uint32_t to;
@@ -405,7 +436,8 @@ static uint32_t window_index(Emit *e, const Contract *c, const Window *w, bool *
         to = w->x, by = 1;
     } else {
         uint32_t other = known[w->o] ? w->o : w->t;
-        num = index_add(e, at[w->x], index_scale(at[other], -(int64_t)(known[w->o] ? w->stride : w->dilation)));
+        num =
+            index_add(e, at[w->x], index_scale(at[other], -(int64_t)(known[w->o] ? w->stride : w->dilation)));
         num = index_add(e, num, index_const(w->pad));
         to = known[w->o] ? w->t : w->o;
         by = known[w->o] ? w->dilation : w->stride;
@@ -467,7 +499,7 @@ static void lower_chain(Planner *p, uint32_t group) {
         known[c->over[i]] = true;
         s->axis[s->n_axes++] = (uint8_t)axis;
     }
-    if (c->n_over == 0)                                    /* one term: still a chain */
+    if (c->n_over == 0) /* one term: still a chain */
         s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", 1);
     emit_stage(&e);
     uint32_t guard = 0;
@@ -509,8 +541,8 @@ static bool lower_blas(Planner *p, uint32_t group) {
     for (int i = 0; i < 2; i++) {
         run[i] = one_stride(&lie[i], r.c, &r.run[i]);
         k[i] = one_stride(&lie[i], r.c, &r.k);
-        if (!lie[i].direct || lie[i].base != 0 || run[i] < 0 || k[i] < 0 || (run[i] != 1 && k[i] != 1) || r.outer.n > 0 ||
-            r.run[i].count < 2 || r.k.count < 2)
+        if (!lie[i].direct || lie[i].base != 0 || run[i] < 0 || k[i] < 0 || (run[i] != 1 && k[i] != 1) ||
+            r.outer.n > 0 || r.run[i].count < 2 || r.k.count < 2)
             return false;
     }
     b.trans_a = run[0] == 1, b.trans_b = run[1] != 1;
@@ -538,7 +570,8 @@ static void lower_check(Planner *p, uint32_t group) {
         at[i] = index_axis(kernel_axis(u->kernel, "i", shape.dim[i]));
     }
     emit_stage(&e);
-    emit_check(&e, emit_load(&e, kernel_buffer(&e, g->sinks.at[0].cell, false), index_linear(&e, shape, at), 0, v.i));
+    emit_check(&e, emit_load(&e, kernel_buffer(&e, g->sinks.at[0].cell, false), index_linear(&e, shape, at),
+                             0, v.i));
     u->kernel->stages.at[0].n = u->kernel->insts.n;
     kernel_merge(u->kernel);
     kernel_cut(u->kernel);

@@ -1,16 +1,23 @@
-/* The inliner: computes one element of a graph value, at given index expressions, as instructions of the stage being built.
- * It stops at what lies somewhere (a variable, a column, the cell, scratch row or register of a stored value) with a load,
- * and walks through everything else: views change the indices, elementwise operations become scalar ones, padding and
- * joining become guarded loads.  A value asked for twice at the same place is computed once.  An access that the head of
- * the kernel does not allow (an element that another point makes) marks the stage as bad instead of being emitted. */
+/* The inliner: computes one element of a graph value, at given index expressions, as instructions of the
+ * stage being built. It stops at what lies somewhere (a variable, a column, the cell, scratch row or register
+ * of a stored value) with a load, and walks through everything else: views change the indices, elementwise
+ * operations become scalar ones, padding and joining become guarded loads.  A value asked for twice at the
+ * same place is computed once.  An access that the head of the kernel does not allow (an element that another
+ * point makes) marks the stage as bad instead of being emitted. */
 #include "fuse_parts.h"
 #include <string.h>
 
 DType wide_of(DType t) {
     switch (t) {
     case DT_U8: return DT_I32;
-    case DT_BF16: case DT_F16: return DT_F32;
-    case DT_F32: case DT_F64: case DT_I32: case DT_I64: case DT_BOOL: case DT_COUNT: return t;
+    case DT_BF16:
+    case DT_F16: return DT_F32;
+    case DT_F32:
+    case DT_F64:
+    case DT_I32:
+    case DT_I64:
+    case DT_BOOL:
+    case DT_COUNT: return t;
     }
     return t;
 }
@@ -30,9 +37,9 @@ void emit_stage(Emit *e) {
 }
 
 static bool same_inst(const KInst *a, const KInst *b) {
-    return a->kop == b->kop && a->op == b->op && a->type == b->type && memcmp(a->in, b->in, sizeof a->in) == 0 &&
-           memcmp(&a->imm, &b->imm, sizeof a->imm) == 0 && a->access == b->access &&
-           memcmp(&a->random, &b->random, sizeof a->random) == 0;
+    return a->kop == b->kop && a->op == b->op && a->type == b->type &&
+           memcmp(a->in, b->in, sizeof a->in) == 0 && memcmp(&a->imm, &b->imm, sizeof a->imm) == 0 &&
+           a->access == b->access && memcmp(&a->random, &b->random, sizeof a->random) == 0;
 }
 
 uint32_t emit_inst(Emit *e, KInst in) {
@@ -60,7 +67,7 @@ static uint32_t emit_const(Emit *e, DType t, Imm x) {
 
 uint32_t emit_i32(Emit *e, int64_t x) { return emit_const(e, DT_I32, (Imm){.i = x}); }
 
-static uint32_t both(Emit *e, uint32_t guard, uint32_t more) {          /* 1 + instructions, 0 for always */
+static uint32_t both(Emit *e, uint32_t guard, uint32_t more) { /* 1 + instructions, 0 for always */
     return !guard ? more : !more ? guard : 1 + emit_scalar(e, S_and, DT_BOOL, guard - 1, more - 1, 0);
 }
 
@@ -82,7 +89,8 @@ uint32_t kernel_buffer(Emit *e, uint32_t cell, bool write) {
 
 uint32_t kernel_scratch(Kernel *k, Unit *u, const char *name, DType t, int64_t count) {
     vec_push(k->arena, &u->cells, 0);
-    vec_push(k->arena, &k->bufs, (KBuf){str_format(k->arena, "%s%u", name, k->bufs.n), KBUF_SCRATCH, t, count});
+    vec_push(k->arena, &k->bufs,
+             (KBuf){str_format(k->arena, "%s%u", name, k->bufs.n), KBUF_SCRATCH, t, count});
     return k->bufs.n - 1;
 }
 
@@ -101,29 +109,39 @@ uint32_t emit_access(Emit *e, uint32_t buf, Index at) {
 
 uint32_t emit_load(Emit *e, uint32_t buf, Index at, uint32_t guard, uint32_t node) {
     uint32_t access = emit_access(e, buf, at);
-    if (e->k->accesses.at[access].index != 0) {              /* the same address may have been asked for before */
+    if (e->k->accesses.at[access].index != 0) { /* the same address may have been asked for before */
         for (uint32_t i = e->first; i < e->k->insts.n; i++) {
             const KInst *in = &e->k->insts.at[i];
             const KAccess *a = &e->k->accesses.at[in->access], *b = &e->k->accesses.at[access];
-            if (in->kop == K_LOAD && in->in[0] == guard && a->buf == buf && a->base == b->base && a->index == b->index &&
-                a->index_coef == b->index_coef && memcmp(a->coef, b->coef, sizeof a->coef) == 0) {
+            if (in->kop == K_LOAD && in->in[0] == guard && a->buf == buf && a->base == b->base &&
+                a->index == b->index && a->index_coef == b->index_coef &&
+                memcmp(a->coef, b->coef, sizeof a->coef) == 0) {
                 e->k->accesses.n--;
                 return i - e->first;
             }
         }
     }
-    return emit_inst(e, (KInst){.kop = K_LOAD, .type = (uint8_t)wide_of(e->k->bufs.at[buf].dtype), .in = {guard},
-                                .access = access, .node = node});
+    return emit_inst(e, (KInst){.kop = K_LOAD,
+                                .type = (uint8_t)wide_of(e->k->bufs.at[buf].dtype),
+                                .in = {guard},
+                                .access = access,
+                                .node = node});
 }
 
 void emit_store(Emit *e, uint32_t buf, Index at, uint32_t value) {
     uint32_t access = emit_access(e, buf, at);
-    emit_inst(e, (KInst){.kop = K_STORE, .type = e->k->insts.at[e->first + value].type, .in = {value}, .access = access});
+    emit_inst(e, (KInst){.kop = K_STORE,
+                         .type = e->k->insts.at[e->first + value].type,
+                         .in = {value},
+                         .access = access});
 }
 
 void emit_check(Emit *e, uint32_t value) {
     kernel_buffer(e, e->p->entry->health, true);
-    emit_inst(e, (KInst){.kop = K_CHECK, .type = (uint8_t)inst_type(e, value), .in = {value}, .imm.i = HEALTH_NONFINITE});
+    emit_inst(e, (KInst){.kop = K_CHECK,
+                         .type = (uint8_t)inst_type(e, value),
+                         .in = {value},
+                         .imm.i = HEALTH_NONFINITE});
 }
 
 static void emit_fault(Emit *e, uint32_t cond, uint32_t guard) {
@@ -135,11 +153,14 @@ static void emit_fault(Emit *e, uint32_t cond, uint32_t guard) {
 /* ---- the operations ---- */
 static Shape shape_at(const Emit *e, Val v) { return node_of(e->p->g, v)->shape; }
 
-/* Rounding to the 16-bit floats without leaving f32: to nearest even on the bits, NaN kept.  bits: how many go. */
+/* Rounding to the 16-bit floats without leaving f32: to nearest even on the bits, NaN kept.  bits: how many
+ * go. */
 static uint32_t rounded_bits(Emit *e, uint32_t x, int bits) {
     uint32_t u = emit_scalar(e, S_bitcast, DT_I32, x, 0, 0);
-    uint32_t odd = emit_scalar(e, S_and, DT_I32, emit_scalar(e, S_shr, DT_I32, u, emit_i32(e, bits), 0), emit_i32(e, 1), 0);
-    u = emit_scalar(e, S_add, DT_I32, u, emit_scalar(e, S_add, DT_I32, odd, emit_i32(e, (1 << (bits - 1)) - 1), 0), 0);
+    uint32_t odd = emit_scalar(e, S_and, DT_I32, emit_scalar(e, S_shr, DT_I32, u, emit_i32(e, bits), 0),
+                               emit_i32(e, 1), 0);
+    u = emit_scalar(e, S_add, DT_I32, u,
+                    emit_scalar(e, S_add, DT_I32, odd, emit_i32(e, (1 << (bits - 1)) - 1), 0), 0);
     u = emit_scalar(e, S_and, DT_I32, u, emit_i32(e, -(1 << bits)), 0);
     uint32_t r = emit_scalar(e, S_bitcast, DT_F32, u, 0, 0);
     return emit_scalar(e, S_select, DT_F32, emit_scalar(e, S_isnan, DT_BOOL, x, 0, 0), x, r);
@@ -150,7 +171,8 @@ static uint32_t rounded_f16(Emit *e, uint32_t x) {
     uint32_t r = rounded_bits(e, x, 13), half = emit_const(e, DT_F32, (Imm){.f = 0.5});
     uint32_t size = emit_scalar(e, S_abs, DT_F32, x, 0, 0);
     uint32_t small = emit_scalar(e, S_sub, DT_F32, emit_scalar(e, S_add, DT_F32, size, half, 0), half, 0);
-    uint32_t sign = emit_scalar(e, S_and, DT_I32, emit_scalar(e, S_bitcast, DT_I32, x, 0, 0), emit_i32(e, INT32_MIN), 0);
+    uint32_t sign =
+        emit_scalar(e, S_and, DT_I32, emit_scalar(e, S_bitcast, DT_I32, x, 0, 0), emit_i32(e, INT32_MIN), 0);
     small = emit_scalar(e, S_or, DT_I32, emit_scalar(e, S_bitcast, DT_I32, small, 0, 0), sign, 0);
     small = emit_scalar(e, S_bitcast, DT_F32, small, 0, 0);
     uint32_t low = emit_scalar(e, S_lt, DT_BOOL, size, emit_const(e, DT_F32, (Imm){.f = 0x1p-14}), 0);
@@ -163,7 +185,7 @@ static uint32_t rounded_f16(Emit *e, uint32_t x) {
 static uint32_t cast_value(Emit *e, uint32_t x, DType to) {
     DType from = inst_type(e, x);
     switch (to) {
-    case DT_U8: {                                       /* saturates from floats, wraps from integers */
+    case DT_U8: { /* saturates from floats, wraps from integers */
         bool real = dtype_is_float(from);
         x = from == DT_I32 ? x : emit_scalar(e, S_cast, DT_I32, x, 0, 0);
         if (!real)
@@ -171,11 +193,15 @@ static uint32_t cast_value(Emit *e, uint32_t x, DType to) {
         x = emit_scalar(e, S_max, DT_I32, x, emit_i32(e, 0), 0);
         return emit_scalar(e, S_min, DT_I32, x, emit_i32(e, 255), 0);
     }
-    case DT_BF16: case DT_F16:
+    case DT_BF16:
+    case DT_F16:
         x = from == DT_F32 ? x : emit_scalar(e, S_cast, DT_F32, x, 0, 0);
         return to == DT_F16 ? rounded_f16(e, x) : rounded_bits(e, x, 16);
-    case DT_F32: case DT_F64: case DT_I32: case DT_I64: case DT_BOOL:
-        return from == to ? x : emit_scalar(e, S_cast, to, x, 0, 0);
+    case DT_F32:
+    case DT_F64:
+    case DT_I32:
+    case DT_I64:
+    case DT_BOOL: return from == to ? x : emit_scalar(e, S_cast, to, x, 0, 0);
     case DT_COUNT: break;
     }
     return x;
@@ -209,19 +235,23 @@ static uint32_t emit_random(Emit *e, Val v, const Index *at, uint32_t guard) {
     Index place = index_linear(e, n->shape, at);
     uint32_t key[4];
     for (uint32_t i = 0; i < 4; i++) {
-        key[i] = 1 + emit_value(e, operand(e->p->g, v, i), at, guard);           /* of rank 0 */
+        key[i] = 1 + emit_value(e, operand(e->p->g, v, i), at, guard); /* of rank 0 */
     }
-    uint32_t word = emit_inst(e, (KInst){.kop = K_WORD, .type = DT_I32, .in = {index_value(e, &place)}, .node = v.i,
-        .random = {n->attr.random.stream, key[0], key[1], key[2], key[3]}});
+    uint32_t word = emit_inst(e, (KInst){.kop = K_WORD,
+                                         .type = DT_I32,
+                                         .in = {index_value(e, &place)},
+                                         .node = v.i,
+                                         .random = {n->attr.random.stream, key[0], key[1], key[2], key[3]}});
     switch (n->attr.random.kind) {
     case RANDOM_WORD: return word;
-    case RANDOM_UNIFORM: {                              /* uniform_of_word of base/philox.h */
+    case RANDOM_UNIFORM: { /* uniform_of_word of base/philox.h */
         uint32_t high = emit_scalar(e, S_shr, DT_I32, word, emit_i32(e, 8), 0);
         uint32_t x = emit_scalar(e, S_cast, DT_F32, high, 0, 0);
         return emit_scalar(e, S_mul, DT_F32, x, emit_const(e, DT_F32, (Imm){.f = 0x1p-24}), 0);
     }
     case RANDOM_NORMAL:
-        return emit_inst(e, (KInst){.kop = K_MATH, .op = M_normal, .type = DT_F32, .in = {word}, .node = v.i});
+        return emit_inst(e,
+                         (KInst){.kop = K_MATH, .op = M_normal, .type = DT_F32, .in = {word}, .node = v.i});
     }
     return word;
 }
@@ -248,7 +278,7 @@ static uint32_t emit_concat(Emit *e, Val v, const Index *at, uint32_t guard) {
     uint32_t axis = n->attr.axis, result = 0;
     int64_t from = n->shape.dim[axis];
     bool any = false;
-    for (uint32_t i = n->n; i-- > 0;) {                 /* from the last part: each earlier one is chosen before it */
+    for (uint32_t i = n->n; i-- > 0;) { /* from the last part: each earlier one is chosen before it */
         Val x = operand(e->p->g, v, i);
         int64_t extent = shape_at(e, x).dim[axis];
         from -= extent;
@@ -259,8 +289,9 @@ static uint32_t emit_concat(Emit *e, Val v, const Index *at, uint32_t guard) {
         in[axis] = index_add(e, at[axis], index_const(-from));
         uint32_t inside = index_inside(e, &in[axis], 0, extent, 0);
         uint32_t value = emit_value(e, x, in, both(e, guard, inside));
-        result = !any || !inside ? value
-                                 : emit_scalar(e, S_select, wide_of((DType)n->dtype), inside - 1, value, result);
+        result = !any || !inside
+                     ? value
+                     : emit_scalar(e, S_select, wide_of((DType)n->dtype), inside - 1, value, result);
         any = true;
     }
     return result;
@@ -366,9 +397,9 @@ static uint32_t emit_arg(Emit *e, Val v, const Index *at, uint32_t guard) {
             vec_push(e->k->arena, &e->k->uniforms, id);
         return emit_inst(e, (KInst){.kop = K_UNIFORM, .type = n->dtype, .imm.i = id, .node = v.i});
     }
-    case ARG_VAR:    cell = cell_of_var(e->p, n->attr.arg.id); break;
+    case ARG_VAR: cell = cell_of_var(e->p, n->attr.arg.id); break;
     case ARG_COLUMN: cell = cell_of_column(e->p, n->attr.arg.id); break;
-    case ARG_BODY:   cell = e->p->body_cell[n->attr.arg.id]; break;
+    case ARG_BODY: cell = e->p->body_cell[n->attr.arg.id]; break;
     }
     return emit_load(e, kernel_buffer(e, cell, false), index_linear(e, n->shape, at), guard, v.i);
 }
@@ -377,24 +408,63 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     e->nodes++;
     switch ((Op)n->op) {
-    case OP_arg:    return emit_arg(e, v, at, guard);
-    case OP_const:  return emit_const(e, wide_of((DType)n->dtype), n->attr.constant);
-    case OP_iota:   return index_value(e, &at[n->attr.axis]);
+    case OP_arg: return emit_arg(e, v, at, guard);
+    case OP_const: return emit_const(e, wide_of((DType)n->dtype), n->attr.constant);
+    case OP_iota: return index_value(e, &at[n->attr.axis]);
     case OP_random: return emit_random(e, v, at, guard);
-    case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div: case OP_idiv: case OP_mod: case OP_neg:
-    case OP_abs: case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint: case OP_floor: case OP_exp:
-    case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_sigmoid: case OP_erf:
-    case OP_erfc: case OP_pow: case OP_atan2: case OP_lt: case OP_le: case OP_eq: case OP_isnan: case OP_and:
-    case OP_or: case OP_not: case OP_select: case OP_cast:
-        return emit_elementwise(e, v, at, guard);
-    case OP_broadcast: case OP_reshape: case OP_permute: case OP_slice:
-        return emit_view(e, v, at, guard);
-    case OP_pad:    return emit_pad(e, v, at, guard);
+    case OP_add:
+    case OP_sub:
+    case OP_mul:
+    case OP_mulz:
+    case OP_div:
+    case OP_idiv:
+    case OP_mod:
+    case OP_neg:
+    case OP_abs:
+    case OP_sign:
+    case OP_min:
+    case OP_max:
+    case OP_sqrt:
+    case OP_rint:
+    case OP_floor:
+    case OP_exp:
+    case OP_expm1:
+    case OP_log:
+    case OP_log1p:
+    case OP_sin:
+    case OP_cos:
+    case OP_tanh:
+    case OP_sigmoid:
+    case OP_erf:
+    case OP_erfc:
+    case OP_pow:
+    case OP_atan2:
+    case OP_lt:
+    case OP_le:
+    case OP_eq:
+    case OP_isnan:
+    case OP_and:
+    case OP_or:
+    case OP_not:
+    case OP_select:
+    case OP_cast: return emit_elementwise(e, v, at, guard);
+    case OP_broadcast:
+    case OP_reshape:
+    case OP_permute:
+    case OP_slice: return emit_view(e, v, at, guard);
+    case OP_pad: return emit_pad(e, v, at, guard);
     case OP_concat: return emit_concat(e, v, at, guard);
     case OP_gather: return emit_gather(e, v, at, guard);
     case OP_scatter_add: return emit_few(e, v, at, guard);
-    case OP_reduce: case OP_contract: case OP_scan: case OP_result: case OP_grad: case OP_grad_as:
-    case OP_check: case OP_commit: case OP_COUNT: break;
+    case OP_reduce:
+    case OP_contract:
+    case OP_scan:
+    case OP_result:
+    case OP_grad:
+    case OP_grad_as:
+    case OP_check:
+    case OP_commit:
+    case OP_COUNT: break;
     }
     GR_BUG("%s cannot be computed element by element", op_name((Op)n->op));
 }
@@ -434,14 +504,17 @@ static bool at_head(const Emit *e, uint32_t rank, const Index *at) {
 
 static uint32_t emit_stored(Emit *e, Val v, uint32_t member, const Index *at, uint32_t guard) {
     const Info *in = &e->p->info[v.i];
-    Type t = e->p->g->nodes.at[v.i].op == OP_scan || member > 0 ? result_type(e->p->g, v, member) : type_of(e->p->g, v);
+    Type t = e->p->g->nodes.at[v.i].op == OP_scan || member > 0 ? result_type(e->p->g, v, member)
+                                                                : type_of(e->p->g, v);
     bool ours = in->group != 0 && in->group == e->group;
     if (ours && (!at_head(e, t.shape.rank, at) || (e->done != NULL && e->done[v.i] != 1))) {
         e->bad = true;
         return emit_const(e, wide_of(t.dtype), (Imm){.i = 0});
     }
     if (ours && in->place == PLACE_REG)
-        return emit_inst(e, (KInst){.kop = K_REG, .type = (uint8_t)wide_of(t.dtype), .imm.i = e->reg[v.i] - 1 + member,
+        return emit_inst(e, (KInst){.kop = K_REG,
+                                    .type = (uint8_t)wide_of(t.dtype),
+                                    .imm.i = e->reg[v.i] - 1 + member,
                                     .node = v.i});
     if (ours && in->place == PLACE_SCRATCH) {
         Shape inner = shape_of(t.shape.rank - e->head, t.shape.dim + e->head);
@@ -458,7 +531,7 @@ uint32_t emit_value(Emit *e, Val v, const Index *at, uint32_t guard) {
     if (known != NULL)
         return *known;
     const Node *n = node_of(e->p->g, v);
-    if (shape_count(n->shape) == 0)                          /* no such element: only a guarded or empty stage asks */
+    if (shape_count(n->shape) == 0) /* no such element: only a guarded or empty stage asks */
         return emit_const(e, wide_of((DType)n->dtype), (Imm){.i = 0});
     uint32_t member = 0;
     Val of = v;

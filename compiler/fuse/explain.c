@@ -1,4 +1,5 @@
-/* What `graphc explain` prints: each kernel with its lines, traffic and work, then each refused move with its reason. */
+/* What `graphc explain` prints: each kernel with its lines, traffic and work, then each refused move with its
+ * reason. */
 #include "fuse.h"
 
 static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out) {
@@ -20,20 +21,24 @@ static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out)
 static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sources, Buf *out) {
     const Kernel *k = p->kernels.at[s->kernel];
     const FusedKernel *f = &p->fused.at[s->kernel];
-    buf_printf(out, "  wave %-3u %.*s: %u operations in %u stage%s, %llu bytes, %llu flops", s->wave, FSTR(k->name), f->nodes,
-               f->stages, f->stages == 1 ? "" : "s", (unsigned long long)s->bytes, (unsigned long long)s->flops);
+    buf_printf(out, "  wave %-3u %.*s: %u operations in %u stage%s, %llu bytes, %llu flops", s->wave,
+               FSTR(k->name), f->nodes, f->stages, f->stages == 1 ? "" : "s", (unsigned long long)s->bytes,
+               (unsigned long long)s->flops);
     put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
     buf_char(out, '\n');
 }
 
 static Str value_name(const Graph *g, Val v, Arena *a) {
     const Node *n = node_of(g, v);
-    return n->name ? intern_str(g->module->names, n->name) : str_format(a, "%%%u (%s)", v.i, op_name((Op)n->op));
+    return n->name ? intern_str(g->module->names, n->name)
+                   : str_format(a, "%%%u (%s)", v.i, op_name((Op)n->op));
 }
 
 static void put_refusal(const Refusal *r, const SourceSet *s, Buf *out) {
-    Str user = value_name(r->graph, r->user, out->arena), producer = value_name(r->graph, r->producer, out->arena);
-    buf_printf(out, "  %.*s not with %.*s (%s): %s", FSTR(user), FSTR(producer), refusal_move(r->why), refusal_text(r->why));
+    Str user = value_name(r->graph, r->user, out->arena),
+        producer = value_name(r->graph, r->producer, out->arena);
+    buf_printf(out, "  %.*s not with %.*s (%s): %s", FSTR(user), FSTR(producer), refusal_move(r->why),
+               refusal_text(r->why));
     put_places(&node_of(r->graph, r->user)->span, 1, s, out);
     buf_char(out, '\n');
 }
@@ -47,10 +52,11 @@ void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *ou
             if (step->kind == STEP_LAUNCH)
                 put_launch(p, step, s, out);
             else if (step->kind == STEP_LOOP)
-                buf_printf(out, "  loop of %lld over the next %u steps\n", (long long)step->trips, step->count);
+                buf_printf(out, "  loop of %lld over the next %u steps\n", (long long)step->trips,
+                           step->count);
             else if (step->kind == STEP_BLAS)
-                buf_printf(out, "  wave %-3u product %lld x %lld x %lld by the library\n", step->wave, (long long)step->blas.m,
-                           (long long)step->blas.n, (long long)step->blas.k);
+                buf_printf(out, "  wave %-3u product %lld x %lld x %lld by the library\n", step->wave,
+                           (long long)step->blas.m, (long long)step->blas.n, (long long)step->blas.k);
             else
                 buf_printf(out, "  commit\n");
         }

@@ -1,5 +1,5 @@
-/* The pipeline of one entry: select what is stored, group it, build the kernels, order them, place their memory, join the
- * updates, write the steps. */
+/* The pipeline of one entry: select what is stored, group it, build the kernels, order them, place their
+ * memory, join the updates, write the steps. */
 #include "fuse_parts.h"
 
 static void mark_checked(Planner *p) {
@@ -10,7 +10,8 @@ static void mark_checked(Planner *p) {
         if (p->info[x.i].stored)
             p->info[x.i].checked = true;
         else
-            vec_push(p->arena, &p->exports, (Sink){x, 0, false});       /* it lies somewhere: a kernel that only looks */
+            vec_push(p->arena, &p->exports,
+                     (Sink){x, 0, false}); /* it lies somewhere: a kernel that only looks */
     }
 }
 
@@ -28,13 +29,13 @@ static void lower_group(Planner *p, uint32_t group) {
     if (is_empty(p, group))
         return;
     switch (p->groups.at[group].kind) {
-    case GROUP_MAP:     lower_map(p, group); return;
-    case GROUP_ROWS:    lower_rows(p, group); return;
+    case GROUP_MAP: lower_map(p, group); return;
+    case GROUP_ROWS: lower_rows(p, group); return;
     case GROUP_COLUMNS: lower_columns(p, group); return;
     case GROUP_TILE:
-    case GROUP_CHAIN:   lower_contract(p, group); return;
+    case GROUP_CHAIN: lower_contract(p, group); return;
     case GROUP_SCATTER: lower_scatter(p, group); return;
-    case GROUP_LOOP:    lower_loop(p, group); return;
+    case GROUP_LOOP: lower_loop(p, group); return;
     }
 }
 
@@ -46,7 +47,8 @@ void graph_units(Planner *p) {
     }
 }
 
-/* Outputs are computed where the runtime reads them; what lies elsewhere (a variable, a result of a loop) is copied. */
+/* Outputs are computed where the runtime reads them; what lies elsewhere (a variable, a result of a loop) is
+ * copied. */
 static uint32_t *bind_outputs(Planner *p) {
     const Graph *g = p->g;
     uint32_t *cell = PUSH(p->arena, uint32_t, g->outputs.n + 1);
@@ -63,8 +65,12 @@ static uint32_t *bind_outputs(Planner *p) {
             continue;
         }
         Type t = type_of(g, v);
-        cell[i] = cell_add(p, (Cell){.kind = CELL_VALUE, .name = str_format(p->arena, "%.*s.out%u", FSTR(output_name(p->arena, g, i)), i),
-                                     .dtype = t.dtype, .shape = t.shape, .region = REGION_OUT});
+        cell[i] = cell_add(
+            p, (Cell){.kind = CELL_VALUE,
+                      .name = str_format(p->arena, "%.*s.out%u", FSTR(output_name(p->arena, g, i)), i),
+                      .dtype = t.dtype,
+                      .shape = t.shape,
+                      .region = REGION_OUT});
         vec_push(p->arena, &p->exports, (Sink){v, cell[i], false});
     }
     return cell;
@@ -81,8 +87,8 @@ static bool reads_what_writes(const Entry *e, const Unit *reader, const Unit *wr
     for (uint32_t i = 0; i < reader->cells.n; i++) {
         for (uint32_t k = 0; k < writer->cells.n; k++) {
             uint32_t cell = reader->cells.at[i];
-            if (cell != 0 && cell != e->health && cell == writer->cells.at[k] && reader->kernel->bufs.at[i].role == KBUF_IN &&
-                writer->kernel->bufs.at[k].role != KBUF_IN)
+            if (cell != 0 && cell != e->health && cell == writer->cells.at[k] &&
+                reader->kernel->bufs.at[i].role == KBUF_IN && writer->kernel->bufs.at[k].role != KBUF_IN)
                 return true;
         }
     }
@@ -105,7 +111,8 @@ static GrStatus order_commits(Entry *e, Units *commits, bool *free) {
             }
         }
         if (next == commits->n)
-            return fail(e->error, GR_UNSUPPORTED, "variables of different shapes are updated from each other's old values");
+            return fail(e->error, GR_UNSUPPORTED,
+                        "variables of different shapes are updated from each other's old values");
         Unit *u = commits->at[next];
         for (uint32_t k = next; k > at; k--) {
             commits->at[k] = commits->at[k - 1];
@@ -117,8 +124,10 @@ static GrStatus order_commits(Entry *e, Units *commits, bool *free) {
 
 static GrStatus plan_graph(Entry *e, const Graph *g) {
     Units all = {0}, units = {0}, commits = {0};
-    Planner p = {.entry = e, .arena = e->arena, .g = g, .units = &all, .info = PUSH(e->arena, Info, g->nodes.n)};
-    e->health = cell_add(&p, (Cell){.kind = CELL_HEALTH, .name = STR("health"), .dtype = DT_I32, .region = REGION_HEALTH});
+    Planner p = {
+        .entry = e, .arena = e->arena, .g = g, .units = &all, .info = PUSH(e->arena, Info, g->nodes.n)};
+    e->health = cell_add(
+        &p, (Cell){.kind = CELL_HEALTH, .name = STR("health"), .dtype = DT_I32, .region = REGION_HEALTH});
     for (uint32_t i = 0; i < g->columns.n; i++) {
         cell_of_column(&p, i);
     }
@@ -129,7 +138,7 @@ static GrStatus plan_graph(Entry *e, const Graph *g) {
     bool free_order;
     TRY(order_commits(e, &commits, &free_order));
     schedule_units(e, &units);
-    for (uint32_t i = 0; i < commits.n; i++) {                     /* lives of what they read last into the commit */
+    for (uint32_t i = 0; i < commits.n; i++) { /* lives of what they read last into the commit */
         for (uint32_t k = 0; k < commits.at[i]->cells.n; k++) {
             e->cells.at[commits.at[i]->cells.at[k]].last = e->waves + 1;
         }
@@ -160,7 +169,8 @@ static GrStatus check_graph(const Graph *g, Error *e) {
                 count *= x.dim[n->attr.reduce.at[k]];
             }
             if (count >= MIN_ROW)
-                return fail(e, GR_UNSUPPORTED, "fuse: %%%u of graph %.*s reduces more than one row: split it first", i,
+                return fail(e, GR_UNSUPPORTED,
+                            "fuse: %%%u of graph %.*s reduces more than one row: split it first", i,
                             FSTR(intern_str(g->module->names, g->name)));
         }
         if (n->op == OP_scan)
@@ -181,7 +191,12 @@ GrStatus fuse_module(Arena *a, const Module *m, const FuseOptions *o, Planned *o
     Arena *trial = arena_create();
     GrStatus status = GR_OK;
     for (uint32_t i = 0; i < m->graphs.n && status == GR_OK; i++) {
-        Entry entry = {.arena = a, .module = m, .options = o, .planned = out, .error = e, .trial = trial,
+        Entry entry = {.arena = a,
+                       .module = m,
+                       .options = o,
+                       .planned = out,
+                       .error = e,
+                       .trial = trial,
                        .var_cell = PUSH(a, uint32_t, m->vars.n + 1)};
         vec_push(a, &entry.cells, (Cell){0});
         status = plan_graph(&entry, m->graphs.at[i]);

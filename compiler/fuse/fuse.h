@@ -4,10 +4,10 @@
 #include "kernel.h"
 
 typedef struct {
-    bool fused;              /* false: one primitive a kernel, the baseline of `bench` */
-    bool blas;               /* unfused, with plain products left to OpenBLAS */
-    uint32_t threads;        /* how many points a kernel should offer at least */
-    const char *cpu;         /* vector machine: "avx512" (tiles of 14x32) or "avx2" (6x16) */
+    bool fused;       /* false: one primitive a kernel, the baseline of `bench` */
+    bool blas;        /* unfused, with plain products left to OpenBLAS */
+    uint32_t threads; /* how many points a kernel should offer at least */
+    const char *cpu;  /* vector machine: "avx512" (tiles of 14x32) or "avx2" (6x16) */
 } FuseOptions;
 
 /* Why two values do not share a kernel: rows of refusals.def. */
@@ -17,33 +17,39 @@ typedef enum {
 #undef REFUSAL
     REFUSAL_COUNT
 } RefusalKind;
-const char *refusal_move(RefusalKind k);      /* which of the five moves it stopped */
+const char *refusal_move(RefusalKind k); /* which of the five moves it stopped */
 const char *refusal_text(RefusalKind k);
-typedef struct { const Graph *graph; Val user, producer; RefusalKind why; } Refusal;
+typedef struct {
+    const Graph *graph;
+    Val user, producer;
+    RefusalKind why;
+} Refusal;
 
 /* What a kernel took in, for `explain`. */
 typedef struct {
     const Graph *graph;
     uint32_t kernel, nodes, stages;
-    uint64_t saved_bytes;    /* of values that never reach memory */
+    uint64_t saved_bytes; /* of values that never reach memory */
 } FusedKernel;
 
 typedef struct Memory Memory;
 typedef struct {
-    Plan   *plan;
-    Memory *memory;                   /* where the regions end so far: later variants share the persistent ones */
-    VEC(Kernel *)    kernels;         /* by plan kernel id */
-    VEC(FusedKernel) fused;           /* beside kernels */
-    VEC(Refusal)     refusals;
+    Plan *plan;
+    Memory *memory;         /* where the regions end so far: later variants share the persistent ones */
+    VEC(Kernel *) kernels;  /* by plan kernel id */
+    VEC(FusedKernel) fused; /* beside kernels */
+    VEC(Refusal) refusals;
 } Planned;
 
-/* Plans every graph of the module as an entry point and appends them to `out` (zeroed before the first call; called again
- * it adds another variant over the same persistent buffers).  No `grad` and no `grad_as` may be left, and every `reduce` is
- * one row in the sense of semantics 2; what is not so is reported as GR_UNSUPPORTED. */
+/* Plans every graph of the module as an entry point and appends them to `out` (zeroed before the first call;
+ * called again it adds another variant over the same persistent buffers).  No `grad` and no `grad_as` may be
+ * left, and every `reduce` is one row in the sense of semantics 2; what is not so is reported as
+ * GR_UNSUPPORTED. */
 GrStatus fuse_module(Arena *a, const Module *m, const FuseOptions *o, Planned *out, Error *e);
-void     fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *out);
+void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *out);
 
-/* Runs an entry with the kernel interpreter: `arena` holds plan->arena_bytes bytes, 64-byte aligned; columns are in place.
- * BLAS steps are computed by a plain loop.  Gives the health word. */
-uint32_t plan_eval(Arena *a, const Planned *p, const PlanEntry *entry, const Math *m, void *arena, const UValue *uniforms);
+/* Runs an entry with the kernel interpreter: `arena` holds plan->arena_bytes bytes, 64-byte aligned; columns
+ * are in place. BLAS steps are computed by a plain loop.  Gives the health word. */
+uint32_t plan_eval(Arena *a, const Planned *p, const PlanEntry *entry, const Math *m, void *arena,
+                   const UValue *uniforms);
 #endif

@@ -1,27 +1,32 @@
-/* Shared by the files of this folder and nobody else: the cells (places where values live), the groups (what becomes a
- * kernel), the units (what becomes a step) and the planner of one graph that holds them. */
+/* Shared by the files of this folder and nobody else: the cells (places where values live), the groups (what
+ * becomes a kernel), the units (what becomes a step) and the planner of one graph that holds them. */
 #ifndef GRC_FUSE_PARTS_H
 #define GRC_FUSE_PARTS_H
 #include "fuse.h"
 
-/* ---- cells: everything a kernel can read or write.  A cell becomes a buffer of the plan, or a moving window of one. ---- */
+/* ---- cells: everything a kernel can read or write.  A cell becomes a buffer of the plan, or a moving window
+ * of one. ---- */
 typedef enum { CELL_VAR, CELL_COLUMN, CELL_VALUE, CELL_PACKED, CELL_HEALTH, CELL_STEP } CellKind;
 typedef struct {
     CellKind kind;
-    Str      name;
-    DType    dtype;
-    Shape    shape;
-    int64_t  count;                  /* elements, padding included */
-    uint32_t of;                     /* CELL_STEP: the cell whose step number `iteration` this is */
-    Region   region;
-    uint32_t loop;                   /* the loop it was made in, 0 for none: it lives within one iteration */
-    uint32_t first, last;            /* waves of its life */
-    uint32_t var, mirrors;           /* VAR: id; VALUE: 1 + var of the parameter it is the gradient of */
-    uint32_t buffer;                 /* 1 + plan buffer, once memory is planned */
+    Str name;
+    DType dtype;
+    Shape shape;
+    int64_t count; /* elements, padding included */
+    uint32_t of;   /* CELL_STEP: the cell whose step number `iteration` this is */
+    Region region;
+    uint32_t loop;         /* the loop it was made in, 0 for none: it lives within one iteration */
+    uint32_t first, last;  /* waves of its life */
+    uint32_t var, mirrors; /* VAR: id; VALUE: 1 + var of the parameter it is the gradient of */
+    uint32_t buffer;       /* 1 + plan buffer, once memory is planned */
 } Cell;
 
 /* ---- sinks: one value that a kernel has to put into one cell ---- */
-typedef struct { Val val; uint32_t cell; bool commit; } Sink;
+typedef struct {
+    Val val;
+    uint32_t cell;
+    bool commit;
+} Sink;
 
 /*  MAP     elementwise over one domain, one stage
  *  ROWS    leading axes are the head; reductions of trailing axes, maps between them
@@ -30,49 +35,61 @@ typedef struct { Val val; uint32_t cell; bool commit; } Sink;
  *  CHAIN   any other contraction
  *  SCATTER scatter_add
  *  LOOP    a scan */
-typedef enum { GROUP_MAP, GROUP_ROWS, GROUP_COLUMNS, GROUP_TILE, GROUP_CHAIN, GROUP_SCATTER, GROUP_LOOP } GroupKind;
+typedef enum {
+    GROUP_MAP,
+    GROUP_ROWS,
+    GROUP_COLUMNS,
+    GROUP_TILE,
+    GROUP_CHAIN,
+    GROUP_SCATTER,
+    GROUP_LOOP
+} GroupKind;
 typedef struct {
     GroupKind kind;
-    bool     commit, lanes;          /* lanes: its head is split, because a member sums over it */
-    uint32_t head;                   /* leading axes shared by all members */
-    Shape    domain;                 /* MAP: of all members; else the longest common part that matters */
-    VEC(Sink) sinks;                 /* in topological order */
-    uint64_t *needs;                 /* bit set of groups that have to run before */
-    uint64_t *reads;                 /* bit set of stored nodes and leaves it loads */
-    double   work;
+    bool commit, lanes; /* lanes: its head is split, because a member sums over it */
+    uint32_t head;      /* leading axes shared by all members */
+    Shape domain;       /* MAP: of all members; else the longest common part that matters */
+    VEC(Sink) sinks;    /* in topological order */
+    uint64_t *needs;    /* bit set of groups that have to run before */
+    uint64_t *reads;    /* bit set of stored nodes and leaves it loads */
+    double work;
 } Group;
 
 /* ---- what the planner knows of a node ---- */
 typedef enum { PLACE_INLINE, PLACE_CELL, PLACE_SCRATCH, PLACE_REG } Residence;
 typedef struct {
-    bool     live, stored;           /* stored: has a sink of its own */
+    bool live, stored; /* stored: has a sink of its own */
     Residence place;
-    uint32_t group;                  /* 1 + group that makes it */
-    uint32_t cell;                   /* of member 0; members follow */
-    uint32_t consumer;               /* 1 + stored node (or sink) that inlines it, when only one does */
-    bool     many;                   /* several do */
-    bool     spread;                 /* some consumer would compute an element more than once */
-    bool     updates;                /* a `commit` takes it as it is */
-    bool     checked;                /* a `check` looks at it */
-    bool     outer;                  /* something outside its own group reads it */
-    float    cost;                   /* of computing one element with everything inlined into it, ns / 16 lanes */
+    uint32_t group;    /* 1 + group that makes it */
+    uint32_t cell;     /* of member 0; members follow */
+    uint32_t consumer; /* 1 + stored node (or sink) that inlines it, when only one does */
+    bool many;         /* several do */
+    bool spread;       /* some consumer would compute an element more than once */
+    bool updates;      /* a `commit` takes it as it is */
+    bool checked;      /* a `check` looks at it */
+    bool outer;        /* something outside its own group reads it */
+    float cost;        /* of computing one element with everything inlined into it, ns / 16 lanes */
 } Info;
 
 /* ---- units: what one step of the plan does ---- */
 typedef enum { UNIT_KERNEL, UNIT_BLAS, UNIT_LOOP } UnitKind;
 typedef struct Unit Unit;
-typedef struct { Unit **at; uint32_t n, cap; } Units;
+typedef struct {
+    Unit **at;
+    uint32_t n, cap;
+} Units;
 struct Unit {
     UnitKind kind;
-    Kernel  *kernel;
-    VEC(uint32_t) cells;             /* by kernel buffer, 0 for scratch; BLAS: A, B, C */
-    bool     commit;
-    uint32_t loop;                   /* LOOP: its number */
-    int64_t  trips; bool reverse;
-    Units    body;
+    Kernel *kernel;
+    VEC(uint32_t) cells; /* by kernel buffer, 0 for scratch; BLAS: A, B, C */
+    bool commit;
+    uint32_t loop; /* LOOP: its number */
+    int64_t trips;
+    bool reverse;
+    Units body;
     PlanBlas blas;
     uint32_t wave;
-    uint32_t nodes;                  /* graph nodes computed in it */
+    uint32_t nodes; /* graph nodes computed in it */
     uint64_t saved_bytes;
     const Graph *graph;
     VEC(Span) spans;
@@ -80,130 +97,145 @@ struct Unit {
 
 /* Of one fuse_module call and one entry. */
 typedef struct {
-    Arena   *arena;
+    Arena *arena;
     const Module *module;
     const FuseOptions *options;
     Planned *planned;
-    Error   *error;
-    VEC(Cell) cells;                 /* cells.at[0] is unused */
-    uint32_t health;                 /* cell */
-    uint32_t *var_cell;              /* by var id, 0 not yet */
-    Arena   *trial;                  /* kernels that are only built to see whether they can be */
+    Error *error;
+    VEC(Cell) cells;    /* cells.at[0] is unused */
+    uint32_t health;    /* cell */
+    uint32_t *var_cell; /* by var id, 0 not yet */
+    Arena *trial;       /* kernels that are only built to see whether they can be */
     uint32_t loops, waves;
 } Entry;
 
 /* Of one graph: the entry's own, or the body of a scan. */
 typedef struct {
-    Entry   *entry;
-    Arena   *arena;
+    Entry *entry;
+    Arena *arena;
     const Graph *g;
-    uint32_t loop;                   /* 0: not in a loop */
-    const uint32_t *body_cell;       /* by body input */
-    Info    *info;                   /* by node */
+    uint32_t loop;             /* 0: not in a loop */
+    const uint32_t *body_cell; /* by body input */
+    Info *info;                /* by node */
     VEC(Group) groups;
-    VEC(Sink)  exports;              /* results that have a given cell: scan carries and collected, outputs of leaves */
-    Units   *units;
+    VEC(Sink) exports; /* results that have a given cell: scan carries and collected, outputs of leaves */
+    Units *units;
 } Planner;
 
-Cell    *cell_at(Planner *p, uint32_t cell);
+Cell *cell_at(Planner *p, uint32_t cell);
 uint32_t cell_add(Planner *p, Cell c);
 uint32_t cell_of_var(Planner *p, uint32_t var);
 uint32_t cell_of_column(Planner *p, uint32_t column);
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member);
 
-bool     node_is_leaf(const Graph *g, Val v);           /* arg, const: never computed */
-bool     node_is_stage(const Graph *g, Val v);          /* reduce, contract, scatter_add of many, scan */
-int64_t  scatter_picks(const Graph *g, Val v);          /* how many updates may meet in one element */
-float    node_cost(const Graph *g, Val v);
-bool     reduce_is_trailing(const Graph *g, Val v);
-bool     reduce_sums_head(const Graph *g, Val v);       /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
-Val      value_of_sink(const Planner *p, Sink s);
+bool node_is_leaf(const Graph *g, Val v);     /* arg, const: never computed */
+bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, scan */
+int64_t scatter_picks(const Graph *g, Val v); /* how many updates may meet in one element */
+float node_cost(const Graph *g, Val v);
+bool reduce_is_trailing(const Graph *g, Val v);
+bool reduce_sums_head(const Graph *g,
+                      Val v); /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
+Val value_of_sink(const Planner *p, Sink s);
 
 /* index.c: addresses that are affine in the axes, plus one computed part. */
-typedef struct { int64_t base, coef[MAX_AXES], inst_coef, lo, hi; uint32_t inst; } Index;   /* inst: 1 + instruction, in lo..hi */
+typedef struct {
+    int64_t base, coef[MAX_AXES], inst_coef, lo, hi;
+    uint32_t inst;
+} Index; /* inst: 1 + instruction, in lo..hi */
 
 /* emit.c: the DAG of one stage. */
-typedef struct { Val v; uint32_t guard, inst; const Index *at; uint32_t next; } Memo;
+typedef struct {
+    Val v;
+    uint32_t guard, inst;
+    const Index *at;
+    uint32_t next;
+} Memo;
 typedef struct {
     Planner *p;
-    uint32_t group;                  /* 1 + group being built; its members may lie in scratch or registers */
-    Kernel  *k;
-    Unit    *unit;
-    uint32_t first;                  /* first instruction of the stage */
-    uint32_t head;                   /* leading axes of members that are the head */
-    const Index *head_at;            /* their values */
+    uint32_t group; /* 1 + group being built; its members may lie in scratch or registers */
+    Kernel *k;
+    Unit *unit;
+    uint32_t first;       /* first instruction of the stage */
+    uint32_t head;        /* leading axes of members that are the head */
+    const Index *head_at; /* their values */
     VEC(Memo) memo;
-    uint32_t *memo_of;               /* by node: 1 + memo */
-    const uint32_t *scratch;         /* by node: 1 + kernel buffer, for PLACE_SCRATCH */
-    const uint32_t *reg;             /* by node: 1 + register */
-    const uint8_t *done;             /* by node: 1 made by an earlier stage, 2 in this one */
+    uint32_t *memo_of;       /* by node: 1 + memo */
+    const uint32_t *scratch; /* by node: 1 + kernel buffer, for PLACE_SCRATCH */
+    const uint32_t *reg;     /* by node: 1 + register */
+    const uint8_t *done;     /* by node: 1 made by an earlier stage, 2 in this one */
     uint32_t nodes;
-    bool     bad;                    /* an access that the head forbids was met: the stage is of no use */
+    bool bad; /* an access that the head forbids was met: the stage is of no use */
 } Emit;
 
-Index    index_const(int64_t x);
-Index    index_axis(uint32_t axis);
-Index    index_scale(Index x, int64_t by);
-Index    index_add(Emit *e, Index x, Index y);
-void     index_range(const Kernel *k, const Index *x, int64_t *lo, int64_t *hi);
-uint32_t index_value(Emit *e, const Index *x);                       /* i32 instruction */
-Index    index_of_value(uint32_t inst, int64_t lo, int64_t hi);
-Index    index_linear(Emit *e, Shape s, const Index *at);            /* row order */
-void     index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out);
-uint32_t index_inside(Emit *e, const Index *x, int64_t lo, int64_t hi, uint32_t guard);   /* guard and lo <= x < hi: 1 + inst, 0 always */
-bool     index_eq(const Index *x, const Index *y);
+Index index_const(int64_t x);
+Index index_axis(uint32_t axis);
+Index index_scale(Index x, int64_t by);
+Index index_add(Emit *e, Index x, Index y);
+void index_range(const Kernel *k, const Index *x, int64_t *lo, int64_t *hi);
+uint32_t index_value(Emit *e, const Index *x); /* i32 instruction */
+Index index_of_value(uint32_t inst, int64_t lo, int64_t hi);
+Index index_linear(Emit *e, Shape s, const Index *at); /* row order */
+void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out);
+uint32_t index_inside(Emit *e, const Index *x, int64_t lo, int64_t hi,
+                      uint32_t guard); /* guard and lo <= x < hi: 1 + inst, 0 always */
+bool index_eq(const Index *x, const Index *y);
 
-Emit     emit_begin(Planner *p, Kernel *k, Unit *u);
-void     emit_stage(Emit *e);                                        /* starts a DAG */
-uint32_t emit_inst(Emit *e, KInst in);                               /* value-numbered */
+Emit emit_begin(Planner *p, Kernel *k, Unit *u);
+void emit_stage(Emit *e);              /* starts a DAG */
+uint32_t emit_inst(Emit *e, KInst in); /* value-numbered */
 uint32_t emit_scalar(Emit *e, SOp op, DType t, uint32_t a, uint32_t b, uint32_t c);
 uint32_t emit_i32(Emit *e, int64_t x);
 uint32_t emit_value(Emit *e, Val v, const Index *at, uint32_t guard);
-uint32_t emit_root(Emit *e, Val v, const Index *at);                 /* computes v itself even when it has a cell */
-void     emit_preset(Emit *e, Val v, const Index *at, uint32_t inst);    /* v at this place is that instruction */
+uint32_t emit_root(Emit *e, Val v, const Index *at); /* computes v itself even when it has a cell */
+void emit_preset(Emit *e, Val v, const Index *at, uint32_t inst); /* v at this place is that instruction */
 uint32_t emit_access(Emit *e, uint32_t buf, Index at);
-void     emit_store(Emit *e, uint32_t buf, Index at, uint32_t value);
+void emit_store(Emit *e, uint32_t buf, Index at, uint32_t value);
 uint32_t emit_load(Emit *e, uint32_t buf, Index at, uint32_t guard, uint32_t node);
-void     emit_check(Emit *e, uint32_t value);
-void     emit_scatter_index(Emit *e, uint32_t position, int64_t extent, Index *out);   /* faults outside */
+void emit_check(Emit *e, uint32_t value);
+void emit_scatter_index(Emit *e, uint32_t position, int64_t extent, Index *out); /* faults outside */
 uint32_t kernel_buffer(Emit *e, uint32_t cell, bool write);
 uint32_t kernel_scratch(Kernel *k, Unit *u, const char *name, DType t, int64_t count);
-DType    wide_of(DType t);                                           /* the type values of it have inside a kernel */
+DType wide_of(DType t); /* the type values of it have inside a kernel */
 
 /* nest.c: axes of a kernel. */
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent);
-Stage   *kernel_stage(Kernel *k, StageKind kind);                    /* appended, schedule scalar, no axes */
-void     kernel_merge(Kernel *k);                                     /* one MAP stage without head: axes crossed as one become one */
-void     kernel_cut(Kernel *k);                                       /* then: which are the head */
-void     unit_spans(Unit *u);
-void     kernel_finish(Entry *e, Unit *u);                           /* vector axes, grain, cost, flops, bytes, spans */
+Stage *kernel_stage(Kernel *k, StageKind kind); /* appended, schedule scalar, no axes */
+void kernel_merge(Kernel *k); /* one MAP stage without head: axes crossed as one become one */
+void kernel_cut(Kernel *k);   /* then: which are the head */
+void unit_spans(Unit *u);
+void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes, spans */
 
 /* group.c, rows.c, contract.c, loop.c, memory.c, plan.c, cells.c */
-void     group_select(Planner *p);                                   /* which nodes get a sink */
-void     group_nodes(Planner *p);                                    /* sinks -> groups, in an order that runs */
-Unit    *unit_add(Planner *p, UnitKind kind, Str name);
-Unit    *unit_of_group(Planner *p, uint32_t group, const char *what);
-void     unit_finish(Emit *e);
-void     put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at);
-void     lower_map(Planner *p, uint32_t group);
-void     lower_rows(Planner *p, uint32_t group);
-void     lower_columns(Planner *p, uint32_t group);
-void     lower_contract(Planner *p, uint32_t group);
-void     lower_scatter(Planner *p, uint32_t group);
-void     lower_loop(Planner *p, uint32_t group);
-bool     contract_is_plain(const Contract *c);                       /* fit for TILE */
-bool     rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);
-void     graph_units(Planner *p);                                    /* the whole of one graph */
-void     refuse(Planner *p, Val user, Val producer, RefusalKind why);
+void group_select(Planner *p); /* which nodes get a sink */
+void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
+Unit *unit_add(Planner *p, UnitKind kind, Str name);
+Unit *unit_of_group(Planner *p, uint32_t group, const char *what);
+void unit_finish(Emit *e);
+void put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at);
+void lower_map(Planner *p, uint32_t group);
+void lower_rows(Planner *p, uint32_t group);
+void lower_columns(Planner *p, uint32_t group);
+void lower_contract(Planner *p, uint32_t group);
+void lower_scatter(Planner *p, uint32_t group);
+void lower_loop(Planner *p, uint32_t group);
+bool contract_is_plain(const Contract *c); /* fit for TILE */
+bool rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);
+void graph_units(Planner *p); /* the whole of one graph */
+void refuse(Planner *p, Val user, Val producer, RefusalKind why);
 
 /* Where regions end and what lies where, over all entries and variants planned so far. */
-struct Memory { uint64_t region[REGION_COUNT]; VEC(uint64_t) offset; };   /* offset: in its region, by plan buffer */
-void     memory_begin(Arena *a, const Module *m, Planned *p);        /* persistent buffers and the health word */
-void     memory_entry(Entry *e);                                     /* buffers of all cells of an entry */
-void     memory_place(Planned *p);                                   /* offsets in the arena */
-uint32_t memory_span(Entry *e, uint32_t first, uint32_t last, int64_t *count);   /* a buffer from one to another: 1 + id */
-void     schedule_units(Entry *e, Units *units);                     /* order, waves, lives of cells */
-void     flatten_updates(Entry *e, Units *commits);                  /* equal updates of neighbours become one */
-Str      output_name(Arena *a, const Graph *g, uint32_t output);
-void     plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits, const uint32_t *output_cell);
+struct Memory {
+    uint64_t region[REGION_COUNT];
+    VEC(uint64_t) offset;
+};                                                        /* offset: in its region, by plan buffer */
+void memory_begin(Arena *a, const Module *m, Planned *p); /* persistent buffers and the health word */
+void memory_entry(Entry *e);                              /* buffers of all cells of an entry */
+void memory_place(Planned *p);                            /* offsets in the arena */
+uint32_t memory_span(Entry *e, uint32_t first, uint32_t last,
+                     int64_t *count);           /* a buffer from one to another: 1 + id */
+void schedule_units(Entry *e, Units *units);    /* order, waves, lives of cells */
+void flatten_updates(Entry *e, Units *commits); /* equal updates of neighbours become one */
+Str output_name(Arena *a, const Graph *g, uint32_t output);
+void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits,
+                    const uint32_t *output_cell);
 #endif

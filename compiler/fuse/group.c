@@ -1,12 +1,13 @@
-/* Which stored values share a kernel.  Values are taken in topological order; each joins a group that makes something it
- * reads, or that reads something it reads too, if the conditions hold (each is a row of refusals.def): the same leading
- * axes can be the head, enough points are left for the threads, nothing between the two has to run after one and before the
- * other, and every element it takes from the group belongs to the very point that is being computed.  The last condition
- * is not derived by rules: the inliner is run on trial and says whether it met a forbidden access. */
+/* Which stored values share a kernel.  Values are taken in topological order; each joins a group that makes
+ * something it reads, or that reads something it reads too, if the conditions hold (each is a row of
+ * refusals.def): the same leading axes can be the head, enough points are left for the threads, nothing
+ * between the two has to run after one and before the other, and every element it takes from the group
+ * belongs to the very point that is being computed.  The last condition is not derived by rules: the inliner
+ * is run on trial and says whether it met a forbidden access. */
 #include "fuse_parts.h"
 #include <string.h>
 
-enum { SMALL_NS = 8000 };             /* less work than this is not worth cutting for threads */
+enum { SMALL_NS = 8000 }; /* less work than this is not worth cutting for threads */
 
 static uint32_t words_of(const Planner *p) { return p->g->nodes.n / 64 + 2; }
 static void bit_set(uint64_t *s, uint32_t i) { s[i / 64] |= (uint64_t)1 << (i % 64); }
@@ -54,7 +55,7 @@ static Shape domain_of(const Planner *p, Val v) {
     return node_of(g, node_of(g, v)->op == OP_reduce ? operand(g, v, 0) : v)->shape;
 }
 
-static uint32_t head_of(const Planner *p, Val v) {      /* the most leading axes that can be the head */
+static uint32_t head_of(const Planner *p, Val v) { /* the most leading axes that can be the head */
     const Node *n = node_of(p->g, v);
     uint32_t rank = domain_of(p, v).rank;
     return n->op == OP_reduce ? rank - n->attr.reduce.n : rank;
@@ -81,12 +82,19 @@ static GroupKind kind_of(const Planner *p, Val v) {
         return reduce_is_trailing(p->g, v) ? GROUP_ROWS : GROUP_COLUMNS;
     if (n->op == OP_contract)
         return contract_is_plain(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
-    return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER : n->op == OP_scan ? GROUP_LOOP : GROUP_MAP;
+    return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER
+           : n->op == OP_scan                                ? GROUP_LOOP
+                                                             : GROUP_MAP;
 }
 
 static uint32_t add_group(Planner *p, Sink s, GroupKind kind, uint64_t *reads) {
-    Group g = {.kind = kind, .commit = s.commit, .domain = domain_of(p, s.val), .head = head_of(p, s.val), .reads = reads,
-               .needs = PUSH(p->arena, uint64_t, words_of(p)), .work = work_of(p, s.val)};
+    Group g = {.kind = kind,
+               .commit = s.commit,
+               .domain = domain_of(p, s.val),
+               .head = head_of(p, s.val),
+               .reads = reads,
+               .needs = PUSH(p->arena, uint64_t, words_of(p)),
+               .work = work_of(p, s.val)};
     needs_of(p, reads, g.needs);
     vec_push(p->arena, &p->groups, g);
     vec_push(p->arena, &p->groups.at[p->groups.n - 1].sinks, s);
@@ -99,13 +107,14 @@ static void join_group(Planner *p, uint32_t group, Sink s, uint32_t head, const 
     needs_of(p, reads, needs);
     needs[group / 64] &= ~((uint64_t)1 << (group % 64));
     bits_or(g->reads, reads, words_of(p));
-    if (g->kind == GROUP_MAP && (node_of(p->g, s.val)->op == OP_reduce || !shape_eq(g->domain, domain_of(p, s.val))))
+    if (g->kind == GROUP_MAP &&
+        (node_of(p->g, s.val)->op == OP_reduce || !shape_eq(g->domain, domain_of(p, s.val))))
         g->kind = GROUP_ROWS;
     g->head = g->kind == GROUP_ROWS ? head : g->head;
     g->work += work_of(p, s.val);
     vec_push(p->arena, &g->sinks, s);
     bits_or(g->needs, needs, words_of(p));
-    for (uint32_t i = 0; i < p->groups.n; i++) {        /* whoever runs after the group runs after its new needs */
+    for (uint32_t i = 0; i < p->groups.n; i++) { /* whoever runs after the group runs after its new needs */
         if (i != group && bit_has(p->groups.at[i].needs, group))
             bits_or(p->groups.at[i].needs, g->needs, words_of(p));
     }
@@ -149,7 +158,8 @@ static uint32_t axes_of(const Planner *p, const Group *g, uint32_t head, Val mor
     return head + n;
 }
 
-static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, uint32_t *head, RefusalKind *why) {
+static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, uint32_t *head,
+                     RefusalKind *why) {
     Group *g = &p->groups.at[group];
     bool reduces = node_of(p->g, v)->op == OP_reduce;
     Shape s = domain_of(p, v);
@@ -192,8 +202,10 @@ static bool same_kind_of_work(const Group *g, GroupKind kind) {
     return (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && (kind == GROUP_MAP || kind == GROUP_ROWS);
 }
 
-/* The best group to join, or none: first those whose values v reads, latest first, then those that read the same. */
-static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads, uint32_t *group, uint32_t *head) {
+/* The best group to join, or none: first those whose values v reads, latest first, then those that read the
+ * same. */
+static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads, uint32_t *group,
+                       uint32_t *head) {
     RefusalKind why = REFUSAL_SIZE;
     bool tried[2] = {false, false};
     for (uint32_t i = p->g->nodes.n; i-- > 1;) {
@@ -213,20 +225,23 @@ static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads,
             continue;
         tries++;
         *group = i;
-        if (points_of(g->domain, g->head) == points_of(domain_of(p, v), common_head(g, domain_of(p, v), head_of(p, v))) &&
+        if (points_of(g->domain, g->head) ==
+                points_of(domain_of(p, v), common_head(g, domain_of(p, v), head_of(p, v))) &&
             may_join(p, i, v, reads, head, &why))
             return true;
     }
     return false;
 }
 
-/* A sum over the rows of a row kernel: the rows of a lane run one after another there, which is the order of the sum. */
+/* A sum over the rows of a row kernel: the rows of a lane run one after another there, which is the order of
+ * the sum. */
 static bool find_rows(Planner *p, Val v, const uint64_t *reads, uint32_t *group) {
     RefusalKind why;
     Shape s = domain_of(p, v);
     for (uint32_t i = p->groups.n; i-- > 0;) {
         Group *g = &p->groups.at[i];
-        bool rows = (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && !g->commit && g->head >= 1 && g->domain.dim[0] == s.dim[0];
+        bool rows = (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && !g->commit && g->head >= 1 &&
+                    g->domain.dim[0] == s.dim[0];
         bool near = false;
         for (uint32_t k = 0; k < g->sinks.n && rows; k++) {
             near |= bit_has(reads, g->sinks.at[k].val.i);
@@ -274,8 +289,9 @@ static bool touches(Planner *p, const Group *g, const uint64_t *reads, uint32_t 
     return false;
 }
 
-/* The gradient of a parameter, as far as memory is concerned: the stored value of its shape that its update reads.  It lies
- * at the parameter's own offset, so that updates of neighbouring parameters can become one kernel. */
+/* The gradient of a parameter, as far as memory is concerned: the stored value of its shape that its update
+ * reads.  It lies at the parameter's own offset, so that updates of neighbouring parameters can become one
+ * kernel. */
 static void mirror_gradient(Planner *p, uint32_t var, const uint64_t *reads) {
     const Var *v = &p->entry->module->vars.at[var];
     for (uint32_t i = 1; v->kind == VAR_PARAM && p->loop == 0 && i < p->g->nodes.n; i++) {
@@ -284,7 +300,8 @@ static void mirror_gradient(Planner *p, uint32_t var, const uint64_t *reads) {
             node_of(p->g, (Val){i})->op == OP_arg)
             continue;
         Cell *c = cell_at(p, in->cell);
-        if (c->region == REGION_ACT && c->mirrors == 0 && c->dtype == v->dtype && shape_eq(c->shape, v->shape)) {
+        if (c->region == REGION_ACT && c->mirrors == 0 && c->dtype == v->dtype &&
+            shape_eq(c->shape, v->shape)) {
             c->mirrors = var + 1;
             c->region = REGION_GRAD;
             return;
@@ -328,8 +345,8 @@ static void mark_outer(Planner *p) {
     }
 }
 
-/* A value that stays in its kernel needs no cell: in one stage it is at hand, between stages it lies in a scratch row (or is
- * computed again when that is as cheap as loading). */
+/* A value that stays in its kernel needs no cell: in one stage it is at hand, between stages it lies in a
+ * scratch row (or is computed again when that is as cheap as loading). */
 static void choose_places(Planner *p) {
     enum { RECOMPUTE = 3, ROW_MOST = 65536 };
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
@@ -344,13 +361,16 @@ static void choose_places(Planner *p) {
             in->place = PLACE_CELL;
         } else if (g->kind == GROUP_ROWS && reduces && s.rank == g->head) {
             in->place = PLACE_REG;
-        } else if (!in->outer && (g->kind == GROUP_MAP || g->kind == GROUP_TILE) && !node_is_stage(p->g, (Val){i})) {
+        } else if (!in->outer && (g->kind == GROUP_MAP || g->kind == GROUP_TILE) &&
+                   !node_is_stage(p->g, (Val){i})) {
             in->place = PLACE_INLINE;
         } else if (!in->outer && g->kind == GROUP_ROWS) {
             bool fits = shape_count(shape_of(s.rank - g->head, s.dim + g->head)) <= ROW_MOST;
             if (!fits)
                 refuse(p, g->sinks.at[g->sinks.n - 1].val, (Val){i}, REFUSAL_FOOTPRINT);
-            in->place = in->cost <= RECOMPUTE && !in->checked && !reduces ? PLACE_INLINE : fits ? PLACE_SCRATCH : PLACE_CELL;
+            in->place = in->cost <= RECOMPUTE && !in->checked && !reduces ? PLACE_INLINE
+                        : fits                                            ? PLACE_SCRATCH
+                                                                          : PLACE_CELL;
         }
     }
 }
@@ -359,7 +379,8 @@ static void choose_places(Planner *p) {
 static void tell_stored(Planner *p) {
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
         const Info *in = &p->info[i];
-        bool known = in->stored && in->place == PLACE_CELL && in->consumer != 0 && in->consumer < p->g->nodes.n;
+        bool known =
+            in->stored && in->place == PLACE_CELL && in->consumer != 0 && in->consumer < p->g->nodes.n;
         if (known && p->entry->options->fused && (in->many || in->spread) && !node_is_stage(p->g, (Val){i}))
             refuse(p, (Val){in->consumer}, (Val){i}, in->many ? REFUSAL_FANOUT : REFUSAL_SPREAD);
     }

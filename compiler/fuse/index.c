@@ -1,7 +1,8 @@
 /* Index arithmetic of the inliner.  An Index says which element along one axis of a tensor a stage reads, as
- * base + sum coef[axis] * axis, plus inst_coef times one computed i32 (a gathered position, a quotient).  Views change
- * indices and compute nothing: as long as the result stays affine a chain of views costs an address.  A reshape is
- * flattened and split again; a split that cannot be done on coefficients falls back to quotient and remainder. */
+ * base + sum coef[axis] * axis, plus inst_coef times one computed i32 (a gathered position, a quotient).
+ * Views change indices and compute nothing: as long as the result stays affine a chain of views costs an
+ * address.  A reshape is flattened and split again; a split that cannot be done on coefficients falls back to
+ * quotient and remainder. */
 #include "fuse_parts.h"
 #include <string.h>
 
@@ -81,7 +82,7 @@ void index_range(const Kernel *k, const Index *x, int64_t *lo, int64_t *hi) {
         part_range(x, &a, &b);
         *lo += a, *hi += b;
     }
-    for (int pass = 0; pass < 2; pass++) {                       /* blocked pairs first */
+    for (int pass = 0; pass < 2; pass++) { /* blocked pairs first */
         for (uint32_t i = 0; i < k->axes.n; i++) {
             int64_t top = k->axes.at[i].extent - 1;
             if (x->coef[i] == 0 || taken[i] || (pass == 0 && !blocked_range(k, x, i, &top)))
@@ -125,11 +126,13 @@ Index index_linear(Emit *e, Shape s, const Index *at) {
     return sum;
 }
 
-/* x = d * q + r with 0 <= r < d, on coefficients: those divisible by d go to q, the others to r if its range fits. */
+/* x = d * q + r with 0 <= r < d, on coefficients: those divisible by d go to q, the others to r if its range
+ * fits. */
 static bool split_affine(const Kernel *k, const Index *x, int64_t d, Index *q, Index *r) {
     *q = *r = index_const(0);
     for (uint32_t i = 0; i < MAX_AXES; i++) {
-        *(x->coef[i] % d == 0 ? &q->coef[i] : &r->coef[i]) = x->coef[i] % d == 0 ? x->coef[i] / d : x->coef[i];
+        *(x->coef[i] % d == 0 ? &q->coef[i] : &r->coef[i]) =
+            x->coef[i] % d == 0 ? x->coef[i] / d : x->coef[i];
     }
     if (x->inst != 0) {
         Index *to = x->inst_coef % d == 0 ? q : r;
@@ -157,7 +160,7 @@ void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out
             continue;
         }
         if (i == 0) {
-            out[0] = flat;                                       /* the rest: in range because the whole is */
+            out[0] = flat; /* the rest: in range because the whole is */
             int64_t lo, hi;
             index_range(e->k, &flat, &lo, &hi);
             if (flat.inst != 0 && (lo < 0 || hi >= dim[0]) && dim[0] > 0)
@@ -173,7 +176,8 @@ void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out
             (void)lo;
             uint32_t v = index_value(e, &flat), d = emit_i32(e, dim[i]);
             r = index_of_value(emit_scalar(e, S_mod, DT_I32, v, d, 0), 0, dim[i] - 1);
-            q = clamped(e, emit_scalar(e, S_idiv, DT_I32, v, d, 0), hi < 0 ? 0 : hi / dim[i]);   /* seen by the verifier */
+            q = clamped(e, emit_scalar(e, S_idiv, DT_I32, v, d, 0),
+                        hi < 0 ? 0 : hi / dim[i]); /* seen by the verifier */
         }
         out[i] = r;
         flat = q;

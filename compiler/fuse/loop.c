@@ -1,6 +1,7 @@
-/* A scan is a loop of steps.  Its carries lie in the cells of its results: a kernel before the loop fills them, the body
- * computes the next ones beside them, and the last kernels of an iteration move these over.  Sequences and what is collected
- * are moving windows (CELL_STEP) of whole cells: the plan's per-iteration offsets. */
+/* A scan is a loop of steps.  Its carries lie in the cells of its results: a kernel before the loop fills
+ * them, the body computes the next ones beside them, and the last kernels of an iteration move these over.
+ * Sequences and what is collected are moving windows (CELL_STEP) of whole cells: the plan's per-iteration
+ * offsets. */
 #include "fuse_parts.h"
 
 static uint32_t cell_of_operand(Planner *p, Val x) {
@@ -24,7 +25,8 @@ static void lower_copy(Planner *p, Val v, uint32_t from, uint32_t to) {
     }
     emit_stage(&e);
     Index flat = index_linear(&e, shape, at);
-    uint32_t value = from != 0 ? emit_load(&e, kernel_buffer(&e, from, false), flat, 0, v.i) : emit_value(&e, v, at, 0);
+    uint32_t value =
+        from != 0 ? emit_load(&e, kernel_buffer(&e, from, false), flat, 0, v.i) : emit_value(&e, v, at, 0);
     emit_store(&e, kernel_buffer(&e, to, true), flat, value);
     u->kernel->stages.at[0].n = u->kernel->insts.n;
     kernel_merge(u->kernel);
@@ -35,8 +37,13 @@ static void lower_copy(Planner *p, Val v, uint32_t from, uint32_t to) {
 static uint32_t step_of(Planner *p, uint32_t of, uint32_t loop) {
     Cell whole = *cell_at(p, of);
     Shape s = shape_of(whole.shape.rank - 1u, whole.shape.dim + 1);
-    return cell_add(p, (Cell){.kind = CELL_STEP, .name = str_format(p->arena, "%.*s.step", FSTR(whole.name)), .dtype = whole.dtype,
-                              .shape = s, .of = of, .region = whole.region, .loop = loop});
+    return cell_add(p, (Cell){.kind = CELL_STEP,
+                              .name = str_format(p->arena, "%.*s.step", FSTR(whole.name)),
+                              .dtype = whole.dtype,
+                              .shape = s,
+                              .of = of,
+                              .region = whole.region,
+                              .loop = loop});
 }
 
 /* Results of the body go to given cells: directly when the body computes them, else by a copy. */
@@ -56,7 +63,8 @@ void lower_loop(Planner *p, uint32_t group) {
     Val v = p->groups.at[group].sinks.at[0].val;
     const Scan *s = node_of(p->g, v)->attr.scan;
     uint32_t loop = ++p->entry->loops, n_in = node_of(p->g, v)->n;
-    uint32_t *in_cell = PUSH(p->arena, uint32_t, n_in + 1), *out_cell = PUSH(p->arena, uint32_t, s->body->outputs.n + 1);
+    uint32_t *in_cell = PUSH(p->arena, uint32_t, n_in + 1),
+             *out_cell = PUSH(p->arena, uint32_t, s->body->outputs.n + 1);
     for (uint32_t i = 0; i < n_in; i++) {
         Val x = operand(p->g, v, i);
         if (i < s->n_carries) {
@@ -76,7 +84,12 @@ void lower_loop(Planner *p, uint32_t group) {
     }
     Unit *u = unit_add(p, UNIT_LOOP, (Str){0});
     u->loop = loop, u->trips = s->length, u->reverse = s->reverse;
-    Planner body = {.entry = p->entry, .arena = p->arena, .g = s->body, .loop = loop, .body_cell = in_cell, .units = &u->body,
+    Planner body = {.entry = p->entry,
+                    .arena = p->arena,
+                    .g = s->body,
+                    .loop = loop,
+                    .body_cell = in_cell,
+                    .units = &u->body,
                     .info = PUSH(p->arena, Info, s->body->nodes.n)};
     group_select(&body);
     bind_results(&body, out_cell);

@@ -1,8 +1,9 @@
 #define _GNU_SOURCE
-/* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by path; the states of
- * optimisers and the gradients mirror the parameters, each at its parameter's offset, so that what updates neighbours can be
- * one kernel.  Values of a step share the region `act`: the largest first, each takes the lowest place that is free during
- * its life.  Entry points share that region and `out`, since they never run at once. */
+/* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by path;
+ * the states of optimisers and the gradients mirror the parameters, each at its parameter's offset, so that
+ * what updates neighbours can be one kernel.  Values of a step share the region `act`: the largest first,
+ * each takes the lowest place that is free during its life.  Entry points share that region and `out`, since
+ * they never run at once. */
 #include "fuse_parts.h"
 #include <stdlib.h>
 
@@ -11,7 +12,8 @@ static uint64_t aligned(uint64_t x) { return (x + BUFFER_ALIGN - 1) / BUFFER_ALI
 static uint64_t bytes_of(DType t, int64_t count) { return (uint64_t)count * dtype_bytes(t); }
 
 /* 1 + id; its end moves the end of the region. */
-static uint32_t add_buffer(Arena *a, Planned *p, Str name, Region r, DType t, Shape s, uint64_t bytes, uint64_t offset) {
+static uint32_t add_buffer(Arena *a, Planned *p, Str name, Region r, DType t, Shape s, uint64_t bytes,
+                           uint64_t offset) {
     Memory *m = p->memory;
     vec_push(a, &p->plan->buffers, (PlanBuffer){name, r, t, s, 0, bytes});
     vec_push(a, &m->offset, offset);
@@ -77,10 +79,12 @@ static void place_vars(Arena *a, const Module *m, uint64_t *offset) {
 }
 
 void memory_begin(Arena *a, const Module *m, Planned *p) {
-    static const Region region_of[] = {[VAR_PARAM] = REGION_PARAM, [VAR_STATE] = REGION_STATE, [VAR_OPTIM] = REGION_OPTIM,
+    static const Region region_of[] = {[VAR_PARAM] = REGION_PARAM,
+                                       [VAR_STATE] = REGION_STATE,
+                                       [VAR_OPTIM] = REGION_OPTIM,
                                        [VAR_METRIC] = REGION_METRIC};
-    static const char *const kinds[] = {[VAR_PARAM] = "param", [VAR_STATE] = "state", [VAR_OPTIM] = "optim",
-                                        [VAR_METRIC] = "metric"};
+    static const char *const kinds[] = {
+        [VAR_PARAM] = "param", [VAR_STATE] = "state", [VAR_OPTIM] = "optim", [VAR_METRIC] = "metric"};
     p->memory = PUSH(a, Memory, 1);
     uint64_t *offset = PUSH(a, uint64_t, m->vars.n + 1);
     place_vars(a, m, offset);
@@ -89,7 +93,8 @@ void memory_begin(Arena *a, const Module *m, Planned *p) {
         uint32_t buffer = add_buffer(a, p, v->path, region_of[v->kind], v->dtype, v->shape,
                                      bytes_of(v->dtype, shape_count(v->shape)), offset[i]);
         Str model = v->model ? intern_str(m->names, v->model) : (Str){"", 0};
-        vec_push(a, &p->plan->vars, (PlanVar){v->path, model, str_of(kinds[v->kind]), buffer - 1, v->of, v->frozen, v->span});
+        vec_push(a, &p->plan->vars,
+                 (PlanVar){v->path, model, str_of(kinds[v->kind]), buffer - 1, v->of, v->frozen, v->span});
     }
     add_buffer(a, p, STR("health"), REGION_HEALTH, DT_I32, (Shape){0}, sizeof(int32_t), 0);
 }
@@ -98,14 +103,16 @@ void memory_begin(Arena *a, const Module *m, Planned *p) {
 static uint32_t find_buffer(const Planned *p, const Cell *c) {
     for (uint32_t i = 0; i < p->plan->buffers.n; i++) {
         const PlanBuffer *b = &p->plan->buffers.at[i];
-        if (b->region == c->region && b->dtype == c->dtype && str_eq(b->name, c->name) && shape_eq(b->shape, c->shape))
+        if (b->region == c->region && b->dtype == c->dtype && str_eq(b->name, c->name) &&
+            shape_eq(b->shape, c->shape))
             return i + 1;
     }
     return 0;
 }
 
 static uint32_t buffer_of(Entry *e, const Cell *c, uint64_t offset) {
-    return add_buffer(e->arena, e->planned, c->name, c->region, c->dtype, c->shape, bytes_of(c->dtype, c->count), offset);
+    return add_buffer(e->arena, e->planned, c->name, c->region, c->dtype, c->shape,
+                      bytes_of(c->dtype, c->count), offset);
 }
 
 static uint64_t cell_bytes(const Cell *c) { return aligned(bytes_of(c->dtype, c->count) + 1); }
@@ -118,7 +125,10 @@ static int larger_first(const void *a, const void *b, void *cells) {
 }
 
 /* The lowest offset at which no placed cell of an overlapping life lies; `placed` is sorted by offset. */
-typedef struct { uint64_t from, to; uint32_t cell; } Taken;
+typedef struct {
+    uint64_t from, to;
+    uint32_t cell;
+} Taken;
 
 static uint64_t lowest_free(const Entry *e, const Taken *placed, uint32_t n, const Cell *c) {
     uint64_t at = 0, need = cell_bytes(c);

@@ -1,9 +1,13 @@
-/* The axes of a kernel: making them, merging those that every access crosses as one, cutting the head from the inner ones,
- * and what the launch needs to know (grain, cost). */
+/* The axes of a kernel: making them, merging those that every access crosses as one, cutting the head from
+ * the inner ones, and what the launch needs to know (grain, cost). */
 #include "fuse_parts.h"
 #include <string.h>
 
-enum { BLOCK = 4096, BLOCK_LEAST = 512, SHORT = 64 };     /* elements of one point of a flat kernel; too short to be alone */
+enum {
+    BLOCK = 4096,
+    BLOCK_LEAST = 512,
+    SHORT = 64
+}; /* elements of one point of a flat kernel; too short to be alone */
 
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent) {
     GR_ASSERT(k->axes.n < MAX_AXES);
@@ -24,7 +28,7 @@ static bool axis_in_dag(const Kernel *k, uint32_t axis) {
     return false;
 }
 
-static bool merges(const Kernel *k, uint32_t a) {         /* axis a with a + 1 */
+static bool merges(const Kernel *k, uint32_t a) { /* axis a with a + 1 */
     int64_t inner = k->axes.at[a + 1].extent;
     for (uint32_t i = 0; i < k->accesses.n; i++) {
         if (k->accesses.at[i].coef[a] != k->accesses.at[i].coef[a + 1] * inner)
@@ -86,7 +90,7 @@ void kernel_merge(Kernel *k) {
 void kernel_cut(Kernel *k) {
     uint32_t n = k->axes.n, inner = n > 1 && k->axes.at[n - 1].extent < SHORT ? 2 : 1;
     inner = inner > n ? n : inner;
-    uint32_t cut = n - inner;                              /* the first inner axis: may be blocked too */
+    uint32_t cut = n - inner; /* the first inner axis: may be blocked too */
     if (n > 0 && k->axes.at[cut].extent > 2 * BLOCK_LEAST && n < MAX_AXES && !axis_in_dag(k, cut)) {
         block_axis(k, cut, block_size(k->axes.at[cut].extent));
         cut++;
@@ -108,19 +112,21 @@ static int64_t stage_points(const Kernel *k, const Stage *s) {
     return n;
 }
 
-static double inst_cost(const KInst *in) {                 /* ns for 16 points */
+static double inst_cost(const KInst *in) { /* ns for 16 points */
     if (in->kop == K_MATH)
         return 8;
     if (in->kop == K_WORD)
         return 30;
-    return in->kop == K_SCALAR && (in->op == S_div || in->op == S_sqrt || in->op == S_idiv || in->op == S_mod) ? 4 : 0.5;
+    return in->kop == K_SCALAR && (in->op == S_div || in->op == S_sqrt || in->op == S_idiv || in->op == S_mod)
+               ? 4
+               : 0.5;
 }
 
 static uint64_t inst_flops(const KInst *in) {
     if (in->kop == K_MATH)
         return 20;
-    bool counts = in->kop == K_SCALAR && in->op != S_const && in->op != S_cast && in->op != S_select && in->op != S_bitcast &&
-                  dtype_is_float((DType)in->type);
+    bool counts = in->kop == K_SCALAR && in->op != S_const && in->op != S_cast && in->op != S_select &&
+                  in->op != S_bitcast && dtype_is_float((DType)in->type);
     return counts ? 1 : 0;
 }
 
@@ -145,8 +151,8 @@ static int last_long(const Kernel *k, const Stage *s, int from, int to) {
     return -1;
 }
 
-/* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does unless the loads
- * lie along the reduced one.  A stage that stores through computed indices has no lanes. */
+/* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does
+ * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes. */
 static void choose_vector(const Kernel *k, Stage *s) {
     if (s->kind == STAGE_TILE || s->transpose >= 0)
         return;
@@ -158,7 +164,8 @@ static void choose_vector(const Kernel *k, Stage *s) {
     int kept = last_long(k, s, 0, s->n_keep), inner = last_long(k, s, s->n_keep, s->n_axes);
     if (s->kind == STAGE_MAP || s->kind == STAGE_ACCUM || kept < 0)
         s->vec = (int8_t)(inner >= 0 ? inner : s->n_axes - 1);
-    else if (s->kind == STAGE_CHAIN || inner < 0 || lane_score(k, s, s->axis[kept]) >= lane_score(k, s, s->axis[inner]))
+    else if (s->kind == STAGE_CHAIN || inner < 0 ||
+             lane_score(k, s, s->axis[kept]) >= lane_score(k, s, s->axis[inner]))
         s->vec = (int8_t)kept;
     else
         s->vec = (int8_t)inner;
@@ -180,7 +187,7 @@ void unit_spans(Unit *u) {
 
 void kernel_finish(Entry *e, Unit *u) {
     Kernel *k = u->kernel;
-    double per_point = 5;                                  /* ns */
+    double per_point = 5; /* ns */
     uint64_t flops = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
         Stage *s = &k->stages.at[i];

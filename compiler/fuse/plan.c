@@ -11,7 +11,8 @@ static void add_micro(Arena *a, Plan *plan, PlanKernel *row, const Kernel *k) {
         Str symbol = str_format(a, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
         row->first_micro = 0;
         row->n_micros = 1;
-        while (row->first_micro < plan->micros.n && !str_eq(plan->micros.at[row->first_micro].symbol, symbol)) {
+        while (row->first_micro < plan->micros.n &&
+               !str_eq(plan->micros.at[row->first_micro].symbol, symbol)) {
             row->first_micro++;
         }
         if (row->first_micro == plan->micros.n)
@@ -27,13 +28,17 @@ static uint32_t plan_kernel(Entry *e, const Unit *u, Str entry) {
         if (p->plan->kernels.at[i].key == key)
             return i;
     }
-    k->name = str_format(e->arena, "%.*s.%s.%.*s", FSTR(entry), e->options->blas ? "blas" : e->options->fused ? "fused" : "unfused",
+    k->name = str_format(e->arena, "%.*s.%s.%.*s", FSTR(entry),
+                         e->options->blas    ? "blas"
+                         : e->options->fused ? "fused"
+                                             : "unfused",
                          FSTR(k->name));
     PlanKernel row = {.name = k->name, .key = key, .scratch_bytes = kernel_scratch_bytes(k)};
     add_micro(e->arena, p->plan, &row, k);
     vec_push(e->arena, &p->plan->kernels, row);
     vec_push(e->arena, &p->kernels, k);
-    vec_push(e->arena, &p->fused, (FusedKernel){u->graph, p->plan->kernels.n - 1, u->nodes, k->stages.n, u->saved_bytes});
+    vec_push(e->arena, &p->fused,
+             (FusedKernel){u->graph, p->plan->kernels.n - 1, u->nodes, k->stages.n, u->saved_bytes});
     if (row.scratch_bytes > p->plan->scratch_bytes)
         p->plan->scratch_bytes = row.scratch_bytes;
     return p->plan->kernels.n - 1;
@@ -61,8 +66,15 @@ static void add_spans(Entry *e, PlanStep *s, const Unit *u) {
 static void add_launch(Entry *e, const Unit *u, Str entry) {
     Plan *plan = e->planned->plan;
     const Kernel *k = u->kernel;
-    PlanStep s = {.kind = STEP_LAUNCH, .kernel = plan_kernel(e, u, entry), .wave = u->wave, .first_arg = plan->args.n,
-                  .points = kernel_points(k), .grain = k->grain, .cost_ns = k->cost_ns, .flops = k->flops, .bytes = k->bytes};
+    PlanStep s = {.kind = STEP_LAUNCH,
+                  .kernel = plan_kernel(e, u, entry),
+                  .wave = u->wave,
+                  .first_arg = plan->args.n,
+                  .points = kernel_points(k),
+                  .grain = k->grain,
+                  .cost_ns = k->cost_ns,
+                  .flops = k->flops,
+                  .bytes = k->bytes};
     for (uint32_t i = 0; i < u->cells.n; i++) {
         if (u->cells.at[i] == 0)
             continue;
@@ -76,8 +88,13 @@ static void add_launch(Entry *e, const Unit *u, Str entry) {
 static void add_blas(Entry *e, const Unit *u) {
     Plan *plan = e->planned->plan;
     const PlanBlas *b = &u->blas;
-    PlanStep s = {.kind = STEP_BLAS, .wave = u->wave, .first_arg = plan->args.n, .n_args = 3, .blas = *b,
-                  .flops = (uint64_t)(2 * b->m * b->n * b->k), .bytes = 4 * (uint64_t)(b->m * b->k + b->k * b->n + b->m * b->n)};
+    PlanStep s = {.kind = STEP_BLAS,
+                  .wave = u->wave,
+                  .first_arg = plan->args.n,
+                  .n_args = 3,
+                  .blas = *b,
+                  .flops = (uint64_t)(2 * b->m * b->n * b->k),
+                  .bytes = 4 * (uint64_t)(b->m * b->k + b->k * b->n + b->m * b->n)};
     for (uint32_t i = 0; i < 3; i++) {
         vec_push(e->arena, &plan->args, arg_of(e, u->cells.at[i], i == 2));
     }
@@ -92,10 +109,12 @@ static void add_units(Entry *e, const Units *units, Str entry) {
         const Unit *u = units->at[i];
         switch (u->kind) {
         case UNIT_KERNEL: add_launch(e, u, entry); break;
-        case UNIT_BLAS:   add_blas(e, u); break;
+        case UNIT_BLAS: add_blas(e, u); break;
         case UNIT_LOOP: {
             uint32_t at = plan->steps.n;
-            vec_push(e->arena, &plan->steps, (PlanStep){.kind = STEP_LOOP, .wave = u->wave, .trips = u->trips, .reverse = u->reverse});
+            vec_push(
+                e->arena, &plan->steps,
+                (PlanStep){.kind = STEP_LOOP, .wave = u->wave, .trips = u->trips, .reverse = u->reverse});
             add_units(e, &u->body, entry);
             plan->steps.at[at].count = plan->steps.n - at - 1;
             break;
@@ -115,16 +134,24 @@ static uint32_t column_cell(const Entry *e, uint32_t column) {
 /* What the runtime calls an output: its name; weights, which are called like their losses, apart. */
 Str output_name(Arena *a, const Graph *g, uint32_t output) {
     const Output *o = &g->outputs.at[output];
-    Str name = o->name != 0 ? intern_str(g->module->names, o->name) : o->kind == OUT_TOTAL ? STR("total") : STR("value");
+    Str name = o->name != 0           ? intern_str(g->module->names, o->name)
+               : o->kind == OUT_TOTAL ? STR("total")
+                                      : STR("value");
     return o->kind == OUT_WEIGHT ? str_format(a, "weight.%.*s", FSTR(name)) : name;
 }
 
-void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits, const uint32_t *output_cell) {
+void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits,
+                    const uint32_t *output_cell) {
     Plan *plan = e->planned->plan;
     const FuseOptions *o = e->options;
     PlanEntry entry = {.name = intern_str(g->module->names, g->name),
-                       .variant = o->blas ? STR("blas") : o->fused ? STR("fused") : STR("unfused"), .rows = g->rows,
-                       .first_step = plan->steps.n, .first_column = plan->bindings.n, .n_columns = g->columns.n,
+                       .variant = o->blas    ? STR("blas")
+                                  : o->fused ? STR("fused")
+                                             : STR("unfused"),
+                       .rows = g->rows,
+                       .first_step = plan->steps.n,
+                       .first_column = plan->bindings.n,
+                       .n_columns = g->columns.n,
                        .n_outputs = g->outputs.n};
     add_units(e, units, entry.name);
     if (commits->n > 0) {
@@ -133,12 +160,14 @@ void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *c
     }
     entry.n_steps = plan->steps.n - entry.first_step;
     for (uint32_t i = 0; i < g->columns.n; i++) {
-        vec_push(e->arena, &plan->bindings, (PlanBinding){intern_str(g->module->names, g->columns.at[i].name),
-                                                          e->cells.at[column_cell(e, i)].buffer - 1});
+        vec_push(e->arena, &plan->bindings,
+                 (PlanBinding){intern_str(g->module->names, g->columns.at[i].name),
+                               e->cells.at[column_cell(e, i)].buffer - 1});
     }
     entry.first_output = plan->bindings.n;
     for (uint32_t i = 0; i < g->outputs.n; i++) {
-        vec_push(e->arena, &plan->bindings, (PlanBinding){output_name(e->arena, g, i), e->cells.at[output_cell[i]].buffer - 1});
+        vec_push(e->arena, &plan->bindings,
+                 (PlanBinding){output_name(e->arena, g, i), e->cells.at[output_cell[i]].buffer - 1});
     }
     vec_push(e->arena, &plan->entries, entry);
 }

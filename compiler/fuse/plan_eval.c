@@ -1,4 +1,5 @@
-/* A plan run step by step with the kernel interpreter, on one thread: what `verify` and the tests compare with. */
+/* A plan run step by step with the kernel interpreter, on one thread: what `verify` and the tests compare
+ * with. */
 #include "fuse.h"
 
 typedef struct {
@@ -20,7 +21,8 @@ static void run_launch(const Run *r, const PlanStep *s, int64_t iteration) {
     void **bufs = PUSH(r->arena, void *, k->bufs.n + 1);
     uint32_t arg = s->first_arg;
     for (uint32_t i = 0; i < k->bufs.n; i++) {
-        bufs[i] = k->bufs.at[i].role == KBUF_SCRATCH ? NULL : address(r, &r->p->plan->args.at[arg++], iteration);
+        bufs[i] =
+            k->bufs.at[i].role == KBUF_SCRATCH ? NULL : address(r, &r->p->plan->args.at[arg++], iteration);
     }
     kernel_eval(k, r->math, bufs, r->uniforms, 0, s->points);
     arena_pop(mark);
@@ -52,12 +54,8 @@ static void run_steps(const Run *r, uint32_t first, uint32_t end, int64_t iterat
             if (!committing || *r->health == 0)
                 run_launch(r, s, iteration);
             break;
-        case STEP_BLAS:
-            run_product(r, s, iteration);
-            break;
-        case STEP_COMMIT:
-            committing = true;
-            break;
+        case STEP_BLAS: run_product(r, s, iteration); break;
+        case STEP_COMMIT: committing = true; break;
         case STEP_LOOP:
             for (int64_t t = 0; t < s->trips; t++) {
                 run_steps(r, i + 1, i + 1 + s->count, s->reverse ? s->trips - 1 - t : t);
@@ -68,7 +66,8 @@ static void run_steps(const Run *r, uint32_t first, uint32_t end, int64_t iterat
     }
 }
 
-uint32_t plan_eval(Arena *a, const Planned *p, const PlanEntry *entry, const Math *m, void *arena, const UValue *uniforms) {
+uint32_t plan_eval(Arena *a, const Planned *p, const PlanEntry *entry, const Math *m, void *arena,
+                   const UValue *uniforms) {
     Run r = {p, m, arena, uniforms, NULL, a};
     r.health = (int32_t *)(r.memory + plan_region_start(p->plan, REGION_HEALTH));
     *r.health = 0;

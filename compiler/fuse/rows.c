@@ -1,7 +1,7 @@
-/* Elementwise and row kernels.  A MAP group is one stage over its whole domain.  A ROWS group runs, for each point of its
- * head, one stage after another: maps of the same inner shape share a stage until one needs what another point of that
- * stage makes; a reduction takes the open map stage over when it runs along the same axes, so that the elements it sums are
- * computed, stored for later stages and summed in one sweep. */
+/* Elementwise and row kernels.  A MAP group is one stage over its whole domain.  A ROWS group runs, for each
+ * point of its head, one stage after another: maps of the same inner shape share a stage until one needs what
+ * another point of that stage makes; a reduction takes the open map stage over when it runs along the same
+ * axes, so that the elements it sums are computed, stored for later stages and summed in one sweep. */
 #include "fuse_parts.h"
 #include <string.h>
 
@@ -60,7 +60,7 @@ void unit_finish(Emit *e) {
     if (e->unit->commit)
         kernel_buffer(e, e->p->entry->health, true);
     unit_spans(e->unit);
-    if (!e->unit->commit)                                  /* commits may still be joined: flatten_updates */
+    if (!e->unit->commit) /* commits may still be joined: flatten_updates */
         kernel_finish(e->p->entry, e->unit);
 }
 
@@ -72,7 +72,8 @@ void lower_map(Planner *p, uint32_t group) {
     Index at[MAX_RANK];
     Stage *s = kernel_stage(u->kernel, STAGE_MAP);
     for (uint32_t i = 0; i < g->domain.rank; i++) {
-        at[i] = g->domain.dim[i] == 1 ? index_const(0) : index_axis(kernel_axis(u->kernel, "i", g->domain.dim[i]));
+        at[i] = g->domain.dim[i] == 1 ? index_const(0)
+                                      : index_axis(kernel_axis(u->kernel, "i", g->domain.dim[i]));
     }
     e.head = g->domain.rank;
     e.head_at = at;
@@ -94,8 +95,8 @@ typedef struct {
     Emit e;
     Planner *p;
     Index head_at[MAX_RANK];
-    uint32_t open;                   /* 1 + the map stage that can take more, 0 none */
-    Shape    open_shape;             /* its inner shape */
+    uint32_t open;    /* 1 + the map stage that can take more, 0 none */
+    Shape open_shape; /* its inner shape */
     uint8_t *done;
     uint32_t *scratch, *reg;
 } Rows;
@@ -176,7 +177,9 @@ static bool open_fits(const Rows *r, Shape shape) {
     return r->open != 0 && shape_eq(r->open_shape, shape_of(shape.rank - r->e.head, shape.dim + r->e.head));
 }
 
-static uint32_t moments_of(const Node *n) { return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1; }
+static uint32_t moments_of(const Node *n) {
+    return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
+}
 
 static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
     Shape shape = cell_at(r->p, s.cell)->shape;
@@ -185,7 +188,7 @@ static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
         return index_linear(&r->e, shape, at);
     }
     Shape inner = shape_of(shape.rank - r->e.head, shape.dim + r->e.head);
-    int64_t count = shape_count(inner);                    /* members of a tuple lie one behind the other */
+    int64_t count = shape_count(inner); /* members of a tuple lie one behind the other */
     if (r->scratch[s.val.i] == 0)
         r->scratch[s.val.i] = 1 + kernel_scratch(r->e.k, r->e.unit, "row", cell_at(r->p, s.cell)->dtype,
                                                  count * moments_of(node_of(r->p->g, s.val)));
@@ -251,8 +254,10 @@ static void put_registers(Rows *r, Val v, bool store) {
     if (!open_fits(r, shape))
         open_map(r, shape);
     for (uint32_t m = 0; m < moments_of(n); m++) {
-        uint32_t value = emit_inst(&r->e, (KInst){.kop = K_REG, .type = (uint8_t)wide_of((DType)n->dtype),
-                                                  .imm.i = r->reg[v.i] - 1 + m, .node = v.i});
+        uint32_t value = emit_inst(&r->e, (KInst){.kop = K_REG,
+                                                  .type = (uint8_t)wide_of((DType)n->dtype),
+                                                  .imm.i = r->reg[v.i] - 1 + m,
+                                                  .node = v.i});
         if (r->p->info[v.i].checked)
             emit_check(&r->e, value);
         if (store)
@@ -304,7 +309,8 @@ static void reduce_member(Rows *r, Sink sink) {
         put_registers(r, sink.val, r->p->info[sink.val.i].outer);
 }
 
-/* A sum over the head: each (chunk, lane) adds its rows into a row of partial sums, which another kernel folds. */
+/* A sum over the head: each (chunk, lane) adds its rows into a row of partial sums, which another kernel
+ * folds. */
 static uint32_t accum_member(Rows *r, Sink sink) {
     const Node *n = node_of(r->p->g, sink.val);
     Val x = operand(r->p->g, sink.val, 0);
@@ -322,9 +328,12 @@ static uint32_t accum_member(Rows *r, Sink sink) {
         GR_ASSERT(done);
     }
     int64_t inner = shape_count(n->shape), count = inner * LANES * ((shape.dim[0] + CHUNK - 1) / CHUNK);
-    uint32_t cell = cell_add(r->p, (Cell){.kind = CELL_PACKED, .name = str_format(r->p->arena, "partial%u", sink.val.i),
-                                          .dtype = wide_of((DType)n->dtype), .shape = shape_of(1, &count),
-                                          .region = REGION_ACT, .loop = r->p->loop});
+    uint32_t cell = cell_add(r->p, (Cell){.kind = CELL_PACKED,
+                                          .name = str_format(r->p->arena, "partial%u", sink.val.i),
+                                          .dtype = wide_of((DType)n->dtype),
+                                          .shape = shape_of(1, &count),
+                                          .region = REGION_ACT,
+                                          .loop = r->p->loop});
     Index out = index_add(&r->e, index_linear(&r->e, n->shape, at + 1), index_scale(r->head_at[0], inner));
     Stage *s = &k->stages.at[r->open - 1];
     s->kind = STAGE_ACCUM;
@@ -380,12 +389,16 @@ static void check_cell(Rows *r, Val v) {
 void lower_rows(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
     Unit *u = unit_of_group(p, group, "rows");
-    Rows r = {.e = emit_begin(p, u->kernel, u), .p = p, .done = PUSH(p->arena, uint8_t, p->g->nodes.n),
-              .scratch = PUSH(p->arena, uint32_t, p->g->nodes.n), .reg = PUSH(p->arena, uint32_t, p->g->nodes.n)};
+    Rows r = {.e = emit_begin(p, u->kernel, u),
+              .p = p,
+              .done = PUSH(p->arena, uint8_t, p->g->nodes.n),
+              .scratch = PUSH(p->arena, uint32_t, p->g->nodes.n),
+              .reg = PUSH(p->arena, uint32_t, p->g->nodes.n)};
     r.e.group = group + 1, r.e.head = g->head, r.e.head_at = r.head_at;
     r.e.done = r.done, r.e.scratch = r.scratch, r.e.reg = r.reg;
     for (uint32_t i = 0; i < g->head; i++) {
-        r.head_at[i] = g->domain.dim[i] == 1 ? index_const(0) : index_axis(kernel_axis(u->kernel, "n", g->domain.dim[i]));
+        r.head_at[i] = g->domain.dim[i] == 1 ? index_const(0)
+                                             : index_axis(kernel_axis(u->kernel, "n", g->domain.dim[i]));
     }
     u->kernel->n_head = u->kernel->axes.n;
     u->kernel->lanes = g->lanes;
@@ -412,7 +425,8 @@ void lower_rows(Planner *p, uint32_t group) {
     }
 }
 
-/* ---- columns: a reduction with kept axes behind the reduced ones; lanes run along the last kept axis ---- */
+/* ---- columns: a reduction with kept axes behind the reduced ones; lanes run along the last kept axis ----
+ */
 void lower_columns(Planner *p, uint32_t group) {
     enum { COLUMN_BLOCK = 64 };
     Group *g = &p->groups.at[group];
@@ -492,7 +506,8 @@ void lower_scatter(Planner *p, uint32_t group) {
     uint32_t buf = kernel_buffer(&e, g->sinks.at[0].cell, true);
     k->bufs.at[buf].role = KBUF_INOUT;
     DType t = wide_of((DType)n->dtype);
-    emit_store(&e, buf, index_linear(&e, n->shape, to), emit_inst(&e, (KInst){.kop = K_SCALAR, .op = S_const, .type = (uint8_t)t}));
+    emit_store(&e, buf, index_linear(&e, n->shape, to),
+               emit_inst(&e, (KInst){.kop = K_SCALAR, .op = S_const, .type = (uint8_t)t}));
     zero->n = k->insts.n;
     Stage *add = kernel_stage(k, STAGE_MAP);
     for (uint32_t i = batch; i < us.rank; i++) {
@@ -510,7 +525,11 @@ void lower_scatter(Planner *p, uint32_t group) {
     k->stages.at[1].n = k->insts.n - e.first;
     if (p->info[v.i].checked) {
         Stage *check = kernel_stage(k, STAGE_MAP);
-        *check = (Stage){.kind = STAGE_MAP, .first = k->insts.n, .n_axes = k->stages.at[0].n_axes, .vec = -1, .transpose = -1};
+        *check = (Stage){.kind = STAGE_MAP,
+                         .first = k->insts.n,
+                         .n_axes = k->stages.at[0].n_axes,
+                         .vec = -1,
+                         .transpose = -1};
         memcpy(check->axis, k->stages.at[0].axis, sizeof check->axis);
         emit_stage(&e);
         Index all[MAX_RANK];

@@ -1,12 +1,14 @@
-/* Which values get a place of their own.  Everything else is inlined into its users.  A value is stored when it has to be
- * (a reduction, a product, a result, an operand of a scan), when several kernels would compute it and that costs more than
- * reading it, or when one user would compute an element many times (through a broadcast, in a product).
+/* Which values get a place of their own.  Everything else is inlined into its users.  A value is stored when
+ * it has to be (a reduction, a product, a result, an operand of a scan), when several kernels would compute
+ * it and that costs more than reading it, or when one user would compute an element many times (through a
+ * broadcast, in a product).
  *
- * The decision is made in one walk against the order of the list: when a value is reached, all its users are decided, and each
- * has told its operands which stored value they end in.  What only one stored value consumes is inlined there. */
+ * The decision is made in one walk against the order of the list: when a value is reached, all its users are
+ * decided, and each has told its operands which stored value they end in.  What only one stored value
+ * consumes is inlined there. */
 #include "fuse_parts.h"
 
-enum { CHEAP = 2 };                   /* ns for 16 elements: recomputing up to this is as good as loading */
+enum { CHEAP = 2 }; /* ns for 16 elements: recomputing up to this is as good as loading */
 enum { COMMIT_CONSUMER = UINT32_MAX };
 
 static void mark_live(Planner *p) {
@@ -47,17 +49,62 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     Val x = operand(g, u, k);
     switch ((Op)n->op) {
     case OP_broadcast: return shape_count(n->shape) > shape_count(node_of(g, x)->shape);
-    case OP_gather:    return k == 0 || node_of(g, x)->shape.rank < n->shape.rank;
-    case OP_contract:  return true;
+    case OP_gather: return k == 0 || node_of(g, x)->shape.rank < n->shape.rank;
+    case OP_contract: return true;
     case OP_scatter_add: return k == 1 || !node_is_stage(g, u);
-    case OP_random:    return true;
-    case OP_arg: case OP_const: case OP_iota: case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div:
-    case OP_idiv: case OP_mod: case OP_neg: case OP_abs: case OP_sign: case OP_min: case OP_max: case OP_sqrt:
-    case OP_rint: case OP_floor: case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos:
-    case OP_tanh: case OP_sigmoid: case OP_erf: case OP_erfc: case OP_pow: case OP_atan2: case OP_lt: case OP_le:
-    case OP_eq: case OP_isnan: case OP_and: case OP_or: case OP_not: case OP_select: case OP_cast: case OP_reshape:
-    case OP_permute: case OP_slice: case OP_pad: case OP_concat: case OP_reduce: case OP_scan: case OP_result:
-    case OP_grad: case OP_grad_as: case OP_check: case OP_commit: case OP_COUNT: return false;
+    case OP_random: return true;
+    case OP_arg:
+    case OP_const:
+    case OP_iota:
+    case OP_add:
+    case OP_sub:
+    case OP_mul:
+    case OP_mulz:
+    case OP_div:
+    case OP_idiv:
+    case OP_mod:
+    case OP_neg:
+    case OP_abs:
+    case OP_sign:
+    case OP_min:
+    case OP_max:
+    case OP_sqrt:
+    case OP_rint:
+    case OP_floor:
+    case OP_exp:
+    case OP_expm1:
+    case OP_log:
+    case OP_log1p:
+    case OP_sin:
+    case OP_cos:
+    case OP_tanh:
+    case OP_sigmoid:
+    case OP_erf:
+    case OP_erfc:
+    case OP_pow:
+    case OP_atan2:
+    case OP_lt:
+    case OP_le:
+    case OP_eq:
+    case OP_isnan:
+    case OP_and:
+    case OP_or:
+    case OP_not:
+    case OP_select:
+    case OP_cast:
+    case OP_reshape:
+    case OP_permute:
+    case OP_slice:
+    case OP_pad:
+    case OP_concat:
+    case OP_reduce:
+    case OP_scan:
+    case OP_result:
+    case OP_grad:
+    case OP_grad_as:
+    case OP_check:
+    case OP_commit:
+    case OP_COUNT: return false;
     }
     return false;
 }
@@ -123,7 +170,7 @@ static bool stored_unfused(Planner *p, Val v) {
         return true;
     if (op_class((Op)n->op) != CLASS_ELT || n->op == OP_cast)
         return false;
-    if (in->updates && !in->many && !in->spread)            /* it writes the variable itself */
+    if (in->updates && !in->many && !in->spread) /* it writes the variable itself */
         return false;
     return !too_large_alone(p, v);
 }
@@ -145,8 +192,16 @@ static void tell_operands(Planner *p, Val u) {
 }
 
 /* ---- commits: which may be computed by the kernel that writes the variable ----
- * It must not read, at another element, a variable that is written; and not one that another commit kernel writes. */
-typedef struct { Planner *p; uint32_t *commit_of; bool *seen; uint32_t class; const uint32_t *class_of; bool bad; } CommitWalk;
+ * It must not read, at another element, a variable that is written; and not one that another commit kernel
+ * writes. */
+typedef struct {
+    Planner *p;
+    uint32_t *commit_of;
+    bool *seen;
+    uint32_t class;
+    const uint32_t *class_of;
+    bool bad;
+} CommitWalk;
 
 static void walk_commit(CommitWalk *w, Val v, bool view) {
     const Node *n = node_of(w->p->g, v);
@@ -169,7 +224,8 @@ static void walk_commit(CommitWalk *w, Val v, bool view) {
 static void protect_commits(Planner *p) {
     const Graph *g = p->g;
     uint32_t n_vars = p->entry->module->vars.n;
-    uint32_t *commit_of = PUSH(p->arena, uint32_t, n_vars + 1), *class_of = PUSH(p->arena, uint32_t, g->effects.n + 1);
+    uint32_t *commit_of = PUSH(p->arena, uint32_t, n_vars + 1),
+             *class_of = PUSH(p->arena, uint32_t, g->effects.n + 1);
     for (uint32_t i = 0; i < g->effects.n; i++) {
         const Node *n = node_of(g, g->effects.at[i]);
         class_of[i] = i;

@@ -1,10 +1,11 @@
-/* One kernel for the whole optimiser.  Updates of different parameters are the same computation over other buffers; when
- * each buffer of one lies right behind the buffer of the one before (memory.c arranges that), a single flat kernel over the
- * joined buffers does them all.  Elements between two buffers are padding nobody reads. */
+/* One kernel for the whole optimiser.  Updates of different parameters are the same computation over other
+ * buffers; when each buffer of one lies right behind the buffer of the one before (memory.c arranges that), a
+ * single flat kernel over the joined buffers does them all.  Elements between two buffers are padding nobody
+ * reads. */
 #include "fuse_parts.h"
 #include <string.h>
 
-static bool is_full(const Kernel *k, uint32_t buf) {          /* runs along the one axis */
+static bool is_full(const Kernel *k, uint32_t buf) { /* runs along the one axis */
     for (uint32_t i = 0; i < k->accesses.n; i++) {
         const KAccess *a = &k->accesses.at[i];
         if (a->buf == buf && (a->coef[0] != 1 || a->base != 0 || a->index != 0))
@@ -28,8 +29,9 @@ static bool same_insts(const Kernel *a, const Kernel *b) {
     bool same = a->insts.n == b->insts.n && a->accesses.n == b->accesses.n && a->bufs.n == b->bufs.n;
     for (uint32_t i = 0; same && i < a->insts.n; i++) {
         const KInst *x = &a->insts.at[i], *y = &b->insts.at[i];
-        same = x->kop == y->kop && x->op == y->op && x->type == y->type && memcmp(x->in, y->in, sizeof x->in) == 0 &&
-               memcmp(&x->imm, &y->imm, sizeof x->imm) == 0 && x->access == y->access;
+        same = x->kop == y->kop && x->op == y->op && x->type == y->type &&
+               memcmp(x->in, y->in, sizeof x->in) == 0 && memcmp(&x->imm, &y->imm, sizeof x->imm) == 0 &&
+               x->access == y->access;
     }
     for (uint32_t i = 0; same && i < a->accesses.n; i++) {
         const KAccess *x = &a->accesses.at[i], *y = &b->accesses.at[i];
@@ -51,9 +53,11 @@ static bool follows(const Entry *e, const Unit *end, const Unit *y) {
             return false;
         uint32_t p = e->cells.at[from].buffer - 1, q = e->cells.at[to].buffer - 1;
         const PlanBuffer *pb = &e->planned->plan->buffers.at[p];
-        uint64_t behind = e->planned->memory->offset.at[p] + (pb->bytes + BUFFER_ALIGN - 1) / BUFFER_ALIGN * BUFFER_ALIGN;
-        if (pb->region != e->planned->plan->buffers.at[q].region || behind != e->planned->memory->offset.at[q] ||
-            a->bufs.at[i].dtype != b->bufs.at[i].dtype || a->bufs.at[i].role != b->bufs.at[i].role)
+        uint64_t behind =
+            e->planned->memory->offset.at[p] + (pb->bytes + BUFFER_ALIGN - 1) / BUFFER_ALIGN * BUFFER_ALIGN;
+        if (pb->region != e->planned->plan->buffers.at[q].region ||
+            behind != e->planned->memory->offset.at[q] || a->bufs.at[i].dtype != b->bufs.at[i].dtype ||
+            a->bufs.at[i].role != b->bufs.at[i].role)
             return false;
     }
     return true;

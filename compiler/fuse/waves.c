@@ -1,6 +1,7 @@
-/* Order of the steps of an entry.  A unit's level is one more than that of anything it has to wait for; units of a level run
- * together (a wave), a barrier between levels.  A loop or a library product is a wave of its own.  On the way every cell
- * gets its life, from the first wave that touches it to the last; what a loop uses but does not make lives through all of it. */
+/* Order of the steps of an entry.  A unit's level is one more than that of anything it has to wait for; units
+ * of a level run together (a wave), a barrier between levels.  A loop or a library product is a wave of its
+ * own.  On the way every cell gets its life, from the first wave that touches it to the last; what a loop
+ * uses but does not make lives through all of it. */
 #include "fuse_parts.h"
 
 static uint32_t base_cell(const Entry *e, uint32_t cell) {
@@ -11,7 +12,9 @@ typedef void Touch(void *user, uint32_t cell, bool write);
 
 static void touch_cells(const Entry *e, const Unit *u, Touch *touch, void *user) {
     for (uint32_t i = 0; i < u->cells.n; i++) {
-        bool write = u->kind == UNIT_BLAS ? i == 2 : u->kernel->bufs.at[i].role == KBUF_OUT || u->kernel->bufs.at[i].role == KBUF_INOUT;
+        bool write = u->kind == UNIT_BLAS
+                         ? i == 2
+                         : u->kernel->bufs.at[i].role == KBUF_OUT || u->kernel->bufs.at[i].role == KBUF_INOUT;
         if (u->cells.at[i] != 0 && u->cells.at[i] != e->health)
             touch(user, base_cell(e, u->cells.at[i]), write);
     }
@@ -20,7 +23,9 @@ static void touch_cells(const Entry *e, const Unit *u, Touch *touch, void *user)
     }
 }
 
-typedef struct { uint32_t *read, *written, level; } Levels;      /* by cell: 1 + level of the last reader, writer */
+typedef struct {
+    uint32_t *read, *written, level;
+} Levels; /* by cell: 1 + level of the last reader, writer */
 
 static void wait_for(void *user, uint32_t cell, bool write) {
     Levels *l = user;
@@ -45,7 +50,7 @@ static void sort_levels(Entry *e, Units *units) {
         units->at[i]->wave = l.level;
         touch_cells(e, units->at[i], leave_mark, &l);
     }
-    for (uint32_t level = 0; n < units->n; level++) {            /* stable */
+    for (uint32_t level = 0; n < units->n; level++) { /* stable */
         for (uint32_t i = 0; i < units->n; i++) {
             if (units->at[i]->wave == level)
                 sorted[n++] = units->at[i];
@@ -56,7 +61,10 @@ static void sort_levels(Entry *e, Units *units) {
     }
 }
 
-typedef struct { Entry *e; uint32_t wave; } Lives;
+typedef struct {
+    Entry *e;
+    uint32_t wave;
+} Lives;
 
 static void live_at(void *user, uint32_t cell, bool write) {
     Lives *l = user;
