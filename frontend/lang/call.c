@@ -3,7 +3,7 @@
  * every call, with the argument's extents bound to the names in the signature. */
 #include "lower.h"
 
-enum { MOST_FRAMES = 100 };
+enum { MOST_FRAMES = 100, MOST_CALLS = 100000 };
 
 Name call_name(const Expr *e) {
     const Expr *f = e->kind == EX_PIPE ? e->pipe.f : e;
@@ -293,6 +293,10 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         g.given = given->at;
         g.n_given = given->n;
         return function_value(l, e->at, g);
+    }
+    if (l->n_calls++ >= MOST_CALLS) {
+        report(l, DIAG_CALL, e->at, "more than %d calls, each written out", MOST_CALLS);
+        return value_poison(l);
     }
     if (l->depth >= MOST_FRAMES) {
         Diag *diag = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself", MOST_FRAMES, FSTR(f->name));

@@ -100,6 +100,7 @@ typedef struct { const Decl *decl; bool library; Frame *frame; } Global;
 typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
+typedef struct { const Decl *decl; V value; } Constant;
 typedef struct { Name name; Val value, weight; Span at; bool nograd, poison; } LossTerm;
 typedef struct { Name name; V value; } MetricTerm;
 typedef struct { Val now; bool read, dirty; } VarNow;
@@ -147,7 +148,8 @@ struct Lower {
     LowerKind kind;
     const Decl *objective;
     uint32_t births, next_extent;
-    uint32_t depth;
+    uint32_t depth, n_calls;
+    VEC(Constant) constants;
     bool vars_read_only;                    /* exports: no state is written */
     bool uniform_only;                      /* weights, optimiser arguments, keep: `val.x` may stand for a series */
     VEC(Memo) memo;

@@ -89,18 +89,29 @@ V function_value(Lower *l, Span at, Function f) {
     return v;
 }
 
+/* A constant is evaluated once a lowering; while that goes on its value is NULL. */
 static V constant_value(Lower *l, const Decl *d) {
-    if (l->depth > 100) {
-        report(l, DIAG_NAME, d->name.at, "`%.*s` is defined by itself", FSTR(d->name.text));
-        return value_poison(l);
+    for (uint32_t i = 0; i < l->constants.n; i++) {
+        if (l->constants.at[i].decl == d) {
+            if (l->constants.at[i].value == NULL) {
+                report(l, DIAG_NAME, d->name.at, "`%.*s` is defined by itself", FSTR(d->name.text));
+                return value_poison(l);
+            }
+            return l->constants.at[i].value;
+        }
     }
-    l->depth++;
+    uint32_t slot = l->constants.n;
+    vec_push(l->a, &l->constants, (Constant){d, NULL});
     Frame *saved = l->frame;
     Frame file = {.kind = FRAME_FILE, .training = saved->training};
     l->frame = &file;
     V v = eval(l, d->constant);
     l->frame = saved;
-    l->depth--;
+    if (v->kind == VAL_ARRAY) {
+        report(l, DIAG_TYPE, d->constant->at, "a constant is made of settings and counters, this is %.*s", FSTR(value_describe(l, v)));
+        v = value_poison(l);
+    }
+    l->constants.at[slot].value = v;
     return v;
 }
 

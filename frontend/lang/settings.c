@@ -193,8 +193,33 @@ static void declare(Lower *l, const Decl *decl, uint32_t i) {
     vec_push(l->m->arena, &l->p->recipe->settings, s.recipe);
 }
 
-/* A `-s` that names nothing: the nearest setting, or the line where the number stands. */
+/* Where an optimizer is given a value of this name; NULL when none is. */
+static const Expr *written_out(const AstFile *f, Str name) {
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        const Decl *d = f->decls.at[i];
+        for (uint32_t k = 0; d->kind == DECL_TRAIN && k < d->train.clauses.n; k++) {
+            const TrainClause *c = &d->train.clauses.at[k];
+            const Expr *call = c->kind == TC_OPTIMIZER ? c->optimizer.call : NULL;
+            for (uint32_t j = 0; call && call->kind == EX_CALL && j < call->call.args.n; j++) {
+                if (str_eq(call->call.args.at[j].name.text, name)) {
+                    return call->call.args.at[j].value;
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+/* A `-s` that names nothing: the line where the number stands, or the nearest setting. */
 static void unknown_setting(Lower *l, const SettingArg *g) {
+    const Expr *here = written_out(l->p->main, g->name);
+    if (here) {
+        Diag *d = report(l, DIAG_SETTING, here->at, "there is no setting `%.*s`", FSTR(g->name));
+        report_label(l, d, here->at, "it is written out here");
+        diag_help(d, "declare it, `setting %.*s : real = %.*s`, and say `%.*s = %.*s` here", FSTR(g->name),
+                  FSTR(sources_text(l->p->sources, here->at)), FSTR(g->name), FSTR(g->name));
+        return;
+    }
     Diag *d = report(l, DIAG_SETTING, (Span){0}, "there is no setting `%.*s`", FSTR(g->name));
     Str best = {0};
     uint32_t distance = 4;
