@@ -24,6 +24,8 @@ static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sou
     buf_printf(out, "  wave %-3u %.*s: %u operations in %u stage%s, %llu bytes, %llu flops", s->wave,
                FSTR(k->name), f->nodes, f->stages, f->stages == 1 ? "" : "s", (unsigned long long)s->bytes,
                (unsigned long long)s->flops);
+    if (f->saved_bytes > 0)
+        buf_printf(out, ", %llu bytes of values kept out of memory", (unsigned long long)f->saved_bytes);
     put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
     buf_char(out, '\n');
 }

@@ -39,11 +39,28 @@ static void lower_group(Planner *p, uint32_t group) {
     }
 }
 
+/* A store and a load of each value that never reaches memory. */
+static uint64_t saved_bytes(Planner *p, uint32_t group) {
+    const Group *g = &p->groups.at[group];
+    uint64_t saved = 0;
+    for (uint32_t i = 0; i < g->sinks.n; i++) {
+        Val v = g->sinks.at[i].val;
+        const Info *in = &p->info[v.i];
+        const Node *n = node_of(p->g, v);
+        if (in->group == group + 1 && !in->outer && (in->place != PLACE_CELL || g->kind == GROUP_TILE))
+            saved += 2 * (uint64_t)shape_count(n->shape) * dtype_bytes((DType)n->dtype);
+    }
+    return saved;
+}
+
 void graph_units(Planner *p) {
     mark_checked(p);
     group_nodes(p);
     for (uint32_t i = 0; i < p->groups.n; i++) {
+        uint32_t before = p->units->n;
         lower_group(p, i);
+        if (p->units->n > before)
+            p->units->at[p->units->n - 1]->saved_bytes = saved_bytes(p, i);
     }
 }
 

@@ -135,7 +135,6 @@ float node_cost(const Graph *g, Val v);
 bool reduce_is_trailing(const Graph *g, Val v);
 bool reduce_sums_head(const Graph *g,
                       Val v); /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
-Val value_of_sink(const Planner *p, Sink s);
 
 /* index.c: addresses that are affine in the axes, plus one computed part. */
 typedef struct {
