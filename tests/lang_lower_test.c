@@ -261,6 +261,32 @@ TEST(programs_are_checked) {
     }
 }
 
+/* Every ```graph block of docs/language.md is a program without mistakes. */
+TEST(examples_of_the_page_run) {
+    Arena *a = test_arena();
+    Str page = test_read(str_format(a, "%.*s/docs/language.md", FSTR(test_root())));
+    uint32_t blocks = 0;
+    for (const char *at = str_copy(a, page).s; (at = strstr(at, "```graph\n")) != NULL;) {
+        at += strlen("```graph\n");
+        const char *end = strstr(at, "\n```");
+        REQUIRE(end != NULL);
+        SourceSet *files = sources_create(a);
+        Diags *ds = diags_create(a, files);
+        const Source *s = sources_add(files, STR("docs/language.md"), (Str){at, (uint32_t)(end - at)});
+        Program *p = program_check(a, files, s, 0, NULL, math_of(a), ds);
+        Buf out = buf_make(a);
+        diags_render(ds, &out, false);
+        CHECK_MSG(diags_count(ds) == 0, "%s", out.s ? out.s : "");
+        TextTest all = {.options = STR("graphs=init,data,train,eval,begin,finish,export")};
+        if (diags_errors(ds) == 0) {
+            put_graphs(&out, &all, p, ds);
+        }
+        CHECK(diags_errors(ds) == 0);
+        blocks++;
+    }
+    CHECK(blocks >= 5);
+}
+
 TEST(classifier_lowers) { lowers("graphs/fashion/classifier.graph", 101770); }
 TEST(vae_lowers)        { lowers("graphs/fashion/vae.graph", 1079600); }
 TEST(fc_vae_lowers)     { lowers("graphs/vox/fc.graph", 1629495); }
