@@ -259,18 +259,10 @@ static void check_golden(const char *name, bool f64) {
 GOLDEN(activations)
 GOLDEN(losses)
 GOLDEN(products)
+GOLDEN(product)
 GOLDEN(layernorm)
 GOLDEN(batchnorm)
 GOLDEN(conv1d)
 GOLDEN(gru)
 GOLDEN(optimizers)
 GOLDEN(small_vae)
-
-/* Autodiff has no rule for a product over a dim yet; the numbers wait for it. */
-TEST(product_is_refused) {
-    Golden g = open_golden("product", true);
-    Graph *raw = lower_graph(g.program, LOWER_EXPORT, STR("product"), 0, g.ds);
-    CHECK(raw != NULL && grad_expand(g.a, raw, g.ds) == NULL);
-    CHECK_INT(diags_errors(g.ds), 1);
-    json_decref(g.numbers);
-}

@@ -210,9 +210,9 @@ TEST(view_gradients) {
 
 /* ---- reductions ---- */
 TEST(reduction_gradients) {
-    static const ReduceKind kinds[] = {REDUCE_SUM, REDUCE_MAX, REDUCE_MIN};
+    static const ReduceKind kinds[] = {REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN};
     static const uint8_t axes[3][2] = {{0, 2}, {2, 0}, {1, 2}};
-    for (uint32_t k = 0; k < 3; k++)
+    for (uint32_t k = 0; k < 4; k++)
         for (uint32_t i = 0; i < 3; i++) {
             Case c = case_begin();
             Val x = variable(&c, shape(3, 3, 4, 2), -1, 1);

@@ -110,6 +110,39 @@ static Val vjp_extremum(Build *b, Val v, Val g) {
     return build_select(b, here, cotangent, build_splat(b, type_of(b->g, g).dtype, 0, s));
 }
 
+static int64_t row_length(const Node *n, Shape s) {
+    int64_t length = 1;
+    for (uint32_t i = 0; i < n->attr.reduce.n; i++) length *= s.dim[n->attr.reduce.at[i]];
+    return length;
+}
+
+enum { PRODUCT_LONGEST = 4096 };              /* of a row whose gradient takes its square */
+
+/* An element's factor is the product of the others, without a division: right beside zeros, in every order of gradient.
+ * Rows lie as [m, n]; element i of a copy [m, n, n] of them is made 1 where i is the element itself. */
+static Val vjp_product(Build *b, Val v, Val g) {
+    const Node n = *node_of(b->g, v);
+    Val x = operand(b->g, v, 0);
+    Type t = type_of(b->g, x);
+    uint8_t at[MAX_RANK], back[MAX_RANK], rank = 0;
+    int64_t length = row_length(&n, t.shape);
+    bool reduced[MAX_RANK] = {false};
+    for (uint32_t i = 0; i < n.attr.reduce.n; i++) reduced[n.attr.reduce.at[i]] = true;
+    for (uint8_t i = 0; i < t.shape.rank; i++)
+        if (!reduced[i]) at[rank++] = i;
+    for (uint32_t i = 0; i < n.attr.reduce.n; i++) at[rank++] = n.attr.reduce.at[i];
+    for (uint8_t i = 0; i < rank; i++) back[at[i]] = i;
+    int64_t rows = length ? shape_count(t.shape) / length : 0;
+    Shape flat = shape_of(2, (int64_t[]){rows, length}), wide = shape_of(3, (int64_t[]){rows, length, length});
+    Val turned = build_permute(b, x, at);
+    Val copies = build_broadcast(b, build_reshape(b, turned, flat), wide, (uint8_t[]){0, 2});
+    Val itself = build_2(b, OP_eq, build_iota(b, wide, 1), build_iota(b, wide, 2));
+    Val others = build_select(b, itself, build_splat(b, t.dtype, 1, wide), copies);
+    Val product = build_reduce(b, REDUCE_PROD, others, 1, (uint8_t[]){2});
+    Val in_place = build_permute(b, build_reshape(b, product, type_of(b->g, turned).shape), back);
+    return build_2(b, OP_mulz, unreduce(b, g, &n, t.shape), in_place);
+}
+
 static Val vjp_reduce(Build *b, Val v, Val g, bool *missing) {
     const Node n = *node_of(b->g, v);
     Shape s = type_of(b->g, operand(b->g, v, 0)).shape;
@@ -122,6 +155,8 @@ static Val vjp_reduce(Build *b, Val v, Val g, bool *missing) {
     case REDUCE_ARGMAX:
     case REDUCE_ARGMIN: return (Val){0};
     case REDUCE_PROD:
+        if (row_length(&n, s) > PRODUCT_LONGEST) break;
+        return vjp_product(b, v, g);
     case REDUCE_MOMENTS:
     case REDUCE_COUNT: break;
     }
