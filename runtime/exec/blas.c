@@ -1,6 +1,6 @@
 /* The library picks its kernels when it is loaded, and Debian's picks slow ones on some processors it does
- * not know: the core type is named for it, unless the user has named one.  Nothing links it: a machine
- * without it loses the comparison only. */
+ * not know: the core type is named for it, whatever the environment says, so that the comparison is with its
+ * best.  Nothing links it: a machine without it loses the comparison only. */
 #include "blas.h"
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static const char *core_type(void) {
 
 GrStatus blas_open(Arena *a, uint32_t threads, Blas **out, Error *e) {
     *out = NULL;
-    setenv("OPENBLAS_CORETYPE", core_type(), 0);
+    setenv("OPENBLAS_CORETYPE", core_type(), 1);
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         fail(e, GR_UNSUPPORTED, "OpenBLAS could not be opened: %s", dlerror());
