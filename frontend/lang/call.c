@@ -1,6 +1,7 @@
-/* Calls.  A `def` called inside a model makes weights of its own, under the path parent.NAMEnumber; a model has one set under
- * its own name.  A call that lacks exactly its first argument is a value, `leaky_relu(slope = 0.1)`.  The body is lowered at
- * every call, with the argument's extents bound to the names in the signature. */
+/* Calls.  A `def` called inside a model makes weights of its own, under the path parent.NAMEnumber; a model
+ * has one set under its own name.  A call that lacks exactly its first argument is a value, `leaky_relu(slope
+ * = 0.1)`.  The body is lowered at every call, with the argument's extents bound to the names in the
+ * signature. */
 #include "lower.h"
 
 enum { MOST_FRAMES = 100, MOST_CALLS = 100000 };
@@ -20,11 +21,12 @@ static bool is_reducer(Str name) {
     return false;
 }
 
-/* `max(x)`: parentheses apply to two numbers, brackets reduce.  (Words that only reduce are seen by the parser.) */
+/* `max(x)`: parentheses apply to two numbers, brackets reduce.  (Words that only reduce are seen by the
+ * parser.) */
 static V reducer_called(Lower *l, Name name) {
     Diag *d = report(l, DIAG_REDUCE, name.at, "`%.*s` needs brackets", FSTR(name.text));
-    diag_help(d, "over everything `%.*s[..] x`; over some `%.*s[n] x[n]`; the larger of two `max(a, b)`", FSTR(name.text),
-              FSTR(name.text));
+    diag_help(d, "over everything `%.*s[..] x`; over some `%.*s[n] x[n]`; the larger of two `max(a, b)`",
+              FSTR(name.text), FSTR(name.text));
     return value_poison(l);
 }
 
@@ -85,9 +87,12 @@ V call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, con
     V f = callee->kind == EX_NAME ? scope_name(l, callee->name) : eval(l, callee);
     for (uint32_t i = 0; args && i < args->n; i++) {
         const Arg *a = &args->at[i];
-        const TypeSyntax *t = f->kind == VAL_FUNCTION ? param_type(f->function, a, i + (piped != NULL)) : NULL;
+        const TypeSyntax *t =
+            f->kind == VAL_FUNCTION ? param_type(f->function, a, i + (piped != NULL)) : NULL;
         V v = argument(l, t, a->value);
-        vec_push(l->a, &given, (Given){a->name.text, at_place(l, v, a->value->at), a->name.text.n ? a->name.at : a->value->at});
+        vec_push(
+            l->a, &given,
+            (Given){a->name.text, at_place(l, v, a->value->at), a->name.text.n ? a->name.at : a->value->at});
     }
     if (f->kind == VAL_POISON || poisoned(&given)) {
         return value_poison(l);
@@ -110,7 +115,8 @@ static const Param *find_param(const ParamVec *ps, Str name) {
 }
 
 /* Which given argument fills each parameter: slot[i] is 1 + its number.  Reports what does not fit. */
-static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first, uint32_t *slot) {
+static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first,
+                   uint32_t *slot) {
     uint32_t next = skip_first ? 1 : 0;
     for (uint32_t i = 0; i < given->n; i++) {
         const Given *g = &given->at[i];
@@ -118,7 +124,8 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
         if (g->name.n) {
             const Param *p = find_param(ps, g->name);
             if (p == NULL) {
-                Diag *d = report(l, DIAG_CALL, g->at, "`%.*s` has no argument `%.*s`", FSTR(call_name(e).text), FSTR(g->name));
+                Diag *d = report(l, DIAG_CALL, g->at, "`%.*s` has no argument `%.*s`",
+                                 FSTR(call_name(e).text), FSTR(g->name));
                 Buf b = buf_make(l->a);
                 for (uint32_t j = 0; j < ps->n; j++) {
                     buf_printf(&b, "%s`%.*s`", j ? ", " : "", FSTR(ps->at[j].name.text));
@@ -135,7 +142,8 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
             return false;
         }
         if (slot[k]) {
-            Diag *d = report(l, DIAG_CALL, g->at, "the argument `%.*s` is given twice", FSTR(ps->at[k].name.text));
+            Diag *d =
+                report(l, DIAG_CALL, g->at, "the argument `%.*s` is given twice", FSTR(ps->at[k].name.text));
             report_label(l, d, given->at[slot[k] - 1].at, "here first");
             return false;
         }
@@ -144,7 +152,8 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
     return true;
 }
 
-bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first, Frame *f) {
+bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first,
+               Frame *f) {
     uint32_t *slot = PUSH(l->a, uint32_t, ps->n + 1);
     if (!assign(l, e, ps, given, skip_first, slot)) {
         return false;
@@ -158,7 +167,8 @@ bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *give
         } else if (p->preset) {
             v = argument(l, p->type, p->preset);
         } else {
-            Diag *d = report(l, DIAG_CALL, e->at, "`%.*s` needs the argument `%.*s`", FSTR(call_name(e).text), FSTR(p->name.text));
+            Diag *d = report(l, DIAG_CALL, e->at, "`%.*s` needs the argument `%.*s`", FSTR(call_name(e).text),
+                             FSTR(p->name.text));
             report_label(l, d, p->name.at, "declared here");
             return false;
         }
@@ -195,7 +205,7 @@ static bool lacks_first(Lower *l, const ParamVec *ps, const GivenVec *given) {
 
 static V result_of(Lower *l, const Param *r) {
     const Binding *b = scope_find(l->frame, r->name.text);
-    if (b == NULL && r->name.text.n == 0) {             /* the parser has said what is wrong with it */
+    if (b == NULL && r->name.text.n == 0) { /* the parser has said what is wrong with it */
         return value_poison(l);
     }
     if (b == NULL) {
@@ -299,7 +309,8 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         return value_poison(l);
     }
     if (l->depth >= MOST_FRAMES) {
-        Diag *diag = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself", MOST_FRAMES, FSTR(f->name));
+        Diag *diag = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself",
+                            MOST_FRAMES, FSTR(f->name));
         diag_help(diag, "a loop is `for` or `scan`");
         return value_poison(l);
     }

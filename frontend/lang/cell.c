@@ -1,6 +1,7 @@
-/* Variables: `param` and `state` of layers, and of optimisers.  A variable is found by its path, so every graph of the program
- * that walks the same text names the same one; whoever makes it first also writes its initial value into the graph `init`.
- * Within a step a variable has a value that `<-` replaces at once; what was written is committed at the end. */
+/* Variables: `param` and `state` of layers, and of optimisers.  A variable is found by its path, so every
+ * graph of the program that walks the same text names the same one; whoever makes it first also writes its
+ * initial value into the graph `init`. Within a step a variable has a value that `<-` replaces at once; what
+ * was written is committed at the end. */
 #include "lower.h"
 
 uint32_t name_id(Lower *l, Str s) { return intern_id(l->m->names, s); }
@@ -21,8 +22,13 @@ uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, 
         return found - 1;
     }
     Str model = l->frame ? l->frame->model : (Str){0};
-    Var v = {.kind = k, .path = str_copy(l->m->arena, path), .dtype = t, .shape = shape, .span = at,
-             .model = model.n ? name_id(l, model) : 0, .of = k == VAR_OPTIM ? l->optim_of : 0};
+    Var v = {.kind = k,
+             .path = str_copy(l->m->arena, path),
+             .dtype = t,
+             .shape = shape,
+             .span = at,
+             .model = model.n ? name_id(l, model) : 0,
+             .of = k == VAR_OPTIM ? l->optim_of : 0};
     vec_push(l->m->arena, &l->m->vars, v);
     return l->m->vars.n - 1;
 }
@@ -52,7 +58,10 @@ void cell_set(Lower *l, uint32_t var, Val v) {
 }
 
 Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim) {
-    Array a = {.val = cell_now(l, var), .graph = l->main_graph, .dtype = l->m->vars.at[var].dtype, .rank = (uint8_t)rank};
+    Array a = {.val = cell_now(l, var),
+               .graph = l->main_graph,
+               .dtype = l->m->vars.at[var].dtype,
+               .rank = (uint8_t)rank};
     for (uint32_t i = 0; i < rank; i++) {
         a.dim[i] = dim[i];
     }
@@ -72,7 +81,8 @@ void cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Di
     Build saved = l->b;
     ScanScope *scan = l->scan;
     l->scan = NULL;
-    l->b = (Build){l->p->init, init ? init->at : l->m->vars.at[var].span, name_id(l, l->m->vars.at[var].path)};
+    l->b =
+        (Build){l->p->init, init ? init->at : l->m->vars.at[var].span, name_id(l, l->m->vars.at[var].path)};
     Array like = {.graph = l->p->init, .rank = (uint8_t)rank}, x;
     for (uint32_t i = 0; i < rank; i++) {
         like.dim[i] = dim[i];
@@ -83,7 +93,8 @@ void cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Di
     l->draw_like = NULL;
     Elem t;
     if (v->kind != VAL_POISON && (!value_elem(v, &t) || t == ELEM_BOOL)) {
-        report(l, DIAG_TYPE, init->at, "an initial value is a number or tensor, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, init->at, "an initial value is a number or tensor, this is %.*s",
+               FSTR(value_describe(l, v)));
     } else if (v->kind != VAL_POISON && array_from(l, v, DT_F32, &x)) {
         Array both[2] = {x, like};
         bool scalar = x.rank == 0, same = x.rank == rank;
@@ -93,9 +104,13 @@ void cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Di
         if (x.n_lead == 0 && (scalar || same)) {
             build_commit(&l->b, var, build_broadcast(&l->b, x.val, l->m->vars.at[var].shape, NULL));
         } else {
-            report(l, DIAG_SHAPE, init->at, "an initial value of %.*s for a variable of %.*s", FSTR(array_describe(l, &x)),
-                   FSTR(array_describe(l, &(Array){.dtype = DT_F32, .rank = like.rank, .dim = {like.dim[0], like.dim[1], like.dim[2],
-                                                   like.dim[3], like.dim[4], like.dim[5], like.dim[6], like.dim[7]}})));
+            report(l, DIAG_SHAPE, init->at, "an initial value of %.*s for a variable of %.*s",
+                   FSTR(array_describe(l, &x)),
+                   FSTR(array_describe(
+                       l, &(Array){.dtype = DT_F32,
+                                   .rank = like.rank,
+                                   .dim = {like.dim[0], like.dim[1], like.dim[2], like.dim[3], like.dim[4],
+                                           like.dim[5], like.dim[6], like.dim[7]}})));
         }
     }
     l->b = saved;
@@ -112,8 +127,10 @@ static const Frame *root_of(const Frame *f) {
 /* `linear` in an objective: no export could reach those weights. */
 static void no_weights_here(Lower *l, Span at) {
     const Frame *root = root_of(l->frame), *f = l->frame;
-    const char *holder = root->kind == FRAME_OBJECTIVE ? "an objective" : root->kind == FRAME_EXPORT ? "an export"
-                       : root->kind == FRAME_OPTIMIZER ? "an optimizer" : "this place";
+    const char *holder = root->kind == FRAME_OBJECTIVE   ? "an objective"
+                         : root->kind == FRAME_EXPORT    ? "an export"
+                         : root->kind == FRAME_OPTIMIZER ? "an optimizer"
+                                                         : "this place";
     Str maker = f->decl && f->kind == FRAME_DEF ? f->decl->name.text : STR("param");
     Span site = f->kind == FRAME_DEF ? f->call_at : at;
     Diag *d = report(l, DIAG_WEIGHTS, site, "`%.*s` makes weights, %s holds none", FSTR(maker), holder);
@@ -137,7 +154,8 @@ static bool cell_shape(Lower *l, const Stmt *s, uint32_t *rank, Dim *dim) {
     for (uint32_t i = 0; i < *rank; i++) {
         int64_t x;
         if (!dim_known(dim[i], &x) || x < 1) {
-            report(l, DIAG_SHAPE, t->dims.at[i].at, "an extent of a variable is fixed and at least 1, this is %.*s",
+            report(l, DIAG_SHAPE, t->dims.at[i].at,
+                   "an extent of a variable is fixed and at least 1, this is %.*s",
                    FSTR(value_describe(l, value_dim(l, t->at, dim[i]))));
             return false;
         }
@@ -221,7 +239,8 @@ void cell_update(Lower *l, const Stmt *s) {
         return;
     }
     if (b == NULL || b->var == 0) {
-        Diag *d = report(l, DIAG_TYPE, s->update.name.at, "`%.*s` is no state, `<-` cannot write it", FSTR(s->update.name.text));
+        Diag *d = report(l, DIAG_TYPE, s->update.name.at, "`%.*s` is no state, `<-` cannot write it",
+                         FSTR(s->update.name.text));
         if (b) {
             report_label(l, d, b->at, "bound here");
             diag_help(d, "a name is bound anew with `=`");

@@ -1,6 +1,7 @@
-/* What is a contraction (semantics 1), decided by the form of the source: a `sum` whose operand, after the factors without its
- * indices are taken out, is a product of exactly two accesses of tensors, by plain indices or a window `s*o + d*t - p`, one of
- * which has a result index that the other lacks.  `a @ b` always is one.  All else is elementwise work and a reduction. */
+/* What is a contraction (semantics 1), decided by the form of the source: a `sum` whose operand, after the
+ * factors without its indices are taken out, is a product of exactly two accesses of tensors, by plain
+ * indices or a window `s*o + d*t - p`, one of which has a result index that the other lacks.  `a @ b` always
+ * is one.  All else is elementwise work and a reduction. */
 #include "lower.h"
 
 void product_factors(const Expr *e, const Expr **out, uint32_t *n, uint32_t max) {
@@ -18,8 +19,9 @@ void product_factors(const Expr *e, const Expr **out, uint32_t *n, uint32_t max)
 enum { FACTORS = 16 };
 typedef struct {
     Lower *l;
-    uint32_t n_over; Index *const *over;
-    const Index *of_dim[MAX_DIMS];          /* the index a dim stands for; NULL for a dim of whole form */
+    uint32_t n_over;
+    Index *const *over;
+    const Index *of_dim[MAX_DIMS]; /* the index a dim stands for; NULL for a dim of whole form */
     Contract *c;
     Dim result_dim[MAX_RANK];
 } Product;
@@ -50,10 +52,12 @@ static bool plain_access(Product *p, const Expr *e) {
     for (uint32_t i = 0; i < e->index.items.n; i++) {
         const Item *item = &e->index.items.at[i];
         const Expr *x = item->kind == ITEM_EXPR ? item->expr : NULL;
-        if (item->kind == ITEM_SLICE && ((item->lo && mentions_any(p, item->lo)) || (item->hi && mentions_any(p, item->hi)))) {
+        if (item->kind == ITEM_SLICE &&
+            ((item->lo && mentions_any(p, item->lo)) || (item->hi && mentions_any(p, item->hi)))) {
             return false;
         }
-        bool simple = x == NULL || x->kind == EX_NAME || x->kind == EX_NUMBER || x->kind == EX_BINARY || x->kind == EX_UNARY;
+        bool simple = x == NULL || x->kind == EX_NAME || x->kind == EX_NUMBER || x->kind == EX_BINARY ||
+                      x->kind == EX_UNARY;
         if (!simple) {
             return false;
         }
@@ -81,8 +85,8 @@ static uint8_t whole_dim(Product *p, Dim d) {
     return c->n_dims++;
 }
 
-/* Lists the dims of operand k: its leads by index, its other dims shared with the longer operand's tail.  A contract reads
- * its operands in any order of dims, so a permutation before it is undone. */
+/* Lists the dims of operand k: its leads by index, its other dims shared with the longer operand's tail.  A
+ * contract reads its operands in any order of dims, so a permutation before it is undone. */
 static void list_operand(Product *p, uint32_t k, Array *x, const uint8_t *tail, uint32_t n_tail) {
     Contract *c = p->c;
     uint8_t list[MAX_RANK];
@@ -105,25 +109,26 @@ static void list_operand(Product *p, uint32_t k, Array *x, const uint8_t *tail, 
     }
 }
 
-/* Each window has its position in one operand, its reduced index in the other, and its result index in neither.  Fills the
- * windows of the contract; false when they do not fit (then it is no contract). */
+/* Each window has its position in one operand, its reduced index in the other, and its result index in
+ * neither.  Fills the windows of the contract; false when they do not fit (then it is no contract). */
 static bool windows_fit(Product *p, const WindowSink *sink, const Array *x, const Array *y) {
     for (uint32_t i = 0; i < sink->n; i++) {
         const WindowUse *w = &sink->at[i];
         uint32_t o = is_over(p, w->of[0]) ? 1 : 0, t = 1 - o;
-        if (is_over(p, w->of[o]) || !is_over(p, w->of[t]) || i >= MAX_WINDOWS || w->factor[o] < 1 || w->factor[t] < 1 ||
-            w->factor[o] > INT32_MAX || w->factor[t] > INT32_MAX || -w->offset > INT32_MAX || -w->offset < INT32_MIN) {
+        if (is_over(p, w->of[o]) || !is_over(p, w->of[t]) || i >= MAX_WINDOWS || w->factor[o] < 1 ||
+            w->factor[t] < 1 || w->factor[o] > INT32_MAX || w->factor[t] > INT32_MAX ||
+            -w->offset > INT32_MAX || -w->offset < INT32_MIN) {
             return false;
         }
         bool in_x = array_lead_of(x, w->position) >= 0;
         const Array *other = in_x ? y : x, *own = in_x ? x : y;
-        if (array_lead_of(other, w->of[t]) < 0 || array_lead_of(own, w->of[t]) >= 0 || array_lead_of(x, w->of[o]) >= 0 ||
-            array_lead_of(y, w->of[o]) >= 0) {
+        if (array_lead_of(other, w->of[t]) < 0 || array_lead_of(own, w->of[t]) >= 0 ||
+            array_lead_of(x, w->of[o]) >= 0 || array_lead_of(y, w->of[o]) >= 0) {
             return false;
         }
         p->c->window[p->c->n_windows++] =
-            (Window){dim_of_index(p, w->position), dim_of_index(p, w->of[o]), dim_of_index(p, w->of[t]), (int32_t)w->factor[o],
-                     (int32_t)w->factor[t], (int32_t)-w->offset};
+            (Window){dim_of_index(p, w->position), dim_of_index(p, w->of[o]), dim_of_index(p, w->of[t]),
+                     (int32_t)w->factor[o],        (int32_t)w->factor[t],     (int32_t)-w->offset};
     }
     return true;
 }
@@ -161,9 +166,10 @@ static bool over_fits(Product *p) {
     return true;
 }
 
-/* Lists the dims of the result: indices by birth, then the dims of whole form.  False when neither operand has one that the
- * other lacks: then a reduction reads less. */
-static bool list_result(Product *p, const Array *x, const Array *y, const uint8_t *tail, uint32_t n_tail, Array *out) {
+/* Lists the dims of the result: indices by birth, then the dims of whole form.  False when neither operand
+ * has one that the other lacks: then a reduction reads less. */
+static bool list_result(Product *p, const Array *x, const Array *y, const uint8_t *tail, uint32_t n_tail,
+                        Array *out) {
     Contract *c = p->c;
     const Index *lead[3 * MAX_RANK], *kept[MAX_RANK];
     uint32_t n = leads_union(lead, leads_union(lead, 0, x->lead, x->n_lead), y->lead, y->n_lead), n_kept = 0;
@@ -211,7 +217,8 @@ static bool contract_of(Product *p, const WindowSink *sink, Array x, Array y, Ar
         }
     }
     if (dtype_elem(x.dtype) == ELEM_BOOL || dtype_elem(y.dtype) == ELEM_BOOL ||
-        (dtype_elem(x.dtype) == ELEM_INT && dtype_elem(y.dtype) == ELEM_INT) || x.n_lead + y.n_lead + big->rank + 6 > MAX_DIMS) {
+        (dtype_elem(x.dtype) == ELEM_INT && dtype_elem(y.dtype) == ELEM_INT) ||
+        x.n_lead + y.n_lead + big->rank + 6 > MAX_DIMS) {
         return false;
     }
     p->c = contract_new(l->m->arena);
@@ -266,7 +273,7 @@ V contract_try(Lower *l, const Expr *sum, uint32_t n, Index *const *over) {
     bool is_contract = side[0]->kind == VAL_ARRAY && side[1]->kind == VAL_ARRAY &&
                        contract_of(&p, &sink, side[0]->array, side[1]->array, &r);
     if (!is_contract) {
-        for (uint32_t i = 0; i < 2 && sink.n == 0; i++) {       /* do not evaluate them again */
+        for (uint32_t i = 0; i < 2 && sink.n == 0; i++) { /* do not evaluate them again */
             vec_push(l->a, &l->memo, (Memo){access[i], side[i]});
         }
         return NULL;
@@ -300,19 +307,22 @@ static V matmul_error(Lower *l, const Expr *e, const Array *x, const Array *y, c
     Diag *d = report(l, DIAG_SHAPE, e->op_at, "`%.*s @ %.*s`: %s", FSTR(a), FSTR(b), why);
     report_label(l, d, e->binary.l->at, "%.*s", FSTR(a));
     report_label(l, d, e->binary.r->at, "%.*s", FSTR(b));
-    diag_help(d, "`@` takes the last dim of the left with the last but one of the right; other pairs: `sum[k] a[i,k] * b[k,j]`");
+    diag_help(d, "`@` takes the last dim of the left with the last but one of the right; other pairs: "
+                 "`sum[k] a[i,k] * b[k,j]`");
     return value_poison(l);
 }
 
 V contract_matmul(Lower *l, const Expr *e, V vx, V vy) {
     Elem t;
     if (!value_elem(vx, &t) || !value_elem(vy, &t) || vx->kind != VAL_ARRAY || vy->kind != VAL_ARRAY) {
-        report(l, DIAG_TYPE, e->op_at, "`@` of %.*s and %.*s", FSTR(value_describe(l, vx)), FSTR(value_describe(l, vy)));
+        report(l, DIAG_TYPE, e->op_at, "`@` of %.*s and %.*s", FSTR(value_describe(l, vx)),
+               FSTR(value_describe(l, vy)));
         return value_poison(l);
     }
     Array x = vx->array, y = vy->array;
     if (x.rank < 1 || y.rank < 2) {
-        return matmul_error(l, e, &x, &y, x.rank < 1 ? "the left has no dim" : "the right has no last but one dim");
+        return matmul_error(l, e, &x, &y,
+                            x.rank < 1 ? "the left has no dim" : "the right has no last but one dim");
     }
     if (!dim_eq(x.dim[x.rank - 1], y.dim[y.rank - 2])) {
         return matmul_error(l, e, &x, &y, "the dims that are summed differ");
@@ -360,5 +370,6 @@ V contract_matmul(Lower *l, const Expr *e, V vx, V vy) {
     }
     c->dim[2][c->rank[2]++] = right[group + 1];
     c->over[c->n_over++] = left[x.rank - 1];
-    return value_array(l, e->at, array_make(l, build_contract(&l->b, x.val, y.val, c), n_lead, lead, rank, dim));
+    return value_array(l, e->at,
+                       array_make(l, build_contract(&l->b, x.val, y.val, c), n_lead, lead, rank, dim));
 }

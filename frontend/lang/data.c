@@ -1,5 +1,6 @@
-/* Data sets: sources, columns and splits become the recipe; the formulas of a row become the graph `data.NAME`, in which every
- * raw column carries the row as an index, so a formula is lowered as if it stood in index form over rows. */
+/* Data sets: sources, columns and splits become the recipe; the formulas of a row become the graph
+ * `data.NAME`, in which every raw column carries the row as an index, so a formula is lowered as if it stood
+ * in index form over rows. */
 #include "lower.h"
 
 uint32_t data_find(Program *p, Str name) {
@@ -40,7 +41,8 @@ static void source_files(Lower *l, RecipeData *d, RecipeSource *s, const Expr *c
             continue;
         }
         if (a->name.text.n == 0 || v->kind != VAL_TEXT) {
-            Diag *diag = report(l, DIAG_DATA_DECL, a->value->at, "`%.*s` takes `column = \"path\"`", FSTR(call_name(call).text));
+            Diag *diag = report(l, DIAG_DATA_DECL, a->value->at, "`%.*s` takes `column = \"path\"`",
+                                FSTR(call_name(call).text));
             diag_help(diag, "the name of the argument is the name of the column");
             continue;
         }
@@ -71,9 +73,11 @@ static void add_source(Lower *l, RecipeData *d, const Stmt *st) {
     const Expr *call = st->from.reader;
     Str reader = call_name(call).text;
     RecipeSource s = {.span = st->at, .split = st->from.split.text};
-    static const char *const later[] = {"csv", "npz", "hdf5", "safetensors", "images", "bytes", "lines", "extern"};
+    static const char *const later[] = {"csv",    "npz",   "hdf5",  "safetensors",
+                                        "images", "bytes", "lines", "extern"};
     if (call->kind != EX_CALL) {
-        report(l, DIAG_DATA_DECL, call->at, "a source is read by `idx(..)`, `npy(..)` or made by `fresh(rows = n)`");
+        report(l, DIAG_DATA_DECL, call->at,
+               "a source is read by `idx(..)`, `npy(..)` or made by `fresh(rows = n)`");
         return;
     }
     if (str_is(reader, "idx") || str_is(reader, "npy")) {
@@ -154,7 +158,8 @@ static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
         not_yet(l, st->at, st->split.folds ? "`split .. folds`" : "`split .. by`");
         return;
     }
-    RecipeSplit s = {.of = st->split.of.text, .first_part = d->parts.n, .in_order = st->split.in_order, .span = st->at};
+    RecipeSplit s = {
+        .of = st->split.of.text, .first_part = d->parts.n, .in_order = st->split.in_order, .span = st->at};
     if (s.of.n && !split_known(d, s.of)) {
         report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up", FSTR(s.of));
         return;
@@ -171,7 +176,9 @@ static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
     }
     s.n_parts = st->split.parts.n;
     if (rests > 1 || sum > 1 + 1e-9 || (rests == 0 && shares && sum < 1 - 1e-9)) {
-        Diag *diag = report(l, DIAG_DATA_DECL, st->at, rests > 1 ? "only one part can be the `rest`" : "the shares add up to %g, not 1", sum);
+        Diag *diag =
+            report(l, DIAG_DATA_DECL, st->at,
+                   rests > 1 ? "only one part can be the `rest`" : "the shares add up to %g, not 1", sum);
         diag_help(diag, "say `rest` for one part; `unused rest` drops what is left");
     }
     if (st->split.seed) {
@@ -273,8 +280,10 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
     for (uint32_t i = 0; i < st->column.names.n; i++) {
         Name name = st->column.names.at[i];
         if (!has_file(d, name.text)) {
-            Diag *diag = report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
-            diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula", FSTR(name.text));
+            Diag *diag =
+                report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
+            diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula",
+                      FSTR(name.text));
         } else {
             RecipeColumn c = {name.text, t, known_shape(rank, dim), bound, true, false, name.at};
             vec_push(l->m->arena, &d->columns, c);
@@ -286,7 +295,7 @@ static void declare(Lower *l, const Decl *decl) {
     vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = decl->name.text, .span = decl->name.at});
     RecipeData *d = &l->p->recipe->data.at[l->p->recipe->data.n - 1];
     uint32_t errors = diags_errors(l->ds);
-    for (uint32_t i = 0; i < decl->data.stmts.n; i++) {     /* sources first: columns are named by them */
+    for (uint32_t i = 0; i < decl->data.stmts.n; i++) { /* sources first: columns are named by them */
         if (decl->data.stmts.at[i]->kind == ST_FROM) {
             add_source(l, d, decl->data.stmts.at[i]);
         }
@@ -306,22 +315,34 @@ static void declare(Lower *l, const Decl *decl) {
         case ST_SPLIT: add_split(l, d, st); break;
         case ST_DROP_DUPLICATES: not_yet(l, st->at, "`drop duplicates`"); break;
         case ST_DROP_WHERE: not_yet(l, st->at, "`drop where`"); break;
-        case ST_DROP_EPISODES: case ST_EPISODES: not_yet(l, st->at, "episodes"); break;
-        case ST_BIND: case ST_SCAN: case ST_IF: case ST_MATCH: case ST_FOR: case ST_REPEAT:
-            d->has_graph = true;
-            break;
+        case ST_DROP_EPISODES:
+        case ST_EPISODES: not_yet(l, st->at, "episodes"); break;
+        case ST_BIND:
+        case ST_SCAN:
+        case ST_IF:
+        case ST_MATCH:
+        case ST_FOR:
+        case ST_REPEAT: d->has_graph = true; break;
         case ST_REQUIRE: stmt_eval(l, st); break;
-        case ST_ERROR: case ST_FROM: break;
-        case ST_PARAM: case ST_STATE: case ST_UPDATE: case ST_INSTANCE: case ST_COLLECT: case ST_LOSS: case ST_METRIC: case ST_WATCH:
-        case ST_ALARM: case ST_COUNT:
-            report(l, DIAG_DATA_DECL, st->at, "this does not belong into `data`");
-            break;
+        case ST_ERROR:
+        case ST_FROM: break;
+        case ST_PARAM:
+        case ST_STATE:
+        case ST_UPDATE:
+        case ST_INSTANCE:
+        case ST_COLLECT:
+        case ST_LOSS:
+        case ST_METRIC:
+        case ST_WATCH:
+        case ST_ALARM:
+        case ST_COUNT: report(l, DIAG_DATA_DECL, st->at, "this does not belong into `data`"); break;
         }
     }
     bool refused = diags_errors(l->ds) > errors;
     vec_push(l->a, &l->p->broken_data, refused);
     if (d->sources.n == 0 && !refused) {
-        Diag *diag = report(l, DIAG_DATA_DECL, decl->name.at, "data `%.*s` has no source", FSTR(decl->name.text));
+        Diag *diag =
+            report(l, DIAG_DATA_DECL, decl->name.at, "data `%.*s` has no source", FSTR(decl->name.text));
         diag_help(diag, "`from idx(column = \"path\")`, `from npy(..)` or `from fresh(rows = n)`");
     }
 }
@@ -370,7 +391,8 @@ static void bind_raw(Rows *r, const Decl *decl) {
     }
 }
 
-/* A value of each row as an output of the graph, if the objective uses it; on the first lowering, as a column. */
+/* A value of each row as an output of the graph, if the objective uses it; on the first lowering, as a
+ * column. */
 static void offer(Rows *r, Name name, V v, DType storage, int64_t bound) {
     Lower *l = r->l;
     Array x;
@@ -403,9 +425,10 @@ static void formula_column(Rows *r, const Stmt *st) {
         scope_bind(l, name, value_poison(l));
         return;
     }
-    if (!value_elem(v, &e) || (e == ELEM_BOOL) != (t == DT_BOOL) || (e == ELEM_REAL && dtype_elem(t) == ELEM_INT)) {
-        Diag *d = report(l, DIAG_TYPE, st->column.value->at, "column `%.*s` is %s, its formula %.*s", FSTR(name.text), dtype_name(t),
-                         FSTR(value_describe(l, v)));
+    if (!value_elem(v, &e) || (e == ELEM_BOOL) != (t == DT_BOOL) ||
+        (e == ELEM_REAL && dtype_elem(t) == ELEM_INT)) {
+        Diag *d = report(l, DIAG_TYPE, st->column.value->at, "column `%.*s` is %s, its formula %.*s",
+                         FSTR(name.text), dtype_name(t), FSTR(value_describe(l, v)));
         diag_help(d, "convert it: `int(..)`");
         v = value_poison(l);
     } else {
@@ -416,8 +439,9 @@ static void formula_column(Rows *r, const Stmt *st) {
             same = dim_eq(x.dim[i], dim[i]);
         }
         if (!same) {
-            report(l, DIAG_SHAPE, st->column.value->at, "column `%.*s` is declared %.*s but comes out %.*s", FSTR(name.text),
-                   FSTR(sources_text(l->p->sources, st->column.type->at)), FSTR(array_describe(l, &x)));
+            report(l, DIAG_SHAPE, st->column.value->at, "column `%.*s` is declared %.*s but comes out %.*s",
+                   FSTR(name.text), FSTR(sources_text(l->p->sources, st->column.type->at)),
+                   FSTR(array_describe(l, &x)));
             v = value_poison(l);
         } else {
             v = value_array(l, name.at, x);
@@ -453,7 +477,8 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
     f->path = f->stream = f->model = d->name;
     f->model = (Str){0};
     Index *row = PUSH(l->a, Index, 1);
-    *row = (Index){.name = {STR("row"), decl->name.at}, .birth = ++l->births, .extent = dim_const(l->a, DATA_BLOCK)};
+    *row = (Index){
+        .name = {STR("row"), decl->name.at}, .birth = ++l->births, .extent = dim_const(l->a, DATA_BLOCK)};
     f->ambient[f->n_ambient++] = row;
     Rows r = {l, d, row->extent, row};
     bind_raw(&r, decl);
@@ -464,7 +489,8 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
             formula_column(&r, st);
         } else if (st->kind == ST_BIND) {
             formula_bind(&r, &decl->data, i);
-        } else if (st->kind == ST_SCAN || st->kind == ST_IF || st->kind == ST_MATCH || st->kind == ST_FOR || st->kind == ST_REPEAT) {
+        } else if (st->kind == ST_SCAN || st->kind == ST_IF || st->kind == ST_MATCH || st->kind == ST_FOR ||
+                   st->kind == ST_REPEAT) {
             stmt_eval(l, st);
         }
     }

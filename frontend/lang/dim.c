@@ -1,6 +1,6 @@
-/* Extents as polynomials: sums of products of batch extents with integer factors, kept canonical, so that two extents are
- * equal for every batch exactly when their polynomials are the same.  `T - 1`, `2 * N`, `(T N)` are all of this form.
- * Factors saturate; a shape that large is refused where it is used. */
+/* Extents as polynomials: sums of products of batch extents with integer factors, kept canonical, so that two
+ * extents are equal for every batch exactly when their polynomials are the same.  `T - 1`, `2 * N`, `(T N)`
+ * are all of this form. Factors saturate; a shape that large is refused where it is used. */
 #include "lower.h"
 
 static int64_t mul_sat(int64_t x, int64_t y) {

@@ -1,15 +1,18 @@
-/* Exports: the arguments are columns (of a data set, or tensors by name), the results are outputs.  Evaluation mode. */
+/* Exports: the arguments are columns (of a data set, or tensors by name), the results are outputs. Evaluation
+ * mode. */
 #include "lower.h"
 
 /* `x : real[N, 784]`: a column x of N rows; the other extents are fixed. */
 static V tensor_argument(Lower *l, const Param *p, int64_t rows) {
     DType t;
     const TypeSyntax *type = p->type;
-    if (p->name.text.n == 0) {                          /* the parser has said what is wrong with it */
+    if (p->name.text.n == 0) { /* the parser has said what is wrong with it */
         return value_poison(l);
     }
-    if (type == NULL || !type_element(type, &t) || !type->has_dims || type->dims.n == 0 || type->dims.n > MAX_RANK) {
-        report(l, DIAG_TYPE, p->name.at, "an argument of an export is a batch `b : d[N]`, or a tensor `x : real[N, 784]`");
+    if (type == NULL || !type_element(type, &t) || !type->has_dims || type->dims.n == 0 ||
+        type->dims.n > MAX_RANK) {
+        report(l, DIAG_TYPE, p->name.at,
+               "an argument of an export is a batch `b : d[N]`, or a tensor `x : real[N, 784]`");
         return value_poison(l);
     }
     Dim dim[MAX_RANK];
@@ -43,9 +46,10 @@ static void results(Lower *l, const Decl *d, V v) {
         if (one->kind == VAL_POISON) {
             continue;
         }
-        if (!value_elem(one, &e) || !array_from(l, one, one->kind == VAL_ARRAY ? one->array.dtype : elem_dtype(e), &x)) {
-            report(l, DIAG_TYPE, rs->at[i].name.at, "an export gives tensors, `%.*s` is %.*s", FSTR(rs->at[i].name.text),
-                   FSTR(value_describe(l, one)));
+        if (!value_elem(one, &e) ||
+            !array_from(l, one, one->kind == VAL_ARRAY ? one->array.dtype : elem_dtype(e), &x)) {
+            report(l, DIAG_TYPE, rs->at[i].name.at, "an export gives tensors, `%.*s` is %.*s",
+                   FSTR(rs->at[i].name.text), FSTR(value_describe(l, one)));
             continue;
         }
         graph_output(l->main_graph, OUT_VALUE, name_id(l, rs->at[i].name.text), x.val);
@@ -53,7 +57,8 @@ static void results(Lower *l, const Decl *d, V v) {
 }
 
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds) {
-    Lower *l = lower_begin(p, LOWER_EXPORT, str_format(p->arena, "export.%.*s", FSTR(d->name.text)), rows, ds);
+    Lower *l =
+        lower_begin(p, LOWER_EXPORT, str_format(p->arena, "export.%.*s", FSTR(d->name.text)), rows, ds);
     Frame *f = frame_push(l, FRAME_EXPORT, d, d->name.at);
     f->path = f->stream = d->name.text;
     const ParamVec *args = &d->function.sig.args;

@@ -75,7 +75,8 @@ static V field(Lower *l, const Expr *e) {
         }
     }
     if (v->kind != VAL_POISON) {
-        Diag *d = report(l, DIAG_NAME, e->field.name.at, "%.*s has no `%.*s`", FSTR(value_describe(l, v)), FSTR(e->field.name.text));
+        Diag *d = report(l, DIAG_NAME, e->field.name.at, "%.*s has no `%.*s`", FSTR(value_describe(l, v)),
+                         FSTR(e->field.name.text));
         report_label(l, d, base->at, "%.*s", FSTR(value_describe(l, v)));
     }
     return value_poison(l);
@@ -109,7 +110,8 @@ static V unary(Lower *l, const Expr *e) {
             return uniform_apply(l, e->at, U_NOT, x, NULL, NULL);
         }
         Array a = array_here(l, x->array);
-        return value_array(l, e->at, array_make(l, build_1(&l->b, OP_not, a.val), a.n_lead, a.lead, a.rank, a.dim));
+        return value_array(l, e->at,
+                           array_make(l, build_1(&l->b, OP_not, a.val), a.n_lead, a.lead, a.rank, a.dim));
     case UN_TRANSPOSE: return view_transpose(l, e, x);
     }
     GR_BUG("a unary operator without kind");
@@ -129,9 +131,11 @@ static V binary(Lower *l, const Expr *e) {
     }
     if (op == BIN_DIV && x->kind == VAL_TEXT && y->kind == VAL_TEXT) {
         bool slash = x->text.n > 0 && x->text.s[x->text.n - 1] != '/';
-        return value_text(l, e->at, VAL_TEXT, str_format(l->a, "%.*s%s%.*s", FSTR(x->text), slash ? "/" : "", FSTR(y->text)));
+        return value_text(l, e->at, VAL_TEXT,
+                          str_format(l->a, "%.*s%s%.*s", FSTR(x->text), slash ? "/" : "", FSTR(y->text)));
     }
-    bool words = (x->kind == VAL_CHOICE || x->kind == VAL_TEXT) && (y->kind == VAL_CHOICE || y->kind == VAL_TEXT);
+    bool words =
+        (x->kind == VAL_CHOICE || x->kind == VAL_TEXT) && (y->kind == VAL_CHOICE || y->kind == VAL_TEXT);
     if (words && (op == BIN_EQ || op == BIN_NE)) {
         return value_bool(l, e->at, str_eq(x->text, y->text) == (op == BIN_EQ));
     }
@@ -149,9 +153,11 @@ bool eval_condition(Lower *l, const Expr *e, bool *out) {
     if (v->kind == VAL_POISON) {
         return false;
     }
-    Diag *d = report(l, DIAG_TYPE, e->at, "a condition here is decided before the run; this is %.*s", FSTR(value_describe(l, v)));
+    Diag *d = report(l, DIAG_TYPE, e->at, "a condition here is decided before the run; this is %.*s",
+                     FSTR(value_describe(l, v)));
     if (v->kind == VAL_UNIFORM) {
-        diag_help(d, "its numbers are of the same program, whatever their value; `where(c, a, b)` chooses while running, and a "
+        diag_help(d, "its numbers are of the same program, whatever their value; `where(c, a, b)` chooses "
+                     "while running, and a "
                      "weight of 0 removes a loss");
     } else if (v->kind == VAL_ARRAY) {
         diag_help(d, "on data, choose with `where(c, a, b)`");
@@ -193,11 +199,13 @@ int eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patt
             return (int)i;
         }
         if (!known) {
-            report(l, DIAG_TYPE, patterns[i]->at, "a pattern that %.*s cannot match", FSTR(value_describe(l, subject)));
+            report(l, DIAG_TYPE, patterns[i]->at, "a pattern that %.*s cannot match",
+                   FSTR(value_describe(l, subject)));
             return -1;
         }
     }
-    Diag *d = report(l, DIAG_TYPE, at, "no arm of this `match` is for %.*s", FSTR(value_describe(l, subject)));
+    Diag *d =
+        report(l, DIAG_TYPE, at, "no arm of this `match` is for %.*s", FSTR(value_describe(l, subject)));
     diag_help(d, "an arm `_ => …` takes what the others leave");
     return -1;
 }
@@ -266,7 +274,8 @@ bool eval_array(Lower *l, const Expr *e, Array *out) {
         return false;
     }
     if (!value_elem(v, &t)) {
-        report(l, DIAG_TYPE, e->at, "a tensor or number is needed here, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, e->at, "a tensor or number is needed here, this is %.*s",
+               FSTR(value_describe(l, v)));
         return false;
     }
     return array_from(l, v, v->kind == VAL_ARRAY ? v->array.dtype : elem_dtype(t), out);

@@ -1,7 +1,7 @@
-/* Index form.  `y[n,i,:] = E` binds the indices n and i, evaluates E in whole form with them as leading dims of whatever
- * mentions them, and turns them back into dims of y.  In an access `x[..]` a plain index moves a dim to the leads; `2*i + 1`
- * slices first; an int tensor gathers; a number picks.  Extents come from plain uses, found before the statement is
- * evaluated, or are said on the left: `n < K`. */
+/* Index form.  `y[n,i,:] = E` binds the indices n and i, evaluates E in whole form with them as leading dims
+ * of whatever mentions them, and turns them back into dims of y.  In an access `x[..]` a plain index moves a
+ * dim to the leads; `2*i + 1` slices first; an int tensor gathers; a number picks.  Extents come from plain
+ * uses, found before the statement is evaluated, or are said on the left: `n < K`. */
 #include "lower.h"
 #include <string.h>
 
@@ -11,15 +11,17 @@ Index *index_new(Lower *l, Name name) {
     Span at;
     Index *old = scope_index(l->frame, name.text);
     if (old) {
-        Diag *d = report(l, DIAG_INDEX, name.at, "`%.*s` is bound already in this statement", FSTR(name.text));
+        Diag *d =
+            report(l, DIAG_INDEX, name.at, "`%.*s` is bound already in this statement", FSTR(name.text));
         report_label(l, d, old->name.at, "bound here");
         diag_help(d, "give this one another letter");
         return NULL;
     }
     if (scope_is_value(l, name.text, &at)) {
         Place p = sources_place(l->p->sources, at);
-        Diag *d = report(l, DIAG_INDEX_NAME, name.at, "`%.*s` is the value of line %u; an index needs another letter",
-                         FSTR(name.text), p.line);
+        Diag *d =
+            report(l, DIAG_INDEX_NAME, name.at,
+                   "`%.*s` is the value of line %u; an index needs another letter", FSTR(name.text), p.line);
         report_label(l, d, at, "the value");
         return NULL;
     }
@@ -51,8 +53,8 @@ static bool depends(void *user, const Expr *e) {
     return !d->found;
 }
 
-/* The base of an access, when it can be known before the statement: a name, a column, or a call without indices, which is
- * made once and remembered. */
+/* The base of an access, when it can be known before the statement: a name, a column, or a call without
+ * indices, which is made once and remembered. */
 static V known_base(Lower *l, const Expr *base) {
     if (base->kind == EX_NAME) {
         const Binding *b = scope_find(l->frame, base->name.text);
@@ -170,7 +172,8 @@ static Array cut(Lower *l, Array x, uint32_t axis, int64_t lo, int64_t step, Dim
     steps[x.n_lead + axis] = step;
     x = array_here(l, x);
     x.dim[axis] = extent;
-    return array_make(l, build_slice(&l->b, x.val, los, steps, array_shape(&x)), x.n_lead, x.lead, x.rank, x.dim);
+    return array_make(l, build_slice(&l->b, x.val, los, steps, array_shape(&x)), x.n_lead, x.lead, x.rank,
+                      x.dim);
 }
 
 static Array drop_axis(Lower *l, Array x, uint32_t axis) {
@@ -245,7 +248,8 @@ bool index_gather(Lower *l, Array x, uint32_t axis, Array index, Array *out) {
             order[placed++] = (uint8_t)own++;
         }
     }
-    Val g = build_gather(&l->b, build_permute(&l->b, x.val, x_at), build_permute(&l->b, index.val, i_at), common);
+    Val g =
+        build_gather(&l->b, build_permute(&l->b, x.val, x_at), build_permute(&l->b, index.val, i_at), common);
     *out = array_make(l, build_permute(&l->b, g, order), n, lead, rank, dim);
     return true;
 }
@@ -360,10 +364,11 @@ static bool affine_fits(Lower *l, const Affine *x, const Item *item, Dim extent)
     if (lo >= 0 && hi < dim_value(extent)) {
         return true;
     }
-    Diag *d = report(l, DIAG_EXTENT, item->at, "this runs from %lld to %lld; the dim has 0 to %lld", (long long)lo, (long long)hi,
-                     (long long)dim_value(extent) - 1);
+    Diag *d = report(l, DIAG_EXTENT, item->at, "this runs from %lld to %lld; the dim has 0 to %lld",
+                     (long long)lo, (long long)hi, (long long)dim_value(extent) - 1);
     for (uint32_t i = 0; i < x->n; i++) {
-        diag_note(d, "`%.*s` runs from 0 to %lld", FSTR(x->of[i]->name.text), (long long)dim_value(x->of[i]->extent) - 1);
+        diag_note(d, "`%.*s` runs from 0 to %lld", FSTR(x->of[i]->name.text),
+                  (long long)dim_value(x->of[i]->extent) - 1);
     }
     diag_help(d, "give the index fewer values, or read from `pad(x, ..)`");
     return false;
@@ -383,10 +388,12 @@ static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item,
     dim_print(&b, extent);
     Diag *d;
     if (i->extent_at.n == 0 || i->extent_at.at == item->at.at) {
-        d = report(l, DIAG_EXTENT, item->at, "`%.*s` runs to %s and the dim has %s", FSTR(i->name.text), a.s, b.s);
+        d = report(l, DIAG_EXTENT, item->at, "`%.*s` runs to %s and the dim has %s", FSTR(i->name.text), a.s,
+                   b.s);
     } else {
-        d = report(l, DIAG_EXTENT, item->at, "`%.*s` runs to %s in `%.*s` and to %s in `%.*s`", FSTR(i->name.text), a.s,
-                   FSTR(sources_text(l->p->sources, i->extent_at)), b.s, FSTR(sources_text(l->p->sources, access->at)));
+        d = report(l, DIAG_EXTENT, item->at, "`%.*s` runs to %s in `%.*s` and to %s in `%.*s`",
+                   FSTR(i->name.text), a.s, FSTR(sources_text(l->p->sources, i->extent_at)), b.s,
+                   FSTR(sources_text(l->p->sources, access->at)));
         report_label(l, d, i->extent_at, "%s here", a.s);
     }
     report_label(l, d, access->at, "%s here", b.s);
@@ -396,7 +403,7 @@ static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item,
 
 /* ---- accesses ---- */
 
-typedef struct { Lower *l; const Expr *access; Array x; uint32_t axis; } Access;   /* axis: the dim the next item is for */
+typedef struct { Lower *l; const Expr *access; Array x; uint32_t axis; } Access; /* axis: the dim the next item is for */
 
 static bool item_window(Access *a, const Affine *f) {
     Lower *l = a->l;
@@ -407,7 +414,8 @@ static bool item_window(Access *a, const Affine *f) {
     Index *position = PUSH(l->a, Index, 1);
     *position = (Index){.birth = ++l->births, .extent = a->x.dim[a->axis]};
     a->x = take_index(l, a->x, a->axis, position);
-    vec_push(l->a, l->sink, (WindowUse){position, {f->of[0], f->of[1]}, {f->factor[0], f->factor[1]}, offset});
+    vec_push(l->a, l->sink,
+             (WindowUse){position, {f->of[0], f->of[1]}, {f->factor[0], f->factor[1]}, offset});
     return true;
 }
 
@@ -443,7 +451,8 @@ static bool item_position(Access *a, const Item *item, Dim at) {
         pos = extent + known;
     }
     if (pos < 0 || pos >= extent) {
-        report(l, DIAG_EXTENT, item->at, "position %lld of a dim with 0 to %lld", (long long)dim_value(at), (long long)extent - 1);
+        report(l, DIAG_EXTENT, item->at, "position %lld of a dim with 0 to %lld", (long long)dim_value(at),
+               (long long)extent - 1);
         return false;
     }
     a->x = drop_axis(l, cut(l, a->x, a->axis, pos, 1, dim_const(l->a, 1)), a->axis);
@@ -466,7 +475,8 @@ static bool item_expr(Access *a, const Item *item) {
     Elem t;
     Array index;
     if (!value_elem(v, &t) || t != ELEM_INT) {
-        Diag *d = report(l, DIAG_TYPE, item->at, "an index is a whole number, this is %.*s", FSTR(value_describe(l, v)));
+        Diag *d = report(l, DIAG_TYPE, item->at, "an index is a whole number, this is %.*s",
+                         FSTR(value_describe(l, v)));
         if (t == ELEM_REAL) {
             diag_help(d, "convert it: `int(..)`");
         }
@@ -500,13 +510,14 @@ static bool item_slice(Access *a, const Item *item) {
     Lower *l = a->l;
     Dim extent = a->x.dim[a->axis], lo, hi, n;
     int64_t step = 1;
-    if (!slice_end(l, item->lo, extent, dim_const(l->a, 0), &lo) || !slice_end(l, item->hi, extent, extent, &hi) ||
+    if (!slice_end(l, item->lo, extent, dim_const(l->a, 0), &lo) ||
+        !slice_end(l, item->hi, extent, extent, &hi) ||
         (item->step && !const_expr_value(l, item->step, "the step of a slice", 1, &step))) {
         return false;
     }
     if (dim_value(lo) < 0 || dim_value(hi) < dim_value(lo) || dim_value(hi) > dim_value(extent)) {
-        report(l, DIAG_EXTENT, item->at, "a slice from %lld to %lld of a dim of %lld", (long long)dim_value(lo),
-               (long long)dim_value(hi), (long long)dim_value(extent));
+        report(l, DIAG_EXTENT, item->at, "a slice from %lld to %lld of a dim of %lld",
+               (long long)dim_value(lo), (long long)dim_value(hi), (long long)dim_value(extent));
         return false;
     }
     n = dim_sub(l->a, hi, lo);
@@ -530,7 +541,8 @@ static V list_access(Lower *l, const Expr *e, V base) {
         return v;
     }
     if (!value_const_int(v, &i) || i >= base->list.n || i < -(int64_t)base->list.n) {
-        report(l, DIAG_EXTENT, items->at[0].at, "a list of %u has no item %.*s", base->list.n, FSTR(value_describe(l, v)));
+        report(l, DIAG_EXTENT, items->at[0].at, "a list of %u has no item %.*s", base->list.n,
+               FSTR(value_describe(l, v)));
         return value_poison(l);
     }
     return base->list.at[i < 0 ? i + base->list.n : i];
@@ -557,7 +569,8 @@ V index_access(Lower *l, const Expr *e) {
     Access a = {.l = l, .access = e};
     array_from(l, base, base->kind == VAL_ARRAY ? base->array.dtype : elem_dtype(t), &a.x);
     if (n > a.x.rank) {
-        Diag *d = report(l, DIAG_SHAPE, e->op_at, "%u items in brackets for %.*s", n, FSTR(array_describe(l, &a.x)));
+        Diag *d = report(l, DIAG_SHAPE, e->op_at, "%u items in brackets for %.*s", n,
+                         FSTR(array_describe(l, &a.x)));
         report_label(l, d, e->index.base->at, "%.*s", FSTR(array_describe(l, &a.x)));
         return value_poison(l);
     }
@@ -603,7 +616,8 @@ static bool bind_items(Lower *l, const Target *t) {
     return fine;
 }
 
-/* The statement's indices become dims again, in the order of the target; `..` and `:` are the dims of the value. */
+/* The statement's indices become dims again, in the order of the target; `..` and `:` are the dims of the
+ * value. */
 static V close_form(Lower *l, const Target *t, Array x, Index *const *bound, uint32_t n_bound) {
     uint32_t whole = 0;
     bool rest = false;
@@ -612,8 +626,8 @@ static V close_form(Lower *l, const Target *t, Array x, Index *const *bound, uin
         rest = rest || t->items.at[k].kind == TI_REST;
     }
     if (rest ? x.rank < whole : x.rank != whole) {
-        Diag *d = report(l, DIAG_SHAPE, t->at, "`%.*s` leaves %u dims to the right side, which is %.*s there", FSTR(t->name.text),
-                         whole, FSTR(array_describe(l, &x)));
+        Diag *d = report(l, DIAG_SHAPE, t->at, "`%.*s` leaves %u dims to the right side, which is %.*s there",
+                         FSTR(t->name.text), whole, FSTR(array_describe(l, &x)));
         diag_help(d, "a `:` in the brackets stands for each dim of the value, `..` for all of them");
         return value_poison(l);
     }
@@ -670,8 +684,9 @@ V index_form(Lower *l, const Target *t, const Expr *value) {
     } else {
         Array x;
         index_infer(l, value);
-        v = eval_array(l, value, &x) ? close_form(l, t, x, l->frame->indices.at + before, l->frame->indices.n - before)
-                                     : value_poison(l);
+        v = eval_array(l, value, &x)
+                ? close_form(l, t, x, l->frame->indices.at + before, l->frame->indices.n - before)
+                : value_poison(l);
     }
     index_drop(l, before);
     l->memo.n = memos;

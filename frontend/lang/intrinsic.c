@@ -21,9 +21,15 @@ static V remake(Lower *l, const Expr *e, const Array *like, Val v) {
     return value_array(l, e->at, array_make(l, v, like->n_lead, like->lead, like->rank, like->dim));
 }
 
-static V call_max(Lower *l, const Expr *e, const Args *a) { return whole_arith(l, e->at, OP_max, a->at[0], a->at[1]); }
-static V call_min(Lower *l, const Expr *e, const Args *a) { return whole_arith(l, e->at, OP_min, a->at[0], a->at[1]); }
-static V call_where(Lower *l, const Expr *e, const Args *a) { return whole_where(l, e->at, a->at[0], a->at[1], a->at[2]); }
+static V call_max(Lower *l, const Expr *e, const Args *a) {
+    return whole_arith(l, e->at, OP_max, a->at[0], a->at[1]);
+}
+static V call_min(Lower *l, const Expr *e, const Args *a) {
+    return whole_arith(l, e->at, OP_min, a->at[0], a->at[1]);
+}
+static V call_where(Lower *l, const Expr *e, const Args *a) {
+    return whole_where(l, e->at, a->at[0], a->at[1], a->at[2]);
+}
 
 /* min(hi, max(lo, x)): NaN stays NaN, the gradient on a bound is 1 (semantics 4). */
 static V call_clamp(Lower *l, const Expr *e, const Args *a) {
@@ -48,7 +54,8 @@ static V two_real(Lower *l, const Expr *e, Op op, const Args *a) {
     }
     x[0] = array_cast(l, x[0], DT_F32);
     x[1] = array_cast(l, x[1], DT_F32);
-    return whole_align(l, e->at, 2, x, at) ? remake(l, e, &x[0], build_2(&l->b, op, x[0].val, x[1].val)) : NULL;
+    return whole_align(l, e->at, 2, x, at) ? remake(l, e, &x[0], build_2(&l->b, op, x[0].val, x[1].val))
+                                           : NULL;
 }
 
 static V call_pow(Lower *l, const Expr *e, const Args *a) {
@@ -64,7 +71,8 @@ static V call_atan2(Lower *l, const Expr *e, const Args *a) { return two_real(l,
 
 static bool extent_arg(Lower *l, const Expr *e, V v, Dim *out) {
     if (v->kind != VAL_DIM || v->d.real) {
-        report(l, DIAG_TYPE, e->at, "`%.*s` takes an extent, this is %.*s", FSTR(call_name(e).text), FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, e->at, "`%.*s` takes an extent, this is %.*s", FSTR(call_name(e).text),
+               FSTR(value_describe(l, v)));
         return false;
     }
     *out = v->d.dim;
@@ -109,14 +117,16 @@ static V call_one_hot(Lower *l, const Expr *e, const Args *a) {
     Shape s = array_shape(&to);
     uint8_t at[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
     Val same = build_2(&l->b, OP_eq, build_broadcast(&l->b, code, s, at), build_iota(&l->b, s, s.rank - 1u));
-    return value_array(l, e->at, array_make(l, build_cast(&l->b, DT_F32, same), x.n_lead, x.lead, to.rank, dim));
+    return value_array(l, e->at,
+                       array_make(l, build_cast(&l->b, DT_F32, same), x.n_lead, x.lead, to.rank, dim));
 }
 
 /* A dim of x, counted from the end when negative; `extra`: one more place behind the last. */
 static bool dim_arg(Lower *l, const Expr *e, V v, uint32_t rank, int64_t otherwise, uint32_t *out) {
     int64_t k = otherwise;
     if (v && !value_const_int(v, &k)) {
-        report(l, DIAG_TYPE, e->at, "`dim` is a number known before the run, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, e->at, "`dim` is a number known before the run, this is %.*s",
+               FSTR(value_describe(l, v)));
         return false;
     }
     if (k < -(int64_t)rank || k >= (int64_t)rank) {
@@ -160,7 +170,8 @@ static bool equal_but(Lower *l, const Expr *e, const Array *x, uint32_t n, uint3
             same = k == but || dim_eq(x[i].dim[k], x[0].dim[k]);
         }
         if (!same) {
-            report(l, DIAG_SHAPE, e->at, "%.*s and %.*s cannot be joined", FSTR(array_describe(l, &x[0])), FSTR(array_describe(l, &x[i])));
+            report(l, DIAG_SHAPE, e->at, "%.*s and %.*s cannot be joined", FSTR(array_describe(l, &x[0])),
+                   FSTR(array_describe(l, &x[i])));
             return false;
         }
     }
@@ -249,10 +260,12 @@ static V call_pad(Lower *l, const Expr *e, const Args *a) {
         return NULL;
     }
     if (a->at[1]->kind != VAL_LIST || a->at[1]->list.n != x.rank) {
-        report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s", FSTR(array_describe(l, &x)));
+        report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s",
+               FSTR(array_describe(l, &x)));
         return NULL;
     }
-    if (a->at[2] && (!value_scalar(a->at[2]) || !uniforms_constant(l->m->uniforms, value_inst(l, a->at[2]), &value))) {
+    if (a->at[2] &&
+        (!value_scalar(a->at[2]) || !uniforms_constant(l->m->uniforms, value_inst(l, a->at[2]), &value))) {
         return not_yet(l, e->at, "padding with a value that is not known before the run");
     }
     int64_t by[MAX_RANK] = {0};
@@ -319,7 +332,8 @@ static bool real_arg(Lower *l, const Expr *e, V v, Array *out) {
         return false;
     }
     if (dtype_elem(out->dtype) != ELEM_REAL) {
-        report(l, DIAG_TYPE, e->at, "`%.*s` of %.*s: only reals have gradients", FSTR(call_name(e).text), FSTR(array_describe(l, out)));
+        report(l, DIAG_TYPE, e->at, "`%.*s` of %.*s: only reals have gradients", FSTR(call_name(e).text),
+               FSTR(array_describe(l, out)));
         return false;
     }
     *out = array_cast(l, *out, DT_F32);
@@ -332,7 +346,8 @@ static V call_grad(Lower *l, const Expr *e, const Args *a) {
         return NULL;
     }
     if (s.rank > 0 || s.n_lead > 0) {
-        Diag *d = report(l, DIAG_SHAPE, e->at, "`grad` is of one number, this is %.*s", FSTR(array_describe(l, &s)));
+        Diag *d = report(l, DIAG_SHAPE, e->at, "`grad` is of one number, this is %.*s",
+                         FSTR(array_describe(l, &s)));
         diag_help(d, "sum it first: `grad(sum[..] y, x)`");
         return NULL;
     }
@@ -350,7 +365,8 @@ static V call_stop_gradient(Lower *l, const Expr *e, const Args *a) {
 static V call_straight_through(Lower *l, const Expr *e, const Args *a) {
     Array x[2];
     const Span at[2] = {e->at, e->at};
-    if (!real_arg(l, e, a->at[0], &x[0]) || !real_arg(l, e, a->at[1], &x[1]) || !whole_align(l, e->at, 2, x, at)) {
+    if (!real_arg(l, e, a->at[0], &x[0]) || !real_arg(l, e, a->at[1], &x[1]) ||
+        !whole_align(l, e->at, 2, x, at)) {
         return NULL;
     }
     return remake(l, e, &x[0], build_grad_as(&l->b, x[0].val, x[1].val));
@@ -359,14 +375,21 @@ static V call_straight_through(Lower *l, const Expr *e, const Args *a) {
 /* ---- the table ---- */
 
 typedef enum { IN_ELEMENTWISE, IN_FUNCTION, IN_CAST, IN_DRAW, IN_NOT_YET } InKind;
-struct Intrinsic { const char *name; InKind kind; Op op; DType type; const char *args; Run *run; };
+struct Intrinsic {
+    const char *name;
+    InKind kind;
+    Op op;
+    DType type;
+    const char *args;
+    Run *run;
+};
 
 static const Intrinsic table[] = {
 #define ELEMENTWISE(n, o) {.name = #n, .kind = IN_ELEMENTWISE, .op = OP_##o, .args = "x"},
-#define INTRINSIC(n, a)   {.name = #n, .kind = IN_FUNCTION, .args = a, .run = call_##n},
-#define CAST(n, t)        {.name = #n, .kind = IN_CAST, .type = t, .args = "x"},
-#define DRAW(n, a)        {.name = #n, .kind = IN_DRAW, .args = a},
-#define NOT_YET(n)        {.name = #n, .kind = IN_NOT_YET, .args = ""},
+#define INTRINSIC(n, a) {.name = #n, .kind = IN_FUNCTION, .args = a, .run = call_##n},
+#define CAST(n, t) {.name = #n, .kind = IN_CAST, .type = t, .args = "x"},
+#define DRAW(n, a) {.name = #n, .kind = IN_DRAW, .args = a},
+#define NOT_YET(n) {.name = #n, .kind = IN_NOT_YET, .args = ""},
 #include "intrinsics.def"
 #undef ELEMENTWISE
 #undef INTRINSIC
@@ -426,8 +449,9 @@ static bool place(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *g
             continue;
         }
         if (k >= n || out->at[k]) {
-            Diag *d = report(l, DIAG_CALL, g->at, g->name.n ? "`%s` has no argument `%.*s`" : "too many arguments for `%s`", f->name,
-                             FSTR(g->name));
+            Diag *d = report(l, DIAG_CALL, g->at,
+                             g->name.n ? "`%s` has no argument `%.*s`" : "too many arguments for `%s`",
+                             f->name, FSTR(g->name));
             diag_help(d, "its arguments are `%s(%s)`; those with `?` may be left out", f->name, f->args);
             return false;
         }
@@ -458,8 +482,12 @@ V intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *gi
         return not_yet(l, call_name(e).at, str_format(l->a, "`%s`", f->name).s);
     }
     if (lacks_first(f, given)) {
-        return function_value(l, e->at, (Function){.intrinsic = f, .name = str_of(f->name), .at = e->at, .given = given->at,
-                                                   .n_given = given->n});
+        return function_value(l, e->at,
+                              (Function){.intrinsic = f,
+                                         .name = str_of(f->name),
+                                         .at = e->at,
+                                         .given = given->at,
+                                         .n_given = given->n});
     }
     Args a = {0};
     if (!place(l, f, e, given, &a)) {
@@ -474,7 +502,7 @@ V intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *gi
     case IN_CAST: v = whole_cast(l, e->at, f->type, a.at[0]); break;
     case IN_DRAW: {
         ArgSpec spec[MAX_ARGS];
-        uint32_t n = read_specs(f->args, spec);             /* `like` is the last */
+        uint32_t n = read_specs(f->args, spec); /* `like` is the last */
         V const three[] = {a.at[0], n == 3 ? a.at[1] : NULL, a.at[n - 1]};
         v = random_draw(l, e, str_of(f->name), three);
         break;

@@ -16,7 +16,8 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
 
-/* Graphs by name; lowering the same (kind, rows) twice gives the same graph.  Every one is added to the module.
+/* Graphs by name (of the phase for TRAIN, of the objective, data set or export else); lowering the same (kind, name, rows) twice
+ * gives the same graph.  Every one is added to the module.  The finish graph reads accumulators only, the number of rows included.
  *   LOWER_INIT    "init"           commits the initial value of every variable (all parameters, states, optimiser states)
  *   LOWER_DATA    "data.D"         columns of D computed from raw ones (DATA_BLOCK rows)
  *   LOWER_TRAIN   "PHASE.OBJ.train"  losses, total, grad nodes, optimiser updates, states, accumulators of losses and metrics, checks, commits

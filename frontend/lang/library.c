@@ -1,5 +1,5 @@
-/* The library: every .graph file of graphs/lib, put into the program when it is built, parsed at every start.  Its spans form
- * one range. */
+/* The library: every .graph file of graphs/lib, put into the program when it is built, parsed at every start.
+ * Its spans form one range. */
 #include "library.h"
 #include "lower.h"
 

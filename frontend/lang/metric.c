@@ -1,8 +1,9 @@
-/* Metrics over a split.  A metric is written for all rows, but comes in batches.  So it is cut at its last reductions over
- * rows: their partial results are accumulated (sums in f64, counts in i64), and the rest of the formula is copied into the
- * graph `finish`, where it reads the accumulators, and where the number of rows is the number of rows seen.  What cannot be
- * cut, a maximum's position or one row picked out, is refused; a reduction over rows inside the last one is of one batch, and
- * the metric is then not exact.  Losses are the mean of their batches by rows. */
+/* Metrics over a split.  A metric is written for all rows, but comes in batches.  So it is cut at its last
+ * reductions over rows: their partial results are accumulated (sums in f64, counts in i64), and the rest of
+ * the formula is copied into the graph `finish`, where it reads the accumulators, and where the number of
+ * rows is the number of rows seen.  What cannot be cut, a maximum's position or one row picked out, is
+ * refused; a reduction over rows inside the last one is of one batch, and the metric is then not exact.
+ * Losses are the mean of their batches by rows. */
 #include "lower.h"
 
 typedef struct {
@@ -10,10 +11,10 @@ typedef struct {
     const Decl *objective;
     Name name;
     uint32_t n_parts;
-    Build *to;                  /* the finish graph; NULL: accumulate only */
-    bool *batch;                /* by node: depends on the rows of the batch */
-    uint8_t *rows;              /* by node: its axes that are rows */
-    bool *inner;                /* by node: has a reduction over the batch inside something that still has rows */
+    Build *to;     /* the finish graph; NULL: accumulate only */
+    bool *batch;   /* by node: depends on the rows of the batch */
+    uint8_t *rows; /* by node: its axes that are rows */
+    bool *inner;   /* by node: has a reduction over the batch inside something that still has rows */
     Val *map;
     bool exact, failed;
 } Cut;
@@ -63,15 +64,58 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
         uint8_t rest = (uint8_t)(in >> (b + 1) << index_rank);
         return (uint8_t)((in & ((1u << b) - 1)) | index | rest);
     }
-    case OP_reshape: case OP_scan: case OP_result: case OP_grad: case OP_scatter_add:
-        return 0;                           /* their values are known where they were made (Lower.row_axes) */
-    case OP_arg: case OP_const: case OP_iota: case OP_random: case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div:
-    case OP_idiv: case OP_mod: case OP_neg: case OP_abs: case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint:
-    case OP_floor: case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_sigmoid:
-    case OP_erf: case OP_erfc: case OP_pow: case OP_atan2: case OP_lt: case OP_le: case OP_eq: case OP_isnan: case OP_and: case OP_or:
-    case OP_not: case OP_select: case OP_cast: case OP_slice: case OP_pad: case OP_concat: case OP_grad_as: case OP_check:
-    case OP_commit: case OP_COUNT:
-        break;
+    case OP_reshape:
+    case OP_scan:
+    case OP_result:
+    case OP_grad:
+    case OP_scatter_add: return 0; /* their values are known where they were made (Lower.row_axes) */
+    case OP_arg:
+    case OP_const:
+    case OP_iota:
+    case OP_random:
+    case OP_add:
+    case OP_sub:
+    case OP_mul:
+    case OP_mulz:
+    case OP_div:
+    case OP_idiv:
+    case OP_mod:
+    case OP_neg:
+    case OP_abs:
+    case OP_sign:
+    case OP_min:
+    case OP_max:
+    case OP_sqrt:
+    case OP_rint:
+    case OP_floor:
+    case OP_exp:
+    case OP_expm1:
+    case OP_log:
+    case OP_log1p:
+    case OP_sin:
+    case OP_cos:
+    case OP_tanh:
+    case OP_sigmoid:
+    case OP_erf:
+    case OP_erfc:
+    case OP_pow:
+    case OP_atan2:
+    case OP_lt:
+    case OP_le:
+    case OP_eq:
+    case OP_isnan:
+    case OP_and:
+    case OP_or:
+    case OP_not:
+    case OP_select:
+    case OP_cast:
+    case OP_slice:
+    case OP_pad:
+    case OP_concat:
+    case OP_grad_as:
+    case OP_check:
+    case OP_commit:
+    case OP_COUNT: break;
     }
     for (uint32_t k = 0; k < n->n; k++) {
         out |= rows[g->operands.at[n->first + k].i];
@@ -122,7 +166,7 @@ static void learn(Cut *c) {
             of_batch = of_batch || (c->batch[x] && c->rows[x] == 0) || is_rows_number(l, &g->nodes.at[x]);
             some_rows |= c->rows[x];
         }
-        bool tuple = n->op == OP_scan || n->op == OP_grad;      /* its members know their axes, it does not */
+        bool tuple = n->op == OP_scan || n->op == OP_grad; /* its members know their axes, it does not */
         c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
     }
@@ -140,7 +184,8 @@ static DType accumulator_type(ReduceKind k, DType t) {
     return dtype_is_float(t) ? DT_F64 : DT_I64;
 }
 
-static uint32_t accumulator(Lower *l, const Decl *objective, Str path, ReduceKind k, DType t, Shape s, Span at) {
+static uint32_t accumulator(Lower *l, const Decl *objective, Str path, ReduceKind k, DType t, Shape s,
+                            Span at) {
     bool fresh;
     uint32_t var = cell_var(l, VAR_METRIC, path, accumulator_type(k, t), s, at, &fresh);
     if (fresh) {
@@ -157,7 +202,10 @@ static Op combine(ReduceKind k) {
     case REDUCE_MIN: return OP_min;
     case REDUCE_ANY: return OP_or;
     case REDUCE_ALL: return OP_and;
-    case REDUCE_ARGMAX: case REDUCE_ARGMIN: case REDUCE_MOMENTS: case REDUCE_COUNT: break;
+    case REDUCE_ARGMAX:
+    case REDUCE_ARGMIN:
+    case REDUCE_MOMENTS:
+    case REDUCE_COUNT: break;
     }
     GR_BUG("a reduction that does not combine");
 }
@@ -179,15 +227,18 @@ static Val copied(Cut *c, Val v);
 
 static Val fail_metric(Cut *c, const Node *n, const char *why) {
     if (!c->failed) {
-        Diag *d = report(c->l, DIAG_METRIC, c->name.at, "metric `%.*s` cannot be computed over a split: %s", FSTR(c->name.text), why);
+        Diag *d = report(c->l, DIAG_METRIC, c->name.at, "metric `%.*s` cannot be computed over a split: %s",
+                         FSTR(c->name.text), why);
         report_label(c->l, d, n->span, "here");
-        diag_help(d, "a metric ends in sums, means, products, extrema, `any` or `all` over the rows, and what is computed from them");
+        diag_help(d, "a metric ends in sums, means, products, extrema, `any` or `all` over the rows, and "
+                     "what is computed from them");
     }
     c->failed = true;
     return (Val){0};
 }
 
-/* A number of rows, from the accumulated one, in f64: the uniform expression written out in the finish graph. */
+/* A number of rows, from the accumulated one, in f64: the uniform expression written out in the finish graph.
+ */
 static Val rows_number(Cut *c, const Node *at, uint32_t inst) {
     const Uniforms *u = c->l->m->uniforms;
     const UInst *i = &u->insts.at[inst];
@@ -199,8 +250,9 @@ static Val rows_number(Cut *c, const Node *at, uint32_t inst) {
         Str path = str_format(c->l->a, "%.*s/rows", FSTR(c->objective->name.text));
         return var_arg(b, c->l, cell_find(c->l, path) - 1);
     }
-    static const Op ops[UOP_COUNT] = {[U_ADD] = OP_add, [U_SUB] = OP_sub, [U_MUL] = OP_mul, [U_DIV] = OP_div, [U_NEG] = OP_neg,
-                                      [U_SQRT] = OP_sqrt, [U_MIN] = OP_min, [U_MAX] = OP_max, [U_FLOOR] = OP_floor};
+    static const Op ops[UOP_COUNT] = {
+        [U_ADD] = OP_add,   [U_SUB] = OP_sub, [U_MUL] = OP_mul, [U_DIV] = OP_div,    [U_NEG] = OP_neg,
+        [U_SQRT] = OP_sqrt, [U_MIN] = OP_min, [U_MAX] = OP_max, [U_FLOOR] = OP_floor};
     if (!inst_has_rows(u, inst)) {
         Uniforms *w = c->l->m->uniforms;
         uint32_t id = uniforms_output(w, str_format(c->l->m->arena, "u%u", inst), DT_F32, inst);
@@ -227,9 +279,11 @@ static Val reduced_part(Cut *c, Val v, ReduceKind k) {
     if (k == REDUCE_ARGMAX || k == REDUCE_ARGMIN || k == REDUCE_MOMENTS) {
         return fail_metric(c, n, "the position of an extremum among rows");
     }
-    Str path = str_format(l->a, "%.*s/%.*s.%u", FSTR(c->objective->name.text), FSTR(c->name.text), c->n_parts++);
+    Str path =
+        str_format(l->a, "%.*s/%.*s.%u", FSTR(c->objective->name.text), FSTR(c->name.text), c->n_parts++);
     uint32_t var = accumulator(l, c->objective, path, k, (DType)n->dtype, n->shape, n->span);
-    if (!shape_eq(l->m->vars.at[var].shape, n->shape) || l->m->vars.at[var].dtype != accumulator_type(k, (DType)n->dtype)) {
+    if (!shape_eq(l->m->vars.at[var].shape, n->shape) ||
+        l->m->vars.at[var].dtype != accumulator_type(k, (DType)n->dtype)) {
         return fail_metric(c, n, "it is another formula while training");
     }
     for (uint32_t i = 0; i < n->n; i++) {
@@ -328,8 +382,9 @@ void metric_accumulate(Lower *l, const Decl *objective, Val total) {
         if (x.i == 0) {
             continue;
         }
-        uint32_t var = last ? loss_accumulator(l, objective, STR("total"), objective->name.at)
-                            : loss_accumulator(l, objective, l->losses.at[i].name.text, l->losses.at[i].name.at);
+        uint32_t var =
+            last ? loss_accumulator(l, objective, STR("total"), objective->name.at)
+                 : loss_accumulator(l, objective, l->losses.at[i].name.text, l->losses.at[i].name.at);
         take_part(l, var, REDUCE_SUM, build_2(&l->b, OP_mul, build_cast(&l->b, DT_F64, x), rows));
     }
     for (uint32_t i = 0; i < l->metrics.n; i++) {
@@ -398,7 +453,8 @@ void metric_finish(Lower *l, const Decl *objective, Graph *to, Val total, Recipe
         b.name = name_id(l, name.text);
         graph_output(to, OUT_METRIC, b.name, build_cast(&b, DT_F32, v));
         if (recipe) {
-            vec_push(l->p->arena, &recipe->metrics, (RecipeMetric){name.text, array_shape(&x), c.exact, name.at});
+            vec_push(l->p->arena, &recipe->metrics,
+                     (RecipeMetric){name.text, array_shape(&x), c.exact, name.at});
         }
     }
 }

@@ -1,6 +1,6 @@
-/* Objectives: a batch comes in, losses and metrics come out.  The same text is lowered for training and for evaluation; what
- * differs is `training`.  The total is the sum of weight times loss in text order, through mulz, so that a weight of 0 removes
- * a term and its gradient whatever its value. */
+/* Objectives: a batch comes in, losses and metrics come out.  The same text is lowered for training and for
+ * evaluation; what differs is `training`.  The total is the sum of weight times loss in text order, through
+ * mulz, so that a weight of 0 removes a term and its gradient whatever its value. */
 #include "lower.h"
 
 Lower *lower_begin(Program *p, LowerKind kind, Str graph, int64_t rows, Diags *ds) {
@@ -34,7 +34,8 @@ Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, 
     }
     Build outer = l->b;
     l->b = (Build){g, outer.at, id};
-    x = array_make(l, build_arg(&l->b, ARG_COLUMN, k, (Type){t, g->columns.at[k].shape}), 0, NULL, x.rank, x.dim);
+    x = array_make(l, build_arg(&l->b, ARG_COLUMN, k, (Type){t, g->columns.at[k].shape}), 0, NULL, x.rank,
+                   x.dim);
     l->b = outer;
     return x;
 }
@@ -42,9 +43,11 @@ Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, 
 V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
     const TypeSyntax *t = p->type;
     uint32_t id = data_find(l->p, data->name.text);
-    bool fits = id && t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_EXPR && t->dims.at[0].expr->kind == EX_NAME;
+    bool fits = id && t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_EXPR &&
+                t->dims.at[0].expr->kind == EX_NAME;
     if (!fits) {
-        Diag *d = report(l, DIAG_TYPE, t->at, "a batch is `%.*s[N]`, with a name for its rows", FSTR(data->name.text));
+        Diag *d = report(l, DIAG_TYPE, t->at, "a batch is `%.*s[N]`, with a name for its rows",
+                         FSTR(data->name.text));
         report_label(l, d, data->name.at, "the data set");
         return value_poison(l);
     }
@@ -76,7 +79,8 @@ V batch_column(Lower *l, Batch *b, Name name) {
     if (data_broken(l->p, b->data_id)) {
         return value_poison(l);
     }
-    Diag *diag = report(l, DIAG_NAME, name.at, "data `%.*s` has no column `%.*s`", FSTR(d->name), FSTR(name.text));
+    Diag *diag =
+        report(l, DIAG_NAME, name.at, "data `%.*s` has no column `%.*s`", FSTR(d->name), FSTR(name.text));
     report_label(l, diag, d->span, "the data set");
     Buf names = buf_make(l->a);
     for (uint32_t i = 0; i < d->columns.n; i++) {
@@ -100,7 +104,8 @@ static bool name_is_new(Lower *l, Name name) {
     for (uint32_t i = 0; i < l->losses.n + l->metrics.n; i++) {
         Name old = i < l->losses.n ? l->losses.at[i].name : l->metrics.at[i - l->losses.n].name;
         if (str_eq(old.text, name.text)) {
-            Diag *d = report(l, DIAG_TWICE, name.at, "two losses or metrics are called `%.*s`", FSTR(name.text));
+            Diag *d =
+                report(l, DIAG_TWICE, name.at, "two losses or metrics are called `%.*s`", FSTR(name.text));
             report_label(l, d, old.at, "the first");
             return false;
         }
@@ -121,8 +126,9 @@ static bool weight_of(Lower *l, const Stmt *s, Val *out) {
         return true;
     }
     if (w->kind != VAL_POISON) {
-        Diag *d = report(l, DIAG_TYPE, s->loss.weight->at, "a weight is a number of settings and counters, this is %.*s",
-                         FSTR(value_describe(l, w)));
+        Diag *d =
+            report(l, DIAG_TYPE, s->loss.weight->at,
+                   "a weight is a number of settings and counters, this is %.*s", FSTR(value_describe(l, w)));
         diag_help(d, "a factor that depends on data belongs into the loss itself");
     }
     return false;
@@ -138,9 +144,10 @@ void objective_loss(Lower *l, const Stmt *s) {
     Elem e;
     Array x;
     bool weighted = weight_of(l, s, &term.weight);
-    if (v->kind != VAL_POISON && (!value_elem(v, &e) || e == ELEM_BOOL || !array_from(l, v, DT_F32, &x) || x.rank > 0)) {
-        Diag *d = report(l, DIAG_SHAPE, s->loss.value->at, "loss `%.*s` is %.*s, not one number", FSTR(name.text),
-                         FSTR(value_describe(l, v)));
+    if (v->kind != VAL_POISON &&
+        (!value_elem(v, &e) || e == ELEM_BOOL || !array_from(l, v, DT_F32, &x) || x.rank > 0)) {
+        Diag *d = report(l, DIAG_SHAPE, s->loss.value->at, "loss `%.*s` is %.*s, not one number",
+                         FSTR(name.text), FSTR(value_describe(l, v)));
         diag_help(d, "say how it is reduced: `mean[..] (..)`, or `mean[n] sum[d] ..`");
         v = value_poison(l);
     }
@@ -161,7 +168,8 @@ void objective_metric(Lower *l, const Stmt *s) {
     V v = index_form(l, &s->metric.target, s->metric.value);
     Elem e;
     if (v->kind != VAL_POISON && !value_elem(v, &e)) {
-        report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s",
+               FSTR(value_describe(l, v)));
         v = value_poison(l);
     }
     scope_bind(l, name, v);
@@ -188,7 +196,8 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
     const ParamVec *args = &d->function.sig.args;
     for (uint32_t i = 0; i < args->n; i++) {
         const Param *p = &args->at[i];
-        const Decl *data = p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, p->type->base.text) : NULL;
+        const Decl *data =
+            p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, p->type->base.text) : NULL;
         if (i > 0) {
             not_yet(l, p->name.at, "an objective of two data sets");
             poison_argument(l, p);

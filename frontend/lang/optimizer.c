@@ -1,5 +1,6 @@
-/* The update of a training step: the gradients of the total, and for each parameter the body of the optimizer whose clause
- * names it last, written out with p, g and k in scope.  A `state` in that body becomes a variable beside the parameter. */
+/* The update of a training step: the gradients of the total, and for each parameter the body of the optimizer
+ * whose clause names it last, written out with p, g and k in scope.  A `state` in that body becomes a
+ * variable beside the parameter. */
 #include "lower.h"
 
 /* `decoder.residual1[3].*` against a path: `*` is any text; a pattern also names all that lies below it. */
@@ -53,7 +54,8 @@ static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
         *copy = *v;
         copy->at = args->at[i].value->at;
         if (v->kind == VAL_ARRAY) {
-            report(l, DIAG_TYPE, copy->at, "an optimizer's argument is made of settings and counters, this is %.*s",
+            report(l, DIAG_TYPE, copy->at,
+                   "an optimizer's argument is made of settings and counters, this is %.*s",
                    FSTR(value_describe(l, v)));
         }
         fine = fine && v->kind != VAL_POISON && v->kind != VAL_ARRAY;

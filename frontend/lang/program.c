@@ -1,5 +1,6 @@
-/* A program: its text read, every graph lowered once at the batch it will run with to find all mistakes, then lowered again
- * for whatever rows are asked for.  The first lowering also makes the variables and the graph `init`. */
+/* A program: its text read, every graph lowered once at the batch it will run with to find all mistakes, then
+ * lowered again for whatever rows are asked for.  The first lowering also makes the variables and the graph
+ * `init`. */
 #include "lower.h"
 #include <stdlib.h>
 
@@ -26,8 +27,10 @@ static void check_twice(Lower *l) {
     for (uint32_t i = 0; i < f->decls.n; i++) {
         for (uint32_t k = 0; k < i; k++) {
             const Decl *a = f->decls.at[k], *b = f->decls.at[i];
-            bool phase = a->kind == DECL_TRAIN || a->kind == DECL_SWEEP, other = b->kind == DECL_TRAIN || b->kind == DECL_SWEEP;
-            if (phase == other && b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR && str_eq(a->name.text, b->name.text)) {
+            bool phase = a->kind == DECL_TRAIN || a->kind == DECL_SWEEP,
+                 other = b->kind == DECL_TRAIN || b->kind == DECL_SWEEP;
+            if (phase == other && b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR &&
+                str_eq(a->name.text, b->name.text)) {
                 Diag *d = report(l, DIAG_TWICE, b->name.at, "`%.*s` is declared twice", FSTR(b->name.text));
                 report_label(l, d, a->name.at, "first here");
                 break;
@@ -69,10 +72,13 @@ static const Decl *find_decl(const Program *p, DeclKind k, Str name) {
     return NULL;
 }
 
-static Str graph_name(Program *p, Str name, const char *suffix) { return str_format(p->arena, "%.*s.%s", FSTR(name), suffix); }
+static Str graph_name(Program *p, Str name, const char *suffix) {
+    return str_format(p->arena, "%.*s.%s", FSTR(name), suffix);
+}
 
 /* Lowers the objective for evaluation; `finish` also receives what is computed from the accumulators. */
-static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish, RecipeObjective *recipe, Diags *ds) {
+static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish, RecipeObjective *recipe,
+                         Diags *ds) {
     Lower *l = lower_begin(p, LOWER_EVAL, graph_name(p, d->name.text, "eval"), rows, ds);
     Val total;
     if (!objective_run(l, d, false, rows)) {
@@ -100,7 +106,8 @@ static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, 
         return NULL;
     }
     if (!objective_total(l, &total)) {
-        Diag *diag = report(l, DIAG_TRAIN_DECL, f->span, "objective `%.*s` has no loss to train", FSTR(objective));
+        Diag *diag =
+            report(l, DIAG_TRAIN_DECL, f->span, "objective `%.*s` has no loss to train", FSTR(objective));
         report_label(l, diag, d->name.at, "the objective");
         return NULL;
     }
@@ -109,7 +116,8 @@ static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, 
     }
     for (uint32_t i = 0; i < l->losses.n; i++) {
         l->b.at = l->losses.at[i].at;
-        build_check(&l->b, l->losses.at[i].value, name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
+        build_check(&l->b, l->losses.at[i].value,
+                    name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
     }
     metric_accumulate(l, d, total);
     l->frame = l->frame->caller;
@@ -123,7 +131,8 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
     const ParamVec *args = &d->function.sig.args;
     uint32_t data = args->n && args->at[0].type ? data_find(p, args->at[0].type->base.text) : 0;
     if (args->n == 0) {
-        report(file, DIAG_TYPE, d->name.at, "an objective takes a batch of a data set: `objective %.*s(b : d[N])`", FSTR(d->name.text));
+        report(file, DIAG_TYPE, d->name.at,
+               "an objective takes a batch of a data set: `objective %.*s(b : d[N])`", FSTR(d->name.text));
     }
     o.data = data ? data - 1 : 0;
     vec_push(p->arena, &p->recipe->objectives, o);
@@ -165,7 +174,8 @@ static void warn_dead(Lower *l) {
             trained = trained || l->p->trained.at[k] == d;
         }
         if (d->kind == DECL_MODEL && !trained && phases) {
-            report(l, DIAG_DEAD, d->name.at, "`%.*s` is used by no objective; nothing trains it", FSTR(d->name.text));
+            report(l, DIAG_DEAD, d->name.at, "`%.*s` is used by no objective; nothing trains it",
+                   FSTR(d->name.text));
         }
     }
 }
@@ -183,7 +193,8 @@ static bool was_lowered(const Program *p, const Decl *model) {
 static V stand_in(Lower *l, const Param *a) {
     DType t;
     Dim dim[MAX_RANK];
-    if (a->preset || a->type == NULL || !type_element(a->type, &t) || !a->type->has_dims || a->type->dims.n > MAX_RANK) {
+    if (a->preset || a->type == NULL || !type_element(a->type, &t) || !a->type->has_dims ||
+        a->type->dims.n > MAX_RANK) {
         return NULL;
     }
     for (uint32_t i = 0; i < a->type->dims.n; i++) {
@@ -206,7 +217,8 @@ static V stand_in(Lower *l, const Param *a) {
     return value_array(l, a->name.at, column_array(l, a->name.text, t, NULL, a->type->dims.n, dim));
 }
 
-/* Mistakes in a model that nothing calls are mistakes too.  It is lowered aside, so that its variables are not kept. */
+/* Mistakes in a model that nothing calls are mistakes too.  It is lowered aside, so that its variables are
+ * not kept. */
 static void check_unused_model(Program *p, const Decl *d) {
     Module *module = p->module;
     Graph *init = p->init;
@@ -257,7 +269,8 @@ static void check_all(Program *p, Lower *file) {
             const ParamVec *args = &d->function.sig.args;
             uint32_t data = args->n && args->at[0].type ? data_find(p, args->at[0].type->base.text) : 0;
             export_lower(p, d, rows, p->ds);
-            vec_push(p->arena, &p->recipe->exports, (RecipeExport){d->name.text, (int32_t)data - 1, d->name.at});
+            vec_push(p->arena, &p->recipe->exports,
+                     (RecipeExport){d->name.text, (int32_t)data - 1, d->name.at});
         }
     }
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
@@ -270,10 +283,11 @@ static void check_all(Program *p, Lower *file) {
     }
 }
 
-Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings, const SettingArg *settings,
-                       const Math *math, Diags *ds) {
+Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings,
+                       const SettingArg *settings, const Math *math, Diags *ds) {
     Program *p = PUSH(a, Program, 1);
-    *p = (Program){.arena = a, .sources = files, .ds = ds, .math = math, .n_given = n_settings, .given = settings};
+    *p = (Program){
+        .arena = a, .sources = files, .ds = ds, .math = math, .n_given = n_settings, .given = settings};
     p->module = module_create(a, files, math);
     p->recipe = PUSH(a, Recipe, 1);
     p->recipe->arena = a;
@@ -298,21 +312,19 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
 /* ---- graphs for real rows ---- */
 
 static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
-    const Decl *objective = kind == LOWER_EVAL || kind == LOWER_BEGIN || kind == LOWER_FINISH ? find_decl(p, DECL_OBJECTIVE, name) : NULL;
+    const Decl *objective = kind == LOWER_EVAL || kind == LOWER_BEGIN || kind == LOWER_FINISH
+                                ? find_decl(p, DECL_OBJECTIVE, name)
+                                : NULL;
     Lower *l = NULL;
     switch (kind) {
     case LOWER_INIT: return p->init;
-    case LOWER_DATA:
-        l = data_find(p, name) ? data_lower(p, data_find(p, name) - 1, ds) : NULL;
-        break;
+    case LOWER_DATA: l = data_find(p, name) ? data_lower(p, data_find(p, name) - 1, ds) : NULL; break;
     case LOWER_TRAIN:
         for (uint32_t i = 0; i < p->recipe->phases.n && l == NULL; i++) {
             l = str_eq(p->recipe->phases.at[i].name, name) ? lower_train(p, i, rows, false, ds) : NULL;
         }
         break;
-    case LOWER_EVAL:
-        l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL;
-        break;
+    case LOWER_EVAL: l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL; break;
     case LOWER_BEGIN:
         if (objective) {
             l = lower_begin(p, kind, graph_name(p, name, "begin"), 0, ds);

@@ -1,13 +1,14 @@
-/* Draws (semantics 8).  The stream of a draw is the hash of its path: the calls that lead to it, its own word and its number
- * in text order.  So a comment, a metric or another model changes no draw.  A draw has the shape of `like`, or the declared
- * shape of the variable it begins, or else one element for every index of the statement and of the call around it. */
+/* Draws (semantics 8).  The stream of a draw is the hash of its path: the calls that lead to it, its own word
+ * and its number in text order.  So a comment, a metric or another model changes no draw.  A draw has the
+ * shape of `like`, or the declared shape of the variable it begins, or else one element for every index of
+ * the statement and of the call around it. */
 #include "lower.h"
 
 static uint32_t stream_of(Lower *l, const Expr *e, Str word) {
     uint32_t number = walk_call_number(l->p, l->frame->decl, word, call_name(e).at);
     Str base = l->draw_like ? l->draw_path : l->frame->stream;
-    Str path = str_format(l->a, "%.*s%s.%.*s%u%.*s", FSTR(base), l->draw_like ? ".init" : "", FSTR(word), number,
-                          FSTR(l->frame->turn));
+    Str path = str_format(l->a, "%.*s%s.%.*s%u%.*s", FSTR(base), l->draw_like ? ".init" : "", FSTR(word),
+                          number, FSTR(l->frame->turn));
     return (uint32_t)hash_str(0, path);
 }
 
@@ -47,7 +48,8 @@ static bool draw_type(Lower *l, const Expr *e, V like, Array *out) {
     for (uint32_t i = 0; i < l->frame->indices.n; i++) {
         const Index *k = l->frame->indices.at[i];
         if (k->extent == NULL) {
-            Diag *d = report(l, DIAG_INDEX, e->at, "how many draws? nothing says how far `%.*s` runs", FSTR(k->name.text));
+            Diag *d = report(l, DIAG_INDEX, e->at, "how many draws? nothing says how far `%.*s` runs",
+                             FSTR(k->name.text));
             diag_help(d, "`%.*s < K` where the index is bound", FSTR(k->name.text));
             return false;
         }
@@ -79,9 +81,11 @@ static V draw(Lower *l, const Expr *e, Str word, RandomKind k, V like) {
 /* lo + (hi - lo) * x, without what changes nothing. */
 static V scaled(Lower *l, Span at, V x, V add, V factor) {
     double c;
-    bool one = factor == NULL || (value_scalar(factor) && uniforms_constant(l->m->uniforms, value_inst(l, factor), &c) && c == 1);
+    bool one = factor == NULL || (value_scalar(factor) &&
+                                  uniforms_constant(l->m->uniforms, value_inst(l, factor), &c) && c == 1);
     V r = one ? x : whole_arith(l, at, OP_mul, x, factor);
-    bool zero = add == NULL || (value_scalar(add) && uniforms_constant(l->m->uniforms, value_inst(l, add), &c) && c == 0);
+    bool zero = add == NULL ||
+                (value_scalar(add) && uniforms_constant(l->m->uniforms, value_inst(l, add), &c) && c == 0);
     return zero || r->kind == VAL_POISON ? r : whole_arith(l, at, OP_add, add, r);
 }
 
@@ -90,7 +94,8 @@ static V integer(Lower *l, const Expr *e, V u, V a, V b) {
     V span = whole_arith(l, e->at, OP_sub, b, a);
     V x = whole_unary_op(l, e->at, OP_floor, whole_arith(l, e->at, OP_mul, u, span));
     V last = whole_arith(l, e->at, OP_sub, span, value_int(l, e->at, 1));
-    V cut = whole_cast(l, e->at, DT_I32, whole_arith(l, e->at, OP_min, x, whole_cast(l, e->at, DT_F32, last)));
+    V cut =
+        whole_cast(l, e->at, DT_I32, whole_arith(l, e->at, OP_min, x, whole_cast(l, e->at, DT_F32, last)));
     return whole_arith(l, e->at, OP_add, a, cut);
 }
 
@@ -116,8 +121,8 @@ V random_draw(Lower *l, const Expr *e, Str name, V const *args) {
     Array p[2];
     const Span at[2] = {e->at, e->at};
     Elem t;
-    if (!value_elem(a, &t) || t == ELEM_BOOL || !array_from(l, u, DT_F32, &p[0]) || !array_from(l, a, DT_F32, &p[1]) ||
-        !whole_align(l, e->at, 2, p, at)) {
+    if (!value_elem(a, &t) || t == ELEM_BOOL || !array_from(l, u, DT_F32, &p[0]) ||
+        !array_from(l, a, DT_F32, &p[1]) || !whole_align(l, e->at, 2, p, at)) {
         return value_poison(l);
     }
     Val less = build_2(&l->b, OP_lt, p[0].val, p[1].val);

@@ -1,14 +1,16 @@
-/* Reducers.  The items of the bracket are new indices or conditions; the operand is evaluated with the new indices as leads,
- * an excluded element becomes the identity, and the leads are reduced in the order they were written.  `[..]` reduces all dims
- * of the operand in whole form.  A `sum` asks contract.c first. */
+/* Reducers.  The items of the bracket are new indices or conditions; the operand is evaluated with the new
+ * indices as leads, an excluded element becomes the identity, and the leads are reduced in the order they
+ * were written.  `[..]` reduces all dims of the operand in whole form.  A `sum` asks contract.c first. */
 #include "lower.h"
 
 enum { MAX_CONDITIONS = 8 };
 typedef struct {
     Lower *l;
     const Expr *e;
-    Index *bound[MAX_RANK]; uint32_t n_bound;
-    const Expr *condition[MAX_CONDITIONS]; uint32_t n_conditions;
+    Index *bound[MAX_RANK];
+    uint32_t n_bound;
+    const Expr *condition[MAX_CONDITIONS];
+    uint32_t n_conditions;
     bool rest, failed;
 } Bracket;
 
@@ -42,7 +44,8 @@ static bool bind_free(void *user, const Expr *e) {
 }
 
 static bool is_split(const Expr *e) {
-    return e->kind == EX_NAME && (str_is(e->name.text, "train") || str_is(e->name.text, "rows") || str_is(e->name.text, "row"));
+    return e->kind == EX_NAME &&
+           (str_is(e->name.text, "train") || str_is(e->name.text, "rows") || str_is(e->name.text, "row"));
 }
 
 static void read_items(Bracket *b) {
@@ -105,10 +108,14 @@ static void extents_of_conditions(Bracket *b) {
 static double identity(Reducer r, DType t) {
     bool whole = dtype_elem(t) == ELEM_INT;
     switch (r) {
-    case RED_SUM: case RED_MEAN: return whole ? 0.0 : -0.0;
+    case RED_SUM:
+    case RED_MEAN: return whole ? 0.0 : -0.0;
     case RED_PROD: return 1;
-    case RED_MAX: case RED_ARGMAX: case RED_LOGSUMEXP: return whole ? INT32_MIN : -__builtin_inf();
-    case RED_MIN: case RED_ARGMIN: return whole ? INT32_MAX : __builtin_inf();
+    case RED_MAX:
+    case RED_ARGMAX:
+    case RED_LOGSUMEXP: return whole ? INT32_MIN : -__builtin_inf();
+    case RED_MIN:
+    case RED_ARGMIN: return whole ? INT32_MAX : __builtin_inf();
     case RED_ANY: return 0;
     case RED_ALL: return 1;
     case RED_COUNT: break;
@@ -122,8 +129,10 @@ static bool operand_type(Bracket *b, const Array *x, DType *t) {
     Elem e = dtype_elem(x->dtype);
     bool truth = r == RED_ANY || r == RED_ALL, counts = r == RED_SUM || r == RED_MEAN;
     if (truth ? e != ELEM_BOOL : e == ELEM_BOOL && !counts) {
-        Diag *d = report(b->l, DIAG_TYPE, b->e->reduce.x->at, "`%s` of %.*s", reducer_text(r), FSTR(array_describe(b->l, x)));
-        diag_help(d, truth ? "compare first: `any[..] (x > 0)`" : "`any`, `all`, `sum` and `mean` take bools");
+        Diag *d = report(b->l, DIAG_TYPE, b->e->reduce.x->at, "`%s` of %.*s", reducer_text(r),
+                         FSTR(array_describe(b->l, x)));
+        diag_help(d,
+                  truth ? "compare first: `any[..] (x > 0)`" : "`any`, `all`, `sum` and `mean` take bools");
         return false;
     }
     if (truth) {
@@ -144,8 +153,8 @@ static bool condition_mask(Bracket *b, Array *mask) {
             return false;
         }
         if (c.dtype != DT_BOOL || c.rank > 0) {
-            report(l, DIAG_TYPE, b->condition[i]->at, "a condition here is one bool for each index, this is %.*s",
-                   FSTR(array_describe(l, &c)));
+            report(l, DIAG_TYPE, b->condition[i]->at,
+                   "a condition here is one bool for each index, this is %.*s", FSTR(array_describe(l, &c)));
             return false;
         }
         if (i > 0) {
@@ -154,14 +163,16 @@ static bool condition_mask(Bracket *b, Array *mask) {
             if (!whole_align(l, b->e->at, 2, both, at)) {
                 return false;
             }
-            c = array_make(l, build_2(&l->b, OP_and, both[0].val, both[1].val), both[0].n_lead, both[0].lead, 0, NULL);
+            c = array_make(l, build_2(&l->b, OP_and, both[0].val, both[1].val), both[0].n_lead, both[0].lead,
+                           0, NULL);
         }
         *mask = c;
     }
     return true;
 }
 
-/* Where there is no sum, a factor that does not depend on the index changes nothing or everything: not meant. */
+/* Where there is no sum, a factor that does not depend on the index changes nothing or everything: not meant.
+ */
 static bool factors_fine(Bracket *b) {
     Reducer r = b->e->reduce.op;
     if (r == RED_SUM || r == RED_MEAN || b->n_bound == 0 || b->e->reduce.x->parens) {
@@ -176,8 +187,9 @@ static bool factors_fine(Bracket *b) {
             any = any || walk_mentions(factor[i], b->bound[k]->name.text);
         }
         if (!any) {
-            Diag *d = report(b->l, DIAG_REDUCE, factor[i]->at, "this factor is inside `%s` and does not depend on `%.*s`",
-                             reducer_text(r), FSTR(b->bound[0]->name.text));
+            Diag *d = report(b->l, DIAG_REDUCE, factor[i]->at,
+                             "this factor is inside `%s` and does not depend on `%.*s`", reducer_text(r),
+                             FSTR(b->bound[0]->name.text));
             diag_help(d, "put the reducer in parentheses: `(%s[..] ..) * ..`", reducer_text(r));
             return false;
         }
@@ -191,8 +203,8 @@ static bool indices_used(Bracket *b, const Array *x, const Array *mask) {
         if (array_lead_of(x, k) >= 0 || (mask && array_lead_of(mask, k) >= 0)) {
             continue;
         }
-        Diag *d = report(b->l, DIAG_INDEX, k->name.at, "the operand of `%s` does not depend on `%.*s`", reducer_text(b->e->reduce.op),
-                         FSTR(k->name.text));
+        Diag *d = report(b->l, DIAG_INDEX, k->name.at, "the operand of `%s` does not depend on `%.*s`",
+                         reducer_text(b->e->reduce.op), FSTR(k->name.text));
         report_label(b->l, d, b->e->reduce.x->at, "the operand: the product to the right, up to `/ + - ==`");
         return false;
     }
@@ -201,7 +213,8 @@ static bool indices_used(Bracket *b, const Array *x, const Array *mask) {
 
 /* ---- the reduction ---- */
 
-/* A reduction of permuted axes is the same reduction of the axes themselves, when those that stay keep their order. */
+/* A reduction of permuted axes is the same reduction of the axes themselves, when those that stay keep their
+ * order. */
 static Val reduce_unpermuted(Lower *l, ReduceKind k, Val x, uint32_t n, const uint8_t *axes) {
     const Node *node = node_of(l->b.g, x);
     uint8_t mapped[2 * MAX_RANK];
@@ -217,7 +230,8 @@ static Val reduce_unpermuted(Lower *l, ReduceKind k, Val x, uint32_t n, const ui
             last = node->attr.axes.at[i];
         }
     }
-    return ordered ? build_reduce(&l->b, k, operand(l->b.g, x, 0), n, mapped) : build_reduce(&l->b, k, x, n, axes);
+    return ordered ? build_reduce(&l->b, k, operand(l->b.g, x, 0), n, mapped)
+                   : build_reduce(&l->b, k, x, n, axes);
 }
 
 static Array reduce_axes(Bracket *b, ReduceKind k, Array x) {
@@ -243,9 +257,12 @@ static Array reduce_axes(Bracket *b, ReduceKind k, Array x) {
     return array_make(l, reduce_unpermuted(l, k, x.val, n, axes), n_lead, lead, b->rest ? 0 : x.rank, x.dim);
 }
 
-static Array like(Lower *l, Val v, const Array *x) { return array_make(l, v, x->n_lead, x->lead, x->rank, x->dim); }
+static Array like(Lower *l, Val v, const Array *x) {
+    return array_make(l, v, x->n_lead, x->lead, x->rank, x->dim);
+}
 
-/* How many elements a mean divides by: of all, the product of the extents; of some, those the mask lets in, at least 1. */
+/* How many elements a mean divides by: of all, the product of the extents; of some, those the mask lets in,
+ * at least 1. */
 static Val divisor(Bracket *b, const Array *x, const Array *mask, const Array *result) {
     Lower *l = b->l;
     if (mask) {
@@ -323,7 +340,8 @@ static V evaluate(Bracket *b) {
     }
     Array x, mask;
     DType t;
-    if (!factors_fine(b) || !eval_array(l, b->e->reduce.x, &x) || !condition_mask(b, &mask) || !operand_type(b, &x, &t)) {
+    if (!factors_fine(b) || !eval_array(l, b->e->reduce.x, &x) || !condition_mask(b, &mask) ||
+        !operand_type(b, &x, &t)) {
         return value_poison(l);
     }
     bool masked = b->n_conditions > 0;
@@ -347,7 +365,7 @@ static V evaluate(Bracket *b) {
         }
         x = array_spread(l, x, n, lead);
         mask = array_spread(l, mask, n, lead);
-        Array wide = mask;                      /* over the dims of x as well */
+        Array wide = mask; /* over the dims of x as well */
         if (x.rank > 0) {
             uint8_t at[MAX_RANK];
             for (uint32_t i = 0; i < n; i++) {

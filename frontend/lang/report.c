@@ -1,5 +1,5 @@
-/* Diagnostics of the semantic half.  A mistake found while a library function is lowered is the caller's: the message goes to
- * the nearest call the user wrote, and the line of the library becomes a note. */
+/* Diagnostics of the semantic half.  A mistake found while a library function is lowered is the caller's: the
+ * message goes to the nearest call the user wrote, and the line of the library becomes a note. */
 #include "lower.h"
 
 bool in_library(const Program *p, Span at) { return at.at >= p->library_lo && at.at < p->library_hi; }
@@ -14,7 +14,8 @@ static Span user_site(const Lower *l, Span at) {
 
 static void note_place(Lower *l, Diag *d, Span at, const char *text) {
     Place p = sources_place(l->p->sources, at);
-    diag_note(d, "%.*s:%u: %s%s`%.*s`", FSTR(p.path), p.line, text, *text ? ": " : "", FSTR(sources_text(l->p->sources, at)));
+    diag_note(d, "%.*s:%u: %s%s`%.*s`", FSTR(p.path), p.line, text, *text ? ": " : "",
+              FSTR(sources_text(l->p->sources, at)));
 }
 
 Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) {

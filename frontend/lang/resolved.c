@@ -1,5 +1,6 @@
-/* The program's text as it was run: the file itself, with each setting that `-s` changed, each number of a phase, and every
- * default of an optimizer written where it belongs.  Running that text without `-s` is the same run. */
+/* The program's text as it was run: the file itself, with each setting that `-s` changed, each number of a
+ * phase, and every default of an optimizer written where it belongs.  Running that text without `-s` is the
+ * same run. */
 #include "lower.h"
 
 typedef struct { Program *p; Buf out; uint32_t from; } Text;
@@ -81,7 +82,9 @@ static Str batch_clause(Program *p, const RecipePhase *f) {
     return str_format(p->arena, "batch %lld%s", (long long)f->batch, f->drop_tail ? " drop tail" : "");
 }
 
-static Str seed_clause(Program *p, const RecipePhase *f) { return str_format(p->arena, "seed %lld", (long long)f->seed); }
+static Str seed_clause(Program *p, const RecipePhase *f) {
+    return str_format(p->arena, "seed %lld", (long long)f->seed);
+}
 
 /* The numbers of a phase, in their own clauses or behind the last one. */
 static void phase(Text *t, const Decl *d, const RecipePhase *f) {

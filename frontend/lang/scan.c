@@ -1,21 +1,22 @@
-/* `scan h = h0 over v in u, t < T { … collect y = e }`: one body graph run T times.  Carries and one step of each sequence are
- * inputs of the body; whatever else the body mentions becomes a constant input the first time it is needed.  The types of
- * the carries are a fixed point: the body is lowered, and once more when what comes back carries more indices. */
+/* `scan h = h0 over v in u, t < T { … collect y = e }`: one body graph run T times.  Carries and one step of
+ * each sequence are inputs of the body; whatever else the body mentions becomes a constant input the first
+ * time it is needed.  The types of the carries are a fixed point: the body is lowered, and once more when
+ * what comes back carries more indices. */
 #include "lower.h"
 
 enum { MOST_CARRIES = 16, MOST_PASSES = 4 };
 typedef struct { Name name; Array value; } Collected;
 struct ScanScope {
-    Build outer;                            /* the graph around the loop */
+    Build outer; /* the graph around the loop */
     Graph *body;
-    uint32_t n_inputs;                      /* carries and sequences */
-    VEC(Val) captured;                      /* constants: their values outside */
-    Array carry[MOST_CARRIES];              /* initial values, of the type the body takes */
-    Array sequence[MOST_CARRIES];           /* with the steps in front of everything */
+    uint32_t n_inputs;            /* carries and sequences */
+    VEC(Val) captured;            /* constants: their values outside */
+    Array carry[MOST_CARRIES];    /* initial values, of the type the body takes */
+    Array sequence[MOST_CARRIES]; /* with the steps in front of everything */
     Name carry_name[MOST_CARRIES];
     uint32_t n_carries, n_sequences;
-    Name counter;                           /* `t` of `t < T` */
-    bool counts;                            /* the step number is an input */
+    Name counter; /* `t` of `t < T` */
+    bool counts;  /* the step number is an input */
     Val step;
     Dim length;
     VEC(Collected) collected;
@@ -25,7 +26,8 @@ struct ScanScope {
 Val scan_capture(Lower *l, Array x) {
     ScanScope *s = l->scan;
     if (s == NULL || s->body != l->b.g || x.graph != s->outer.g) {
-        report(l, DIAG_TYPE, l->b.at, "an initial value is made of settings, dims and draws, not of data or other weights");
+        report(l, DIAG_TYPE, l->b.at,
+               "an initial value is made of settings, dims and draws, not of data or other weights");
         return build_splat(&l->b, x.dtype, 0, array_shape(&x));
     }
     uint32_t k = 0;
@@ -106,7 +108,8 @@ static bool read_inputs(Lower *l, const Stmt *st, ScanScope *s) {
             return false;
         }
         if (x.rank == 0) {
-            report(l, DIAG_SHAPE, o->in->at, "`scan` goes over the first dim of a tensor, this is %.*s", FSTR(array_describe(l, &x)));
+            report(l, DIAG_SHAPE, o->in->at, "`scan` goes over the first dim of a tensor, this is %.*s",
+                   FSTR(array_describe(l, &x)));
             return false;
         }
         if (!same_length(l, s, o->in->at, x.dim[0])) {
@@ -143,19 +146,22 @@ static void body_begin(Lower *l, const Stmt *st, ScanScope *s) {
     l->scan = s;
     uint32_t id = 0, seq = 0;
     for (; id < s->n_carries; id++) {
-        scope_bind(l, s->carry_name[id], value_array(l, s->carry_name[id].at, body_input(l, id, &s->carry[id], false)));
+        scope_bind(l, s->carry_name[id],
+                   value_array(l, s->carry_name[id].at, body_input(l, id, &s->carry[id], false)));
     }
     for (uint32_t i = 0; i < st->scan.over.n; i++) {
         const Over *o = &st->scan.over.at[i];
         if (o->in) {
-            scope_bind(l, o->name, value_array(l, o->name.at, body_input(l, id++, &s->sequence[seq++], true)));
+            scope_bind(l, o->name,
+                       value_array(l, o->name.at, body_input(l, id++, &s->sequence[seq++], true)));
         }
     }
     s->step = (Val){0};
     if (s->counts) {
         s->step = build_arg(&l->b, ARG_BODY, id, (Type){DT_I32, {0}});
         if (s->counter.text.n) {
-            scope_bind(l, s->counter, value_array(l, s->counter.at, array_make(l, s->step, 0, NULL, 0, NULL)));
+            scope_bind(l, s->counter,
+                       value_array(l, s->counter.at, array_make(l, s->step, 0, NULL, 0, NULL)));
         }
     }
 }
@@ -169,8 +175,8 @@ static bool carry_fits(Lower *l, ScanScope *s, uint32_t i, Array *made, bool *wi
         return false;
     }
     if (!value_elem(v, &t)) {
-        report(l, DIAG_TYPE, s->carry_name[i].at, "the carry `%.*s` becomes %.*s", FSTR(s->carry_name[i].text),
-               FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, s->carry_name[i].at, "the carry `%.*s` becomes %.*s",
+               FSTR(s->carry_name[i].text), FSTR(value_describe(l, v)));
         return false;
     }
     array_from(l, v, v->kind == VAL_ARRAY ? v->array.dtype : elem_dtype(t), made);
@@ -179,8 +185,9 @@ static bool carry_fits(Lower *l, ScanScope *s, uint32_t i, Array *made, bool *wi
         same = dim_eq(made->dim[k], in->dim[k]);
     }
     if (!same || (dtype_elem(made->dtype) < dtype_elem(in->dtype) && dtype_elem(made->dtype) == ELEM_BOOL)) {
-        Diag *d = report(l, DIAG_SHAPE, s->carry_name[i].at, "the carry `%.*s` begins as %.*s and becomes %.*s",
-                         FSTR(s->carry_name[i].text), FSTR(array_describe(l, in)), FSTR(array_describe(l, made)));
+        Diag *d =
+            report(l, DIAG_SHAPE, s->carry_name[i].at, "the carry `%.*s` begins as %.*s and becomes %.*s",
+                   FSTR(s->carry_name[i].text), FSTR(array_describe(l, in)), FSTR(array_describe(l, made)));
         report_label(l, d, v->at, "%.*s", FSTR(array_describe(l, made)));
         return false;
     }
@@ -220,7 +227,8 @@ static bool body_pass(Lower *l, const Stmt *st, ScanScope *s, bool *again) {
         }
     }
     for (uint32_t i = 0; i < s->collected.n && !*again; i++) {
-        graph_output(s->body, OUT_VALUE, name_id(l, s->collected.at[i].name.text), s->collected.at[i].value.val);
+        graph_output(s->body, OUT_VALUE, name_id(l, s->collected.at[i].name.text),
+                     s->collected.at[i].value.val);
     }
     return true;
 }
@@ -266,8 +274,11 @@ static void build(Lower *l, ScanScope *s) {
         vec_push(l->a, &in, s->captured.at[i]);
     }
     Scan *scan = PUSH(l->m->arena, Scan, 1);
-    *scan = (Scan){.body = s->body, .n_carries = s->n_carries, .n_sequences = s->n_sequences + s->counts,
-                   .n_collected = s->collected.n, .length = dim_value(s->length)};
+    *scan = (Scan){.body = s->body,
+                   .n_carries = s->n_carries,
+                   .n_sequences = s->n_sequences + s->counts,
+                   .n_collected = s->collected.n,
+                   .length = dim_value(s->length)};
     Val tuple = build_scan(&l->b, scan, in.n, in.at);
     for (uint32_t i = 0; i < s->n_carries; i++) {
         const Array *c = &s->carry[i];
@@ -306,7 +317,7 @@ void scan_eval(Lower *l, const Stmt *st) {
     }
     for (uint32_t pass = 0; fine && again && pass < MOST_PASSES; pass++) {
         fine = body_pass(l, st, &s, &again);
-        l->frame->names.n = n_names;                /* what the body bound is of the body */
+        l->frame->names.n = n_names; /* what the body bound is of the body */
         for (uint32_t i = 0; i < n_names; i++) {
             l->frame->names.at[i] = names[i];
         }
@@ -332,11 +343,12 @@ bool scan_collect(Lower *l, const Stmt *st) {
     Elem t;
     Array x = {0};
     if (v->kind != VAL_POISON && !value_elem(v, &t)) {
-        report(l, DIAG_TYPE, st->collect.value->at, "`collect` takes a tensor or number, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, st->collect.value->at, "`collect` takes a tensor or number, this is %.*s",
+               FSTR(value_describe(l, v)));
     } else if (v->kind != VAL_POISON) {
         array_from(l, v, v->kind == VAL_ARRAY ? v->array.dtype : elem_dtype(t), &x);
     }
-    scope_bind(l, st->collect.target.name, v);      /* in the body: this step's value */
+    scope_bind(l, st->collect.target.name, v); /* in the body: this step's value */
     vec_push(l->a, &l->scan->collected, (Collected){st->collect.target.name, x});
     return true;
 }

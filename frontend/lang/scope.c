@@ -1,5 +1,6 @@
-/* Names.  A function sees its own bindings, then the file's settings, constants and declarations, then the library's, then
- * the intrinsics, then the counters; nothing of its caller.  Indices are looked up first, and no index may hide a value. */
+/* Names.  A function sees its own bindings, then the file's settings, constants and declarations, then the
+ * library's, then the intrinsics, then the counters; nothing of its caller.  Indices are looked up first, and
+ * no index may hide a value. */
 #include "lower.h"
 
 Binding *scope_find(Frame *f, Str name) {
@@ -42,7 +43,8 @@ Index *scope_index(Frame *f, Str name) {
 const Decl *scope_decl(Program *p, Str name) {
     for (uint32_t i = 0; i < p->decls.n; i++) {
         const Decl *d = p->decls.at[i];
-        if (d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP && str_eq(d->name.text, name)) {
+        if (d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP &&
+            str_eq(d->name.text, name)) {
             return d;
         }
     }
@@ -108,7 +110,8 @@ static V constant_value(Lower *l, const Decl *d) {
     V v = eval(l, d->constant);
     l->frame = saved;
     if (v->kind == VAL_ARRAY) {
-        report(l, DIAG_TYPE, d->constant->at, "a constant is made of settings and counters, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, d->constant->at, "a constant is made of settings and counters, this is %.*s",
+               FSTR(value_describe(l, v)));
         v = value_poison(l);
     }
     l->constants.at[slot].value = v;
@@ -118,19 +121,27 @@ static V constant_value(Lower *l, const Decl *d) {
 static V decl_value(Lower *l, Name name, const Decl *d) {
     switch (d->kind) {
     case DECL_CONSTANT: return constant_value(l, d);
-    case DECL_DEF: case DECL_MODEL:
+    case DECL_DEF:
+    case DECL_MODEL:
         return function_value(l, name.at, (Function){.decl = d, .name = name.text, .at = name.at});
     case DECL_FOLLOWS: return not_yet(l, name.at, "`follows`");
     case DECL_EXTERN: return not_yet(l, name.at, "`extern def`");
     case DECL_USE: return not_yet(l, name.at, "`use`");
     case DECL_ERROR: return value_poison(l);
-    case DECL_DATA: case DECL_OPTIMIZER: case DECL_OBJECTIVE: case DECL_EXPORT: case DECL_SETTING: case DECL_REQUIRE:
-    case DECL_TRAIN: case DECL_SWEEP: case DECL_COUNT:
-        break;
+    case DECL_DATA:
+    case DECL_OPTIMIZER:
+    case DECL_OBJECTIVE:
+    case DECL_EXPORT:
+    case DECL_SETTING:
+    case DECL_REQUIRE:
+    case DECL_TRAIN:
+    case DECL_SWEEP:
+    case DECL_COUNT: break;
     }
-    static const char *const what[DECL_COUNT] = {
-        [DECL_DATA] = "a data set", [DECL_OPTIMIZER] = "an optimizer", [DECL_OBJECTIVE] = "an objective",
-        [DECL_EXPORT] = "an export"};
+    static const char *const what[DECL_COUNT] = {[DECL_DATA] = "a data set",
+                                                 [DECL_OPTIMIZER] = "an optimizer",
+                                                 [DECL_OBJECTIVE] = "an objective",
+                                                 [DECL_EXPORT] = "an export"};
     Diag *diag = report(l, DIAG_TYPE, name.at, "`%.*s` is %s, not a value", FSTR(name.text), what[d->kind]);
     report_label(l, diag, d->name.at, "declared here");
     return value_poison(l);
@@ -142,7 +153,7 @@ V scope_try(Lower *l, Name name) {
         if (i->extent == NULL) {
             Diag *d = report(l, DIAG_INDEX, name.at, "nothing says how far `%.*s` runs", FSTR(name.text));
             diag_help(d, "say it where the index is bound: `%.*s < K`", FSTR(name.text));
-            i->extent = dim_const(l->a, 1);             /* said once */
+            i->extent = dim_const(l->a, 1); /* said once */
             i->poison = true;
             return value_poison(l);
         }

@@ -1,5 +1,6 @@
-/* Settings: their values from the file or from `-s`.  The type says what a change costs: dim, bool, choices, paths, texts and
- * lists shape the program and are compile-time values; real and int are inputs of the uniform program, `setting.NAME`. */
+/* Settings: their values from the file or from `-s`.  The type says what a change costs: dim, bool, choices,
+ * paths, texts and lists shape the program and are compile-time values; real and int are inputs of the
+ * uniform program, `setting.NAME`. */
 #include "lower.h"
 
 double uniform_now(Lower *l, uint32_t inst) {
@@ -83,7 +84,8 @@ static V choice(Lower *l, const TypeSyntax *t, Str word, Span at) {
 
 /* A word that was typed where the setting wants a number. */
 static void no_value(Lower *l, const Expr *e, Name setting, const TypeSyntax *t) {
-    Diag *d = report(l, DIAG_SETTING, e->at, "`%.*s` is no value for `%.*s`", FSTR(e->name.text), FSTR(setting.text));
+    Diag *d = report(l, DIAG_SETTING, e->at, "`%.*s` is no value for `%.*s`", FSTR(e->name.text),
+                     FSTR(setting.text));
     report_label(l, d, setting.at, "declared `%.*s`", FSTR(sources_text(l->p->sources, t->at)));
 }
 
@@ -135,9 +137,11 @@ static Str typed_text(Lower *l, V v, double x) {
 }
 
 static bool kind_of(const TypeSyntax *t, SettingKind *k) {
-    static const struct { const char *name; SettingKind kind; } kinds[] = {
-        {"dim", SETTING_DIM}, {"bool", SETTING_BOOL}, {"path", SETTING_PATH}, {"text", SETTING_TEXT}, {"real", SETTING_REAL},
-        {"int", SETTING_INT}};
+    static const struct {
+        const char *name;
+        SettingKind kind;
+    } kinds[] = {{"dim", SETTING_DIM},   {"bool", SETTING_BOOL}, {"path", SETTING_PATH},
+                 {"text", SETTING_TEXT}, {"real", SETTING_REAL}, {"int", SETTING_INT}};
     if (t->kind == TYPE_ONE_OF) {
         *k = SETTING_CHOICE;
         return true;
@@ -163,7 +167,8 @@ static void declare(Lower *l, const Decl *decl, uint32_t i) {
     const SettingArg *given = given_for(l->p, name.text);
     SettingKind kind;
     if (!kind_of(t, &kind)) {
-        report(l, DIAG_TYPE, t->at, "a setting is dim, bool, path, text, real, int, `one of ..` or `list dim`");
+        report(l, DIAG_TYPE, t->at,
+               "a setting is dim, bool, path, text, real, int, `one of ..` or `list dim`");
         vec_push(l->a, &l->p->settings, s);
         return;
     }
@@ -176,13 +181,19 @@ static void declare(Lower *l, const Decl *decl, uint32_t i) {
     }
     int64_t extent;
     if (v->kind == VAL_DIM && kind == SETTING_DIM && dim_known(v->d.dim, &extent) && extent < 1) {
-        report(l, DIAG_SETTING, at, "`%.*s` is an extent and at least 1, this is %lld", FSTR(name.text), (long long)extent);
+        report(l, DIAG_SETTING, at, "`%.*s` is an extent and at least 1, this is %lld", FSTR(name.text),
+               (long long)extent);
         v = value_poison(l);
     }
     double x = value_scalar(v) ? uniform_now(l, value_inst(l, v)) : 0;
     bool number = kind == SETTING_REAL || kind == SETTING_INT;
-    s.recipe = (RecipeSetting){.name = name.text, .kind = kind, .span = name.at, .text = typed_text(l, v, x), .value = x,
-                               .structural = !number, .given = given != NULL};
+    s.recipe = (RecipeSetting){.name = name.text,
+                               .kind = kind,
+                               .span = name.at,
+                               .text = typed_text(l, v, x),
+                               .value = x,
+                               .structural = !number,
+                               .given = given != NULL};
     if (number && v->kind != VAL_POISON) {
         Str input = str_format(l->m->arena, "setting.%.*s", FSTR(name.text));
         uint32_t inst = uniforms_input(l->m->uniforms, input, kind == SETTING_INT);
@@ -250,8 +261,9 @@ void settings_declare(Lower *l) {
         for (uint32_t k = 0; d->kind == DECL_SETTING && k < d->setting.names.n; k++) {
             for (uint32_t j = 0; j < l->p->settings.n; j++) {
                 if (str_eq(l->p->settings.at[j].name.text, d->setting.names.at[k].text)) {
-                    Diag *diag = report(l, DIAG_TWICE, d->setting.names.at[k].at, "the setting `%.*s` is declared twice",
-                                        FSTR(d->setting.names.at[k].text));
+                    Diag *diag =
+                        report(l, DIAG_TWICE, d->setting.names.at[k].at,
+                               "the setting `%.*s` is declared twice", FSTR(d->setting.names.at[k].text));
                     report_label(l, diag, l->p->settings.at[j].name.at, "first here");
                 }
             }

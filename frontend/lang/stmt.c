@@ -1,4 +1,5 @@
-/* Statements.  Blocks open no scope: a name bound in `if` or `for` is the function's, only loop names end with the loop. */
+/* Statements.  Blocks open no scope: a name bound in `if` or `for` is the function's, only loop names end
+ * with the loop. */
 #include "lower.h"
 
 enum { MOST_TURNS = 4096 };
@@ -45,7 +46,8 @@ static void instance(Lower *l, const Stmt *s) {
                                 FSTR(s->instance.name.text));
         f = function_value(l, s->at, g);
     } else if (f->kind != VAL_POISON) {
-        report(l, DIAG_CALL, s->instance.callee->at, "an instance is of a `def`, this is %.*s", FSTR(value_describe(l, f)));
+        report(l, DIAG_CALL, s->instance.callee->at, "an instance is of a `def`, this is %.*s",
+               FSTR(value_describe(l, f)));
         f = value_poison(l);
     }
     scope_bind(l, s->instance.name, f);
@@ -72,7 +74,8 @@ static void loop(Lower *l, const Stmt *s) {
         list = eval(l, s->loop.in);
         if (list->kind != VAL_LIST) {
             if (list->kind != VAL_POISON) {
-                Diag *d = report(l, DIAG_TYPE, s->loop.in->at, "`for` goes over a list, this is %.*s", FSTR(value_describe(l, list)));
+                Diag *d = report(l, DIAG_TYPE, s->loop.in->at, "`for` goes over a list, this is %.*s",
+                                 FSTR(value_describe(l, list)));
                 diag_help(d, "over positions: `for i < n`; over a dim of a tensor: index form or `scan`");
             }
             return;
@@ -124,18 +127,21 @@ static void require(Lower *l, const Expr *cond, Str why) {
     V v = eval(l, cond);
     bool holds = true;
     if (v->kind == VAL_UNIFORM && v->uniform.elem == ELEM_BOOL) {
-        holds = uniform_now(l, v->uniform.inst) != 0;   /* with the values the settings have */
+        holds = uniform_now(l, v->uniform.inst) != 0; /* with the values the settings have */
     } else if (v->kind == VAL_BOOL) {
         holds = v->boolean;
     } else if (v->kind != VAL_POISON) {
-        report(l, DIAG_TYPE, cond->at, "`require` takes a condition of settings and dims, this is %.*s", FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, cond->at, "`require` takes a condition of settings and dims, this is %.*s",
+               FSTR(value_describe(l, v)));
     }
     if (!holds) {
         Str text = sources_text(l->p->sources, cond->at);
-        Diag *d = report(l, DIAG_REQUIRE, cond->at, "%.*s", FSTR(why.n ? why : str_format(l->a, "`%.*s` does not hold", FSTR(text))));
+        Diag *d = report(l, DIAG_REQUIRE, cond->at, "%.*s",
+                         FSTR(why.n ? why : str_format(l->a, "`%.*s` does not hold", FSTR(text))));
         for (uint32_t i = 0; i < l->p->settings.n; i++) {
             if (walk_mentions(cond, l->p->settings.at[i].name.text)) {
-                diag_note(d, "`%.*s` is %.*s", FSTR(l->p->settings.at[i].name.text), FSTR(l->p->settings.at[i].recipe.text));
+                diag_note(d, "`%.*s` is %.*s", FSTR(l->p->settings.at[i].name.text),
+                          FSTR(l->p->settings.at[i].recipe.text));
             }
         }
     }
@@ -162,10 +168,14 @@ void stmt_eval(Lower *l, const Stmt *s) {
     case ST_REPEAT: scope_bind(l, s->repeat.target.name, not_yet(l, s->at, "`repeat .. until`")); break;
     case ST_WATCH: not_yet(l, s->at, "`watch`"); break;
     case ST_ALARM: not_yet(l, s->at, s->alarm.stop ? "`stop .. when`" : "`warn .. when`"); break;
-    case ST_FROM: case ST_COLUMN: case ST_DROP_DUPLICATES: case ST_DROP_WHERE: case ST_DROP_EPISODES: case ST_EPISODES:
-    case ST_SPLIT: case ST_COUNT:
-        report(l, DIAG_SYNTAX, s->at, "this belongs into `data`");
-        break;
+    case ST_FROM:
+    case ST_COLUMN:
+    case ST_DROP_DUPLICATES:
+    case ST_DROP_WHERE:
+    case ST_DROP_EPISODES:
+    case ST_EPISODES:
+    case ST_SPLIT:
+    case ST_COUNT: report(l, DIAG_SYNTAX, s->at, "this belongs into `data`"); break;
     }
     l->b.at = saved;
 }

@@ -1,5 +1,5 @@
-/* `train`: its clauses become the phases of the recipe.  Numbers may come from `-s epochs=3` or `-s probe.epochs=3`; clauses
- * that this version cannot run are refused where they stand. */
+/* `train`: its clauses become the phases of the recipe.  Numbers may come from `-s epochs=3` or `-s
+ * probe.epochs=3`; clauses that this version cannot run are refused where they stand. */
 #include "lower.h"
 
 static const char *const phase_settings[] = {"epochs", "steps", "batch", "seed"};
@@ -62,7 +62,8 @@ static void clause_objective(Lower *l, RecipePhase *p, const TrainClause *c, boo
     }
     int32_t o = find_objective(l->p, c->objective.name.text);
     if (o < 0) {
-        Diag *d = report(l, DIAG_NAME, c->objective.name.at, "there is no objective `%.*s`", FSTR(c->objective.name.text));
+        Diag *d = report(l, DIAG_NAME, c->objective.name.at, "there is no objective `%.*s`",
+                         FSTR(c->objective.name.text));
         scope_suggest(l, d, c->objective.name.text);
         return;
     }
@@ -81,12 +82,14 @@ static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
 
 static void clause_validate(Lower *l, RecipePhase *p, const TrainClause *c) {
     int64_t n = 0;
-    Str own = p->objective < l->p->recipe->objectives.n ? l->p->recipe->objectives.at[p->objective].name : (Str){0};
+    Str own =
+        p->objective < l->p->recipe->objectives.n ? l->p->recipe->objectives.at[p->objective].name : (Str){0};
     if (c->validate.objective.text.n && !str_eq(c->validate.objective.text, own)) {
         not_yet(l, c->at, "validating another objective");
         return;
     }
-    if (c->validate.every.n && !const_expr_value(l, c->validate.every.n, "a number of epochs or steps", 1, &n)) {
+    if (c->validate.every.n &&
+        !const_expr_value(l, c->validate.every.n, "a number of epochs or steps", 1, &n)) {
         return;
     }
     if (c->validate.every.unit == UNIT_STEPS) {
@@ -154,13 +157,15 @@ static bool check_series(void *user, const Expr *e) {
     }
     const RecipeData *d = &l->p->recipe->data.at[c->o->data];
     if (!has_split(d, split->name.text)) {
-        Diag *diag = report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
-                            FSTR(sources_text(l->p->sources, e->at)), FSTR(split->name.text), FSTR(d->name));
+        Diag *diag =
+            report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
+                   FSTR(sources_text(l->p->sources, e->at)), FSTR(split->name.text), FSTR(d->name));
         report_label(l, diag, d->span, "the data set");
         diag_help(diag, "`split val 0.1, train rest of train seed 1` in the data set");
         c->fine = false;
     } else if (!series_exists(c->o, name.text)) {
-        Diag *diag = report(l, DIAG_SERIES, name.at, "objective `%.*s` has no series `%.*s`", FSTR(c->o->name), FSTR(name.text));
+        Diag *diag = report(l, DIAG_SERIES, name.at, "objective `%.*s` has no series `%.*s`",
+                            FSTR(c->o->name), FSTR(name.text));
         Buf b = buf_make(l->a);
         buf_printf(&b, "total");
         for (uint32_t i = 0; i < c->o->losses.n; i++) {
@@ -189,9 +194,10 @@ static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
 
 static void clause(Lower *l, RecipePhase *p, const TrainClause *c, bool *said) {
     switch (c->kind) {
-    case TC_ERROR: case TC_COUNT: break;
+    case TC_ERROR:
+    case TC_COUNT: break;
     case TC_OBJECTIVE: clause_objective(l, p, c, said); break;
-    case TC_OPTIMIZER: break;                       /* optimizer.c, at each parameter */
+    case TC_OPTIMIZER: break; /* optimizer.c, at each parameter */
     case TC_EPOCHS: const_expr_value(l, c->number, "a number of epochs", 1, &p->epochs); break;
     case TC_STEPS: const_expr_value(l, c->number, "a number of steps", 1, &p->steps); break;
     case TC_SEED: const_expr_value(l, c->number, "a seed", 0, &p->seed); break;
@@ -200,7 +206,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c, bool *said) {
     case TC_REPORT: clause_count(l, c, "a number of steps", &p->report_steps); break;
     case TC_SAVE: clause_count(l, c, "a number of epochs", &p->save_epochs); break;
     case TC_PATIENCE: clause_count(l, c, "a number of epochs", &p->patience); break;
-    case TC_KEEP: break;                            /* when the objective is known */
+    case TC_KEEP: break; /* when the objective is known */
     case TC_CLIP: not_yet(l, c->at, "`clip`"); break;
     case TC_FREEZE: not_yet(l, c->at, "`freeze`"); break;
     case TC_LOAD: not_yet(l, c->at, "`load`"); break;
@@ -247,7 +253,7 @@ static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
 static void declare(Lower *l, const Decl *d) {
     RecipePhase p = {.name = phase_name(d), .span = d->at, .batch = 0, .seed = 1};
     bool said = false, optimizer = false;
-    Span length = d->at;                                /* the last clause that says how long */
+    Span length = d->at; /* the last clause that says how long */
     uint32_t n = l->p->recipe->objectives.n;
     for (uint32_t i = 0; i < d->train.clauses.n; i++) {
         clause(l, &p, &d->train.clauses.at[i], &said);
@@ -256,7 +262,9 @@ static void declare(Lower *l, const Decl *d) {
         length = k == TC_EPOCHS || k == TC_STEPS ? d->train.clauses.at[i].at : length;
     }
     if (!said && n != 1) {
-        Diag *diag = report(l, DIAG_TRAIN_DECL, d->at, n ? "the file has %u objectives; which one is trained?" : "there is no objective to train", n);
+        Diag *diag = report(
+            l, DIAG_TRAIN_DECL, d->at,
+            n ? "the file has %u objectives; which one is trained?" : "there is no objective to train", n);
         diag_help(diag, n ? "`objective NAME`" : "declare one: `objective o(b : data[N]) { loss .. }`");
         p.objective = UINT32_MAX;
     }
@@ -274,7 +282,7 @@ static void declare(Lower *l, const Decl *d) {
         p.epochs = 10;
     }
     p.batch = p.batch ? p.batch : 32;
-    bool known = p.objective != UINT32_MAX && !l->p->objective_errors;     /* else its series are not known */
+    bool known = p.objective != UINT32_MAX && !l->p->objective_errors; /* else its series are not known */
     for (uint32_t i = 0; i < d->train.clauses.n && known; i++) {
         if (d->train.clauses.at[i].kind == TC_KEEP) {
             clause_keep(l, &p, &d->train.clauses.at[i]);

@@ -1,5 +1,6 @@
-/* Types of arguments and results as patterns: a dim that is a new name is bound to the extent it meets, one that is known must
- * be equal, `T - 1` is solved for its one unknown, `..` takes any number of dims and `_` any extent. */
+/* Types of arguments and results as patterns: a dim that is a new name is bound to the extent it meets, one
+ * that is known must be equal, `T - 1` is solved for its one unknown, `..` takes any number of dims and `_`
+ * any extent. */
 #include "lower.h"
 
 bool type_element(const TypeSyntax *t, DType *out) {
@@ -46,9 +47,19 @@ bool type_solve(Lower *l, const Expr *e, Dim to) {
     case BIN_SUB: return type_solve(l, open, left ? dim_add(l->a, to, known) : dim_sub(l->a, known, to));
     case BIN_MUL: return dim_divide(l->a, to, known, &rest) && type_solve(l, open, rest);
     case BIN_DIV: return left && type_solve(l, open, dim_mul(l->a, to, known));
-    case BIN_OR: case BIN_AND: case BIN_EQ: case BIN_NE: case BIN_LT: case BIN_LE: case BIN_GT: case BIN_GE: case BIN_MATMUL:
-    case BIN_IDIV: case BIN_MOD: case BIN_POW: case BIN_COUNT:
-        break;
+    case BIN_OR:
+    case BIN_AND:
+    case BIN_EQ:
+    case BIN_NE:
+    case BIN_LT:
+    case BIN_LE:
+    case BIN_GT:
+    case BIN_GE:
+    case BIN_MATMUL:
+    case BIN_IDIV:
+    case BIN_MOD:
+    case BIN_POW:
+    case BIN_COUNT: break;
     }
     return false;
 }
@@ -62,7 +73,8 @@ bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
             return false;
         }
         if (d->kind != DIM_EXPR || *rank == MAX_RANK) {
-            report(l, DIAG_SHAPE, d->at, *rank == MAX_RANK ? "more than 8 dims" : "every extent is said here");
+            report(l, DIAG_SHAPE, d->at,
+                   *rank == MAX_RANK ? "more than 8 dims" : "every extent is said here");
             return false;
         }
         if (!dim_expr_value(l, d->expr, &dim[*rank])) {
@@ -76,8 +88,8 @@ bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
 static Str type_text(Lower *l, const TypeSyntax *t) { return sources_text(l->p->sources, t->at); }
 
 static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
-    Diag *d = report(l, DIAG_SHAPE, v->at.n ? v->at : decl_at, "`%.*s` is declared %.*s but comes out %.*s", FSTR(what),
-                     FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
+    Diag *d = report(l, DIAG_SHAPE, v->at.n ? v->at : decl_at, "`%.*s` is declared %.*s but comes out %.*s",
+                     FSTR(what), FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
     report_label(l, d, decl_at, "declared here");
     Frame *f = l->frame;
     for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
@@ -133,8 +145,8 @@ static bool dims_match(Lower *l, const TypeSyntax *t, const Array *x) {
 }
 
 static V wrong_kind(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
-    Diag *d = report(l, DIAG_TYPE, v->at.n ? v->at : decl_at, "`%.*s` is %.*s, this is %.*s", FSTR(what), FSTR(type_text(l, t)),
-                     FSTR(value_describe(l, v)));
+    Diag *d = report(l, DIAG_TYPE, v->at.n ? v->at : decl_at, "`%.*s` is %.*s, this is %.*s", FSTR(what),
+                     FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
     report_label(l, d, decl_at, "declared here");
     if (str_is(t->base.text, "dim") && v->kind == VAL_UNIFORM) {
         diag_help(d, "a `dim` shapes the program; declare the setting `: dim`, not `: int`");
@@ -142,7 +154,8 @@ static V wrong_kind(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) 
     return value_poison(l);
 }
 
-/* Numbers: scalars stay numbers of the program when the type has no dims; ints become real where one is declared. */
+/* Numbers: scalars stay numbers of the program when the type has no dims; ints become real where one is
+ * declared. */
 static V accept_number(Lower *l, const TypeSyntax *t, DType want, V v, Str what, Span decl_at) {
     Elem have, need = dtype_elem(want);
     if (!value_elem(v, &have) || (have != need && !(have == ELEM_INT && need == ELEM_REAL))) {
@@ -205,6 +218,7 @@ V type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
         return accept_number(l, t, want, v, what, decl_at);
     }
     Diag *d = report(l, DIAG_TYPE, t->base.at, "`%.*s` is no type", FSTR(t->base.text));
-    diag_help(d, "types are real, int, bool, dim, path, text, `list dim`, `one of ..`, and u8 i32 i64 f16 bf16 f32 f64");
+    diag_help(d, "types are real, int, bool, dim, path, text, `list dim`, `one of ..`, and u8 i32 i64 f16 "
+                 "bf16 f32 f64");
     return value_poison(l);
 }

@@ -1,11 +1,12 @@
-/* Uniform scalars (semantics 7): numbers made of settings, counters and literals.  They are computed in f64 by the uniform
- * program and rounded once, where they meet a tensor.  Extents are exact as long as they stay sums and products; an extent
- * with the rows of the batch in it becomes a number through the counter `rows`. */
+/* Uniform scalars (semantics 7): numbers made of settings, counters and literals.  They are computed in f64
+ * by the uniform program and rounded once, where they meet a tensor.  Extents are exact as long as they stay
+ * sums and products; an extent with the rows of the batch in it becomes a number through the counter `rows`.
+ */
 #include "lower.h"
 #include <math.h>
 
-/* The extent as an instruction: rows are the uniform input `rows`, also when the batch is known, since in the finish graph of
- * a metric they are all rows seen. */
+/* The extent as an instruction: rows are the uniform input `rows`, also when the batch is known, since in the
+ * finish graph of a metric they are all rows seen. */
 static uint32_t dim_inst(Lower *l, Dim d) {
     Uniforms *u = l->m->uniforms;
     uint32_t sum = uniforms_const(u, 0);
@@ -68,8 +69,8 @@ V uniform_apply(Lower *l, Span at, UOp op, V x, V y, V z) {
     }
     if (op == U_LT || op == U_LE || op == U_EQ || op == U_AND || op == U_OR || op == U_NOT) {
         e = ELEM_BOOL;
-    } else if (op == U_ADD || op == U_SUB || op == U_MUL || op == U_MIN || op == U_MAX || op == U_IDIV || op == U_MOD ||
-               op == U_NEG || op == U_ABS || op == U_SIGN || op == U_SELECT) {
+    } else if (op == U_ADD || op == U_SUB || op == U_MUL || op == U_MIN || op == U_MAX || op == U_IDIV ||
+               op == U_MOD || op == U_NEG || op == U_ABS || op == U_SIGN || op == U_SELECT) {
         e = ex > ey ? ex : ey;
     }
     return value_uniform(l, at, uniforms_op(l->m->uniforms, op, a, b, c), e);
@@ -77,7 +78,12 @@ V uniform_apply(Lower *l, Span at, UOp op, V x, V y, V z) {
 
 /* Comparison of two compile-time integers. */
 static bool compare(BinaryOp op, int64_t x, int64_t y) {
-    return op == BIN_EQ ? x == y : op == BIN_NE ? x != y : op == BIN_LT ? x < y : op == BIN_LE ? x <= y : op == BIN_GT ? x > y : x >= y;
+    return op == BIN_EQ   ? x == y
+           : op == BIN_NE ? x != y
+           : op == BIN_LT ? x < y
+           : op == BIN_LE ? x <= y
+           : op == BIN_GT ? x > y
+                          : x >= y;
 }
 
 static int64_t floor_div(int64_t x, int64_t y) { return x / y - (x % y != 0 && (x < 0) != (y < 0)); }
@@ -98,7 +104,8 @@ static V of_dims(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
         }
         real = true;
         break;
-    case BIN_IDIV: case BIN_MOD:
+    case BIN_IDIV:
+    case BIN_MOD:
         if (real || !known || q == 0 || q == -1) {
             return NULL;
         }
@@ -113,15 +120,20 @@ static V of_dims(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
             out = dim_mul(l->a, out, a);
         }
         break;
-    case BIN_EQ: case BIN_NE:
+    case BIN_EQ:
+    case BIN_NE:
         if (dim_eq(a, b)) {
             return value_bool(l, e->at, op == BIN_EQ);
         }
         return value_bool(l, e->at, compare(op, dim_value(a), dim_value(b)));
-    case BIN_LT: case BIN_LE: case BIN_GT: case BIN_GE:
-        return value_bool(l, e->at, compare(op, dim_value(a), dim_value(b)));
-    case BIN_AND: case BIN_OR: case BIN_MATMUL: case BIN_COUNT:
-        return NULL;
+    case BIN_LT:
+    case BIN_LE:
+    case BIN_GT:
+    case BIN_GE: return value_bool(l, e->at, compare(op, dim_value(a), dim_value(b)));
+    case BIN_AND:
+    case BIN_OR:
+    case BIN_MATMUL:
+    case BIN_COUNT: return NULL;
     }
     Value *v = PUSH(l->a, Value, 1);
     *v = *value_dim(l, e->at, out);
@@ -130,8 +142,8 @@ static V of_dims(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
 }
 
 static V type_error(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
-    Diag *d = report(l, DIAG_TYPE, e->op_at, "`%s` of %.*s and %.*s", binary_text(op), FSTR(value_describe(l, x)),
-                     FSTR(value_describe(l, y)));
+    Diag *d = report(l, DIAG_TYPE, e->op_at, "`%s` of %.*s and %.*s", binary_text(op),
+                     FSTR(value_describe(l, x)), FSTR(value_describe(l, y)));
     report_label(l, d, e->binary.l->at, "%.*s", FSTR(value_describe(l, x)));
     report_label(l, d, e->binary.r->at, "%.*s", FSTR(value_describe(l, y)));
     return value_poison(l);
@@ -152,7 +164,11 @@ V uniform_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
     bool logic = op == BIN_AND || op == BIN_OR;
     if (x->kind == VAL_BOOL && y->kind == VAL_BOOL && (logic || op == BIN_EQ || op == BIN_NE)) {
         bool a = x->boolean, b = y->boolean;
-        return value_bool(l, e->at, op == BIN_AND ? a && b : op == BIN_OR ? a || b : op == BIN_EQ ? a == b : a != b);
+        return value_bool(l, e->at,
+                          op == BIN_AND  ? a && b
+                          : op == BIN_OR ? a || b
+                          : op == BIN_EQ ? a == b
+                                         : a != b);
     }
     bool equality = op == BIN_EQ || op == BIN_NE;
     if (logic != (ex == ELEM_BOOL) || logic != (ey == ELEM_BOOL)) {
@@ -166,7 +182,8 @@ V uniform_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
     case BIN_MUL: return uniform_apply(l, e->at, U_MUL, x, y, NULL);
     case BIN_DIV: return uniform_apply(l, e->at, U_DIV, x, y, NULL);
     case BIN_POW: return uniform_apply(l, e->at, U_POW, x, y, NULL);
-    case BIN_IDIV: case BIN_MOD:
+    case BIN_IDIV:
+    case BIN_MOD:
         if (ex != ELEM_INT || ey != ELEM_INT) {
             return type_error(l, e, op, x, y);
         }
@@ -179,17 +196,21 @@ V uniform_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
     case BIN_NE: return negated(l, uniform_apply(l, e->at, U_EQ, x, y, NULL));
     case BIN_AND: return uniform_apply(l, e->at, U_AND, x, y, NULL);
     case BIN_OR: return uniform_apply(l, e->at, U_OR, x, y, NULL);
-    case BIN_MATMUL: case BIN_COUNT: break;
+    case BIN_MATMUL:
+    case BIN_COUNT: break;
     }
     return type_error(l, e, op, x, y);
 }
 
 /* The operations of the uniform program that a tensor operation has. */
 bool uniform_of_op(Op op, UOp *out) {
-    static const struct { Op op; UOp u; } table[] = {
-        {OP_sqrt, U_SQRT}, {OP_exp, U_EXP}, {OP_log, U_LOG}, {OP_sin, U_SIN}, {OP_cos, U_COS}, {OP_tanh, U_TANH},
-        {OP_floor, U_FLOOR}, {OP_rint, U_RINT}, {OP_abs, U_ABS}, {OP_sign, U_SIGN}, {OP_neg, U_NEG},
-        {OP_min, U_MIN}, {OP_max, U_MAX}, {OP_add, U_ADD}, {OP_sub, U_SUB}, {OP_mul, U_MUL}};
+    static const struct {
+        Op op;
+        UOp u;
+    } table[] = {{OP_sqrt, U_SQRT}, {OP_exp, U_EXP},   {OP_log, U_LOG},     {OP_sin, U_SIN},
+                 {OP_cos, U_COS},   {OP_tanh, U_TANH}, {OP_floor, U_FLOOR}, {OP_rint, U_RINT},
+                 {OP_abs, U_ABS},   {OP_sign, U_SIGN}, {OP_neg, U_NEG},     {OP_min, U_MIN},
+                 {OP_max, U_MAX},   {OP_add, U_ADD},   {OP_sub, U_SUB},     {OP_mul, U_MUL}};
     for (uint32_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (table[i].op == op) {
             *out = table[i].u;
@@ -208,9 +229,11 @@ bool dim_expr_value(Lower *l, const Expr *e, Dim *out) {
         return true;
     }
     if (v->kind != VAL_POISON) {
-        Diag *d = report(l, DIAG_TYPE, e->at, "an extent is needed here, this is %.*s", FSTR(value_describe(l, v)));
+        Diag *d =
+            report(l, DIAG_TYPE, e->at, "an extent is needed here, this is %.*s", FSTR(value_describe(l, v)));
         if (v->kind == VAL_UNIFORM) {
-            diag_help(d, "extents shape the program: they are made of `dim` settings, constants and dims, and `/` must divide");
+            diag_help(d, "extents shape the program: they are made of `dim` settings, constants and dims, "
+                         "and `/` must divide");
         }
     }
     return false;
@@ -223,14 +246,16 @@ bool const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int
     }
     double x = 0;
     bool known = value_const_int(v, out) ||
-                 (v->kind == VAL_UNIFORM && uniforms_constant(l->m->uniforms, v->uniform.inst, &x) && x == floor(x) &&
-                  fabs(x) < 9e15 && (*out = (int64_t)x, true));
+                 (v->kind == VAL_UNIFORM && uniforms_constant(l->m->uniforms, v->uniform.inst, &x) &&
+                  x == floor(x) && fabs(x) < 9e15 && (*out = (int64_t)x, true));
     if (!known) {
-        report(l, DIAG_TYPE, e->at, "%s is a whole number known before the run, this is %.*s", what, FSTR(value_describe(l, v)));
+        report(l, DIAG_TYPE, e->at, "%s is a whole number known before the run, this is %.*s", what,
+               FSTR(value_describe(l, v)));
         return false;
     }
     if (*out < lo) {
-        report(l, DIAG_TYPE, e->at, "%s must be at least %lld, this is %lld", what, (long long)lo, (long long)*out);
+        report(l, DIAG_TYPE, e->at, "%s must be at least %lld, this is %lld", what, (long long)lo,
+               (long long)*out);
         return false;
     }
     return true;

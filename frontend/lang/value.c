@@ -37,7 +37,9 @@ V value_uniform(Lower *l, Span at, uint32_t inst, Elem e) {
     return v;
 }
 
-V value_number(Lower *l, Span at, double x) { return value_uniform(l, at, uniforms_const(l->m->uniforms, x), ELEM_REAL); }
+V value_number(Lower *l, Span at, double x) {
+    return value_uniform(l, at, uniforms_const(l->m->uniforms, x), ELEM_REAL);
+}
 
 V value_array(Lower *l, Span at, Array a) {
     Value *v = fresh(l, VAL_ARRAY, at);
@@ -47,9 +49,7 @@ V value_array(Lower *l, Span at, Array a) {
 
 bool value_scalar(V v) { return v->kind == VAL_DIM || v->kind == VAL_BOOL || v->kind == VAL_UNIFORM; }
 
-Elem dtype_elem(DType t) {
-    return t == DT_BOOL ? ELEM_BOOL : dtype_is_float(t) ? ELEM_REAL : ELEM_INT;
-}
+Elem dtype_elem(DType t) { return t == DT_BOOL ? ELEM_BOOL : dtype_is_float(t) ? ELEM_REAL : ELEM_INT; }
 
 DType elem_dtype(Elem e) { return e == ELEM_BOOL ? DT_BOOL : e == ELEM_INT ? DT_I32 : DT_F32; }
 
@@ -72,9 +72,7 @@ bool value_const_int(V v, int64_t *out) { return v->kind == VAL_DIM && dim_known
 
 /* ---- words for messages ---- */
 
-static const char *elem_word(DType t) {
-    return t == DT_F32 ? "real" : t == DT_I32 ? "int" : dtype_name(t);
-}
+static const char *elem_word(DType t) { return t == DT_F32 ? "real" : t == DT_I32 ? "int" : dtype_name(t); }
 
 Str array_describe(Lower *l, const Array *a) {
     Buf b = buf_make(l->a);
@@ -93,9 +91,7 @@ Str value_describe(Lower *l, V v) {
     double x;
     switch (v->kind) {
     case VAL_POISON: return STR("a mistake");
-    case VAL_DIM:
-        dim_print(&b, v->d.dim);
-        return buf_str(&b);
+    case VAL_DIM: dim_print(&b, v->d.dim); return buf_str(&b);
     case VAL_BOOL: return v->boolean ? STR("yes") : STR("no");
     case VAL_TEXT: return STR("a text");
     case VAL_CHOICE: return str_format(l->a, "the choice %.*s", FSTR(v->text));
@@ -109,7 +105,8 @@ Str value_describe(Lower *l, V v) {
     case VAL_LIST: return str_format(l->a, "a list of %u", v->list.n);
     case VAL_TUPLE: return str_format(l->a, "%u results", v->list.n);
     case VAL_FUNCTION:
-        return str_format(l->a, v->function->n_given ? "`%.*s` without its first argument" : "the function `%.*s`",
+        return str_format(l->a,
+                          v->function->n_given ? "`%.*s` without its first argument" : "the function `%.*s`",
                           FSTR(v->function->name));
     case VAL_BATCH: return str_format(l->a, "a batch of `%.*s`", FSTR(v->batch->data->name.text));
     }
@@ -156,7 +153,11 @@ static void note_rows(Lower *l, const Array *a) {
 
 Array array_make(Lower *l, Val v, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim) {
     GR_ASSERT(n_lead + rank <= MAX_RANK);
-    Array a = {.val = v, .graph = l->b.g, .dtype = type_of(l->b.g, v).dtype, .n_lead = (uint8_t)n_lead, .rank = (uint8_t)rank};
+    Array a = {.val = v,
+               .graph = l->b.g,
+               .dtype = type_of(l->b.g, v).dtype,
+               .n_lead = (uint8_t)n_lead,
+               .rank = (uint8_t)rank};
     for (uint32_t i = 0; i < n_lead; i++) {
         a.lead[i] = lead[i];
     }

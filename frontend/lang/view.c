@@ -45,7 +45,8 @@ static Dim product(Lower *l, uint32_t n, const Dim *dim) {
 
 /* A dim that `as` is to find out: `_`, or a name nothing has. */
 static bool is_open(Lower *l, const DimSyntax *d) {
-    return d->kind == DIM_INFER || (d->kind == DIM_EXPR && d->expr->kind == EX_NAME && scope_try(l, d->expr->name) == NULL);
+    return d->kind == DIM_INFER ||
+           (d->kind == DIM_EXPR && d->expr->kind == EX_NAME && scope_try(l, d->expr->name) == NULL);
 }
 
 static V mismatch(Lower *l, const Expr *e, const Array *x, const char *why) {
@@ -89,7 +90,7 @@ V view_as(Lower *l, const Expr *e) {
         }
     }
     Dim all = product(l, x.rank, x.dim), rest;
-    if (open > 0 && rank == x.rank) {               /* dim by dim: this names extents that were computed */
+    if (open > 0 && rank == x.rank) { /* dim by dim: this names extents that were computed */
         bool same = true;
         for (uint32_t i = 0; i < rank; i++) {
             same = same && (dim[i] == NULL || dim_eq(dim[i], x.dim[i]));

@@ -1,5 +1,5 @@
-/* Questions about the text alone: which names an expression mentions, and the number of a call, counted in text order within
- * its parent, which makes the paths of weights and draws (`decoder.linear2.w`). */
+/* Questions about the text alone: which names an expression mentions, and the number of a call, counted in
+ * text order within its parent, which makes the paths of weights and draws (`decoder.linear2.w`). */
 #include "lower.h"
 
 static void walk_items(const ItemVec *items, WalkExpr *f, void *user) {
@@ -28,8 +28,14 @@ void walk_expr(const Expr *e, WalkExpr *f, void *user) {
         return;
     }
     switch (e->kind) {
-    case EX_ERROR: case EX_NUMBER: case EX_STRING: case EX_BOOL: case EX_INF: case EX_PI: case EX_NAME: case EX_COUNT:
-        return;
+    case EX_ERROR:
+    case EX_NUMBER:
+    case EX_STRING:
+    case EX_BOOL:
+    case EX_INF:
+    case EX_PI:
+    case EX_NAME:
+    case EX_COUNT: return;
     case EX_FIELD: walk_expr(e->field.base, f, user); return;
     case EX_UNARY: walk_expr(e->unary.x, f, user); return;
     case EX_BINARY:
@@ -62,7 +68,8 @@ void walk_expr(const Expr *e, WalkExpr *f, void *user) {
             walk_expr(e->match.arms.at[i].value, f, user);
         }
         return;
-    case EX_LIST: case EX_TUPLE:
+    case EX_LIST:
+    case EX_TUPLE:
         for (uint32_t i = 0; i < e->list.items.n; i++) {
             walk_expr(e->list.items.at[i], f, user);
         }
@@ -73,7 +80,8 @@ void walk_expr(const Expr *e, WalkExpr *f, void *user) {
 static void walk_stmt(const Stmt *s, WalkExpr *f, void *user) {
     switch (s->kind) {
     case ST_BIND: walk_expr(s->bind.value, f, user); return;
-    case ST_PARAM: case ST_STATE: walk_expr(s->cell.init, f, user); return;
+    case ST_PARAM:
+    case ST_STATE: walk_expr(s->cell.init, f, user); return;
     case ST_UPDATE: walk_expr(s->update.value, f, user); return;
     case ST_INSTANCE: walk_args(&s->instance.args, f, user); return;
     case ST_FOR:
@@ -112,9 +120,16 @@ static void walk_stmt(const Stmt *s, WalkExpr *f, void *user) {
         walk_expr(s->repeat.value, f, user);
         walk_expr(s->repeat.until, f, user);
         return;
-    case ST_ERROR: case ST_REQUIRE: case ST_ALARM: case ST_FROM: case ST_DROP_DUPLICATES: case ST_DROP_WHERE:
-    case ST_DROP_EPISODES: case ST_EPISODES: case ST_SPLIT: case ST_COUNT:
-        return;
+    case ST_ERROR:
+    case ST_REQUIRE:
+    case ST_ALARM:
+    case ST_FROM:
+    case ST_DROP_DUPLICATES:
+    case ST_DROP_WHERE:
+    case ST_DROP_EPISODES:
+    case ST_EPISODES:
+    case ST_SPLIT:
+    case ST_COUNT: return;
     }
 }
 
@@ -166,7 +181,8 @@ static CallSites *sites_of(Program *p, const Decl *d) {
         walk_block(&d->data, collect, &c);
     } else if (d->kind == DECL_OPTIMIZER) {
         walk_block(&d->optimizer.body, collect, &c);
-    } else if (d->kind == DECL_DEF || d->kind == DECL_MODEL || d->kind == DECL_OBJECTIVE || d->kind == DECL_EXPORT) {
+    } else if (d->kind == DECL_DEF || d->kind == DECL_MODEL || d->kind == DECL_OBJECTIVE ||
+               d->kind == DECL_EXPORT) {
         walk_expr(d->function.value, collect, &c);
         walk_block(&d->function.body, collect, &c);
     }

@@ -1,5 +1,6 @@
-/* Whole form: elementwise operations of tensors.  Shapes are equal, or one is a scalar, or one is the tail of the other; a
- * batch extent never equals anything but itself.  Index dims (leads) are not part of this: they are united by name. */
+/* Whole form: elementwise operations of tensors.  Shapes are equal, or one is a scalar, or one is the tail of
+ * the other; a batch extent never equals anything but itself.  Index dims (leads) are not part of this: they
+ * are united by name. */
 #include "lower.h"
 
 uint32_t leads_union(const Index **out, uint32_t n, const Index *const *more, uint32_t n_more) {
@@ -23,7 +24,8 @@ uint32_t leads_union(const Index **out, uint32_t n, const Index *const *more, ui
 }
 
 /* x as part of a tensor with these leads and dims; x's dims are the tail of them. */
-static Array broadcast_to(Lower *l, Array x, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim) {
+static Array broadcast_to(Lower *l, Array x, uint32_t n_lead, const Index *const *lead, uint32_t rank,
+                          const Dim *dim) {
     Array to = {.graph = l->b.g, .n_lead = (uint8_t)n_lead, .rank = (uint8_t)rank};
     for (uint32_t i = 0; i < n_lead; i++) {
         to.lead[i] = lead[i];
@@ -83,20 +85,24 @@ static Str origin(Lower *l, V v, Span at) {
         const RecipeData *d = &l->p->recipe->data.at[i];
         for (uint32_t k = 0; k < d->columns.n; k++) {
             if (d->columns.at[k].span.at == v->at.at) {
-                return str_format(l->a, ", column `%.*s` of data `%.*s`", FSTR(d->columns.at[k].name), FSTR(d->name));
+                return str_format(l->a, ", column `%.*s` of data `%.*s`", FSTR(d->columns.at[k].name),
+                                  FSTR(d->name));
             }
         }
     }
     Str text = sources_text(l->p->sources, v->at);
     Place p = sources_place(l->p->sources, v->at);
-    return text.n > 40 ? str_format(l->a, ", from line %u", p.line) : str_format(l->a, ", from `%.*s` at line %u", FSTR(text), p.line);
+    return text.n > 40 ? str_format(l->a, ", from line %u", p.line)
+                       : str_format(l->a, ", from `%.*s` at line %u", FSTR(text), p.line);
 }
 
-static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const Array *y, Span y_at, V vx, V vy) {
+static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const Array *y, Span y_at, V vx,
+                          V vy) {
     Str a = array_describe(l, x), b = array_describe(l, y), made = stretched(l, x, y);
     Diag *d;
     if (made.n) {
-        d = report(l, DIAG_BROADCAST, op_at, "`%.*s` and `%.*s` would make `%.*s`", FSTR(a), FSTR(b), FSTR(made));
+        d = report(l, DIAG_BROADCAST, op_at, "`%.*s` and `%.*s` would make `%.*s`", FSTR(a), FSTR(b),
+                   FSTR(made));
     } else {
         d = report(l, DIAG_SHAPE, op_at, "`%.*s` and `%.*s` do not fit", FSTR(a), FSTR(b));
     }
@@ -108,10 +114,12 @@ static void shapes_differ(Lower *l, Span op_at, const Array *x, Span x_at, const
     Str text = sources_text(l->p->sources, big_at);
     if (made.n && big->rank == 2 && dim_known(big->dim[1], &one) && one == 1 && text.n < 40) {
         Str other = sources_text(l->p->sources, big == x ? y_at : x_at);
-        diag_help(d, "squeeze it: `%.*s[:, 0]`; or, if every pair is meant: `(%.*s[n] %.*s %.*s[m,0])` for n and m", FSTR(text),
-                  FSTR(other), FSTR(sources_text(l->p->sources, op_at)), FSTR(text));
+        diag_help(
+            d, "squeeze it: `%.*s[:, 0]`; or, if every pair is meant: `(%.*s[n] %.*s %.*s[m,0])` for n and m",
+            FSTR(text), FSTR(other), FSTR(sources_text(l->p->sources, op_at)), FSTR(text));
     } else {
-        diag_help(d, "shapes must be equal, or one a scalar, or one the tail of the other; else write it with indices");
+        diag_help(d, "shapes must be equal, or one a scalar, or one the tail of the other; else write it "
+                     "with indices");
     }
 }
 
@@ -125,8 +133,8 @@ bool whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at) {
     for (uint32_t i = 0; i < n; i++) {
         if (!is_tail(&xs[i], &xs[big])) {
             uint32_t first = i < big ? i : big, second = i < big ? big : i;
-            shapes_differ(l, op_at, &xs[first], at[first], &xs[second], at[second], n == 2 ? l->sides[first] : NULL,
-                          n == 2 ? l->sides[second] : NULL);
+            shapes_differ(l, op_at, &xs[first], at[first], &xs[second], at[second],
+                          n == 2 ? l->sides[first] : NULL, n == 2 ? l->sides[second] : NULL);
             return false;
         }
     }
@@ -144,7 +152,8 @@ bool whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at) {
 static bool prepare(Lower *l, Span op_at, DType t, V x, V y, const Span *at, Array *out) {
     l->sides[0] = x;
     l->sides[1] = y;
-    bool fine = array_from(l, x, t, &out[0]) && array_from(l, y, t, &out[1]) && whole_align(l, op_at, 2, out, at);
+    bool fine =
+        array_from(l, x, t, &out[0]) && array_from(l, y, t, &out[1]) && whole_align(l, op_at, 2, out, at);
     l->sides[0] = l->sides[1] = NULL;
     return fine;
 }
@@ -154,15 +163,16 @@ static V built(Lower *l, Span at, const Array *like, Val v) {
 }
 
 static V refuse(Lower *l, Span op_at, const char *what, V x, V y) {
-    Diag *d = report(l, DIAG_TYPE, op_at, "`%s` of %.*s%s%.*s", what, FSTR(value_describe(l, x)), y ? " and " : "",
-                     FSTR(y ? value_describe(l, y) : STR("")));
+    Diag *d = report(l, DIAG_TYPE, op_at, "`%s` of %.*s%s%.*s", what, FSTR(value_describe(l, x)),
+                     y ? " and " : "", FSTR(y ? value_describe(l, y) : STR("")));
     Elem ex = ELEM_REAL, ey = ELEM_REAL;
     value_elem(x, &ex);
     if (y) {
         value_elem(y, &ey);
     }
     if (ex == ELEM_BOOL || ey == ELEM_BOOL) {
-        diag_help(d, "a bool is no number; count with `sum`, choose with `where(c, a, b)`, convert with `real(c)`");
+        diag_help(
+            d, "a bool is no number; count with `sum`, choose with `where(c, a, b)`, convert with `real(c)`");
     }
     if (x->kind == VAL_FUNCTION || (y && y->kind == VAL_FUNCTION)) {
         diag_help(d, "the function still lacks an argument: call it `f(x)` or `x |> f`");
@@ -177,7 +187,8 @@ static V elementwise(Lower *l, Span at, Span op_at, const Span *sides, Op op, co
         return refuse(l, op_at, name, x, y);
     }
     bool logic = op == OP_and || op == OP_or, equal = op == OP_eq;
-    if (logic ? ex != ELEM_BOOL || ey != ELEM_BOOL : (ex == ELEM_BOOL || ey == ELEM_BOOL) && !(equal && ex == ey)) {
+    if (logic ? ex != ELEM_BOOL || ey != ELEM_BOOL
+              : (ex == ELEM_BOOL || ey == ELEM_BOOL) && !(equal && ex == ey)) {
         return refuse(l, op_at, name, x, y);
     }
     Elem e = ex > ey ? ex : ey;
@@ -240,9 +251,11 @@ static Val power(Lower *l, Val x, int64_t n) {
 
 V whole_pow(Lower *l, const Expr *e, V x, V y) {
     double n;
-    bool fixed = value_scalar(y) && y->kind != VAL_BOOL && uniforms_constant(l->m->uniforms, value_inst(l, y), &n);
+    bool fixed =
+        value_scalar(y) && y->kind != VAL_BOOL && uniforms_constant(l->m->uniforms, value_inst(l, y), &n);
     const Span sides[2] = {e->binary.l->at, e->binary.r->at};
-    if (x->kind == VAL_ARRAY && x->array.dtype != DT_BOOL && fixed && n == (double)(int)n && n >= -64 && n <= 64) {
+    if (x->kind == VAL_ARRAY && x->array.dtype != DT_BOOL && fixed && n == (double)(int)n && n >= -64 &&
+        n <= 64) {
         Array a;
         bool whole = dtype_elem(x->array.dtype) == ELEM_INT && n >= 0;
         array_from(l, x, whole ? DT_I32 : DT_F32, &a);
@@ -272,14 +285,16 @@ V whole_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
     case BIN_EQ: return elementwise(l, e->at, e->op_at, sides, OP_eq, text, x, y);
     case BIN_LT: return elementwise(l, e->at, e->op_at, sides, OP_lt, text, x, y);
     case BIN_LE: return elementwise(l, e->at, e->op_at, sides, OP_le, text, x, y);
-    case BIN_GT: case BIN_GE: {
+    case BIN_GT:
+    case BIN_GE: {
         const Span swapped[2] = {sides[1], sides[0]};
         return elementwise(l, e->at, e->op_at, swapped, op == BIN_GT ? OP_lt : OP_le, text, y, x);
     }
     case BIN_NE:
         r = elementwise(l, e->at, e->op_at, sides, OP_eq, text, x, y);
         return r->kind == VAL_ARRAY ? built(l, e->at, &r->array, build_1(&l->b, OP_not, r->array.val)) : r;
-    case BIN_MATMUL: case BIN_COUNT: break;
+    case BIN_MATMUL:
+    case BIN_COUNT: break;
     }
     GR_BUG("`%s` is not elementwise", text);
 }
@@ -287,7 +302,8 @@ V whole_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y) {
 V whole_where(Lower *l, Span at, V c, V x, V y) {
     Elem ec, ex, ey;
     if (!value_elem(c, &ec) || ec != ELEM_BOOL) {
-        report(l, DIAG_TYPE, at, "the condition of `where` is a bool, this is %.*s", FSTR(value_describe(l, c)));
+        report(l, DIAG_TYPE, at, "the condition of `where` is a bool, this is %.*s",
+               FSTR(value_describe(l, c)));
         return value_poison(l);
     }
     if (!value_elem(x, &ex) || !value_elem(y, &ey) || ((ex == ELEM_BOOL) != (ey == ELEM_BOOL))) {
