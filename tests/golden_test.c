@@ -48,6 +48,7 @@ static void tensor_put(Tensor *t, int64_t i, double x) {
 }
 
 static double tensor_get(const Tensor *t, int64_t i) {
+    if (t->dtype == DT_I32) return ((int32_t *)t->data)[i];
     return t->dtype == DT_F64 ? ((double *)t->data)[i] : (double)((float *)t->data)[i];
 }
 
@@ -170,8 +171,8 @@ static void compare_outputs(Golden *g, const char *of, const Graph *graph, const
         bool found = false;
         for (uint32_t i = 0; i < graph->outputs.n; i++) {
             const Output *o = &graph->outputs.at[i];
-            bool named = o->kind == OUT_VALUE || o->kind == OUT_LOSS;
-            if (!named || !str_is(intern_str(g->module->names, o->name), name)) continue;
+            Str called = o->kind == OUT_TOTAL ? STR("total") : intern_str(g->module->names, o->name);
+            if (o->kind == OUT_WEIGHT || !str_is(called, name)) continue;
             compare(g, name, of, &out[i], j);
             found = true;
         }
@@ -203,13 +204,26 @@ static void check_phase(Golden *g, const char *name, const json_t *numbers) {
         const json_t *step = json_array_get(steps, s);
         const char *of = str_format(g->a, "%s, step %zu", name, s + 1).s;
         const Tensor *out = evaluate(g, graph, json_object_get(step, "columns"), (int64_t)s);
-        compare_outputs(g, of, graph, out, json_object_get(step, "losses"));
-        for (uint32_t i = 0; i < graph->outputs.n; i++) {
-            if (graph->outputs.at[i].kind != OUT_TOTAL) continue;
-            compare(g, "total", of, &out[i], json_object_get(step, "total"));
-        }
+        compare_outputs(g, of, graph, out, json_object_get(step, "out"));
         compare_vars(g, of, json_object_get(step, "vars"));
     }
+}
+
+/* A split in batches, the last one smaller: what is known after all rows. */
+static void check_split(Golden *g, const char *name, const json_t *numbers) {
+    const json_t *batches = json_object_get(numbers, "batches");
+    size_t n = json_array_size(batches);
+    const Graph **eval = PUSH(g->a, const Graph *, n), *begin = lowered(g, LOWER_BEGIN, str_of(name), 0);
+    for (size_t i = 0; i < n; i++) {
+        json_t *columns = json_array_get(batches, i);
+        size_t rows = json_array_size(json_object_iter_value(json_object_iter(columns)));
+        eval[i] = lowered(g, LOWER_EVAL, str_of(name), (int64_t)rows);
+    }
+    const Graph *finish = lowered(g, LOWER_FINISH, str_of(name), 0);
+    set_vars(g, lowered(g, LOWER_INIT, STR("init"), 0), json_object_get(numbers, "vars"));
+    evaluate(g, begin, NULL, 0);
+    for (size_t i = 0; i < n; i++) evaluate(g, eval[i], json_array_get(batches, i), 0);
+    compare_outputs(g, name, finish, evaluate(g, finish, NULL, 0), json_object_get(numbers, "out"));
 }
 
 static Golden open_golden(const char *name, bool f64) {
@@ -244,6 +258,7 @@ static void check_golden(const char *name, bool f64) {
     const char *part;
     json_t *numbers;
     json_object_foreach(json_object_get(g.numbers, "phases"), part, numbers) check_phase(&g, part, numbers);
+    json_object_foreach(json_object_get(g.numbers, "splits"), part, numbers) check_split(&g, part, numbers);
     const Graph *init = lowered(&g, LOWER_INIT, STR("init"), 0);
     json_object_foreach(json_object_get(g.numbers, "exports"), part, numbers) check_export(&g, init, part, numbers);
     set_vars(&g, init, NULL);
@@ -265,4 +280,5 @@ GOLDEN(batchnorm)
 GOLDEN(conv1d)
 GOLDEN(gru)
 GOLDEN(optimizers)
+GOLDEN(metrics)
 GOLDEN(small_vae)
