@@ -115,9 +115,8 @@ static const Param *find_param(const ParamVec *ps, Str name) {
 }
 
 /* Which given argument fills each parameter: slot[i] is 1 + its number.  Reports what does not fit. */
-static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first,
-                   uint32_t *slot) {
-    uint32_t next = skip_first ? 1 : 0;
+static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, uint32_t *slot) {
+    uint32_t next = 0;
     for (uint32_t i = 0; i < given->n; i++) {
         const Given *g = &given->at[i];
         uint32_t k = next;
@@ -152,10 +151,9 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
     return true;
 }
 
-bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, bool skip_first,
-               Frame *f) {
+bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, Frame *f) {
     uint32_t *slot = PUSH(l->a, uint32_t, ps->n + 1);
-    if (!assign(l, e, ps, given, skip_first, slot)) {
+    if (!assign(l, e, ps, given, slot)) {
         return false;
     }
     bool fine = true;
@@ -328,7 +326,7 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
     l->memo.n = l->memo.cap = 0;
     l->sink = NULL;
     V out = value_poison(l);
-    if (call_bind(l, e, &d->function.sig.args, given, false, to) && !call_body(l, d, &out)) {
+    if (call_bind(l, e, &d->function.sig.args, given, to) && !call_body(l, d, &out)) {
         out = value_poison(l);
     }
     l->sink = sink;

@@ -42,7 +42,7 @@ static Index *plain_index(Lower *l, const Item *item) {
     return scope_index(l->frame, item->expr->name.text);
 }
 
-/* Does the expression depend on an index of this statement, bound or yet to be bound by a reducer around it? */
+/* Does the expression depend on an index of this statement, or on one that a reducer will bind? */
 typedef struct { Lower *l; bool found; } Depends;
 
 static bool depends(void *user, const Expr *e) {
@@ -403,7 +403,7 @@ static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item,
 
 /* ---- accesses ---- */
 
-typedef struct { Lower *l; const Expr *access; Array x; uint32_t axis; } Access; /* axis: the dim the next item is for */
+typedef struct { Lower *l; const Expr *access; Array x; uint32_t axis; } Access;   /* axis: of the next item */
 
 static bool item_window(Access *a, const Affine *f) {
     Lower *l = a->l;

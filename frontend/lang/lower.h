@@ -1,9 +1,10 @@
-/* What the files of the semantic half share.  One walk over the syntax tree checks and lowers at once: an expression is
- * evaluated to a Value whose type is symbolic (extents are polynomials of batch rows) and, where it is a tensor, to a Val of
- * the graph being built.  A mistake is reported once and gives the poison value, which silences everything made from it.
+/* What the files of the semantic half share.  One walk over the syntax tree checks and lowers at once: an
+ * expression is evaluated to a Value whose type is symbolic (extents are polynomials of batch rows) and, where it
+ * is a tensor, to a Val of the graph being built.  A mistake is reported once and gives the poison value, which
+ * silences everything made from it.
  *
- * Index form is vmap: an Array carries the indices it depends on as leading dims (`lead`, in order of birth); every rule of
- * whole form looks at the other dims only.  So any function can be called inside index form and never notices. */
+ * Index form is vmap: an Array carries the indices it depends on as leading dims (`lead`, in order of birth); every
+ * rule of whole form looks at the other dims only.  So any function can be called in index form and never notices. */
 #ifndef GRF_LANG_LOWER_H
 #define GRF_LANG_LOWER_H
 #include "hash.h"
@@ -11,7 +12,7 @@
 
 typedef struct Lower Lower;
 
-/* ---- dim.c: extents ---------------------------------------------------------------------------------------------- */
+/* ---- dim.c: extents ------------------------------------------------------------------------------------ */
 
 /* An extent the program does not know: the rows of a batch.  `value` is what this lowering is built for. */
 typedef struct { uint32_t id; Str name; Span at; int64_t value; } Extent;
@@ -24,28 +25,32 @@ Dim     dim_of_extent(Arena *a, const Extent *e);
 Dim     dim_add(Arena *a, Dim x, Dim y);
 Dim     dim_sub(Arena *a, Dim x, Dim y);
 Dim     dim_mul(Arena *a, Dim x, Dim y);
-bool    dim_divide(Arena *a, Dim x, Dim y, Dim *out);       /* exactly, y of one term; false when it does not divide */
+/* exactly, y of one term; false when it does not divide */
+bool    dim_divide(Arena *a, Dim x, Dim y, Dim *out);
 bool    dim_eq(Dim x, Dim y);
 bool    dim_known(Dim x, int64_t *out);                     /* no extents in it */
 int64_t dim_value(Dim x);                                   /* with the extents' values; saturates */
 void    dim_print(Buf *b, Dim x);
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 typedef struct { Name name; uint32_t birth; Dim extent; Span extent_at; bool poison; } Index;
     /* extent NULL: not known yet; poison: it never will be, for a mistake elsewhere */
 
-typedef enum { ELEM_BOOL, ELEM_INT, ELEM_REAL } Elem;       /* in order: what two of them make is the later one */
+/* in order: what two of them make is the later one */
+typedef enum { ELEM_BOOL, ELEM_INT, ELEM_REAL } Elem;
 
 typedef struct {
     Val val; Graph *graph; DType dtype;
-    uint8_t n_lead, rank;                                   /* the node's axes: n_lead indices, then rank dims */
+    /* the node's axes: n_lead indices, then rank dims */
+    uint8_t n_lead, rank;
     const Index *lead[MAX_RANK];
     Dim dim[MAX_RANK];
 } Array;
 
 typedef enum {
-    VAL_POISON, VAL_DIM, VAL_BOOL, VAL_TEXT, VAL_CHOICE, VAL_UNIFORM, VAL_ARRAY, VAL_LIST, VAL_TUPLE, VAL_FUNCTION, VAL_BATCH
+    VAL_POISON, VAL_DIM, VAL_BOOL, VAL_TEXT, VAL_CHOICE, VAL_UNIFORM, VAL_ARRAY, VAL_LIST, VAL_TUPLE,
+    VAL_FUNCTION, VAL_BATCH
 } ValueKind;
 typedef struct Value Value;
 typedef const Value *V;
@@ -58,14 +63,14 @@ typedef struct {
     Given *given; uint32_t n_given;                         /* of a function that lacks its first argument */
     Str instance;                                           /* path of a named instance, or empty */
 } Function;
-typedef struct { Str name; V value; DType dtype; Shape row; uint32_t column; } BatchColumn;
 typedef struct { const Decl *data; uint32_t data_id; Extent *rows; } Batch;
 
 struct Value {
     ValueKind kind;
     Span at;                                                /* what made it, for labels */
     union {
-        struct { Dim dim; bool real; } d;                   /* a compile-time integer; real: it came from `/` */
+        /* a compile-time integer; real: it came from `/` */
+        struct { Dim dim; bool real; } d;
         bool boolean;
         Str  text;                                          /* TEXT (and paths), CHOICE */
         struct { uint32_t inst; Elem elem; } uniform;       /* of Module.uniforms */
@@ -76,10 +81,13 @@ struct Value {
     };
 };
 
-/* ---- frames ------------------------------------------------------------------------------------------------------ */
+/* ---- frames -------------------------------------------------------------------------------------------- */
 
-typedef struct { Str name; V value; Span at; uint32_t var; bool extent; } Binding;  /* var: 1 + id of the state it is */
-typedef enum { FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA } FrameKind;
+/* var: 1 + id of the state it is */
+typedef struct { Str name; V value; Span at; uint32_t var; bool extent; } Binding;
+typedef enum {
+    FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA
+} FrameKind;
 typedef struct Frame {
     struct Frame *caller;
     FrameKind kind;
@@ -94,9 +102,8 @@ typedef struct Frame {
     const Index *ambient[MAX_RANK];
 } Frame;
 
-/* ---- the program and one lowering of it -------------------------------------------------------------------------- */
+/* ---- the program and one lowering of it ---------------------------------------------------------------- */
 
-typedef struct { const Decl *decl; bool library; Frame *frame; } Global;
 typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
@@ -105,7 +112,8 @@ typedef struct { Name name; Val value, weight; Span at; bool nograd, poison; } L
 typedef struct { Name name; V value; } MetricTerm;
 typedef struct { Val now; bool read, dirty; } VarNow;
 typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;
-typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumulator;   /* and how it takes one more batch */
+/* and how it takes one more batch */
+typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumulator;
 typedef struct { LowerKind kind; Str name; int64_t rows; Graph *graph; } Lowered;
 
 struct Program {
@@ -132,7 +140,7 @@ struct Program {
     VEC(Lowered) lowered;
 };
 
-/* An access `x[s*i + d*j - p]` inside a product that may be a contraction: `position` stands for the dim of x. */
+/* An access `x[s*i + d*j - p]` in a product that may be a contraction: `position` stands for the dim of x. */
 typedef struct { Index *position; const Index *of[2]; int64_t factor[2]; int64_t offset; } WindowUse;
 typedef VEC(WindowUse) WindowSink;
 typedef struct ScanScope ScanScope;
@@ -150,8 +158,7 @@ struct Lower {
     uint32_t births, next_extent;
     uint32_t depth, n_calls;
     VEC(Constant) constants;
-    bool vars_read_only;                    /* exports: no state is written */
-    bool uniform_only;                      /* weights, optimiser arguments, keep: `val.x` may stand for a series */
+    bool uniform_only;
     VEC(Memo) memo;
     VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
     V sides[2];                             /* operands of the operation being aligned, for messages */
@@ -166,13 +173,13 @@ struct Lower {
     VEC(MetricTerm) metrics;
 };
 
-/* ---- report.c: diagnostics at the place the user wrote ----------------------------------------------------------- */
+/* ---- report.c: diagnostics at the place the user wrote ------------------------------------------------- */
 Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 V     not_yet(Lower *l, Span at, const char *what);         /* reports, gives poison */
 bool  in_library(const Program *p, Span at);
 
-/* ---- value.c ----------------------------------------------------------------------------------------------------- */
+/* ---- value.c ------------------------------------------------------------------------------------------- */
 V     value_poison(Lower *l);
 V     value_dim(Lower *l, Span at, Dim d);
 V     value_int(Lower *l, Span at, int64_t x);
@@ -198,7 +205,7 @@ Shape array_shape(const Array *a);
 int   array_lead_of(const Array *a, const Index *i);        /* -1 */
 bool  shape_fits(Lower *l, Span at, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim);
 
-/* ---- scope.c ----------------------------------------------------------------------------------------------------- */
+/* ---- scope.c ------------------------------------------------------------------------------------------- */
 Binding *scope_find(Frame *f, Str name);
 void  scope_bind(Lower *l, Name name, V value);
 void  scope_unbind(Lower *l, Str name);
@@ -212,25 +219,27 @@ Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at);
 void  frame_pop(Lower *l);
 void  scope_suggest(Lower *l, Diag *d, Str name);
 
-/* ---- walk.c: the syntax tree without meaning ---------------------------------------------------------------------- */
+/* ---- walk.c: the syntax tree without meaning ----------------------------------------------------------- */
 typedef bool WalkExpr(void *user, const Expr *e);           /* false: do not go into it */
 void  walk_expr(const Expr *e, WalkExpr *f, void *user);
 void  walk_block(const Block *b, WalkExpr *f, void *user);
 bool  walk_mentions(const Expr *e, Str name);
 uint32_t walk_call_number(Program *p, const Decl *d, Str name, Span at);   /* from 1 */
 
-/* ---- whole.c: elementwise -------------------------------------------------------------------------------------------- */
-bool  whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at);   /* to one type of leads and dims; reports */
+/* ---- whole.c: elementwise ------------------------------------------------------------------------------ */
+/* to one type of leads and dims; reports */
+bool  whole_align(Lower *l, Span op_at, uint32_t n, Array *xs, const Span *at);
 V     whole_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y);
 V     whole_unary_op(Lower *l, Span at, Op op, V x);        /* of a float function */
 V     whole_arith(Lower *l, Span at, Op op, V x, V y);      /* add sub mul min max: of numbers */
 V     whole_where(Lower *l, Span at, V c, V x, V y);
 V     whole_pow(Lower *l, const Expr *e, V x, V y);
 V     whole_cast(Lower *l, Span at, DType t, V x);
-Array array_spread(Lower *l, Array x, uint32_t n_lead, const Index *const *lead);  /* also carries these indices */
+/* also carries these indices */
+Array array_spread(Lower *l, Array x, uint32_t n_lead, const Index *const *lead);
 uint32_t leads_union(const Index **out, uint32_t n, const Index *const *more, uint32_t n_more);
 
-/* ---- uniform.c -------------------------------------------------------------------------------------------------------- */
+/* ---- uniform.c ----------------------------------------------------------------------------------------- */
 V     uniform_binary(Lower *l, const Expr *e, BinaryOp op, V x, V y);      /* two scalars */
 bool  uniform_of_op(Op op, UOp *out);
 V     uniform_apply(Lower *l, Span at, UOp op, V x, V y, V z);
@@ -240,13 +249,14 @@ bool  dim_expr_value(Lower *l, const Expr *e, Dim *out);    /* an extent; report
 bool  const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int64_t *out);
 bool  number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst);    /* a uniform number */
 
-/* ---- expr.c ------------------------------------------------------------------------------------------------------------- */
+/* ---- expr.c -------------------------------------------------------------------------------------------- */
 V     eval(Lower *l, const Expr *e);
 bool  eval_array(Lower *l, const Expr *e, Array *out);      /* any number as array, its own type; reports */
 bool  eval_condition(Lower *l, const Expr *e, bool *out);   /* compile time; reports */
-int   eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patterns);   /* arm, -1 reported */
+/* arm, -1 reported */
+int   eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patterns);
 
-/* ---- index.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- index.c ------------------------------------------------------------------------------------------- */
 V     index_access(Lower *l, const Expr *e);
 Index *index_new(Lower *l, Name name);                      /* reports a name in use; NULL then */
 void  index_drop(Lower *l, uint32_t n_before);
@@ -254,40 +264,43 @@ void  index_infer(Lower *l, const Expr *e);                 /* extents from plai
 V     index_form(Lower *l, const Target *t, const Expr *value);   /* the value of `t = value` */
 bool  index_gather(Lower *l, Array x, uint32_t axis, Array index, Array *out);     /* axis: of the dims */
 
-/* ---- reduce.c, contract.c ------------------------------------------------------------------------------------------------ */
+/* ---- reduce.c, contract.c ------------------------------------------------------------------------------ */
 V     reduce_eval(Lower *l, const Expr *e);
 V     contract_try(Lower *l, const Expr *sum, uint32_t n, Index *const *over);    /* NULL: it is none */
 V     contract_matmul(Lower *l, const Expr *e, V x, V y);
 void  product_factors(const Expr *e, const Expr **out, uint32_t *n, uint32_t max);
 
-/* ---- view.c -------------------------------------------------------------------------------------------------------------- */
+/* ---- view.c -------------------------------------------------------------------------------------------- */
 V     view_as(Lower *l, const Expr *e);
 V     view_transpose(Lower *l, const Expr *e, V x);
 Array array_reshape(Lower *l, Array x, uint32_t rank, const Dim *dim);
 Array array_permute(Lower *l, Array x, const uint8_t *at);  /* of all axes; leads stay in front */
 
-/* ---- intrinsic.c, random.c ------------------------------------------------------------------------------------------------ */
+/* ---- intrinsic.c, random.c ----------------------------------------------------------------------------- */
 const Intrinsic *intrinsic_find(Str name);
 Str   intrinsic_name(const Intrinsic *f);
 uint32_t intrinsic_count(void);
 const Intrinsic *intrinsic_at(uint32_t i);
 V     intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given);
-V     random_draw(Lower *l, const Expr *e, Str name, V const *args);   /* two numbers (or NULL), then `like` (or NULL) */
+/* two numbers (or NULL), then `like` (or NULL) */
+V     random_draw(Lower *l, const Expr *e, Str name, V const *args);
 Name  call_name(const Expr *e);                             /* of the function, as written */
 
-/* ---- type.c: types as patterns ----------------------------------------------------------------------------------------------- */
+/* ---- type.c: types as patterns ------------------------------------------------------------------------- */
 bool  type_element(const TypeSyntax *t, DType *out);        /* base names an element type */
-V     type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at);   /* binds extents; converted or poison */
+/* binds extents; converted or poison */
+V     type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at);
 bool  type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim);   /* all known */
-bool  type_solve(Lower *l, const Expr *e, Dim to);          /* binds the one unbound name of e; false: differs */
+/* binds the one unbound name of e; false: differs */
+bool  type_solve(Lower *l, const Expr *e, Dim to);
 
-/* ---- call.c ------------------------------------------------------------------------------------------------------------------- */
+/* ---- call.c -------------------------------------------------------------------------------------------- */
 V     call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped);
 V     call_value(Lower *l, const Expr *e, V f, Str written, const GivenVec *given);
-bool  call_bind(Lower *l, const Expr *e, const ParamVec *params, const GivenVec *given, bool skip_first, Frame *f);
+bool  call_bind(Lower *l, const Expr *e, const ParamVec *params, const GivenVec *given, Frame *f);
 bool  call_body(Lower *l, const Decl *d, V *out);           /* in the frame just pushed */
 
-/* ---- stmt.c, scan.c, cell.c ---------------------------------------------------------------------------------------------------- */
+/* ---- stmt.c, scan.c, cell.c ---------------------------------------------------------------------------- */
 void  stmt_block(Lower *l, const Block *b);
 void  stmt_eval(Lower *l, const Stmt *s);
 void  scan_eval(Lower *l, const Stmt *s);
@@ -306,12 +319,14 @@ void  cell_commit(Lower *l);                                /* everything writte
 void  cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Dim *dim);
 uint32_t name_id(Lower *l, Str s);
 
-/* ---- objective.c, metric.c, optimizer.c, reach.c, export.c -------------------------------------------------------------------- */
+/* ---- objective.c, metric.c, optimizer.c, reach.c, export.c --------------------------------------------- */
 Lower *lower_begin(Program *p, LowerKind kind, Str graph, int64_t rows, Diags *ds);
-bool  objective_run(Lower *l, const Decl *d, bool training, int64_t rows);   /* losses and metrics; false: errors */
+/* losses and metrics; false: errors */
+bool  objective_run(Lower *l, const Decl *d, bool training, int64_t rows);
 void  objective_loss(Lower *l, const Stmt *s);
 void  objective_metric(Lower *l, const Stmt *s);
-bool  objective_total(Lower *l, Val *total);                /* outputs of losses and weights; false: there is no loss */
+/* outputs of losses and weights; false: there is no loss */
+bool  objective_total(Lower *l, Val *total);
 V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
 V     batch_column(Lower *l, Batch *b, Name name);
 Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);
@@ -323,15 +338,17 @@ void  reach_losses(Lower *l);                               /* a loss that reach
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
 
-/* ---- settings.c, data.c, train.c, library.c, resolved.c ------------------------------------------------------------------------- */
+/* ---- settings.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
 void  settings_declare(Lower *l);
 V     settings_value(Lower *l, Str name);                   /* NULL: none */
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */
-const Expr *setting_override(Lower *l, const SettingArg *s);    /* the value of -s NAME=VALUE as an expression; NULL reported */
+/* the value of -s NAME=VALUE as an expression; NULL reported */
+const Expr *setting_override(Lower *l, const SettingArg *s);
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id */
 const Decl *data_decl(Program *p, uint32_t id);
-bool  data_broken(const Program *p, uint32_t id);           /* has mistakes: nothing is said about its columns */
+/* has mistakes: nothing is said about its columns */
+bool  data_broken(const Program *p, uint32_t id);
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */

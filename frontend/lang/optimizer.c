@@ -93,7 +93,7 @@ static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
         dim[i] = dim_const(l->a, v->shape.dim[i]);
     }
     uint32_t rank = v->shape.rank;
-    if (call_bind(l, c->optimizer.call, &d->optimizer.sig.args, &given, false, f)) {
+    if (call_bind(l, c->optimizer.call, &d->optimizer.sig.args, &given, f)) {
         bind_array(l, d->optimizer.p, var + 1, cell_array(l, var, rank, dim));
         bind_array(l, d->optimizer.g, 0, array_make(l, gradient, 0, NULL, rank, dim));
         uint32_t k = uniforms_input(l->m->uniforms, STR("update"), true);

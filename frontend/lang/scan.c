@@ -1,5 +1,5 @@
-/* `scan h = h0 over v in u, t < T { … collect y = e }`: one body graph run T times.  Carries and one step of
- * each sequence are inputs of the body; whatever else the body mentions becomes a constant input the first
+/* `scan h = h0 over v in u, t < T { … collect y = e }`: one body graph run T times.  Carries and one step
+ * of each sequence are inputs of the body; whatever else the body mentions becomes a constant input the first
  * time it is needed.  The types of the carries are a fixed point: the body is lowered, and once more when
  * what comes back carries more indices. */
 #include "lower.h"
