@@ -209,8 +209,9 @@ def gru():
     with torch.no_grad():
         for p in cell.parameters():
             p.copy_(draw(*p.shape, scale=0.5))
-    parameters = {"cell.gru_cell1.linear1.w": (cell.weight_ih, torch.t), "cell.gru_cell1.linear1.b": (cell.bias_ih, same),
-                  "cell.gru_cell1.linear2.w": (cell.weight_hh, torch.t), "cell.gru_cell1.linear2.b": (cell.bias_hh, same)}
+    path = "cell.gru_cell1.linear"
+    parameters = {path + "1.w": (cell.weight_ih, torch.t), path + "1.b": (cell.bias_ih, same),
+                  path + "2.w": (cell.weight_hh, torch.t), path + "2.b": (cell.bias_hh, same)}
     case = {"exports": {"pair": pair(lambda v, h: cell(v, h), draw(4, 5), v=draw(4, 2), h=draw(4, 5, scale=0.5))},
             "vars": values(parameters)}
 
@@ -261,8 +262,9 @@ def metrics():
     return {"splits": {"score": {
         "vars": {"net.linear1.w": stored(torch.t(w)), "net.linear1.b": stored(b)},
         "batches": [{"x": x[s], "t": t[s], "label": label[s]} for s in batches],
-        "out": {"ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22, "f1": f1, "table": table,
-                "rmse": torch.sqrt(F.mse_loss(h[:, 0], t)), "spread": h[:, 1].std(unbiased=False),
+        "out": {"ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22, "f1": f1,
+                "table": table, "rmse": torch.sqrt(F.mse_loss(h[:, 0], t)),
+                "spread": h[:, 1].std(unbiased=False),
                 "active": ((h ** 2).mean(0) > 0.5).sum(), "largest": h.max(0)[0]}}}}
 
 
