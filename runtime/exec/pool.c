@@ -4,7 +4,10 @@
  * thread that slept through a region finds another generation in the ticket and keeps its hands off, so the
  * join waits for chunks to be done and never for workers to show up; a worker that lost its processor costs
  * nothing but its help.  The fields of a region may be read while the next one is being written, but then
- * nothing is left in the reader's ticket, or its exchange fails. */
+ * nothing is left in the reader's ticket, or its exchange fails.
+ *
+ * Threads are not pinned: the caller is somebody else's thread and cannot be, and a worker pinned to the
+ * processor that the caller happens to run on would wait for it. */
 #define _GNU_SOURCE
 #include "pool.h"
 #include "dtype.h"
@@ -22,7 +25,6 @@ typedef struct {
     Pool *pool;
     pthread_t thread;
     uint32_t index;
-    int processor;                 /* -1: wherever the system likes */
 } Worker;
 
 struct Pool {
@@ -90,18 +92,8 @@ static uint32_t wait_for_work(Pool *p, uint32_t seen) {
     return generation;
 }
 
-static void pin_to(int processor) {
-    if (processor < 0)
-        return;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(processor, &set);
-    pthread_setaffinity_np(pthread_self(), sizeof set, &set);      /* refused: slower, not wrong */
-}
-
 static void *worker_main(void *arg) {
     Worker *w = arg;
-    pin_to(w->processor);
     float_mode_enter();
     for (uint32_t seen = 0;;) {
         seen = wait_for_work(w->pool, seen);
@@ -109,18 +101,6 @@ static void *worker_main(void *arg) {
             return NULL;
         help(w->pool, seen, w->index);
     }
-}
-
-/* The n-th processor this process may use, or -1 when there are fewer than `need`. */
-static int processor_of(uint32_t n, uint32_t need) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0 || (uint32_t)CPU_COUNT(&set) < need)
-        return -1;
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-        if (CPU_ISSET(i, &set) && n-- == 0)
-            return i;
-    }
-    return -1;
 }
 
 GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
@@ -132,7 +112,7 @@ GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
     p->started = 1;
     p->workers = PUSH(a, Worker, threads);
     for (uint32_t i = 1; i < threads; i++) {
-        p->workers[i] = (Worker){.pool = p, .index = i, .processor = processor_of(i, threads)};
+        p->workers[i] = (Worker){.pool = p, .index = i};
         if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0) {
             pool_destroy(p);
             return fail(e, GR_NOMEM, "thread %u of %u could not be started; fewer threads: `--threads`",
