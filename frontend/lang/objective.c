@@ -186,6 +186,24 @@ static void poison_argument(Lower *l, const Param *p) {
     }
 }
 
+/* The argument of an objective is of no data set: misspelt, of another type, or without one. */
+static void no_batch(Lower *l, const Param *p, const Decl *other) {
+    DType element;
+    if (p->type && p->type->kind == TYPE_PLAIN && other == NULL && !type_element(p->type, &element)) {
+        Diag *d = report(l, DIAG_NAME, p->type->base.at, "there is no data set `%.*s`", FSTR(p->type->base.text));
+        Str near = {0};
+        for (uint32_t i = 0; i < l->p->recipe->data.n; i++) {
+            Str name = l->p->recipe->data.at[i].name;
+            near = str_distance(name, p->type->base.text) <= 2 ? name : near;
+        }
+        if (near.n) {
+            diag_help(d, "did you mean `%.*s`?", FSTR(near));
+        }
+        return;
+    }
+    report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");
+}
+
 bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
     uint32_t errors = diags_errors(l->ds);
     Frame *f = frame_push(l, FRAME_OBJECTIVE, d, d->name.at);
@@ -202,7 +220,7 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
             not_yet(l, p->name.at, "an objective of two data sets");
             poison_argument(l, p);
         } else if (data == NULL || data->kind != DECL_DATA) {
-            report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");
+            no_batch(l, p, data);
             poison_argument(l, p);
         } else {
             scope_bind(l, p->name, batch_argument(l, p, data, rows));
