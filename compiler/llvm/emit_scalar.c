@@ -114,7 +114,21 @@ static Value widen_half(Emit *e, DType from, Value v) {
         "");
 }
 
-static Value int_of_float(Emit *e, DType to, Value v) {
+/* The saturating conversion of LLVM works lane by lane on x86; this is six vector instructions.  The bounds are the floats next
+ * to the range's ends, so that the plain conversion is defined. */
+static Value i32_of_f32_lanes(Emit *e, Value v) {
+    Value lowest = number_like(e, DT_F32, v, -2147483648.0), highest = number_like(e, DT_F32, v, 2147483520.0);
+    Value number = LLVMBuildSelect(e->b, is_nan(e, v), number_like(e, DT_F32, v, 0), v, "");
+    Value above = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOLT, number, lowest, ""), lowest, number, "");
+    Value inside = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealOGT, above, highest, ""), highest, above, "");
+    Value whole = LLVMBuildFPToSI(e->b, inside, emit_shape_like(e->i32, v), "");
+    Value over = LLVMBuildFCmp(e->b, LLVMRealOGT, number, highest, "");
+    return LLVMBuildSelect(e->b, over, number_like(e, DT_I32, v, 2147483647), whole, "");
+}
+
+static Value int_of_float(Emit *e, DType to, DType from, Value v) {
+    if (to == DT_I32 && from == DT_F32)
+        return i32_of_f32_lanes(e, v);
     LLVMTypeRef t[2] = {emit_shape_like(emit_type(e, to), v), LLVMTypeOf(v)};
     return emit_call(e, to == DT_U8 ? "llvm.fptoui.sat" : "llvm.fptosi.sat", t, 2, &v, 1);
 }
@@ -125,7 +139,7 @@ static Value cast_float(Emit *e, DType to, DType from, Value v) {
     case DT_F64: return from == DT_F64 ? v : LLVMBuildFPExt(e->b, v, emit_shape_like(e->f64, v), "");
     case DT_BF16: return bf16_of(e, cast_float(e, DT_F32, from, v));
     case DT_F16:  return f16_of(e, cast_float(e, DT_F32, from, v));
-    case DT_I32: case DT_I64: case DT_U8: return int_of_float(e, to, v);
+    case DT_I32: case DT_I64: case DT_U8: return int_of_float(e, to, from, v);
     case DT_BOOL: return LLVMBuildFCmp(e->b, LLVMRealUNE, v, number_like(e, from, v, 0), "");
     case DT_COUNT: break;
     }
