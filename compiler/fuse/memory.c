@@ -2,8 +2,8 @@
 /* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by path;
  * the states of optimisers and the gradients mirror the parameters, each at its parameter's offset, so that
  * what updates neighbours can be one kernel.  Values of a step share the region `act`: the largest first,
- * each takes the lowest place that is free during its life.  Entry points share that region and `out`, since
- * they never run at once. */
+ * each takes the lowest place that is free during its life.  Entry points share that region, `out` and `batch`,
+ * since they never run at once: a smaller last batch takes no memory of its own. */
 #include "fuse_parts.h"
 #include <stdlib.h>
 
@@ -167,7 +167,7 @@ static void place_act(Entry *e) {
 
 void memory_entry(Entry *e) {
     Planned *p = e->planned;
-    uint64_t out = 0;
+    uint64_t out = 0, batch = 0;
     for (uint32_t i = 1; i < e->cells.n; i++) {
         Cell *c = &e->cells.at[i];
         if (c->kind == CELL_VAR) {
@@ -175,8 +175,8 @@ void memory_entry(Entry *e) {
         } else if (c->kind == CELL_HEALTH) {
             c->buffer = find_buffer(p, c);
         } else if (c->kind == CELL_COLUMN) {
-            c->buffer = find_buffer(p, c);
-            c->buffer = c->buffer ? c->buffer : buffer_of(e, c, p->memory->region[REGION_BATCH]);
+            c->buffer = buffer_of(e, c, batch);
+            batch += cell_bytes(c);
         } else if (c->region == REGION_OUT && c->kind != CELL_STEP) {
             c->buffer = buffer_of(e, c, out);
             out += cell_bytes(c);
