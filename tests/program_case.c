@@ -1,0 +1,106 @@
+/* See program_case.h. */
+#include "program_case.h"
+#include "run.h"
+#include <string.h>
+
+static Common common_of(const ProgramWish *w) {
+    Common c = common_make();
+    c.file = w->file;
+    c.threads = 1;
+    c.no_cache = true;
+    for (uint32_t i = 0; i < 4 && w->settings[i] != NULL; i++) {
+        const char *eq = strchr(w->settings[i], '=');
+        GR_ASSERT(eq != NULL);
+        c.settings[c.n_settings++] = (SettingArg){{w->settings[i], (uint32_t)(eq - w->settings[i])}, str_of(eq + 1)};
+    }
+    return c;
+}
+
+static const Tensor *batch_of(ProgramCase *c, const Graph *g, uint32_t step, Error *e) {
+    Arena *a = c->session.arena;
+    Tensor *columns = PUSH(a, Tensor, g->columns.n + 1);
+    const Split *split;
+    if (g->columns.n > 0 && dataset_split(c->data, STR("train"), &split, e) != GR_OK)
+        return NULL;
+    for (uint32_t i = 0; i < g->columns.n; i++) {
+        const Column *column = &g->columns.at[i];
+        columns[i] = tensor_new(a, column->dtype, column->shape);
+        int64_t id = dataset_column(c->data, intern_str(g->module->names, column->name));
+        DataTarget target = {(uint32_t)id, columns[i].data};
+        uint32_t *rows = PUSH(a, uint32_t, g->rows + 1);
+        for (int64_t k = 0; k < g->rows; k++) {
+            rows[k] = split->rows[((int64_t)step * g->rows + k) % split->n];
+        }
+        dataset_fill(c->data, rows, g->rows, &target, 1);
+    }
+    return columns;
+}
+
+static const UValue *uniforms_at(ProgramCase *c, const Graph *g, uint32_t step) {
+    const RecipePhase *p = &c->session.recipe->phases.at[0];
+    Counters at = {.step = step, .update = step + 1, .clock = step, .seed = p->seed, .batch = p->batch, .rows = g->rows,
+                   .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
+    return uniform_values(c->session.arena, c->session.recipe, c->session.module->uniforms, &at);
+}
+
+typedef VEC(Moment) Moments;
+
+static bool add_moment(ProgramCase *c, Moments *moments, uint32_t graph, uint32_t step, Error *e) {
+    const Graph *g = c->scenario.meaning->graphs.at[graph];
+    Moment m = {graph, batch_of(c, g, step, e), uniforms_at(c, g, step)};
+    vec_push(c->session.arena, moments, m);
+    return m.columns != NULL;
+}
+
+static bool add_moments(const ProgramWish *w, ProgramCase *c, Error *e) {
+    Moments m = {0};
+    bool good = add_moment(c, &m, PROGRAM_INIT, 0, e) && add_moment(c, &m, PROGRAM_BEGIN, 0, e);
+    for (uint32_t i = 0; i < w->steps && good; i++) {
+        good = add_moment(c, &m, PROGRAM_TRAIN, i, e);
+    }
+    good = good && (!w->evaluate || (add_moment(c, &m, PROGRAM_BEGIN, 0, e) && add_moment(c, &m, PROGRAM_EVAL, 0, e) &&
+                                     add_moment(c, &m, PROGRAM_FINISH, 0, e)));
+    c->scenario.moments = m.at;
+    c->scenario.n_moments = m.n;
+    return good;
+}
+
+static bool differentiate(ProgramCase *c) {
+    Arena *a = c->session.arena;
+    Module *meaning = PUSH(a, Module, 1);
+    *meaning = c->compiled.lowered;
+    memset(&meaning->graphs, 0, sizeof meaning->graphs);
+    PassOptions o = {.stop_after = "grad"};
+    for (uint32_t i = 0; i < c->compiled.lowered.graphs.n; i++) {
+        Graph *g = pipeline_run(a, c->compiled.lowered.graphs.at[i], &o, c->session.files, c->session.diags);
+        if (g == NULL)
+            return false;
+        vec_push(a, &meaning->graphs, g);
+    }
+    c->scenario = (Scenario){.meaning = meaning, .final = &c->compiled.final, .math = c->session.math};
+    return true;
+}
+
+bool program_case(const ProgramWish *w, ProgramCase *out, Buf *why) {
+    Common common = common_of(w);
+    Error e = {0};
+    *out = (ProgramCase){0};
+    bool good = session_open(&out->session, &common);
+    EntryRequest entries[8];
+    if (good) {
+        uint32_t n = phase_entries(&out->session, 0, entries);
+        if (w->batch > 0)
+            entries[PROGRAM_TRAIN].rows = entries[PROGRAM_EVAL].rows = w->batch;
+        good = compile_graphs(&out->session, &common, n, entries, &out->compiled) && differentiate(out);
+    }
+    if (good) {
+        uint32_t data = out->session.recipe->objectives.at[out->session.recipe->phases.at[0].objective].data;
+        good = run_open_data(&out->session, &common, data, &out->data, &e) == GR_OK && add_moments(w, out, &e);
+        buf_printf(why, "%s", e.what);
+    }
+    if (out->session.diags != NULL)
+        diags_render(out->session.diags, why, false);
+    return good;
+}
+
+void program_case_close(ProgramCase *c) { session_close(&c->session); }
