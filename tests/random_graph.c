@@ -182,7 +182,7 @@ static void add_reduce(Gen *g) {
         uint8_t t = at[0];
         at[0] = at[n - 1], at[n - 1] = t;
     }
-    if (n == 0 || !one_row(s, n, at))
+    if (n == 0 || (!(g->flags & RANDOM_WHOLE) && !one_row(s, n, at)))
         return;
     ReduceKind kind = kinds[pick(g, sizeof kinds / sizeof *kinds)];
     if (pick(g, 12) == 0) {
@@ -419,9 +419,28 @@ static bool is_variable(const Graph *g, Val v) {
     return node_of(g, v)->op == OP_arg && node_of(g, v)->attr.arg.kind == ARG_VAR;
 }
 
+/* The sum of some value, differentiated by every variable. */
+static void add_gradients(Gen *g) {
+    Graph *graph = g->b.g;
+    uint32_t n = graph->module->vars.n;
+    Val s = take(g, DT_F32), xs[8];
+    uint8_t axes[MAX_RANK] = {0, 1, 2, 3, 4, 5, 6, 7};
+    s = build_reduce(&g->b, REDUCE_SUM, s, type_at(g, s).shape.rank, axes);
+    for (uint32_t i = 0; i < n; i++) {
+        xs[i] = build_arg(&g->b, ARG_VAR, i, (Type){DT_F32, graph->module->vars.at[i].shape});
+    }
+    Val all = build_grad(&g->b, s, n, xs);
+    for (uint32_t i = 0; i < n; i++) {
+        Val one = build_result(&g->b, all, i);
+        graph_output(graph, OUT_VALUE, intern_id(graph->module->names, str_format(g->arena, "grad%u", i)), one);
+    }
+}
+
 static void finish(Gen *g) {
     Graph *graph = g->b.g;
     uint32_t n_vars = graph->module->vars.n;
+    if ((g->flags & RANDOM_WHOLE) && pick(g, 2))
+        add_gradients(g);
     for (uint32_t i = 0; i < g->n; i++) {
         uint32_t name = intern_id(graph->module->names, str_format(g->arena, "out%u", i));
         bool var =

@@ -9,7 +9,10 @@ typedef struct {
     Tensor *vars, *columns; /* with special values among them */
     UValue *uniforms;
 } RandomGraph;
-enum { RANDOM_EASY = 1 }; /* flag: no scans, windows, gathers */
+enum {
+    RANDOM_EASY = 1,  /* no scans, windows, gathers */
+    RANDOM_WHOLE = 2, /* also what only the passes take away: gradients, reductions of several rows */
+};
 RandomGraph random_graph(Arena *a, uint64_t seed, uint32_t size, uint32_t flags, const Math *m);
 Tensor tensor_new(Arena *a, DType t, Shape s);
 Tensor tensor_copy(Arena *a, const Tensor *t);
