@@ -181,20 +181,6 @@ static uint32_t operand_outer(const Product *r, int side, uint8_t *dims) {
     return n;
 }
 
-static Index packed_index(const Product *r, int side, Index panel, Index k, Index run, const Index *outer,
-                          Emit *e) {
-    uint8_t dims[MAX_DIMS];
-    uint32_t n = operand_outer(r, side, dims);
-    int64_t stride = r->panels[side] * r->k.count * r->block[side];
-    Index at = index_add(e, run, index_scale(k, r->block[side]));
-    at = index_add(e, at, index_scale(panel, r->k.count * r->block[side]));
-    for (uint32_t i = n; i-- > 0;) {
-        at = index_add(e, at, index_scale(outer[dims[i]], stride));
-        stride *= r->c->extent[dims[i]];
-    }
-    return at;
-}
-
 static void split_run(Emit *e, const Product *r, int side, Index flat, Index *dim_at) {
     Index part[MAX_DIMS];
     int64_t extent[MAX_DIMS];
@@ -216,22 +202,12 @@ static void clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total) {
     k->axes.at[axis].clip_total = total;
 }
 
-static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
+/* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it begins. */
+static void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at, uint32_t out, Index to) {
     const Contract *c = r->c;
-    Unit *u = unit_of_group(p, group, side == 0 ? "pack_a" : "pack_b");
-    Kernel *k = u->kernel;
-    Emit e = emit_begin(p, k, u);
-    Index dim_at[MAX_DIMS];
-    uint8_t outer[MAX_DIMS];
-    uint32_t n_outer = operand_outer(r, side, outer);
-    int64_t count = r->panels[side] * r->k.count * r->block[side];
-    for (uint32_t i = 0; i < n_outer; i++) {
-        dim_at[outer[i]] = index_axis(kernel_axis(k, "o", c->extent[outer[i]]));
-        count *= c->extent[outer[i]];
-    }
-    uint32_t panel = kernel_axis(k, "p", r->panels[side]);
-    k->n_head = k->axes.n;
+    Kernel *k = e->k;
     Stage *s = kernel_stage(k, STAGE_MAP);
+    uint32_t stage = k->stages.n - 1;
     Index flat_k = index_const(0);
     int64_t stride = 1;
     for (uint32_t i = 0; i < r->k.n; i++) {
@@ -240,19 +216,50 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
         s->axis[s->n_axes++] = (uint8_t)axis;
     }
     for (uint32_t i = r->k.n; i-- > 0;) {
-        flat_k = index_add(&e, flat_k, index_scale(dim_at[r->k.dim[i]], stride));
+        flat_k = index_add(e, flat_k, index_scale(dim_at[r->k.dim[i]], stride));
         stride *= c->extent[r->k.dim[i]];
     }
     uint32_t run = kernel_axis(k, "r", r->block[side]);
     clip(k, run, panel, r->run[side].count);
     s->axis[s->n_axes++] = (uint8_t)run;
-    emit_stage(&e);
+    emit_stage(e);
     Index flat = index_axis(run);
     flat.coef[panel] = r->block[side];
-    split_run(&e, r, side, flat, dim_at);
+    split_run(e, r, side, flat, dim_at);
     Index at[MAX_RANK];
     for (uint32_t i = 0; i < c->rank[r->role[side]]; i++) {
         at[i] = dim_at[c->dim[r->role[side]][i]];
+    }
+    uint32_t value = emit_value(e, r->operand[side], at, 0);
+    to = index_add(e, index_add(e, to, index_axis(run)), index_scale(flat_k, r->block[side]));
+    emit_store(e, out, to, value);
+    s = &k->stages.at[stage];
+    s->n = k->insts.n - s->first;
+    uint32_t last_k = r->k.n > 0 ? r->k.dim[r->k.n - 1] : 0;
+    if (lie->direct && r->k.n > 0 && lie->stride[last_k] == 1 && c->extent[last_k] > 1) {
+        s->vec = (int8_t)(s->n_axes - 2); /* loads run along k, stores along the panel */
+        s->transpose = (int8_t)(s->n_axes - 1);
+    }
+}
+
+static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
+    const Contract *c = r->c;
+    Unit *u = unit_of_group(p, group, side == 0 ? "pack_a" : "pack_b");
+    Kernel *k = u->kernel;
+    Emit e = emit_begin(p, k, u);
+    Index dim_at[MAX_DIMS];
+    uint8_t outer[MAX_DIMS];
+    uint32_t n_outer = operand_outer(r, side, outer);
+    int64_t panel_size = r->k.count * r->block[side], count = r->panels[side] * panel_size;
+    for (uint32_t i = 0; i < n_outer; i++) {
+        dim_at[outer[i]] = index_axis(kernel_axis(k, "o", c->extent[outer[i]]));
+    }
+    uint32_t panel = kernel_axis(k, "p", r->panels[side]);
+    k->n_head = k->axes.n;
+    Index to = index_scale(index_axis(panel), panel_size);
+    for (uint32_t i = n_outer; i-- > 0;) {
+        to = index_add(&e, to, index_scale(dim_at[outer[i]], count));
+        count *= c->extent[outer[i]];
     }
     uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED,
                                        .name = str_format(p->arena, "%.*s", FSTR(k->name)),
@@ -260,16 +267,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
                                        .shape = shape_of(1, &count),
                                        .region = REGION_ACT,
                                        .loop = p->loop});
-    uint32_t value = emit_value(&e, r->operand[side], at, 0);
-    emit_store(&e, kernel_buffer(&e, cell, true),
-               packed_index(r, side, index_axis(panel), flat_k, index_axis(run), dim_at, &e), value);
-    s = &k->stages.at[0];
-    s->n = k->insts.n;
-    uint32_t last_k = r->k.n > 0 ? r->k.dim[r->k.n - 1] : 0;
-    if (lie->direct && r->k.n > 0 && lie->stride[last_k] == 1 && c->extent[last_k] > 1) {
-        s->vec = (int8_t)(s->n_axes - 2); /* loads run along k, stores along the panel */
-        s->transpose = (int8_t)(s->n_axes - 1);
-    }
+    pack_stage(&e, r, lie, side, panel, dim_at, kernel_buffer(&e, cell, true), to);
     unit_finish(&e);
     return cell;
 }
@@ -336,7 +334,8 @@ static Index result_index(Emit *e, const Product *r, const Index *dim_at, const 
     return at;
 }
 
-static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, const uint32_t panel[2],
+/* fixed: the number of the row panel where it is a constant, else -1 and panel[0] is its axis. */
+static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, const uint32_t panel[2], int64_t fixed,
                      Index *dim_at) {
     Planner *p = e->p;
     Kernel *k = e->k;
@@ -345,12 +344,18 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
     Stage *s = kernel_stage(k, STAGE_MAP);
     Index run[2], at[MAX_RANK], in_tile = index_const(0);
     for (int side = 0; side < 2; side++) {
-        uint32_t axis = kernel_axis(k, side == 0 ? "r" : "c", r->block[side]);
-        clip(k, axis, panel[side], r->run[side].count);
+        bool constant = side == 0 && fixed >= 0;
+        int64_t left = r->run[side].count - fixed * r->block[side];
+        uint32_t axis = kernel_axis(k, side == 0 ? "r" : "c", constant && left < r->block[side] ? left : r->block[side]);
         s->axis[s->n_axes++] = (uint8_t)axis;
         run[side] = index_axis(axis);
         in_tile.coef[axis] = side == 0 ? r->block[1] : 1;
-        run[side].coef[panel[side]] = r->block[side];
+        if (constant) {
+            run[side].base = fixed * r->block[side];
+        } else {
+            clip(k, axis, panel[side], r->run[side].count);
+            run[side].coef[panel[side]] = r->block[side];
+        }
     }
     emit_stage(e);
     uint32_t value = emit_load(e, tile, in_tile, 0, v.i);
@@ -382,45 +387,99 @@ static bool sweeps_columns(const Product *r) {
     return b * 4 <= NEAR_BYTES || b <= a;
 }
 
-static void lower_tile(Planner *p, uint32_t group) {
-    Group *g = &p->groups.at[group];
-    Val v = g->sinks.at[0].val;
-    Product r = product_of(p, v, g->sinks.n > 1);
-    Feed source[2] = {source_of(p, group, &r, 0), source_of(p, group, &r, 1)};
+/* A product being lowered: its kernel, and where its operands come from. */
+typedef struct {
+    Emit e;
+    uint32_t group;
+    const Product *r;
+    Feed source[2];
+    uint32_t panel[2], tile;      /* head axes of the panels; scratch */
+    Index dim_at[MAX_DIMS];
+} Tile;
+
+static void tile_begin(Planner *p, uint32_t group, const Product *r, Tile *t) {
     Unit *u = unit_of_group(p, group, "tile");
-    Kernel *k = u->kernel;
-    Emit e = emit_begin(p, k, u);
-    e.group = group + 1;
+    *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r};
+    t->e.group = group + 1;
     uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
-    e.done = done;
-    Index dim_at[MAX_DIMS];
-    for (uint32_t i = 0; i < r.outer.n; i++) {
-        dim_at[r.outer.dim[i]] = index_axis(kernel_axis(k, "o", r.c->extent[r.outer.dim[i]]));
+    t->e.done = done;
+    for (uint32_t i = 0; i < r->outer.n; i++) {
+        t->dim_at[r->outer.dim[i]] = index_axis(kernel_axis(u->kernel, "o", r->c->extent[r->outer.dim[i]]));
     }
-    uint32_t panel[2];
-    int inner = sweeps_columns(&r) ? 1 : 0;
-    panel[1 - inner] = kernel_axis(k, inner ? "i" : "j", r.panels[1 - inner]);
-    panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
-    k->n_head = k->axes.n;
-    Stage *s = kernel_stage(k, STAGE_TILE);
-    uint32_t tile = kernel_scratch(k, u, "tile", DT_F32, r.block[0] * r.block[1]);
-    emit_stage(&e);
-    s->tile = (KTile){.a = source_access(&e, &r, &source[0], 0, dim_at, panel[0]),
-                      .b = source_access(&e, &r, &source[1], 1, dim_at, panel[1]),
-                      .out = tile,
-                      .k = r.k.count,
-                      .a_k = source[0].k,
-                      .b_k = source[1].k,
+}
+
+/* The tile stage and its epilogue.  fixed: the row panel, -1 when it is an axis of the head. */
+static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
+    const Product *r = t->r;
+    Stage *s = kernel_stage(t->e.k, STAGE_TILE);
+    emit_stage(&t->e);
+    s->tile = (KTile){.a = a,
+                      .b = b,
+                      .out = t->tile,
+                      .k = r->k.count,
+                      .a_k = t->source[0].k,
+                      .b_k = t->source[1].k,
                       .list = 1,
-                      .mr = (uint8_t)r.block[0],
-                      .nr = (uint8_t)r.block[1],
-                      .m_axis = (int32_t)panel[0],
-                      .n_axis = (int32_t)panel[1],
-                      .m = r.run[0].count,
-                      .n = r.run[1].count};
-    epilogue(&e, group, &r, tile, panel, dim_at);
-    unit_finish(&e);
+                      .mr = (uint8_t)r->block[0],
+                      .nr = (uint8_t)r->block[1],
+                      .m_axis = (int32_t)t->panel[0],
+                      .n_axis = (int32_t)t->panel[1],
+                      .m = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0),
+                      .n = r->run[1].count};
+    epilogue(&t->e, t->group, r, t->tile, t->panel, fixed, t->dim_at);
+}
+
+/* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of its column panels
+ * is turned into scratch, where it stays near, and used up at once; no turned copy of the matrix ever reaches memory. */
+static bool packs_in_scratch(const Product *r, const Lie *b) {
+    enum { FEW_PANELS = 8, NEAR_FLOATS = 96 << 10 };
+    return b->direct && !lies_right(r, b, 1) && r->outer.n == 0 && r->panels[0] <= FEW_PANELS && r->panels[1] >= 4 &&
+           r->k.count * r->block[1] <= NEAR_FLOATS;
+}
+
+static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie *b) {
+    Tile t;
+    Feed rows = source_of(p, group, r, 0);
+    tile_begin(p, group, r, &t);
+    t.source[0] = rows;
+    t.source[1] = (Feed){.packed = true, .k = r->block[1]};
+    Kernel *k = t.e.k;
+    t.panel[1] = kernel_axis(k, "j", r->panels[1]);
+    t.panel[0] = kernel_axis(k, "i", 1);         /* what the tile clips by: its rows are counted from the panel's first */
+    k->n_head = k->axes.n;
+    uint32_t turned = kernel_scratch(k, t.e.unit, "panel", DT_F32, r->k.count * r->block[1]);
+    t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r->block[0] * r->block[1]);
+    pack_stage(&t.e, r, b, 1, t.panel[1], t.dim_at, turned, index_const(0));
+    for (int64_t i = 0; i < r->panels[0]; i++) {
+        Index at = index_const(rows.base + i * rows.panel);
+        uint32_t a = emit_access(&t.e, kernel_buffer(&t.e, rows.cell, false), at);
+        tile_stages(&t, a, emit_access(&t.e, turned, index_const(0)), i);
+    }
+    unit_finish(&t.e);
+}
+
+static void lower_tile(Planner *p, uint32_t group) {
+    Group *g = &p->groups.at[group];
+    Product r = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
+    Lie b = lie_of(p, &r, 1);
+    if (packs_in_scratch(&r, &b)) {
+        lower_panel(p, group, &r, &b);
+        return;
+    }
+    Tile t;
+    Feed source[2] = {source_of(p, group, &r, 0), source_of(p, group, &r, 1)};
+    tile_begin(p, group, &r, &t);
+    memcpy(t.source, source, sizeof source);
+    Kernel *k = t.e.k;
+    int inner = sweeps_columns(&r) ? 1 : 0;
+    t.panel[1 - inner] = kernel_axis(k, inner ? "i" : "j", r.panels[1 - inner]);
+    t.panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
+    k->n_head = k->axes.n;
+    t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r.block[0] * r.block[1]);
+    uint32_t a = source_access(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
+    tile_stages(&t, a, source_access(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
+    unit_finish(&t.e);
 }
 
 /* ---- everything else: one chain an element ---- */
