@@ -10,27 +10,14 @@
 #include <unistd.h>
 #include <zlib.h>
 
-typedef struct { int status; Str out; } Ran;           /* what it printed to both streams */
-
 /* `before`: words in front of the program, for a limit or a signal. */
 static Ran ran_after(const char *before, const char *arguments) {
-    Arena *a = test_arena();
-    Str home = test_folder();
-    Str line = str_format(a, "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' %s " GRAPHC_BUILD "/graphc %s 2>&1",
-                          FSTR(home), FSTR(home), before, arguments);
-    FILE *p = popen(line.s, "r");
-    REQUIRE(p != NULL);
-    Buf out = buf_make(a);
-    char part[4096];
-    for (size_t n; (n = fread(part, 1, sizeof part, p)) > 0;) buf_put(&out, (Str){part, (uint32_t)n});
-    int status = pclose(p);
-    REQUIRE(WIFEXITED(status));
-    return (Ran){WEXITSTATUS(status), buf_str(&out)};
+    return test_shell(str_format(test_arena(), "%s graphc %s", before, arguments));
 }
 
 static Ran ran(const char *arguments) { return ran_after("", arguments); }
 
-static bool says(Ran r, const char *text) { return r.out.n > 0 && strstr(str_copy(test_arena(), r.out).s, text) != NULL; }
+static bool says(Ran r, const char *text) { return strstr(r.out.s, text) != NULL; }
 
 static void expect(const char *arguments, int status, const char *text) {
     Ran r = ran(arguments);
@@ -121,6 +108,72 @@ TEST(wrong_programs) {
     CHECK(ran("check empty.graph").status <= 1);
     put_file("binary.graph", (Str){"graph 1\n\0\xff", 10});
     expect("check binary.graph", 1, "line 2");
+}
+
+TEST(programs_with_nothing_to_do) {
+    put_file("bare.graph", STR("graph 1\n"));
+    expect("check bare.graph", 0, "there is no `train`");
+    static const char *const need_train[] = {"summary", "train", "eval --run r", "verify", "explain"};
+    for (size_t i = 0; i < sizeof need_train / sizeof *need_train; i++)
+        expect(str_format(test_arena(), "%s bare.graph", need_train[i]).s, 1, "bare.graph has no `train`");
+    expect("bench bare.graph", 1, "neither `train` nor `export`");
+    expect("dump --stage=graph bare.graph", 1, "neither `train` nor `export`");
+    expect("predict --run r --picture p.png bare.graph", 1, "bare.graph has no `export`");
+}
+
+TEST(options_are_checked) {
+    put_good_data();
+    expect("bench --variants=fused,some dots.graph", 2, "not `some`");
+    expect("train --cpu=pdp11 dots.graph", 2, "no code is generated for the processor `pdp11`");
+    expect("train --threads=0 dots.graph", 2, "--threads takes a whole number from 1 to 256");
+    expect("train --stop-after=lunch dots.graph", 2, "there is no pass `lunch`");
+    expect("train --resume dots.graph", 2, "--resume needs --run DIR");
+    expect("dump --stage=soup dots.graph", 2, "there is no stage `soup`");
+    expect("dump dots.graph", 2, "which --stage?");
+    expect("dump --stage=opt --only=moon dots.graph", 1, "no graph at this stage has `moon` in its name");
+    expect("dump --stage=kernel --only=moon dots.graph", 1, "no kernel at this stage has `moon` in its name");
+}
+
+/* ---- what is printed ---- */
+
+TEST(tables_have_no_trailing_blanks) {
+    put_good_data();
+    static const char *const commands[] = {"check dots.graph", "summary dots.graph", "--help"};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        CHECK_MSG(!says(ran(commands[i]), " \n"), "graphc %s prints blanks at the end of a line", commands[i]);
+    expect("check dots.graph", 0, "  ce            reached\n");
+    expect("check dots.graph", 0, "  width  = 4    a new value is a new program\n  lr     = 0.1  a new value is the same program\n");
+    expect("summary dots.graph", 0, "net.linear1  [4,4]   w[4,4] b[4]          20\n");
+}
+
+TEST(output_that_cannot_be_written) {
+    put_good_data();
+    Ran r = ran("check dots.graph >/dev/full");
+    CHECK_INT(r.status, 1);
+    CHECK(says(r, "could not be written: No space left on device"));
+}
+
+/* The number after `word`, commas left out. */
+static uint64_t number_after(Ran r, const char *word) {
+    const char *at = strstr(r.out.s, word);
+    REQUIRE(at != NULL);
+    uint64_t n = 0;
+    for (at += strlen(word); *at == ' ' || *at == ',' || (*at >= '0' && *at <= '9'); at++)
+        if (*at >= '0' && *at <= '9') n = n * 10 + (uint64_t)(*at - '0');
+    return n;
+}
+
+/* Eight rows in batches of three: the last batch is smaller, and takes no memory of its own. */
+TEST(memory_is_what_summary_says) {
+    put_good_data();
+    Str text = str_format(test_arena(), k_program, "idx"), from = STR("batch 4");
+    Buf smaller = buf_make(test_arena());
+    const char *at = strstr(text.s, from.s);
+    buf_printf(&smaller, "%.*sbatch 3%s", (int)(at - text.s), text.s, at + from.n);
+    put_file("dots.graph", buf_str(&smaller));
+    uint64_t said = number_after(ran("summary dots.graph"), "arena");
+    CHECK(said > 0);
+    CHECK_INT(number_after(ran("train dots.graph -q --run r --time-passes"), "arena"), said);
 }
 
 /* ---- settings ---- */
@@ -256,4 +309,49 @@ TEST(run_directories_that_cannot_be) {
         mkdir(str_format(test_arena(), "%.*s/closed", FSTR(test_folder())).s, 0555);
         expect("train dots.graph --run closed/r", 1, "cannot be made");
     }
+}
+
+TEST(a_folder_belongs_to_one_training) {
+    put_good_data();
+    mkdir(str_format(test_arena(), "%.*s/r", FSTR(test_folder())).s, 0777);
+    Ran r = ran_after("flock r", "train dots.graph --run r");
+    CHECK_INT(r.status, 1);
+    CHECK(says(r, "another training writes into r"));
+    CHECK(!exists("r/resolved.graph"));
+}
+
+/* A limit on the size of files stands for the disk.  The checkpoint does not fit; nothing of it is left. */
+TEST(a_disk_that_is_full) {
+    put_good_data();
+    Ran r = ran_after("trap '' XFSZ; ulimit -f 8;", "train dots.graph -q --run r -s width=4000");
+    CHECK_INT(r.status, 1);
+    CHECK_MSG(says(r, "writing r/last.safetensors: File too large"), "%s", r.out.s);
+    CHECK(exists("r/resolved.graph") && !exists("r/last.safetensors") && !exists("r/last.safetensors.part"));
+    expect("train dots.graph -q --run r", 1, "r holds a run that ended before it saved anything");
+    r = ran_after("ulimit -f 0;", "train dots.graph -q --run r2");
+    CHECK_INT(r.status, 1);
+    CHECK_MSG(says(r, "writing r2/resolved.graph: File too large"), "%s", r.out.s);
+}
+
+/* The tensors of a checkpoint; the header before them also counts bytes of a log that holds times. */
+static Str tensors_of(const char *run) {
+    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
+    uint64_t header;
+    REQUIRE(all.n > sizeof header);
+    memcpy(&header, all.s, sizeof header);
+    REQUIRE(header < all.n - sizeof header);
+    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
+}
+
+/* Interrupted wherever the signal comes, gone on with, and the same bits as a run that was left alone. */
+TEST_ALL(resumed_is_uninterrupted) {
+    put_good_data();
+    expect("train dots.graph -q --run whole -s epochs=1500", 0, "");
+    Ran r = test_shell(STR("graphc train dots.graph -q --run parts -s epochs=1500 & training=$!; "
+                           "while [ ! -e parts/last.safetensors ]; do sleep 0.02; done; kill -INT $training; wait $training"));
+    CHECK_INT(r.status, 130);
+    CHECK_MSG(says(r, "graphc train dots.graph --run parts --resume"), "%s", r.out.s);
+    expect("train dots.graph -q --run parts -s epochs=1500 --resume", 0, "");
+    Str whole = tensors_of("whole"), parts = tensors_of("parts");
+    CHECK(whole.n > 0 && str_eq(whole, parts));
 }

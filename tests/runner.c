@@ -117,6 +117,22 @@ void test_write(Str path, Str text) {
     REQUIRE(fclose(out) == 0);
 }
 
+Ran test_shell(Str line) {
+    Arena *a = test_arena();
+    Str home = test_folder();
+    Str whole = str_format(a, "exec 2>&1; cd '%.*s' && export XDG_CACHE_HOME='%.*s/cache' PATH=\"" GRAPHC_BUILD ":$PATH\"; %.*s",
+                           FSTR(home), FSTR(home), FSTR(line));
+    FILE *p = popen(whole.s, "r");
+    REQUIRE(p != NULL);
+    Buf out = buf_make(a);
+    char part[1 << 14];
+    for (size_t n; (n = fread(part, 1, sizeof part, p)) > 0;)
+        buf_put(&out, (Str){part, (uint32_t)n});
+    int status = pclose(p);
+    REQUIRE(WIFEXITED(status));
+    return (Ran){WEXITSTATUS(status), str_copy(a, buf_str(&out))};
+}
+
 void test_same_str(const char *file, int line, const char *what, Str actual, Str expected) {
     if (!str_eq(actual, expected))
         test_failed(file, line, "%s is\n    `%.*s`, expected\n    `%.*s`", what, FSTR(actual), FSTR(expected));

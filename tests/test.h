@@ -28,6 +28,9 @@ Str    test_folder(void);                                   /* an empty folder o
 Str    test_root(void);                                     /* the repository, absolute */
 Str    test_read(Str path);                                 /* a whole file; a missing one ends the test */
 void   test_write(Str path, Str text);
+/* A line of the shell in the test's folder, with the built `graphc` in its path and a kernel cache of its own. */
+typedef struct { int status; Str out; } Ran;                /* what it printed to both streams, NUL-terminated */
+Ran    test_shell(Str line);
 
 void test_failed(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void test_end(void);

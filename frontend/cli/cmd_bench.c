@@ -8,14 +8,32 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct { Common common; uint32_t rounds; const char *variants; } Options;
+typedef struct { Common common; uint32_t rounds, variants; } Options;
 enum { KEY_ROUNDS = 0x200, KEY_VARIANTS };
+
+enum { VARIANTS = 3 };
+static const char *const variant_names[VARIANTS] = {"fused", "unfused", "blas"};
+
+/* Bit v: variant v is in the list. */
+static uint32_t parse_variants(const char *list, struct argp_state *state) {
+    uint32_t wanted = 0;
+    for (const char *at = list; *at;) {
+        size_t n = strcspn(at, ",");
+        uint32_t v = 0;
+        while (v < VARIANTS && (strlen(variant_names[v]) != n || strncmp(at, variant_names[v], n) != 0)) v++;
+        if (v == VARIANTS) argp_error(state, "variants are fused, unfused and blas, not `%.*s`", (int)n, at);
+        wanted |= 1u << v;
+        at += n + (at[n] == ',');
+    }
+    if (!wanted) argp_error(state, "--variants takes some of fused,unfused,blas");
+    return wanted;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
     case KEY_ROUNDS: o->rounds = option_count(arg, 1, 100000, "--rounds", state); return 0;
-    case KEY_VARIANTS: o->variants = arg; return 0;
+    case KEY_VARIANTS: o->variants = parse_variants(arg, state); return 0;
     case 'j': o->common.json = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -31,9 +49,6 @@ static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compi
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
     .doc = "Times the training step fused, unfused (one operation a kernel) and unfused with OpenBLAS for the products, then every "
            "launch of the fused step: time, bytes, operations, and its share of what this machine can do."};
-
-enum { VARIANTS = 3 };
-static const char *const variant_names[VARIANTS] = {"fused", "unfused", "blas"};
 
 typedef struct {
     Session *s;
@@ -56,15 +71,6 @@ static double seconds_now(void) {
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
-}
-
-/* Is it one of the words of the list? */
-static bool wanted(const Options *o, uint32_t variant) {
-    const char *name = variant_names[variant], *at = o->variants;
-    size_t n = strlen(name);
-    for (; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-        if (strncmp(at, name, n) == 0 && (at[n] == 0 || at[n] == ',')) return true;
-    return !o->variants;
 }
 
 /* Columns of an export that is fed nothing: numbers of a standard normal, labels 0..9. */
@@ -93,7 +99,7 @@ static GrStatus prepare(Bench *b, Error *e) {
     if (!compile_graphs(s, &b->o->common, trains ? 2 : 1, requests, &b->c)) return fail(e, GR_PROGRAM, "the program has errors");
     uint32_t number[VARIANTS] = {0};                 /* 1 + entry of the plan; a pointer would not survive the next variant */
     for (uint32_t v = 0; v < VARIANTS; v++) {
-        if (!wanted(b->o, v)) continue;
+        if (!(b->o->variants >> v & 1)) continue;
         uint32_t first = b->c.planned.plan ? b->c.planned.plan->entries.n : 0;
         TRY(compile_plan(s, &b->o->common, &b->c, variant_names[v], e));
         number[v] = 1 + first;
@@ -248,17 +254,18 @@ static int bench_entry(Session *s, const Options *o, EntryRequest entry, const M
 }
 
 int cmd_bench(int argc, char **argv) {
-    Options o = {.common = common_make()};
+    Options o = {.common = common_make(), .variants = (1u << VARIANTS) - 1};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    EntryRequest entries[8];
+    uint32_t n = program_entries(&s, entries);
+    if (n == 0) return report_no_entry(&o.common);
     Error e = {0};
     Machine m;
     int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&e);
-    EntryRequest entries[8];
-    uint32_t n = program_entries(&s, entries);
     bool trains = s.recipe->phases.n > 0;
     for (uint32_t i = 0; i < n && status == 0; i++)
         if (!trains || entries[i].kind == LOWER_TRAIN) status = bench_entry(&s, &o, entries[i], &m);

@@ -1,6 +1,6 @@
 /* graphc check: everything that can be known before the run. */
 #include "gradients.h"
-#include <string.h>
+#include "table.h"
 
 typedef struct { Common common; } Options;
 
@@ -36,31 +36,52 @@ static void print_losses(Session *s, uint32_t phase) {
     Graph *g = lower_graph(s->program, LOWER_TRAIN, p->name, p->batch, s->diags);
     if (!g) return;
     GradientTable t = gradient_table(s, phase, g);
-    printf("losses of %-14.*s", FSTR(o->name));
-    for (uint32_t m = 0; m < t.n_models; m++) printf(" %-12.*s", FSTR(intern_str(s->module->names, t.models[m])));
-    putchar('\n');
+    Table out = table_make(s->arena, t.n_models + 2, "");
+    table_cell(&out, "losses of %.*s", FSTR(o->name));
+    for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%.*s", FSTR(intern_str(s->module->names, t.models[m])));
+    table_end_row(&out);
     for (uint32_t l = 0; l < o->losses.n; l++) {
-        printf("  %-22.*s", FSTR(o->losses.at[l].name));
-        for (uint32_t m = 0; m < t.n_models; m++) printf(" %-12s", cell_text(&t.cells[l * t.n_models + m]));
-        puts(o->losses.at[l].nograd ? " nograd" : "");
+        table_cell(&out, "  %.*s", FSTR(o->losses.at[l].name));
+        for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%s", cell_text(&t.cells[l * t.n_models + m]));
+        table_cell(&out, "%s", o->losses.at[l].nograd ? "nograd" : "");
     }
-    for (uint32_t i = 0; i < o->metrics.n; i++)
-        printf("  metric %-15.*s %s\n", FSTR(o->metrics.at[i].name),
-               o->metrics.at[i].exact ? "exact over rows" : "of each batch, averaged over rows: depends on the batch size");
+    table_print(&out, stdout);
 }
 
-static void print_settings(const Recipe *r) {
-    for (int structural = 1; structural >= 0; structural--) {
-        bool any = false;
-        for (uint32_t i = 0; i < r->settings.n; i++) {
-            const RecipeSetting *x = &r->settings.at[i];
-            if (x->structural != (bool)structural) continue;
-            if (!any) fputs(structural ? "a new value is a new program " : "a new value is the same program", stdout);
-            any = true;
-            printf("  %.*s = %.*s", FSTR(x->name), FSTR(x->text));
-        }
-        if (any) putchar('\n');
+static void print_metrics(Session *s, const RecipeObjective *o) {
+    if (o->metrics.n == 0) return;
+    Table out = table_make(s->arena, 2, "");
+    printf("metrics of %.*s\n", FSTR(o->name));
+    for (uint32_t i = 0; i < o->metrics.n; i++) {
+        table_cell(&out, "  %.*s", FSTR(o->metrics.at[i].name));
+        table_cell(&out, "%s", o->metrics.at[i].exact ? "exact over rows"
+                                                      : "of each batch, averaged over rows: depends on the batch size");
     }
+    table_print(&out, stdout);
+}
+
+static void print_settings(Session *s) {
+    const Recipe *r = s->recipe;
+    if (r->settings.n == 0) return;
+    puts("settings");
+    Table out = table_make(s->arena, 3, "");
+    for (uint32_t i = 0; i < r->settings.n; i++) {
+        const RecipeSetting *x = &r->settings.at[i];
+        table_cell(&out, "  %.*s", FSTR(x->name));
+        table_cell(&out, "= %.*s", FSTR(x->text));
+        table_cell(&out, "%s", x->structural ? "a new value is a new program" : "a new value is the same program");
+    }
+    table_print(&out, stdout);
+}
+
+static void print_all(Session *s) {
+    const Recipe *r = s->recipe;
+    for (uint32_t p = 0; p < r->phases.n; p++) {
+        print_losses(s, p);
+        print_metrics(s, &r->objectives.at[r->phases.at[p].objective]);
+    }
+    if (r->phases.n == 0) printf("no mistakes; there is no `train`, so no gradients to follow\n");
+    print_settings(s);
 }
 
 int cmd_check(int argc, char **argv) {
@@ -70,10 +91,7 @@ int cmd_check(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
-    if (ok && !o.common.json) {
-        for (uint32_t p = 0; p < s.recipe->phases.n; p++) print_losses(&s, p);
-        print_settings(s.recipe);
-    }
+    if (ok && !o.common.json) print_all(&s);
     session_close(&s);
     return ok ? 0 : EXIT_WRONG;
 }

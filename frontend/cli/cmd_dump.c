@@ -14,16 +14,16 @@
     _(llvm,   "LLVM IR of the kernels") \
     _(asm,    "machine code of the kernels")
 typedef enum {
-#define X(id, what) STAGE_##id##_text,
+#define X(id, what) STAGE_TEXT_##id,
     STAGES(X)
 #undef X
-} Stage_;
+} DumpStage;
 static const struct { const char *name, *what; } stages[] = {
 #define X(id, what) {#id, what},
     STAGES(X)
 #undef X
 };
-enum { STAGE_COUNT_ = sizeof stages / sizeof stages[0] };
+enum { STAGE_COUNT = sizeof stages / sizeof stages[0] };
 
 typedef struct { Common common; int stage; const char *only, *variant; } Options;
 enum { KEY_STAGE = 0x200, KEY_ONLY, KEY_VARIANT };
@@ -32,7 +32,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
     case KEY_STAGE:
-        for (int i = 0; i < STAGE_COUNT_; i++)
+        for (int i = 0; i < STAGE_COUNT; i++)
             if (strcmp(stages[i].name, arg) == 0) o->stage = i;
         if (o->stage < 0) argp_error(state, "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, llvm, asm", arg);
         return 0;
@@ -60,11 +60,10 @@ static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compi
 static char *stage_help(int key, const char *text, void *input) {
     (void)input;
     if (key != ARGP_KEY_HELP_POST_DOC) return (char *)text;
-    Buf out = {0};
     Arena *a = arena_create();
-    out = buf_make(a);
+    Buf out = buf_make(a);
     buf_put(&out, STR("Stages, in order:\n"));
-    for (int i = 0; i < STAGE_COUNT_; i++) buf_printf(&out, "  %-7s %s\n", stages[i].name, stages[i].what);
+    for (int i = 0; i < STAGE_COUNT; i++) buf_printf(&out, "  %-7s %s\n", stages[i].name, stages[i].what);
     char *copy = strdup(out.s);
     arena_destroy(a);
     return copy;
@@ -74,59 +73,74 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
 
 static bool selected(const Options *o, Str name) { return !o->only || strstr(name.s, o->only) != NULL; }
 
-static void put(Buf *out) { fwrite(out->s, 1, out->n, stdout); }
+static int nothing_selected(const Options *o, const char *what) {
+    fprintf(stderr, "graphc: no %s at this stage has `%s` in its name\n  help: without --only all are printed\n", what, o->only);
+    return EXIT_WRONG;
+}
 
-static int dump_ast(Session *s, const Options *o) {
+static void put(const Buf *out) { fwrite(out->s, 1, out->n, stdout); }
+
+static int dump_ast(Session *s) {
     Buf out = buf_make(s->arena);
-    (void)o;
     ast_print(parse_source(s->arena, s->main, s->diags), &out);
     put(&out);
     return 0;
 }
 
+/* As a module: the variables and the uniform program first, since the graphs name them. */
 static int dump_graphs(Session *s, const Options *o, const Module *m, const char *stop) {
-    Buf out = buf_make(s->arena);
     PassOptions passes = {.stop_after = stop};
+    Module chosen = *m;
+    memset(&chosen.graphs, 0, sizeof chosen.graphs);
     for (uint32_t i = 0; i < m->graphs.n; i++) {
         const Graph *g = m->graphs.at[i];
         if (!selected(o, intern_str(m->names, g->name))) continue;
         if (stop) g = pipeline_run(s->arena, g, &passes, s->files, s->diags);
         if (!g) return EXIT_WRONG;
-        graph_print(g, &out);
+        vec_push(s->arena, &chosen.graphs, (Graph *)g);
     }
+    if (chosen.graphs.n == 0) return nothing_selected(o, "graph");
+    Buf out = buf_make(s->arena);
+    module_print(&chosen, &out);
     put(&out);
     return 0;
 }
 
-static int dump_kernels(Session *s, const Options *o, Compiled *c) {
-    const Planned *p = &c->planned;
-    for (uint32_t i = 0; i < p->kernels.n; i++) {
-        if (!selected(o, p->kernels.at[i]->name)) continue;
-        Buf out = buf_make(s->arena);
-        if (o->stage == STAGE_kernel_text) {
-            kernel_print(p->kernels.at[i], s->files, &out);
-        } else {
-            Error e = {0};
-            Str text;
-            if (!c->code && compile_load(s, &o->common, c, &p->plan->entries.at[0], &e) != GR_OK) return report_error(&e);
-            GenText what = o->stage == STAGE_llvm_text ? GEN_TEXT_IR : GEN_TEXT_ASM;
-            if (code_text(c->code, s->arena, p->kernels.at[i], what, &text, &e) != GR_OK) return report_error(&e);
-            buf_put(&out, text);
-        }
-        put(&out);
+static GrStatus put_kernel(Session *s, const Options *o, Compiled *c, uint32_t i, Error *e) {
+    const Kernel *k = c->planned.kernels.at[i];
+    Buf out = buf_make(s->arena);
+    if (o->stage == STAGE_TEXT_kernel) {
+        kernel_print(k, s->files, &out);
+    } else {
+        Str text;
+        if (!c->code) TRY(compile_load(s, &o->common, c, &c->planned.plan->entries.at[0], e));
+        TRY(code_text(c->code, s->arena, k, o->stage == STAGE_TEXT_llvm ? GEN_TEXT_IR : GEN_TEXT_ASM, &text, e));
+        buf_put(&out, text);
     }
-    return 0;
+    put(&out);
+    return GR_OK;
+}
+
+static int dump_kernels(Session *s, const Options *o, Compiled *c) {
+    uint32_t printed = 0;
+    for (uint32_t i = 0; i < c->planned.kernels.n; i++) {
+        Error e = {0};
+        if (!selected(o, c->planned.kernels.at[i]->name)) continue;
+        if (put_kernel(s, o, c, i, &e) != GR_OK) return report_error(&e);
+        printed++;
+    }
+    return printed ? 0 : nothing_selected(o, "kernel");
 }
 
 static int dump_planned(Session *s, const Options *o, Compiled *c) {
     Error e = {0};
     if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&e);
     Buf out = buf_make(s->arena);
-    switch ((Stage_)o->stage) {
-    case STAGE_fused_text: fuse_explain(&c->planned, &c->final, s->files, &out); break;
-    case STAGE_plan_text: plan_print(c->planned.plan, s->files, &out); break;
-    case STAGE_ast_text: case STAGE_graph_text: case STAGE_grad_text: case STAGE_opt_text: case STAGE_kernel_text:
-    case STAGE_llvm_text: case STAGE_asm_text: return dump_kernels(s, o, c);
+    switch ((DumpStage)o->stage) {
+    case STAGE_TEXT_fused: fuse_explain(&c->planned, &c->final, s->files, &out); break;
+    case STAGE_TEXT_plan: plan_print(c->planned.plan, s->files, &out); break;
+    case STAGE_TEXT_ast: case STAGE_TEXT_graph: case STAGE_TEXT_grad: case STAGE_TEXT_opt: case STAGE_TEXT_kernel:
+    case STAGE_TEXT_llvm: case STAGE_TEXT_asm: return dump_kernels(s, o, c);
     }
     put(&out);
     return 0;
@@ -136,15 +150,12 @@ static int dump_planned(Session *s, const Options *o, Compiled *c) {
 static int dump(Session *s, const Options *o) {
     EntryRequest entries[8];
     uint32_t n = program_entries(s, entries);
-    if (n == 0) {
-        fprintf(stderr, "graphc: %s has neither `train` nor `export`: there is nothing to compile\n", o->common.file);
-        return EXIT_WRONG;
-    }
+    if (n == 0) return report_no_entry(&o->common);
     Compiled c;
     if (!compile_graphs(s, &o->common, n, entries, &c)) return EXIT_WRONG;
-    if (o->stage == STAGE_graph_text) return dump_graphs(s, o, &c.lowered, NULL);
-    if (o->stage == STAGE_grad_text) return dump_graphs(s, o, &c.lowered, "grad");
-    if (o->stage == STAGE_opt_text) return dump_graphs(s, o, &c.final, NULL);
+    if (o->stage == STAGE_TEXT_graph) return dump_graphs(s, o, &c.lowered, NULL);
+    if (o->stage == STAGE_TEXT_grad) return dump_graphs(s, o, &c.lowered, "grad");
+    if (o->stage == STAGE_TEXT_opt) return dump_graphs(s, o, &c.final, NULL);
     int status = dump_planned(s, o, &c);
     compile_times(&c, &o->common);
     compile_close(&c);
@@ -158,7 +169,7 @@ int cmd_dump(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     int status = EXIT_WRONG;
-    if (o.stage == STAGE_ast_text && s.main) status = dump_ast(&s, &o);
+    if (o.stage == STAGE_TEXT_ast && s.main) status = dump_ast(&s);
     else if (ok) status = dump(&s, &o);
     if (!session_report(&s, &o.common)) status = EXIT_WRONG;
     session_close(&s);

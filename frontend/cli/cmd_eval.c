@@ -34,6 +34,7 @@ int cmd_eval(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     Job j = {0};
     Error e = {0};
     TrainValues values = {0};

@@ -24,6 +24,7 @@ int cmd_explain(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
     if (!ok) return EXIT_WRONG;
+    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     int status = 0;
     for (uint32_t p = 0; p < s.recipe->phases.n && !status; p++) {
         const RecipePhase *phase = &s.recipe->phases.at[p];

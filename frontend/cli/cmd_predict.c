@@ -77,8 +77,9 @@ static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const
 
 static GrStatus predict(Session *s, const Options *o, Error *e) {
     const RecipeExport *export = find_export(s, o->name);
-    if (!export) return fail(e, GR_USAGE, "%s has no export%s%s", o->common.file, o->name ? " " : "", o->name ? o->name : "");
-    if (export->data < 0) return fail(e, GR_USAGE, "export `%.*s` takes no batch of a data set", FSTR(export->name));
+    if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
+    if (!export) return fail(e, GR_PROGRAM, "%s has no `export`", o->common.file);
+    if (export->data < 0) return fail(e, GR_PROGRAM, "export `%.*s` takes no batch of a data set", FSTR(export->name));
     TRY(rundir_use(s->arena, str_of(o->run), true, e));
     Dataset *data;
     TRY(run_open_data(s, &o->common, (uint32_t)export->data, &data, e));

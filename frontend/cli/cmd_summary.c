@@ -1,5 +1,6 @@
 /* graphc summary: what the program is made of and what a training will take, before any run. */
 #include "cli.h"
+#include "table.h"
 #include <string.h>
 
 typedef struct { Common common; } Options;
@@ -14,8 +15,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Layers with their parameters, operations of a step, and memory: the arena of a training is allocated once, "
-           "and its size is the sum printed here."};
+    .doc = "Layers with what they give and their parameters, the operations of each entry, and memory: the arena of a "
+           "training is allocated once, and its size is the one printed here."};
 
 /* The layer a variable belongs to: its path without the last name. */
 static Str layer_of(Str path) {
@@ -24,52 +25,80 @@ static Str layer_of(Str path) {
     return (Str){path.s, n > 0 ? n - 1 : path.n};
 }
 
-static void print_count(uint64_t n) {
-    char digits[32], out[48];
-    int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), k = 0;
-    for (int i = 0; i < len; i++) {
-        if (i > 0 && (len - i) % 3 == 0) out[k++] = ',';
-        out[k++] = digits[i];
-    }
-    out[k] = 0;
-    printf("%14s", out);
+static bool same_layer(const Var *a, const Var *b) {
+    return a->kind == VAR_PARAM && b->kind == VAR_PARAM && str_eq(layer_of(a->path), layer_of(b->path));
 }
 
-static void print_layers(Session *s) {
+/* The first value that is computed with a variable; its views (a bias broadcast, a weight turned) are still the variable. */
+static Val first_use(const Graph *g, uint32_t var) {
+    bool *is_var = PUSH(g->arena, bool, g->nodes.n);
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        const Node *n = &g->nodes.at[i];
+        bool uses = false;
+        for (uint32_t k = 0; k < n->n; k++) uses = uses || is_var[g->operands.at[n->first + k].i];
+        is_var[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_VAR && n->attr.arg.id == var) ||
+                    (uses && op_class((Op)n->op) == CLASS_VIEW);
+        if (uses && !is_var[i]) return (Val){i};
+    }
+    return (Val){0};
+}
+
+/* What a layer gives: the last of the values that its parameters go into directly. */
+static void put_output(const Session *s, const Graph *train, uint32_t first, Table *t) {
+    Val last = {0};
+    for (uint32_t k = first; train && k < s->module->vars.n; k++) {
+        if (!same_layer(&s->module->vars.at[first], &s->module->vars.at[k])) continue;
+        Val v = first_use(train, k);
+        if (v.i > last.i) last = v;
+    }
+    Buf shape = buf_make(s->arena);
+    if (last.i && node_of(train, last)->op != OP_scan) buf_shape(&shape, node_of(train, last)->shape);
+    table_cell(t, "%.*s", FSTR(buf_str(&shape)));
+}
+
+static uint64_t put_layer(const Session *s, const Graph *train, uint32_t first, Table *t) {
+    Str layer = layer_of(s->module->vars.at[first].path);
+    Buf shapes = buf_make(s->arena);
+    uint64_t count = 0;
+    for (uint32_t k = first; k < s->module->vars.n; k++) {
+        const Var *v = &s->module->vars.at[k];
+        if (!same_layer(&s->module->vars.at[first], v)) continue;
+        uint32_t skip = layer.n < v->path.n ? layer.n + 1 : 0;
+        buf_printf(&shapes, "%s%.*s", shapes.n ? " " : "", (int)(v->path.n - skip), v->path.s + skip);
+        buf_shape(&shapes, v->shape);
+        count += (uint64_t)shape_count(v->shape);
+    }
+    table_cell(t, "%.*s", FSTR(layer));
+    put_output(s, train, first, t);
+    table_cell(t, "%.*s", FSTR(buf_str(&shapes)));
+    table_count(t, count);
+    return count;
+}
+
+static void print_layers(Session *s, const Graph *train) {
+    Table t = table_make(s->arena, 4, "...r");
     uint64_t total = 0;
-    VEC(Var) *vars = (void *)&s->module->vars;
-    printf("%-28s %-34s %14s\n", "layer", "weights", "parameters");
-    for (uint32_t i = 0; i < vars->n; i++) {
-        if (vars->at[i].kind != VAR_PARAM) continue;
-        Str layer = layer_of(vars->at[i].path);
-        bool seen = false;
-        for (uint32_t k = 0; k < i && !seen; k++)
-            seen = vars->at[k].kind == VAR_PARAM && str_eq(layer_of(vars->at[k].path), layer);
-        if (seen) continue;
-        Buf shapes = buf_make(s->arena);
-        uint64_t count = 0;
-        for (uint32_t k = i; k < vars->n; k++) {
-            if (vars->at[k].kind != VAR_PARAM || !str_eq(layer_of(vars->at[k].path), layer)) continue;
-            Str path = vars->at[k].path;
-            buf_printf(&shapes, "%s%.*s", shapes.n ? " " : "", (int)(path.n - layer.n - 1), path.s + layer.n + 1);
-            buf_shape(&shapes, vars->at[k].shape);
-            count += (uint64_t)shape_count(vars->at[k].shape);
-        }
-        printf("%-28.*s %-34s ", FSTR(layer), shapes.n ? shapes.s : "");
-        print_count(count);
-        putchar('\n');
-        total += count;
+    table_cell(&t, "layer");
+    table_cell(&t, "output");
+    table_cell(&t, "weights");
+    table_cell(&t, "parameters");
+    for (uint32_t i = 0; i < s->module->vars.n; i++) {
+        bool seen = s->module->vars.at[i].kind != VAR_PARAM;
+        for (uint32_t k = 0; k < i && !seen; k++) seen = same_layer(&s->module->vars.at[k], &s->module->vars.at[i]);
+        if (!seen) total += put_layer(s, train, i, &t);
     }
-    printf("%-28s %-34s ", "total", "");
-    print_count(total);
-    putchar('\n');
+    table_cell(&t, "total");
+    table_cell(&t, "%s", "");
+    table_cell(&t, "%s", "");
+    table_count(&t, total);
+    table_print(&t, stdout);
 }
 
-static void print_step(const Compiled *c, const char *title, const PlanEntry *entry) {
+static void put_entry(const Plan *p, const PlanEntry *entry, Table *t) {
     uint64_t flops = 0, bytes = 0;
     uint32_t launches = 0, waves = 0, last_wave = UINT32_MAX;
     for (uint32_t i = 0; i < entry->n_steps; i++) {
-        const PlanStep *st = &c->planned.plan->steps.at[entry->first_step + i];
+        const PlanStep *st = &p->steps.at[entry->first_step + i];
         if (st->kind != STEP_LAUNCH && st->kind != STEP_BLAS) continue;
         flops += st->flops;
         bytes += st->bytes;
@@ -77,20 +106,62 @@ static void print_step(const Compiled *c, const char *title, const PlanEntry *en
         waves += st->wave != last_wave;
         last_wave = st->wave;
     }
-    printf("%-28s %.1f MFLOP, %.1f MB moved, %u launches in %u waves\n", title, (double)flops / 1e6, (double)bytes / 1e6, launches, waves);
+    table_cell(t, "%.*s", FSTR(entry->name));
+    if (entry->rows) table_cell(t, "%lld", (long long)entry->rows);
+    else table_cell(t, "%s", "");
+    table_cell(t, "%.2f", (double)flops / 1e6);
+    table_cell(t, "%.2f", (double)bytes / 1e6);
+    table_cell(t, "%u", launches);
+    table_cell(t, "%u", waves);
 }
 
-static void print_memory(const Plan *p, uint32_t threads) {
-    static const char *const names[] = {
-#define X(id, name, what) name,
+static void print_entries(Arena *a, const Plan *p) {
+    static const char *const titles[] = {"entry", "rows", "MFLOP", "MB moved", "launches", "waves"};
+    enum { COLUMNS = sizeof titles / sizeof *titles };
+    Table t = table_make(a, COLUMNS, ".rrrrr");
+    for (uint32_t i = 0; i < COLUMNS; i++) table_cell(&t, "%s", titles[i]);
+    for (uint32_t i = 0; i < p->entries.n; i++) put_entry(p, &p->entries.at[i], &t);
+    putchar('\n');
+    table_print(&t, stdout);
+}
+
+static void print_memory(Arena *a, const Plan *p, uint32_t threads) {
+    static const struct { const char *name, *what; } regions[] = {
+#define X(id, name, what) {name, what},
         REGION_LIST(X)
 #undef X
     };
-    puts("\nmemory of a training");
-    for (uint32_t i = 0; i < REGION_COUNT; i++)
-        if (p->region_bytes[i]) printf("  %-10s %14llu bytes\n", names[i], (unsigned long long)p->region_bytes[i]);
-    printf("  %-10s %14llu bytes, one allocation\n", "arena", (unsigned long long)p->arena_bytes);
-    printf("  %-10s %14llu bytes, %u threads\n", "scratch", (unsigned long long)p->scratch_bytes * threads, threads);
+    Table t = table_make(a, 3, ".r.");
+    table_cell(&t, "memory");
+    table_cell(&t, "bytes");
+    table_end_row(&t);
+    for (uint32_t i = 0; i < REGION_COUNT; i++) {
+        if (p->region_bytes[i] == 0) continue;
+        table_cell(&t, "%s", regions[i].name);
+        table_count(&t, p->region_bytes[i]);
+        table_cell(&t, "%s", regions[i].what);
+    }
+    table_cell(&t, "arena");
+    table_count(&t, p->arena_bytes);
+    table_cell(&t, "all of these, allocated once");
+    table_cell(&t, "scratch");
+    table_count(&t, p->scratch_bytes * threads);
+    table_cell(&t, "beside it, of %u threads", threads);
+    putchar('\n');
+    table_print(&t, stdout);
+}
+
+static bool summarise(Session *s, const Options *o, uint32_t phase, Error *e) {
+    EntryRequest entries[8];
+    Compiled c;
+    uint32_t n = phase_entries(s, phase, entries);
+    if (!compile_graphs(s, &o->common, n, entries, &c)) return false;
+    if (phase == 0) print_layers(s, c.lowered.graphs.at[1]);
+    if (compile_plan(s, &o->common, &c, "fused", e) != GR_OK) return false;
+    print_entries(s->arena, c.planned.plan);
+    print_memory(s->arena, c.planned.plan, o->common.threads);
+    compile_times(&c, &o->common);
+    return true;
 }
 
 int cmd_summary(int argc, char **argv) {
@@ -101,24 +172,14 @@ int cmd_summary(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
     if (!ok) return EXIT_WRONG;
+    if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return report_no_train(&o.common);
+    if (s.recipe->phases.n == 0) print_layers(&s, NULL);
     int status = 0;
-    for (uint32_t p = 0; p < s.recipe->phases.n || p == 0; p++) {
-        if (p == 0) print_layers(&s);
-        if (s.recipe->phases.n == 0) break;
-        EntryRequest entries[8];
-        Compiled c;
+    for (uint32_t p = 0; p < s.recipe->phases.n && !status; p++) {
         Error e = {0};
-        uint32_t n = phase_entries(&s, p, entries);
-        if (!compile_graphs(&s, &o.common, n, entries, &c) || compile_plan(&s, &o.common, &c, "fused", &e) != GR_OK) {
-            status = e.what[0] ? report_error(&e) : EXIT_WRONG;
-            session_report(&s, &o.common);
-            break;
-        }
-        putchar('\n');
-        print_step(&c, "training step", &c.planned.plan->entries.at[1]);
-        print_step(&c, "evaluation step", &c.planned.plan->entries.at[2]);
-        print_memory(c.planned.plan, o.common.threads);
-        compile_times(&c, &o.common);
+        if (summarise(&s, &o, p, &e)) continue;
+        status = e.what[0] ? report_error(&e) : EXIT_WRONG;
+        session_report(&s, &o.common);
     }
     session_close(&s);
     return status;

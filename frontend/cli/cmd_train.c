@@ -90,14 +90,18 @@ static void progress(void *user, const TrainProgress *p) {
     }
 }
 
-/* The folder, and in it the program as it runs. */
+/* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked once more when
+ * it is ours: another training may have come and gone in between. */
 static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
+    int lock;
     if (!o->run) {
         TRY(rundir_create(s->arena, STR("runs"), s->recipe->name, run, e));
     } else {
         *run = str_of(o->run);
         TRY(rundir_use(s->arena, *run, o->resume, e));
     }
+    TRY(rundir_lock(s->arena, *run, &lock, e));
+    TRY(rundir_use(s->arena, *run, o->resume, e));
     if (o->resume) return GR_OK;
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
@@ -128,10 +132,7 @@ int cmd_train(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0) {
-        fprintf(stderr, "graphc: %s has no `train`\n  help: add `train { optimizer adam(lr = 1e-3);  epochs 10;  batch 64 }`\n", o.common.file);
-        return EXIT_WRONG;
-    }
+    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     Error e = {0};

@@ -291,6 +291,7 @@ int cmd_verify(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     int status = 0;
     for (uint32_t p = 0; p < s.recipe->phases.n && status == 0; p++) {
         Verify *v = PUSH(s.arena, Verify, 1);

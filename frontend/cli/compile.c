@@ -51,6 +51,7 @@ void compile_times(const Compiled *compiled, const Common *c) {
     for (uint32_t i = 0; i < pass_count(); i++) fprintf(stderr, "%-10s %8.2f ms\n", pass_name(i), compiled->pass_seconds[i] * 1e3);
     fprintf(stderr, "%-10s %8.2f ms\n%-10s %8.2f ms  (%u kernels)\n", "fuse", compiled->fuse_seconds * 1e3, "code",
             compiled->code_seconds * 1e3, compiled->planned.kernels.n);
+    fprintf(stderr, "%-10s %8llu bytes\n", "arena", (unsigned long long)compiled->planned.plan->arena_bytes);
 }
 
 uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out) {

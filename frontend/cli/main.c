@@ -1,7 +1,8 @@
 /* graphc: finds the command and hands over. */
 #include "cli.h"
 #include "plan.h"
-#include <stdlib.h>
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #ifndef GRAPHC_VERSION
@@ -33,7 +34,15 @@ static const char *nearest(const char *word) {
     return best;
 }
 
+/* What was printed has to have arrived: a full disk behind a redirection is an error like any other. */
+static int finished(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "graphc: what was printed could not be written: %s\n", strerror(errno));
+    return status ? status : EXIT_WRONG;
+}
+
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN);            /* a file that may not grow is an error of its write, told with its name */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
@@ -53,7 +62,7 @@ int main(int argc, char **argv) {
         argv[1] = (char *)str_format(a, "graphc %s", word).s;     /* what argp calls the program */
         int status = commands[i].run(argc - 1, argv + 1);
         arena_destroy(a);
-        return status;
+        return finished(status);
     }
     const char *near = nearest(word);
     fprintf(stderr, "graphc: there is no command `%s`%s%s%s\n", word, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");

@@ -46,7 +46,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state) {
 static error_t parse_compile(int key, char *arg, struct argp_state *state) {
     Common *c = state->input;
     switch (key) {
-    case KEY_CPU: c->cpu = arg; return 0;
+    case KEY_CPU:
+        if (strcmp(arg, "host") != 0 && strcmp(arg, "haswell") != 0)
+            argp_error(state, "no code is generated for the processor `%s`; choose `host` or `haswell`", arg);
+        c->cpu = arg;
+        return 0;
     case KEY_THREADS: c->threads = option_count(arg, 1, 256, "--threads", state); return 0;
     case KEY_SANITIZE: c->sanitize = true; return 0;
     case KEY_NO_CACHE: c->no_cache = true; return 0;

@@ -60,7 +60,7 @@ Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const Source
         verify_after(next, sources, passes[i].name);
         now = next;
         if (wants(o->dump_after, passes[i].name)) {
-            buf_printf(o->dump, "; after %s\n", passes[i].name);
+            buf_printf(o->dump, "# after %s\n", passes[i].name);
             graph_print(now, o->dump);
         }
         if (o->stop_after && strcmp(o->stop_after, passes[i].name) == 0) break;

@@ -15,6 +15,17 @@ int report_error(const Error *e) {
     return e->status == GR_USAGE ? EXIT_USAGE : e->status == GR_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_WRONG;
 }
 
+int report_no_train(const Common *c) {
+    fprintf(stderr, "graphc: %s has no `train`\n"
+                    "  help: add `train { optimizer adam(lr = 1e-3);  epochs 10;  batch 64 }` behind an objective\n", c->file);
+    return EXIT_WRONG;
+}
+
+int report_no_entry(const Common *c) {
+    fprintf(stderr, "graphc: %s has neither `train` nor `export`: there is nothing to compile\n", c->file);
+    return EXIT_WRONG;
+}
+
 static void out_of_memory(void *user) {
     (void)user;
     static const char text[] = "graphc: out of memory\n";

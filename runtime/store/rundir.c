@@ -2,7 +2,9 @@
 #include "rundir.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,7 +71,10 @@ static GrStatus check_resume(Arena *a, Str path, Error *e) {
 static GrStatus check_free(Arena *a, Str path, Error *e) {
     if (!holds_something(str_copy(a, path).s))
         return GR_OK;
-    if (has_file(a, path, RUN_PROGRAM) || has_file(a, path, RUN_LAST)) {
+    if (has_file(a, path, RUN_PROGRAM) && !has_file(a, path, RUN_LAST)) {
+        fail(e, GR_IO, "%.*s holds a run that ended before it saved anything", FSTR(path));
+        fail_help(e, "remove the folder, or name another with `--run`");
+    } else if (has_file(a, path, RUN_LAST)) {
         fail(e, GR_IO, "%.*s holds a run already", FSTR(path));
         fail_help(e, "`--resume` goes on with it; another `--run` starts anew");
     } else {
@@ -95,4 +100,16 @@ GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e) {
         return GR_IO;
     }
     return GR_OK;
+}
+
+GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e) {
+    *fd = open(str_copy(a, path).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0)
+        return fail_errno(e, GR_IO, "the run directory %.*s cannot be opened", FSTR(path));
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)      /* a file system without locks: go on */
+        return GR_OK;
+    close(*fd);
+    fail(e, GR_IO, "another training writes into %.*s", FSTR(path));
+    fail_help(e, "wait until it ends, or name another folder with `--run`");
+    return GR_IO;
 }

@@ -12,5 +12,8 @@ GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e);
 /* A folder the user named: made when it is not there, refused when something is in it.  With `resume`: has to
  * hold a run. */
 GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e);
+/* Takes the folder for this process, until the descriptor is closed or the process ends; nothing is left behind.
+ * Refused while another training has it. */
+GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e);
 Str      rundir_file(Arena *a, Str run, const char *name);
 #endif
