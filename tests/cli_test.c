@@ -346,12 +346,12 @@ static Str tensors_of(const char *run) {
 /* Interrupted wherever the signal comes, gone on with, and the same bits as a run that was left alone. */
 TEST_ALL(resumed_is_uninterrupted) {
     put_good_data();
-    expect("train dots.graph -q --run whole -s epochs=1500", 0, "");
-    Ran r = test_shell(STR("graphc train dots.graph -q --run parts -s epochs=1500 & training=$!; "
+    expect("train dots.graph -q --run whole -s epochs=400", 0, "");
+    Ran r = test_shell(STR("graphc train dots.graph -q --run parts -s epochs=400 & training=$!; "
                            "while [ ! -e parts/last.safetensors ]; do sleep 0.02; done; kill -INT $training; wait $training"));
     CHECK_INT(r.status, 130);
     CHECK_MSG(says(r, "graphc train dots.graph --run parts --resume"), "%s", r.out.s);
-    expect("train dots.graph -q --run parts -s epochs=1500 --resume", 0, "");
+    expect("train dots.graph -q --run parts -s epochs=400 --resume", 0, "");
     Str whole = tensors_of("whole"), parts = tensors_of("parts");
     CHECK(whole.n > 0 && str_eq(whole, parts));
 }
