@@ -228,12 +228,12 @@ static bool plan_agrees(Arena *a, const Scenario *s, uint32_t first, uint32_t se
     Error e = {0};
     Mode meaning = mode_of(first);
     bool agree = true;
+    *failed = 7u << first & set;                          /* before anything can crash */
     GrStatus status = build(a, s, mode_of(first), &b, &e);
     if (status != GR_OK) {
         agree = status == GR_UNSUPPORTED;                 /* not all graphs can be fused; that is said, not guessed */
         buf_printf(what, "%.*s: %s", FSTR(mode_name(a, meaning)), e.what);
     }
-    *failed = 7u << first & set;
     for (uint32_t i = 0; i <= 3 && agree && status == GR_OK; i++) {
         Mode m = i == 0 ? meaning : mode_of(first + i - 1);
         if (i == 0)
