@@ -112,6 +112,7 @@ static void leave_when_unhealthy(Emit *e) {
 void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
     LLVMTypeRef in[5] = {e->ptr, e->ptr, e->i64, e->i64, e->ptr};
     e->kernel = k;
+    e->streamed = false;
     e->function = LLVMAddFunction(e->module, symbol, LLVMFunctionType(LLVMVoidTypeInContext(e->context), in,
         5, false));
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
@@ -130,5 +131,7 @@ void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
         head_point(e, l.i);
     }
     loop_close(e, &l, NULL);
+    if (e->streamed)
+        emit_call(e, "llvm.x86.sse.sfence", NULL, 0, NULL, 0);
     LLVMBuildRetVoid(e->b);
 }

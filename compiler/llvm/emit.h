@@ -24,6 +24,7 @@ typedef struct {
     Value          iota;               /* 16 x i32: 0 1 .. 15 */
     /* the kernel */
     const Kernel  *kernel;
+    bool           streamed;           /* some store went past the caches: a fence at the end */
     Value          function, uniforms, buffers;
     Value         *buffer;             /* base address of each buffer */
     Value         *uniform;            /* loaded value of each entry of Kernel.uniforms */

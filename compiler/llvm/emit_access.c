@@ -102,14 +102,33 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
 }
 
 /* ---- the access itself ---- */
-typedef struct { Value at, offset; bool steps; LLVMTypeRef t; unsigned align; DType stored; } Spot;
+typedef struct { Value at, offset; bool steps, streams; LLVMTypeRef t; unsigned align; DType stored; } Spot;
+
+/* An output far larger than the caches is written past them: the lines need not be read first, and push nothing out.  Whole
+ * lines only: sixteen f32 along the vector axis, everything else a multiple of a line. */
+static bool streams(const Dag *g, uint32_t access) {
+    enum { LARGE_OUTPUT = 8 << 20, LARGE_KERNEL = 32 << 20 };
+    const Kernel *k = g->e->kernel;
+    const KAccess *a = access_of(g, access);
+    const KBuf *b = buffer_of(g, access);
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < k->bufs.n; i++)
+        if (k->bufs.at[i].role != KBUF_SCRATCH)
+            bytes += k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype);
+    if (b->role != KBUF_OUT || b->dtype != DT_F32 || b->count * 4 < LARGE_OUTPUT || bytes < LARGE_KERNEL)
+        return false;
+    bool whole = a->index == 0 && a->base % LANES == 0 && g->vec >= 0;
+    for (uint32_t i = 0; i < k->axes.n; i++)
+        whole = whole && ((int32_t)i == g->vec ? a->coef[i] == 1 : a->coef[i] % LANES == 0);
+    return whole;
+}
 
 static Spot place_of(Dag *g, uint32_t access) {
     Emit *e = g->e;
     const KAccess *a = access_of(g, access);
     DType stored = buffer_of(g, access)->dtype;
     Spot p = {g->address[g->depth * e->kernel->accesses.n + access], g->offset[access], g->steps[access],
-                emit_storage(e, stored), dtype_bytes(stored), stored};
+                streams(g, access), emit_storage(e, stored), dtype_bytes(stored), stored};
     if (a->index == 0)
         return p;
     Value index = g->value[a->index - 1];
@@ -196,8 +215,19 @@ void access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask)
     }
 }
 
+static void stream(Emit *e, Value v, Value at) {
+    Value store = LLVMBuildStore(e->b, v, at);
+    LLVMSetAlignment(store, LANES * sizeof(float));
+    LLVMMetadataRef one = LLVMValueAsMetadata(emit_i32(e, 1));
+    LLVMSetMetadata(store, LLVMGetMDKindIDInContext(e->context, "nontemporal", 11),
+                    LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, &one, 1)));
+    e->streamed = true;
+}
+
 static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
-    if (p->steps) {
+    if (p->steps && p->streams && mask == NULL) {
+        stream(e, v, p->at);
+    } else if (p->steps) {
         access_store_vector(e, v, p->at, p->align, mask);
     } else {
         masked_store(e, "llvm.masked.scatter", v, lane_addresses(e, p), p->align, mask);
