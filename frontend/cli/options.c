@@ -6,6 +6,13 @@
 
 enum { KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER, KEY_TIME_PASSES };
 
+/* Instrumented kernels report to the sanitizer of the program that runs them. */
+#ifdef __SANITIZE_ADDRESS__
+enum { HAS_SANITIZER = 1 };
+#else
+enum { HAS_SANITIZER = 0 };
+#endif
+
 Common common_make(void) {
     Common c = {0};
     long n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -52,7 +59,12 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
         c->cpu = arg;
         return 0;
     case KEY_THREADS: c->threads = option_count(arg, 1, 256, "--threads", state); return 0;
-    case KEY_SANITIZE: c->sanitize = true; return 0;
+    case KEY_SANITIZE:
+        if (!HAS_SANITIZER)
+            argp_error(state, "--sanitize needs the program that `cmake --preset asan && cmake --build --preset asan "
+                              "--target graphc` leaves in build-asan: instrumented kernels call what is built into it");
+        c->sanitize = true;
+        return 0;
     case KEY_NO_CACHE: c->no_cache = true; return 0;
     case KEY_DUMP_AFTER:
         if (strcmp(arg, "all") != 0 && !pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
@@ -76,7 +88,7 @@ static const struct argp_option compile_options[] = {
     {0, 0, 0, 0, "Compiling:", 8},
     {"cpu", KEY_CPU, "NAME", 0, "generate code for this processor: `host` or `haswell` (AVX2)", 8},
     {"threads", KEY_THREADS, "N", 0, "threads that compute; the result does not depend on it", 8},
-    {"sanitize", KEY_SANITIZE, 0, 0, "check every address in the kernels (slow)", 8},
+    {"sanitize", KEY_SANITIZE, 0, 0, "check every address in the kernels (a build with sanitizers)", 8},
     {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write the kernel cache", 8},
     {"dump-after", KEY_DUMP_AFTER, "PASS", 0, "print the graphs after this pass (or `all`) on standard error", 8},
     {"stop-after", KEY_STOP_AFTER, "PASS", 0, "run no pass after this one", 8},
