@@ -108,7 +108,7 @@ typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
 typedef struct { const Decl *decl; V value; } Constant;
-typedef struct { Name name; Val value, weight; Span at; bool nograd, poison; } LossTerm;
+typedef struct { Name name; Val value, weight, weighted; Span at; bool nograd, poison; } LossTerm;
 typedef struct { Name name; V value; } MetricTerm;
 typedef struct { Val now; bool read, dirty; } VarNow;
 typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;

@@ -240,7 +240,7 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
 bool objective_total(Lower *l, Val *total) {
     *total = (Val){0};
     for (uint32_t i = 0; i < l->losses.n; i++) {
-        const LossTerm *t = &l->losses.at[i];
+        LossTerm *t = &l->losses.at[i];
         l->b.at = t->at;
         l->b.name = name_id(l, t->name.text);
         Val term = t->nograd ? build_grad_as(&l->b, t->value, (Val){0}) : t->value;
@@ -248,6 +248,7 @@ bool objective_total(Lower *l, Val *total) {
         if (!(w->op == OP_const && w->attr.constant.f == 1)) {
             term = build_2(&l->b, OP_mulz, t->weight, term);
         }
+        t->weighted = term;
         *total = total->i ? build_2(&l->b, OP_add, *total, term) : term;
         graph_output(l->b.g, OUT_LOSS, l->b.name, t->value);
         graph_output(l->b.g, OUT_WEIGHT, l->b.name, t->weight);

@@ -116,7 +116,7 @@ static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, 
     }
     for (uint32_t i = 0; i < l->losses.n; i++) {
         l->b.at = l->losses.at[i].at;
-        build_check(&l->b, l->losses.at[i].value,
+        build_check(&l->b, l->losses.at[i].weighted,       /* a term of weight 0 cannot spoil a step */
                     name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
     }
     metric_accumulate(l, d, total);
