@@ -414,6 +414,7 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
     const Product *r = t->r;
     Stage *s = kernel_stage(t->e.k, STAGE_TILE);
     emit_stage(&t->e);
+    int64_t left = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0);
     s->tile = (KTile){.a = a,
                       .b = b,
                       .out = t->tile,
@@ -425,7 +426,7 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .nr = (uint8_t)r->block[1],
                       .m_axis = (int32_t)t->panel[0],
                       .n_axis = (int32_t)t->panel[1],
-                      .m = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0),
+                      .m = fixed < 0 || left < r->block[0] ? left : r->block[0],
                       .n = r->run[1].count};
     epilogue(&t->e, t->group, r, t->tile, t->panel, fixed, t->dim_at);
 }
