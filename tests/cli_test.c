@@ -1,5 +1,6 @@
-/* graphc as a user meets it: exit statuses and messages for wrong usage, wrong programs, and data and checkpoints that
- * are missing, cut short or lying.  Each test runs the built program in a folder of its own. */
+/* graphc as a user meets it: exit statuses and messages for wrong usage, wrong programs, and data and
+ * checkpoints that are missing, cut short or lying.  Each test runs the built program in a folder of its
+ * own. */
 #include "dtype.h"
 #include "test.h"
 #include <stdio.h>
@@ -142,7 +143,8 @@ TEST(tables_have_no_trailing_blanks) {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         CHECK_MSG(!says(ran(commands[i]), " \n"), "graphc %s prints blanks at the end of a line", commands[i]);
     expect("check dots.graph", 0, "  ce            reached\n");
-    expect("check dots.graph", 0, "  width  = 4    a new value is a new program\n  lr     = 0.1  a new value is the same program\n");
+    expect("check dots.graph", 0,
+           "  width  = 4    a new value is a new program\n  lr     = 0.1  a new value is the same program\n");
     expect("summary dots.graph", 0, "net.linear1  [4,4]   w[4,4] b[4]          20\n");
 }
 
@@ -347,8 +349,9 @@ static Str tensors_of(const char *run) {
 TEST_ALL(resumed_is_uninterrupted) {
     put_good_data();
     expect("train dots.graph -q --run whole -s epochs=400", 0, "");
-    Ran r = test_shell(STR("graphc train dots.graph -q --run parts -s epochs=400 & training=$!; "
-                           "while [ ! -e parts/last.safetensors ]; do sleep 0.02; done; kill -INT $training; wait $training"));
+    Ran r = test_shell(STR(
+        "graphc train dots.graph -q --run parts -s epochs=400 & training=$!; "
+        "while [ ! -e parts/last.safetensors ]; do sleep 0.02; done; kill -INT $training; wait $training"));
     CHECK_INT(r.status, 130);
     CHECK_MSG(says(r, "graphc train dots.graph --run parts --resume"), "%s", r.out.s);
     expect("train dots.graph -q --run parts -s epochs=400 --resume", 0, "");

@@ -59,7 +59,8 @@ static bool printed(const Page *p, Str pattern) {
 }
 
 static bool needs_images(Str line) {
-    static const char *const words[] = {"graphc train", "graphc eval", "graphc predict", "graphc bench", "graphc verify"};
+    static const char *const words[] = {"graphc train", "graphc eval", "graphc predict", "graphc bench",
+                                        "graphc verify"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (str_starts(line, words[i]) && strstr(line.s, "graphs/fashion") != NULL) return access(k_images, F_OK) != 0;
     return false;

@@ -1,4 +1,5 @@
-/* What the commands share: options that several take, opening a program, compiling it, and reporting what went wrong. */
+/* What the commands share: options that several take, opening a program, compiling it, and reporting what
+ * went wrong. */
 #ifndef GRF_CLI_CLI_H
 #define GRF_CLI_CLI_H
 #include "code.h"
@@ -55,7 +56,7 @@ int  report_no_entry(const Common *c);    /* of a file that neither trains nor e
 /* ---- compiled entries (compile.c) ---- */
 typedef struct { LowerKind kind; Str name; int64_t rows; } EntryRequest;
 typedef struct {
-    Module   lowered, final;              /* the graphs as lowered, and after the passes; vars and uniforms are the session's */
+    Module   lowered, final;              /* graphs as lowered, and after the passes; the rest is the session's */
     Planned  planned;
     Code    *code;                        /* NULL until compile_load */
     double  *pass_seconds, fuse_seconds, code_seconds;

@@ -1,5 +1,6 @@
-/* graphc bench: the training step (or the exports of a file that trains nothing) fused, unfused and unfused with OpenBLAS, measured in
- * turns in one process; then the fused program launch by launch, beside what this machine could do. */
+/* graphc bench: the training step (or the exports of a file that trains nothing) fused, unfused and unfused
+ * with OpenBLAS, measured in turns in one process; then the fused program launch by launch, beside what
+ * this machine could do. */
 #include "machine.h"
 #include "philox.h"
 #include "run.h"
@@ -46,8 +47,13 @@ static const struct argp_option options[] = {
     {"json", 'j', 0, 0, "for programs", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Times the training step fused, unfused (one operation a kernel) and unfused with OpenBLAS for the products, then every "
+static const struct argp parser = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "FILE",
+    .children = children,
+    .doc = "Times the training step fused, unfused (one operation a kernel) and unfused with OpenBLAS for "
+           "the products, then every "
            "launch of the fused step: time, bytes, operations, and its share of what this machine can do."};
 
 typedef struct {
@@ -96,8 +102,9 @@ static GrStatus prepare(Bench *b, Error *e) {
     Session *s = b->s;
     bool trains = b->entry.kind == LOWER_TRAIN;
     EntryRequest requests[2] = {b->entry, {LOWER_INIT, STR("init"), 0}};
-    if (!compile_graphs(s, &b->o->common, trains ? 2 : 1, requests, &b->c)) return fail(e, GR_PROGRAM, "the program has errors");
-    uint32_t number[VARIANTS] = {0};                 /* 1 + entry of the plan; a pointer would not survive the next variant */
+    if (!compile_graphs(s, &b->o->common, trains ? 2 : 1, requests, &b->c))
+        return fail(e, GR_PROGRAM, "the program has errors");
+    uint32_t number[VARIANTS] = {0}; /* 1 + entry of the plan; a pointer would not survive the next variant */
     for (uint32_t v = 0; v < VARIANTS; v++) {
         if (!(b->o->variants >> v & 1)) continue;
         uint32_t first = b->c.planned.plan ? b->c.planned.plan->entries.n : 0;
@@ -111,7 +118,13 @@ static GrStatus prepare(Bench *b, Error *e) {
     PlanCode *code = PUSH(s->arena, PlanCode, 1);
     *code = code_table(b->c.code);
     TRY(exec_create(s->arena, p, code, (ExecOptions){b->o->common.threads}, &b->exec, e));
-    Counters at = {.update = 1, .batch = b->entry.rows, .rows = b->entry.rows, .epochs = 1, .steps = 1, .epoch_steps = 1, .seed = 1};
+    Counters at = {.update = 1,
+                   .batch = b->entry.rows,
+                   .rows = b->entry.rows,
+                   .epochs = 1,
+                   .steps = 1,
+                   .epoch_steps = 1,
+                   .seed = 1};
     b->uniforms = uniform_values(s->arena, s->recipe, p->uniforms, &at);
     fill_columns(b);
     if (!trains) return GR_OK;
@@ -162,7 +175,8 @@ static double bandwidth_of(const Machine *m, uint64_t bytes) {
 }
 
 static double bound_ns(const Machine *m, const PlanStep *step) {
-    double compute = (double)step->flops / m->fma_l1_gflops[1], memory = (double)step->bytes / bandwidth_of(m, step->bytes) * 1e9;
+    double compute = (double)step->flops / m->fma_l1_gflops[1],
+           memory = (double)step->bytes / bandwidth_of(m, step->bytes) * 1e9;
     return compute > memory ? compute : memory;
 }
 
@@ -189,12 +203,15 @@ static void profile(Bench *b, const PlanEntry *entry, double *ns) {
 }
 
 static void print_table(Bench *b, const Machine *m) {
-    printf("machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n", m->fma_l1_gflops[1],
-           m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy, m->bandwidth[MACHINE_DRAM][1].copy, m->threads);
+    printf(
+        "machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
+        m->fma_l1_gflops[1], m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy,
+        m->bandwidth[MACHINE_DRAM][1].copy, m->threads);
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
-            printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v], b->min_ms[v], b->median_ms[v],
-                   b->entries[0] ? b->min_ms[v] / b->min_ms[0] : 1.0, b->rounds);
+            printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v],
+                   b->min_ms[v], b->median_ms[v], b->entries[0] ? b->min_ms[v] / b->min_ms[0] : 1.0,
+                   b->rounds);
     const PlanEntry *fused = b->entries[0];
     if (!fused) return;
     double *ns = PUSH(b->s->arena, double, fused->n_steps + 1), total = 0;
@@ -204,8 +221,9 @@ static void print_table(Bench *b, const Machine *m) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
         double bound = bound_ns(m, step);
-        printf("%-44.44s %6u %10.2f %10.2f %10.1f %9.2f %6.0f%%\n", step_name(b, step), first_line(b, step), ns[i] / 1e3,
-               (double)step->flops / 1e6, (double)step->bytes / 1e3, bound / 1e3, 100 * bound / ns[i]);
+        printf("%-44.44s %6u %10.2f %10.2f %10.1f %9.2f %6.0f%%\n", step_name(b, step), first_line(b, step),
+               ns[i] / 1e3, (double)step->flops / 1e6, (double)step->bytes / 1e3, bound / 1e3,
+               100 * bound / ns[i]);
         total += ns[i];
     }
     printf("%-44s %6s %10.2f\n", "sum of launches", "", total / 1e3);
@@ -218,11 +236,15 @@ static void print_json(Bench *b, const Machine *m) {
     json_object_set_new(root, "entry", json_stringn(b->entry.name.s, b->entry.name.n));
     json_object_set_new(root, "threads", json_integer(b->o->common.threads));
     json_object_set_new(root, "arena_bytes", json_integer((json_int_t)b->c.planned.plan->arena_bytes));
-    json_object_set_new(root, "machine", json_pack("{s:f, s:f, s:f}", "gflops", m->fma_l1_gflops[1], "l3_copy_gbytes",
-                                                   m->bandwidth[MACHINE_L3][1].copy, "memory_copy_gbytes", m->bandwidth[MACHINE_DRAM][1].copy));
+    json_object_set_new(root, "machine",
+                        json_pack("{s:f, s:f, s:f}", "gflops", m->fma_l1_gflops[1], "l3_copy_gbytes",
+                                  m->bandwidth[MACHINE_L3][1].copy, "memory_copy_gbytes",
+                                  m->bandwidth[MACHINE_DRAM][1].copy));
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
-            json_object_set_new(variants, variant_names[v], json_pack("{s:f, s:f}", "min_ms", b->min_ms[v], "median_ms", b->median_ms[v]));
+            json_object_set_new(variants, variant_names[v],
+                                json_pack("{s:f, s:f}", "min_ms", b->min_ms[v], "median_ms",
+                                          b->median_ms[v]));
     json_object_set_new(root, "variants", variants);
     const PlanEntry *fused = b->entries[0];
     double *ns = PUSH(b->s->arena, double, (fused ? fused->n_steps : 0) + 1);
@@ -230,9 +252,10 @@ static void print_json(Bench *b, const Machine *m) {
     for (uint32_t i = 0; fused && i < fused->n_steps; i++) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
-        json_array_append_new(launches, json_pack("{s:s, s:i, s:f, s:I, s:I, s:f}", "name", step_name(b, step), "line", (int)first_line(b, step),
-                                                  "ns", ns[i], "flops", (json_int_t)step->flops, "bytes", (json_int_t)step->bytes,
-                                                  "bound_ns", bound_ns(m, step)));
+        json_array_append_new(launches, json_pack("{s:s, s:i, s:f, s:I, s:I, s:f}", "name",
+                                                  step_name(b, step), "line", (int)first_line(b, step), "ns",
+                                                  ns[i], "flops", (json_int_t)step->flops, "bytes",
+                                                  (json_int_t)step->bytes, "bound_ns", bound_ns(m, step)));
     }
     json_object_set_new(root, "launches", launches);
     json_dumpf(root, stdout, JSON_INDENT(1));

@@ -34,7 +34,11 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_STAGE:
         for (int i = 0; i < STAGE_COUNT; i++)
             if (strcmp(stages[i].name, arg) == 0) o->stage = i;
-        if (o->stage < 0) argp_error(state, "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, llvm, asm", arg);
+        if (o->stage < 0)
+            argp_error(
+                state,
+                "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, llvm, asm",
+                arg);
         return 0;
     case KEY_ONLY: o->only = arg; return 0;
     case KEY_VARIANT:
@@ -74,7 +78,9 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
 static bool selected(const Options *o, Str name) { return !o->only || strstr(name.s, o->only) != NULL; }
 
 static int nothing_selected(const Options *o, const char *what) {
-    fprintf(stderr, "graphc: no %s at this stage has `%s` in its name\n  help: without --only all are printed\n", what, o->only);
+    fprintf(stderr,
+            "graphc: no %s at this stage has `%s` in its name\n  help: without --only all are printed\n",
+            what, o->only);
     return EXIT_WRONG;
 }
 

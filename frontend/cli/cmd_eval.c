@@ -23,8 +23,13 @@ static const struct argp_option options[] = {
     {"split", KEY_SPLIT, "NAME", 0, "which rows: test (the default), val, train", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Losses and metrics of a trained model over all rows of a split: sums and counts of the whole split, not means of batches. "
+static const struct argp parser = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "FILE",
+    .children = children,
+    .doc = "Losses and metrics of a trained model over all rows of a split: sums and counts of the whole "
+           "split, not means of batches. "
            "Takes the first kept checkpoint of the run, or the last one when nothing is kept."};
 
 int cmd_eval(int argc, char **argv) {

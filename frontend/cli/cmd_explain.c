@@ -12,9 +12,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Each kernel of the training step with the source lines it came from, its bytes and operations, what was fused into "
-           "it; and each fusion that was refused, with its reason."};
+static const struct argp parser = {.parser = parse,
+                                   .args_doc = "FILE",
+                                   .children = children,
+                                   .doc = "Each kernel of the training step with the source lines it came "
+                                          "from, its bytes and operations, what was fused into "
+                                          "it; and each fusion that was refused, with its reason."};
 
 int cmd_explain(int argc, char **argv) {
     Options o = {.common = common_make()};

@@ -37,7 +37,9 @@ int cmd_fmt(int argc, char **argv) {
         diags_render(ds, &text, colour_wanted(stderr));
         fwrite(text.s, 1, text.n, stderr);
     } else if (!o.check) fwrite(out.s, 1, out.n, stdout);
-    else if (!same) fprintf(stderr, "graphc: %s is not in its layout\n  help: graphc fmt %s > new\n", o.common.file, o.common.file);
+    else if (!same)
+        fprintf(stderr, "graphc: %s is not in its layout\n  help: graphc fmt %s > new\n", o.common.file,
+                o.common.file);
     int status = diags_errors(ds) || (o.check && !same) ? EXIT_WRONG : 0;
     arena_destroy(a);
     return status;

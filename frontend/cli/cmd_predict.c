@@ -1,5 +1,5 @@
-/* graphc predict: an export of a trained model on rows of a split.  For images in and images out it writes a picture with the
- * originals above what the export made of them. */
+/* graphc predict: an export of a trained model on rows of a split.  For images in and images out it writes
+ * a picture with the originals above what the export made of them. */
 #include "checkpoint.h"
 #include "job.h"
 #include "png.h"
@@ -50,7 +50,8 @@ static bool is_image(const PlanBuffer *b) { return b->shape.rank == 3; }
 static void put_image(uint8_t *out, const PlanBuffer *b, const void *data, int64_t r) {
     int64_t n = b->shape.dim[1] * b->shape.dim[2];
     for (int64_t i = 0; i < n; i++) {
-        float x = b->dtype == DT_U8 ? (float)((const uint8_t *)data)[r * n + i] : ((const float *)data)[r * n + i] * 255;
+        float x = b->dtype == DT_U8 ? (float)((const uint8_t *)data)[r * n + i]
+                                    : ((const float *)data)[r * n + i] * 255;
         out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x + 0.5f);
     }
 }
@@ -59,14 +60,17 @@ static void put_image(uint8_t *out, const PlanBuffer *b, const void *data, int64
 static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const PlanEntry *entry, Exec *x, Error *e) {
     const PlanBuffer *from = NULL, *to = NULL;
     for (uint32_t i = 0; i < entry->n_columns && !from; i++)
-        if (is_image(&p->buffers.at[p->bindings.at[entry->first_column + i].buffer])) from = &p->buffers.at[p->bindings.at[entry->first_column + i].buffer];
+        if (is_image(&p->buffers.at[p->bindings.at[entry->first_column + i].buffer]))
+            from = &p->buffers.at[p->bindings.at[entry->first_column + i].buffer];
     for (uint32_t i = 0; i < entry->n_outputs && !to; i++)
-        if (is_image(&p->buffers.at[p->bindings.at[entry->first_output + i].buffer])) to = &p->buffers.at[p->bindings.at[entry->first_output + i].buffer];
+        if (is_image(&p->buffers.at[p->bindings.at[entry->first_output + i].buffer]))
+            to = &p->buffers.at[p->bindings.at[entry->first_output + i].buffer];
     if (!from || !to || from->shape.dim[1] != to->shape.dim[1] || from->shape.dim[2] != to->shape.dim[2])
         return fail(e, GR_DATA, "the export does not make images of images of the same size: no picture");
     int64_t h = to->shape.dim[1], w = to->shape.dim[2], rows = entry->rows, lines = (rows + PER_ROW - 1) / PER_ROW * 2;
     uint8_t *images = PUSH(s->arena, uint8_t, lines * PER_ROW * h * w);
-    const void *in = exec_buffer(x, (uint32_t)(from - p->buffers.at)), *out = exec_buffer(x, (uint32_t)(to - p->buffers.at));
+    const void *in = exec_buffer(x, (uint32_t)(from - p->buffers.at)),
+               *out = exec_buffer(x, (uint32_t)(to - p->buffers.at));
     for (int64_t r = 0; r < rows; r++) {
         int64_t at = r / PER_ROW * 2 * PER_ROW + r % PER_ROW;
         put_image(images + at * h * w, from, in, r);
@@ -93,7 +97,8 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     Exec *x;
     TRY(exec_create(s->arena, p, &code, (ExecOptions){o->common.threads}, &x, e));
     TrainState state = {0};
-    GrStatus status = checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0, train_best(s->arena, str_of(o->run)), &state, e);
+    GrStatus status = checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0,
+                                      train_best(s->arena, str_of(o->run)), &state, e);
     if (status == GR_OK) status = run_fill(s->arena, p, &p->entries.at[0], x, data, o->split, 0, e);
     if (status == GR_OK) {
         Counters at = {.rows = o->rows, .batch = o->rows};

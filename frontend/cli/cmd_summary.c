@@ -29,7 +29,8 @@ static bool same_layer(const Var *a, const Var *b) {
     return a->kind == VAR_PARAM && b->kind == VAR_PARAM && str_eq(layer_of(a->path), layer_of(b->path));
 }
 
-/* The first value that is computed with a variable; its views (a bias broadcast, a weight turned) are still the variable. */
+/* The first value that is computed with a variable; its views (a bias broadcast, a weight turned) are still
+ * the variable. */
 static Val first_use(const Graph *g, uint32_t var) {
     bool *is_var = PUSH(g->arena, bool, g->nodes.n);
     for (uint32_t i = 1; i < g->nodes.n; i++) {

@@ -30,10 +30,15 @@ static const struct argp_option options[] = {
     {"quiet", 'q', 0, 0, "no progress", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Trains FILE.\vThe folder of a run holds the program with every default (resolved.graph), the metrics (metrics.jsonl) and "
-           "checkpoints (last.safetensors, best-1.safetensors). Ctrl-C finishes the step, saves and exits 130; a second one "
-           "exits at once."};
+static const struct argp parser = {.options = options,
+                                   .parser = parse,
+                                   .args_doc = "FILE",
+                                   .children = children,
+                                   .doc = "Trains FILE.\vThe folder of a run holds the program with every "
+                                          "default (resolved.graph), the metrics (metrics.jsonl) and "
+                                          "checkpoints (last.safetensors, best-1.safetensors). Ctrl-C "
+                                          "finishes the step, saves and exits 130; a second one "
+                                          "exits at once."};
 
 static volatile sig_atomic_t interrupted;
 
@@ -60,8 +65,9 @@ static void draw_step(Screen *s, const TrainProgress *p) {
     if (!s->live || p->seconds - s->drawn < 0.1) return;
     s->drawn = p->seconds;
     double left = p->step > 0 ? p->seconds / (double)p->step * (double)(p->steps - p->step) : 0;
-    fprintf(stderr, "\r\033[Kepoch %lld/%lld  step %lld/%lld  %.0f steps/s  %.0f s left", (long long)p->epoch + 1, (long long)p->epochs,
-            (long long)p->batch, (long long)p->batches, (double)p->step / (p->seconds + 1e-9), left);
+    fprintf(stderr, "\r\033[Kepoch %lld/%lld  step %lld/%lld  %.0f steps/s  %.0f s left",
+            (long long)p->epoch + 1, (long long)p->epochs, (long long)p->batch, (long long)p->batches,
+            (double)p->step / (p->seconds + 1e-9), left);
     fflush(stderr);
 }
 
@@ -90,8 +96,8 @@ static void progress(void *user, const TrainProgress *p) {
     }
 }
 
-/* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked once more when
- * it is ours: another training may have come and gone in between. */
+/* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked
+ * once more when it is ours: another training may have come and gone in between. */
 static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
     int lock;
     if (!o->run) {
@@ -140,7 +146,9 @@ int cmd_train(int argc, char **argv) {
     GrStatus status = train(&s, &o, start, &run, &e);
     int code = 0;
     if (status == GR_INTERRUPTED) {
-        fprintf(stderr, "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n", o.common.file, FSTR(run));
+        fprintf(stderr,
+                "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n",
+                o.common.file, FSTR(run));
         code = EXIT_INTERRUPTED;
     } else if (status != GR_OK) {
         session_report(&s, &o.common);

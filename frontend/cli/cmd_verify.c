@@ -1,6 +1,7 @@
-/* graphc verify: the same steps by the graph interpreter, the unfused and the fused program; every bit of every variable and every
- * output has to be the same after each entry.  The interpreter runs the graphs as they are after differentiation, which is
- * what the program means; so a wrong rewrite, a wrong fusion and wrong code all show. */
+/* graphc verify: the same steps by the graph interpreter, the unfused and the fused program; every bit of
+ * every variable and every output has to be the same after each entry.  The interpreter runs the graphs as
+ * they are after differentiation, which is what the program means; so a wrong rewrite, a wrong fusion and
+ * wrong code all show. */
 #include "run.h"
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,12 @@ static const struct argp_option options[] = {
     {"batch", KEY_BATCH, "N", 0, "rows of a batch (as the file says)", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Runs the first training steps by the interpreter, unfused and fused, on 1, 2 and 3 threads, and compares every bit."};
+static const struct argp parser = {.options = options,
+                                   .parser = parse,
+                                   .args_doc = "FILE",
+                                   .children = children,
+                                   .doc = "Runs the first training steps by the interpreter, unfused and "
+                                          "fused, on 1, 2 and 3 threads, and compares every bit."};
 
 enum { MAX_MOMENTS = 2048, INIT = 0, TRAIN, EVAL, BEGIN, FINISH };   /* as phase_entries orders them */
 
@@ -112,15 +117,24 @@ static GrStatus interpret(Verify *v, Error *e) {
     Arena *a = v->s->arena;
     uint32_t n_vars = v->s->module->vars.n;
     Tensor *vars = PUSH(a, Tensor, n_vars + 1);
-    for (uint32_t i = 0; i < n_vars; i++) vars[i] = tensor_copy(a, v->s->module->vars.at[i].dtype, v->s->module->vars.at[i].shape, NULL);
+    for (uint32_t i = 0; i < n_vars; i++)
+        vars[i] = tensor_copy(a, v->s->module->vars.at[i].dtype, v->s->module->vars.at[i].shape, NULL);
     for (uint32_t m = 0; m < v->n_moments; m++) {
         const Graph *g = v->meaning.graphs.at[v->moments[m].entry];
         Tensor *columns = columns_of(v, g, v->moments[m].step, e);
         if (!columns) return e->status;
         Tensor *seen = PUSH(a, Tensor, n_vars + g->outputs.n + 1);
-        EvalRun run = {.graph = g, .vars = vars, .columns = columns, .uniforms = values_at(v, v->moments[m]), .threads = v->o->common.threads};
+        EvalRun run = {.graph = g,
+                       .vars = vars,
+                       .columns = columns,
+                       .uniforms = values_at(v, v->moments[m]),
+                       .threads = v->o->common.threads};
         TRY(graph_eval(a, &run, seen + n_vars, e));
-        if (run.health) return fail(e, GR_NONFINITE, "the interpreter meets a value that is not finite, or an index out of range, in step %u", v->moments[m].step);
+        if (run.health)
+            return fail(
+                e, GR_NONFINITE,
+                "the interpreter meets a value that is not finite, or an index out of range, in step %u",
+                v->moments[m].step);
         for (uint32_t i = 0; i < n_vars; i++) seen[i] = tensor_copy(a, vars[i].dtype, vars[i].shape, vars[i].data);
         v->expected[m] = seen;
     }
@@ -128,12 +142,13 @@ static GrStatus interpret(Verify *v, Error *e) {
 }
 
 /* ---- a compiled run ---- */
-static void name_difference(Verify *v, const char *variant, uint32_t threads, Moment m, const char *kind, Str name, Span at,
-                            const Tensor *want, const Tensor *got, int64_t i) {
+static void name_difference(Verify *v, const char *variant, uint32_t threads, Moment m, const char *kind,
+                            Str name, Span at, const Tensor *want, const Tensor *got, int64_t i) {
     Place p = sources_place(v->s->files, at);
-    printf("%s on %u thread%s differs from the interpreter after %.*s, step %u:\n  %s `%.*s`, element %lld: %.9g, the interpreter has %.9g\n",
-           variant, threads, threads == 1 ? "" : "s", FSTR(v->entries[m.entry].name), m.step, kind, FSTR(name), (long long)i,
-           element(got, i), element(want, i));
+    printf("%s on %u thread%s differs from the interpreter after %.*s, step %u:\n  %s `%.*s`, element %lld: "
+           "%.9g, the interpreter has %.9g\n",
+           variant, threads, threads == 1 ? "" : "s", FSTR(v->entries[m.entry].name), m.step, kind,
+           FSTR(name), (long long)i, element(got, i), element(want, i));
     if (p.path.n) printf("  declared at %.*s:%u\n", FSTR(p.path), p.line);
 }
 
@@ -149,12 +164,13 @@ static void launch(Verify *v, const PlanStep *step, char *at, const UValue *unif
     }
     for (uint32_t i = 0; i < k->n_micros; i++) buffers[step->n_args + i] = code.micros[k->first_micro + i];
     uint32_t mode = float_mode_enter();
-    code.kernels[step->kernel](buffers, uniforms, 0, step->points, arena_push(v->s->arena, k->scratch_bytes + ARENA_SLACK, 64));
+    code.kernels[step->kernel](buffers, uniforms, 0, step->points,
+                               arena_push(v->s->arena, k->scratch_bytes + ARENA_SLACK, 64));
     float_mode_restore(mode);
 }
 
-/* The entry again from the state `before`, each launch beside the kernel interpreter: the first whose memory differs, with the
- * source lines of its kernel. */
+/* The entry again from the state `before`, each launch beside the kernel interpreter: the first whose
+ * memory differs, with the source lines of its kernel. */
 static void name_kernel(Verify *v, const PlanEntry *entry, const char *before, const UValue *uniforms) {
     const Plan *p = v->compiled.planned.plan;
     char *machine = arena_push(v->s->arena, p->arena_bytes, 64), *meaning = arena_push(v->s->arena, p->arena_bytes, 64);
@@ -200,7 +216,8 @@ static bool same_after(Verify *v, const char *variant, uint32_t threads, uint32_
         Tensor got = {want->dtype, want->shape, exec_buffer(x, p->bindings.at[entry->first_output + i].buffer)};
         int64_t k = first_difference(want, &got);
         if (k < 0) continue;
-        name_difference(v, variant, threads, v->moments[m], "output", intern_str(v->s->module->names, g->outputs.at[i].name),
+        name_difference(v, variant, threads, v->moments[m], "output",
+                        intern_str(v->s->module->names, g->outputs.at[i].name),
                         node_of(g, g->outputs.at[i].val)->span, want, &got, k);
         return false;
     }
@@ -221,7 +238,9 @@ static GrStatus run_variant(Verify *v, const char *variant, uint32_t threads, bo
         const Graph *g = v->meaning.graphs.at[v->moments[m].entry];
         const PlanEntry *entry = plan_entry(p, intern_str(v->s->module->names, g->name).s, r->rows, variant);
         GR_ASSERT(entry);
-        if (entry->n_columns) status = run_fill(v->s->arena, p, entry, x, v->data, "train", v->moments[m].step * entry->rows, e);
+        if (entry->n_columns)
+            status = run_fill(v->s->arena, p, entry, x, v->data, "train", v->moments[m].step * entry->rows,
+                              e);
         if (status != GR_OK) break;
         memcpy(before, start, p->arena_bytes);
         exec_run(x, entry, values_at(v, v->moments[m]));
@@ -265,7 +284,8 @@ static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
     const RecipePhase *p = &s->recipe->phases.at[v->phase];
     v->n_entries = phase_entries(s, v->phase, v->entries);
     if (v->o->batch) v->entries[TRAIN].rows = v->entries[EVAL].rows = v->o->batch;
-    if (!compile_graphs(s, &v->o->common, v->n_entries, v->entries, &v->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
+    if (!compile_graphs(s, &v->o->common, v->n_entries, v->entries, &v->compiled))
+        return fail(e, GR_PROGRAM, "the program has errors");
     TRY(meaning_of(v));
     TRY(run_open_data(s, &v->o->common, s->recipe->objectives.at[p->objective].data, &v->data, e));
     plan_moments(v);

@@ -1,4 +1,5 @@
-/* From a checked program to running code: lower, passes, fusion, kernels.  Times of each part are kept for --time-passes. */
+/* From a checked program to running code: lower, passes, fusion, kernels.  Times of each part are kept for
+ * --time-passes. */
 #include "cli.h"
 #include <string.h>
 #include <time.h>
@@ -33,13 +34,17 @@ bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest 
 
 static const char *vector_machine(const Common *c) {
     if (c->cpu && strcmp(c->cpu, "haswell") == 0) return "avx2";
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") ? "avx512" : "avx2";
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")
+               ? "avx512"
+               : "avx2";
 }
 
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e) {
     double start = seconds_now();
-    FuseOptions o = {.fused = strcmp(variant, "fused") == 0, .blas = strcmp(variant, "blas") == 0, .threads = c->threads,
+    FuseOptions o = {.fused = strcmp(variant, "fused") == 0,
+                     .blas = strcmp(variant, "blas") == 0,
+                     .threads = c->threads,
                      .cpu = vector_machine(c)};
     GrStatus status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
     compiled->fuse_seconds += seconds_now() - start;
@@ -48,7 +53,8 @@ GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const cha
 
 void compile_times(const Compiled *compiled, const Common *c) {
     if (!c->passes.time_passes) return;
-    for (uint32_t i = 0; i < pass_count(); i++) fprintf(stderr, "%-10s %8.2f ms\n", pass_name(i), compiled->pass_seconds[i] * 1e3);
+    for (uint32_t i = 0; i < pass_count(); i++)
+        fprintf(stderr, "%-10s %8.2f ms\n", pass_name(i), compiled->pass_seconds[i] * 1e3);
     fprintf(stderr, "%-10s %8.2f ms\n%-10s %8.2f ms  (%u kernels)\n", "fuse", compiled->fuse_seconds * 1e3, "code",
             compiled->code_seconds * 1e3, compiled->planned.kernels.n);
     fprintf(stderr, "%-10s %8llu bytes\n", "arena", (unsigned long long)compiled->planned.plan->arena_bytes);
@@ -78,7 +84,9 @@ GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const Pla
     double start = seconds_now();
     const Plan *plan = compiled->planned.plan;
     if (!compiled->code) {
-        CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL, .sanitize = c->sanitize, .threads = c->threads,
+        CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL,
+                         .sanitize = c->sanitize,
+                         .threads = c->threads,
                          .cache_dir = c->no_cache ? "" : NULL};
         TRY(code_create(s->arena, &o, &compiled->code, e));
     }

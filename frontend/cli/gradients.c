@@ -28,7 +28,8 @@ GradientTable gradient_table(Session *s, uint32_t phase, const Graph *train) {
         if (s->module->vars.at[i].kind == VAR_PARAM) add_model(t.models, &t.n_models, s->module->vars.at[i].model);
     t.cells = PUSH(s->arena, LossReach, t.n_losses * t.n_models + 1);
     for (uint32_t l = 0; l < t.n_losses; l++)
-        for (uint32_t m = 0; m < t.n_models; m++) t.cells[l * t.n_models + m] = (LossReach){l, m, {REACH_NONE, {0}}, {0}};
+        for (uint32_t m = 0; m < t.n_models; m++)
+            t.cells[l * t.n_models + m] = (LossReach){l, m, {REACH_NONE, {0}}, {0}};
     Reached *reach = PUSH(s->arena, Reached, train->nodes.n);
     for (uint32_t i = 1; i < train->nodes.n; i++) {
         const Node *n = &train->nodes.at[i];
@@ -39,7 +40,8 @@ GradientTable gradient_table(Session *s, uint32_t phase, const Graph *train) {
         for (uint32_t l = 0; l < t.n_losses; l++) {
             const Output *out = loss_output(train, l);
             LossReach *cell = &t.cells[l * t.n_models + model_index(&t, var->model)];
-            if (out && reach[out->val.i].reach > cell->best.reach) cell->best = reach[out->val.i], cell->param = (Val){i};
+            if (out && reach[out->val.i].reach > cell->best.reach)
+                cell->best = reach[out->val.i], cell->param = (Val){i};
         }
     }
     return t;
@@ -62,7 +64,8 @@ static void report_loss(Session *s, const GradientTable *t, const RecipeLoss *lo
     Diag *d = diag_add(s->diags, DIAG_NO_GRADIENT, loss->span, "loss `%.*s` reaches no parameter", FSTR(loss->name));
     diag_label(d, loss->span, "adds to the total and nothing to any gradient");
     if (best.best.reach == REACH_ZERO)
-        diag_label(d, node_of(t->graph, best.best.by)->span, "the gradient ends here: %s", why_zero(t->graph, best.best.by));
+        diag_label(d, node_of(t->graph, best.best.by)->span, "the gradient ends here: %s",
+                   why_zero(t->graph, best.best.by));
     if (best.best.reach == REACH_STOPPED)
         diag_label(d, node_of(t->graph, best.best.by)->span, "the gradient is stopped here");
     diag_help(d, "use a differentiable form; or say `metric` instead of `loss`; or end the line with `nograd`");

@@ -1,10 +1,15 @@
-/* Which loss term reaches which weights: the analysis behind `check`, and the error for a term that reaches nothing. */
+/* Which loss term reaches which weights: the analysis behind `check`, and the error for a term that reaches
+ * nothing. */
 #ifndef GRF_CLI_GRADIENTS_H
 #define GRF_CLI_GRADIENTS_H
 #include "cli.h"
 #include "grad.h"
 
-typedef struct { uint32_t loss, model; Reached best; Val param; } LossReach;       /* best over the model's parameters */
+typedef struct {
+    uint32_t loss, model;
+    Reached best;
+    Val param;
+} LossReach; /* best over the model's parameters */
 typedef struct {
     const Graph *graph;
     uint32_t n_losses, n_models;

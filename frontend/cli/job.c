@@ -1,5 +1,5 @@
-/* Putting a job together.  Which entries a recipe needs follows from the rows of its splits: full batches and the last, smaller
- * one, for training and for each split that is evaluated. */
+/* Putting a job together.  Which entries a recipe needs follows from the rows of its splits: full batches
+ * and the last, smaller one, for training and for each split that is evaluated. */
 #include "job.h"
 #include "hash.h"
 #include <string.h>
@@ -28,7 +28,8 @@ static Requests requests_of(const Session *s, Dataset *const *data) {
         const Splits *splits = &data[o->data]->splits;
         for (uint32_t k = 0; k < splits->at.n; k++) {
             const Split *split = &splits->at.at[k];
-            if (str_is(split->name, "train")) add_batches(a, &r, LOWER_TRAIN, p->name, split->n, p->batch, !p->drop_tail);
+            if (str_is(split->name, "train"))
+                add_batches(a, &r, LOWER_TRAIN, p->name, split->n, p->batch, !p->drop_tail);
             add_batches(a, &r, LOWER_EVAL, o->name, split->n, p->batch, true);
         }
         add_request(a, &r, LOWER_BEGIN, o->name, 0);
@@ -81,9 +82,14 @@ GrStatus job_open(Session *s, const Common *c, const char *variant, Job *out, Er
     TRY(compile_load(s, c, &out->compiled, &out->compiled.planned.plan->entries.at[0], e));
     out->code = code_table(out->compiled.code);
     TRY(exec_create(s->arena, out->compiled.planned.plan, &out->code, (ExecOptions){c->threads}, &out->exec, e));
-    out->job = (TrainJob){.recipe = s->recipe, .exec = out->exec, .data = out->data, .variant = str_of(variant), .program = job_program(s),
-                          
-                          .load_ahead = batches_are_large(s, out->data), .user = out, .ensure_entry = ensure_entry};
+    out->job = (TrainJob){.recipe = s->recipe,
+                          .exec = out->exec,
+                          .data = out->data,
+                          .variant = str_of(variant),
+                          .program = job_program(s),
+                          .load_ahead = batches_are_large(s, out->data),
+                          .user = out,
+                          .ensure_entry = ensure_entry};
     return GR_OK;
 }
 
@@ -97,7 +103,9 @@ void job_print_values(const TrainValues *v, FILE *out) {
         const TrainValue *x = &v->at.at[i];
         int64_t n = shape_count(x->shape), row = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 1;
         fprintf(out, "  %-20.*s", FSTR(x->name));
-        for (int64_t k = 0; k < n; k++) fprintf(out, "%s%10.6g", k && row && k % row == 0 ? "\n                      " : " ", (double)x->values[k]);
+        for (int64_t k = 0; k < n; k++)
+            fprintf(out, "%s%10.6g", k && row && k % row == 0 ? "\n                      " : " ",
+                    (double)x->values[k]);
         fputc('\n', out);
     }
 }

@@ -19,7 +19,8 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 static void help(FILE *to) {
     fputs("graphc compiles and trains programs of the .graph language on the CPU.\n\n"
           "usage: graphc COMMAND FILE [OPTION...]\n\n", to);
-    for (int i = 0; i < COMMAND_COUNT; i++) fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-8s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].what);
     fputs("\n`graphc COMMAND --help` tells the options of a command; `graphc --version` the version.\n"
           "exit status: 0 well, 1 the program or its data is wrong, 2 wrong usage, 130 interrupted\n", to);
 }
@@ -65,7 +66,8 @@ int main(int argc, char **argv) {
         return finished(status);
     }
     const char *near = nearest(word);
-    fprintf(stderr, "graphc: there is no command `%s`%s%s%s\n", word, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+    fprintf(stderr, "graphc: there is no command `%s`%s%s%s\n", word, near ? "; did you mean `" : "",
+            near ? near : "", near ? "`?" : "");
     fputs("  help: `graphc --help` lists the commands\n", stderr);
     return EXIT_USAGE;
 }

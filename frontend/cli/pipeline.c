@@ -1,5 +1,5 @@
-/* The list of passes and its runner.  A pass is a function from graph to graph; dumping, timing, verifying and stopping are
- * done here, so that a pass is nothing but its rewrite. */
+/* The list of passes and its runner.  A pass is a function from graph to graph; dumping, timing, verifying
+ * and stopping are done here, so that a pass is nothing but its rewrite. */
 #include "pipeline.h"
 #include "grad.h"
 #include "opt.h"
@@ -12,7 +12,11 @@ static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return
 
 static Graph *prune_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_prune_scans(a, g); }
 
-static const struct { const char *name; Graph *(*run)(Arena *, const Graph *, Diags *); const char *brief; } passes[] = {
+static const struct {
+    const char *name;
+    Graph *(*run)(Arena *, const Graph *, Diags *);
+    const char *brief;
+} passes[] = {
 #define PASS(name, run, brief) {name, run, brief},
 #include "passes.def"
 #undef PASS

@@ -17,8 +17,8 @@ static uint32_t binding(const Plan *p, uint32_t first, uint32_t n, Str name) {
     GR_BUG("an entry has no column or output `%.*s`", FSTR(name));
 }
 
-static GrStatus compute_block(void *user, const RecipeData *data, int64_t block, const DataView *inputs, uint32_t n_inputs,
-                              DataView *outputs, uint32_t n_outputs, Error *e) {
+static GrStatus compute_block(void *user, const RecipeData *data, int64_t block, const DataView *inputs,
+                              uint32_t n_inputs, DataView *outputs, uint32_t n_outputs, Error *e) {
     Formula *f = user;
     const Plan *p = f->compiled.planned.plan;
     const PlanEntry *entry = &p->entries.at[0];
@@ -44,7 +44,8 @@ static GrStatus compute_block(void *user, const RecipeData *data, int64_t block,
 static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, Formula *f, Error *e) {
     *f = (Formula){.s = s, .scratch = arena_create()};
     EntryRequest request = {LOWER_DATA, data->name, DATA_BLOCK};
-    if (!compile_graphs(s, c, 1, &request, &f->compiled)) return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
+    if (!compile_graphs(s, c, 1, &request, &f->compiled))
+        return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     TRY(compile_plan(s, c, &f->compiled, "fused", e));
     TRY(compile_load(s, c, &f->compiled, NULL, e));
     PlanCode code = code_table(f->compiled.code);
@@ -69,7 +70,8 @@ GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out
     return status;
 }
 
-GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d, const char *split, int64_t first, Error *e) {
+GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d,
+                  const char *split, int64_t first, Error *e) {
     const Split *rows;
     TRY(dataset_split(d, str_of(split), &rows, e));
     if (rows->n == 0) return fail(e, GR_DATA, "split `%s` of data `%.*s` is empty", split, FSTR(d->recipe->name));

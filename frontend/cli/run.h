@@ -13,5 +13,6 @@ const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const
 GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out, Error *e);
 
 /* Fills the columns of an entry from the first rows of a split (wrapping round when it is shorter). */
-GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d, const char *split, int64_t first, Error *e);
+GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d,
+                  const char *split, int64_t first, Error *e);
 #endif

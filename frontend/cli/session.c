@@ -16,8 +16,10 @@ int report_error(const Error *e) {
 }
 
 int report_no_train(const Common *c) {
-    fprintf(stderr, "graphc: %s has no `train`\n"
-                    "  help: add `train { optimizer adam(lr = 1e-3);  epochs 10;  batch 64 }` behind an objective\n", c->file);
+    fprintf(stderr,
+            "graphc: %s has no `train`\n"
+            "  help: add `train { optimizer adam(lr = 1e-3);  epochs 10;  batch 64 }` behind an objective\n",
+            c->file);
     return EXIT_WRONG;
 }
 
@@ -39,7 +41,8 @@ bool session_open(Session *s, const Common *c) {
     s->files = sources_create(s->arena);
     s->diags = diags_create(s->arena, s->files);
     Error e = {0};
-    if (sources_load(s->files, str_of(c->file), &s->main, &e) != GR_OK || math_create(s->arena, &s->math, &e) != GR_OK) {
+    if (sources_load(s->files, str_of(c->file), &s->main, &e) != GR_OK ||
+        math_create(s->arena, &s->math, &e) != GR_OK) {
         report_error(&e);
         return false;
     }
