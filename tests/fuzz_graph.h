@@ -2,7 +2,7 @@
 #ifndef GR_TESTS_FUZZ_GRAPH_H
 #define GR_TESTS_FUZZ_GRAPH_H
 #include "fuzz_guard.h"
-#include "math.h"
+#include "functions.h"
 
 typedef struct { uint64_t seed; uint64_t graphs; double seconds; const char *folder; const Math *math; bool progress; } FuzzWish;
 /* How many findings: each is shrunk, printed and written to the folder. */

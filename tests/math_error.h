@@ -4,7 +4,7 @@
 #ifndef GR_TESTS_MATH_ERROR_H
 #define GR_TESTS_MATH_ERROR_H
 #include "dtype.h"
-#include "math.h"
+#include "functions.h"
 #include <math.h>
 
 typedef struct { double ulp; float x, y; } Worst;

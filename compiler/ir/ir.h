@@ -5,7 +5,7 @@
 #define GRC_IR_IR_H
 #include "diag.h"
 #include "dtype.h"
-#include "math.h"
+#include "functions.h"
 #include "plan.h"
 
 typedef enum {

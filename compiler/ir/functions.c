@@ -2,7 +2,8 @@
  * error of the user.  Names are kept in a small table where a later binding hides an earlier one; a number becomes a
  * constant of the type that the operation's named operands have, and equal constants are one instruction.  Also here:
  * the same functions of libm in f64, which the f64 mode uses and the sweep compares with. */
-#include "math.h"
+#include "functions.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

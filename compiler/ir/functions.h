@@ -1,10 +1,9 @@
-/* The functions: exp expm1 log log1p sin cos tanh sigmoid erf erfc pow atan2 and the inverse error function that makes
- * normal numbers, as straight lines of scalar operations read from math.def.  Both the interpreter and the code
- * generator use these lines, so they agree to the bit; that they are also right (<= 2 ulp) is what the sweep over all floats
- * checks (semantics 5). */
-#include_next <math.h>    /* this folder is on the include path, so <math.h> finds this file first */
-#ifndef GRC_IR_MATH_H
-#define GRC_IR_MATH_H
+/* The functions: exp expm1 log log1p sin cos tanh sigmoid erf erfc pow atan2 and the inverse error function that
+ * makes normal numbers, as straight lines of scalar operations read from math.def.  Both the interpreter and the
+ * code generator use these lines, so they agree to the bit; that they are also right (<= 2 ulp) is what the sweep
+ * over all floats checks (semantics 5). */
+#ifndef GRC_IR_FUNCTIONS_H
+#define GRC_IR_FUNCTIONS_H
 #include "scalar.h"
 typedef enum {
 #define MATH(name, args, ulp, what, body) M_##name,
