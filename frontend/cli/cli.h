@@ -59,14 +59,16 @@ typedef struct {
     Module   lowered, final;              /* graphs as lowered, and after the passes; the rest is the session's */
     Planned  planned;
     Code    *code;                        /* NULL until compile_load */
+    Arena   *code_arena;
     double  *pass_seconds, fuse_seconds, code_seconds;
 } Compiled;
 /* Lowers and optimises; false after diagnostics. */
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
 /* Fuses the graphs of `compiled` as one more variant ("fused", "unfused", "blas"). */
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e);
-/* Makes the code of the kernels of one entry (NULL: of all) available. */
-GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const PlanEntry *entry, Error *e);
+/* Makes the code of the kernels of some entries (0: of all) available.  Touches no arena but its own, so one thread may do it
+ * while another runs what is there. */
+GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const PlanEntry *const *entries, Error *e);
 void     compile_close(Compiled *compiled);
 /* The text of --time-passes. */
 void     compile_times(const Compiled *compiled, const Common *c);

@@ -114,7 +114,7 @@ static GrStatus prepare(Bench *b, Error *e) {
     const Plan *p = b->c.planned.plan;
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (number[v]) b->entries[v] = &p->entries.at[number[v] - 1];
-    TRY(compile_load(s, &b->o->common, &b->c, NULL, e));
+    TRY(compile_load(&b->o->common, &b->c, 0, NULL, e));
     PlanCode *code = PUSH(s->arena, PlanCode, 1);
     *code = code_table(b->c.code);
     TRY(exec_create(s->arena, p, code, (ExecOptions){b->o->common.threads}, &b->exec, e));

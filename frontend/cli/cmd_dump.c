@@ -119,7 +119,7 @@ static GrStatus put_kernel(Session *s, const Options *o, Compiled *c, uint32_t i
         kernel_print(k, s->files, &out);
     } else {
         Str text;
-        if (!c->code) TRY(compile_load(s, &o->common, c, &c->planned.plan->entries.at[0], e));
+        if (!c->code) TRY(compile_load(&o->common, c, 0, NULL, e));
         TRY(code_text(c->code, s->arena, k, o->stage == STAGE_TEXT_llvm ? GEN_TEXT_IR : GEN_TEXT_ASM, &text, e));
         buf_put(&out, text);
     }

@@ -44,7 +44,7 @@ int cmd_eval(int argc, char **argv) {
     Error e = {0};
     TrainValues values = {0};
     GrStatus status = rundir_use(s.arena, str_of(o.run), true, &e);
-    if (status == GR_OK) status = job_open(&s, &o.common, "fused", &j, &e);
+    if (status == GR_OK) status = job_open(&s, &o.common, "fused", LOWER_EVAL, &j, &e);
     Str checkpoint = train_best(s.arena, str_of(o.run));
     for (uint32_t i = 0; i < s.recipe->objectives.n && status == GR_OK; i++)
         status = train_evaluate(s.arena, &j.job, checkpoint, i, str_of(o.split), &values, &e);

@@ -91,7 +91,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     Compiled c;
     if (!compile_graphs(s, &o->common, 1, &request, &c)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, &o->common, &c, "fused", e));
-    TRY(compile_load(s, &o->common, &c, NULL, e));
+    TRY(compile_load(&o->common, &c, 0, NULL, e));
     PlanCode code = code_table(c.code);
     const Plan *p = c.planned.plan;
     Exec *x;

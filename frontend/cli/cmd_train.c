@@ -84,7 +84,10 @@ static void print_epoch(const TrainProgress *p) {
 static void progress(void *user, const TrainProgress *p) {
     Run *r = user;
     Screen *s = &r->screen;
-    if (p->event == TRAIN_STEP && r->first_step == 0) r->first_step = seconds_now() - r->start;
+    if (p->event == TRAIN_STEP && r->first_step == 0) {
+        r->first_step = seconds_now() - r->start;
+        job_compile_behind(&r->job);
+    }
     if (s->quiet) return;
     switch (p->event) {
     case TRAIN_STEP: draw_step(s, p); return;
@@ -114,7 +117,7 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
 
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
     Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
-    GrStatus status = job_open(s, &o->common, "fused", &r.job, e);
+    GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, &r.job, e);
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK) {
         r.job.job.run = *run;

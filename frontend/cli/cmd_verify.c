@@ -292,7 +292,7 @@ static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
     TRY(interpret(v, e));
     printf("interpreter     %u moments\n", v->n_moments);
     for (uint32_t k = 0; k < 2; k++) TRY(compile_plan(s, &v->o->common, &v->compiled, variants[k], e));
-    TRY(compile_load(s, &v->o->common, &v->compiled, NULL, e));
+    TRY(compile_load(&v->o->common, &v->compiled, 0, NULL, e));
     *same = true;
     for (uint32_t k = 0; k < 2; k++)
         for (uint32_t threads = 1; threads <= 3; threads++) {

@@ -80,25 +80,34 @@ uint32_t program_entries(const Session *s, EntryRequest *out) {
     return n;
 }
 
-GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const PlanEntry *entry, Error *e) {
+static void want_kernels(const Plan *plan, const PlanEntry *entry, bool *wanted) {
+    for (uint32_t i = entry->first_step; i < entry->first_step + entry->n_steps; i++)
+        if (plan->steps.at[i].kind == STEP_LAUNCH) wanted[plan->steps.at[i].kernel] = true;
+}
+
+static GrStatus open_code(const Common *c, Compiled *compiled, Error *e) {
+    CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL,
+                     .sanitize = c->sanitize,
+                     .threads = c->threads,
+                     .cache_dir = c->no_cache ? "" : NULL};
+    compiled->code_arena = arena_create();
+    return code_create(compiled->code_arena, &o, &compiled->code, e);
+}
+
+GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const PlanEntry *const *entries, Error *e) {
     double start = seconds_now();
     const Plan *plan = compiled->planned.plan;
-    if (!compiled->code) {
-        CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL,
-                         .sanitize = c->sanitize,
-                         .threads = c->threads,
-                         .cache_dir = c->no_cache ? "" : NULL};
-        TRY(code_create(s->arena, &o, &compiled->code, e));
-    }
-    bool *wanted = PUSH(s->arena, bool, plan->kernels.n + 1);
-    uint32_t first = entry ? entry->first_step : 0, n = entry ? entry->n_steps : plan->steps.n, count = 0;
-    for (uint32_t i = first; i < first + n; i++)
-        if (plan->steps.at[i].kind == STEP_LAUNCH) wanted[plan->steps.at[i].kernel] = true;
-    const Kernel **kernels = PUSH(s->arena, const Kernel *, plan->kernels.n + 1);
-    uint32_t *which = PUSH(s->arena, uint32_t, plan->kernels.n + 1);
+    if (!compiled->code) TRY(open_code(c, compiled, e));
+    Arena *scratch = arena_create();
+    bool *wanted = PUSH(scratch, bool, plan->kernels.n + 1);
+    const Kernel **kernels = PUSH(scratch, const Kernel *, plan->kernels.n + 1);
+    uint32_t *which = PUSH(scratch, uint32_t, plan->kernels.n + 1), count = 0;
+    for (uint32_t i = 0; i < n; i++) want_kernels(plan, entries[i], wanted);
+    for (uint32_t i = 0; n == 0 && i < plan->entries.n; i++) want_kernels(plan, &plan->entries.at[i], wanted);
     for (uint32_t k = 0; k < plan->kernels.n; k++)
         if (wanted[k]) kernels[count] = compiled->planned.kernels.at[k], which[count++] = k;
     GrStatus status = code_load(compiled->code, plan, kernels, count, which, e);
+    arena_destroy(scratch);
     compiled->code_seconds += seconds_now() - start;
     return status;
 }
@@ -106,4 +115,6 @@ GrStatus compile_load(Session *s, const Common *c, Compiled *compiled, const Pla
 void compile_close(Compiled *compiled) {
     code_destroy(compiled->code);
     compiled->code = NULL;
+    if (compiled->code_arena) arena_destroy(compiled->code_arena);
+    compiled->code_arena = NULL;
 }

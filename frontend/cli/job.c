@@ -38,6 +38,11 @@ static Requests requests_of(const Session *s, Dataset *const *data) {
     return r;
 }
 
+static void wait_behind(Job *j) {
+    if (j->behind.started) pthread_join(j->behind.thread, NULL);
+    j->behind.started = false;
+}
+
 static GrStatus ensure_entry(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e) {
     Job *j = user;
     const Plan *p = j->compiled.planned.plan;
@@ -45,9 +50,41 @@ static GrStatus ensure_entry(void *user, Str name, int64_t rows, const PlanEntry
     if (!entry) return fail(e, GR_DATA, "the plan has no entry `%.*s` for %lld rows", FSTR(name), (long long)rows);
     *out = entry;
     if (exec_ready(j->exec, entry)) return GR_OK;
-    TRY(compile_load(j->s, j->c, &j->compiled, entry, e));
+    if (j->behind.started) {
+        wait_behind(j);
+        if (j->behind.status != GR_OK) *e = j->behind.error;
+        TRY(j->behind.status);
+    } else {
+        TRY(compile_load(j->c, &j->compiled, 1, &entry, e));
+    }
     j->code = code_table(j->compiled.code);
     return exec_update(j->exec, p, &j->code, e);
+}
+
+static void *compile_rest(void *user) {
+    Job *j = user;
+    j->behind.status = compile_load(j->c, &j->compiled, 0, NULL, &j->behind.error);
+    return NULL;
+}
+
+void job_compile_behind(Job *j) {
+    j->behind.started = pthread_create(&j->behind.thread, NULL, compile_rest, j) == 0;
+}
+
+/* The entries that the first batch needs, in one go, so that their kernels are compiled side by side. */
+static GrStatus load_first(Job *j, LowerKind first, const Requests *r, Error *e) {
+    const Plan *p = j->compiled.planned.plan;
+    const PlanEntry **entries = PUSH(j->s->arena, const PlanEntry *, p->entries.n + 1);
+    uint32_t n = 0;
+    bool batch = false;
+    for (uint32_t i = 0; i < r->at.n; i++) {
+        LowerKind kind = r->at.at[i].kind;
+        bool start = kind == LOWER_BEGIN || (kind == LOWER_INIT && first == LOWER_TRAIN);
+        if (!start && (kind != first || batch)) continue;
+        batch = batch || kind == first;
+        entries[n++] = &p->entries.at[i];
+    }
+    return compile_load(j->c, &j->compiled, n, entries, e);
 }
 
 uint64_t job_program(const Session *s) {
@@ -73,13 +110,13 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
     return false;
 }
 
-GrStatus job_open(Session *s, const Common *c, const char *variant, Job *out, Error *e) {
+GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e) {
     *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
     for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &out->data[i], e));
     Requests r = requests_of(s, out->data);
     if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, c, &out->compiled, variant, e));
-    TRY(compile_load(s, c, &out->compiled, &out->compiled.planned.plan->entries.at[0], e));
+    TRY(load_first(out, first, &r, e));
     out->code = code_table(out->compiled.code);
     TRY(exec_create(s->arena, out->compiled.planned.plan, &out->code, (ExecOptions){c->threads}, &out->exec, e));
     out->job = (TrainJob){.recipe = s->recipe,
@@ -94,6 +131,7 @@ GrStatus job_open(Session *s, const Common *c, const char *variant, Job *out, Er
 }
 
 void job_close(Job *j) {
+    wait_behind(j);
     exec_destroy(j->exec);
     compile_close(&j->compiled);
 }

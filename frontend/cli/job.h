@@ -3,6 +3,15 @@
 #define GRF_CLI_JOB_H
 #include "run.h"
 #include "trainer.h"
+#include <pthread.h>
+
+/* Code that is compiled on a thread of its own while the training runs. */
+typedef struct {
+    pthread_t thread;
+    bool      started;
+    GrStatus  status;
+    Error     error;
+} Behind;
 
 typedef struct {
     Session *s;
@@ -11,12 +20,15 @@ typedef struct {
     Compiled compiled;
     PlanCode code;
     Exec *exec;
+    Behind behind;
     TrainJob job;
 } Job;
 
-/* Everything is planned before anything runs (tail batches too, since the data are open by then); code is
- * loaded when an entry is first asked for. */
-GrStatus job_open(Session *s, const Common *c, const char *variant, Job *out, Error *e);
+/* Everything is planned before anything runs (tail batches too, since the data are open by then).  What the first batches of
+ * `first` (LOWER_TRAIN or LOWER_EVAL) need is compiled at once, the rest when it is asked for, or behind. */
+GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e);
+/* Begins to compile what is still missing. */
+void     job_compile_behind(Job *j);
 void     job_close(Job *j);
 /* What is stored with a checkpoint to know its program again: a hash of the resolved text without run-time
  * numbers. */

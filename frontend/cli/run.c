@@ -47,7 +47,7 @@ static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data
     if (!compile_graphs(s, c, 1, &request, &f->compiled))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     TRY(compile_plan(s, c, &f->compiled, "fused", e));
-    TRY(compile_load(s, c, &f->compiled, NULL, e));
+    TRY(compile_load(c, &f->compiled, 0, NULL, e));
     PlanCode code = code_table(f->compiled.code);
     PlanCode *kept = PUSH(s->arena, PlanCode, 1);
     *kept = code;

@@ -99,9 +99,20 @@ static bool needs_blas(const Plan *plan) {
     return false;
 }
 
+/* The same plan with more code: memory and pointers stay, only the launches are prepared again. */
+static void schedule_again(State *s, const Plan *plan, const PlanCode *code, uint32_t threads) {
+    s->schedule = (Schedule){0};
+    schedule_build(s->arena, plan, code, s->buffers, threads, &s->schedule);
+}
+
 GrStatus exec_update(Exec *x, const Plan *plan, const PlanCode *code, Error *e) {
     uint32_t threads = pool_threads(x->pool);
     State fresh;
+    if (x->state.arena != NULL && x->plan == plan && x->state.n_buffers == plan->buffers.n &&
+        x->state.memory.bytes == plan->arena_bytes) {
+        schedule_again(&x->state, plan, code, threads);
+        return GR_OK;
+    }
     if (x->blas == NULL && needs_blas(plan))
         TRY(blas_open(x->arena, threads, &x->blas, e));
     TRY(state_build(&fresh, plan, code, threads, e));
