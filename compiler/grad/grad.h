@@ -13,7 +13,4 @@ typedef enum { REACH_NONE, REACH_STOPPED, REACH_ZERO, REACH_YES } Reach;
 typedef struct { Reach reach; Val by; } Reached;      /* by: the node that stops it (STOPPED) or makes it zero almost everywhere (ZERO) */
 /* For every node of g: how `x` reaches it.  out has g->nodes.n entries. */
 void reach_from(const Graph *g, Val x, Reached *out);
-
-/* True when operand k of this node carries no gradient because the operation is piecewise constant in it. */
-bool grad_is_zero(const Graph *g, Val v, uint32_t k);
 #endif

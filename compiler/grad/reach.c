@@ -1,29 +1,16 @@
-/* Reachability: can a gradient flow from a value to another, and if not, which operation is in the way.  A walk in
- * program order keeps for every node the best of its operands' paths: yes > zero almost everywhere > stopped on purpose > none,
- * with the operation that made it less than yes. */
+/* Reachability: can a gradient flow from a value to another, and if not, which operation is in the way.  A walk
+ * in program order keeps for every node the best of its operands' paths: yes > zero almost everywhere > stopped on
+ * purpose > none, with the operation that made it less than yes. */
+#include "flow.h"
 #include "grad.h"
-#include "rule.h"
-
-static bool is_float(const Graph *g, Val v) { return dtype_is_float(type_of(g, v).dtype); }
-
-bool grad_is_zero(const Graph *g, Val v, uint32_t k) {
-    const Node *n = node_of(g, v);
-    if (!is_float(g, v)) return true;                 /* integers and truth values are steps of what they come from */
-    if (n->op == OP_gather || n->op == OP_scatter_add) return k == 1;
-    if (op_class((Op)n->op) != CLASS_ELT || n->op == OP_cast) return false;
-    const char *rule = rule_text((Op)n->op, k);
-    return rule[0] == '-' && rule[1] == 0;
-}
-
-static bool stops(const Graph *g, Val v, uint32_t k) {
-    const Node *n = node_of(g, v);
-    return n->op == OP_grad_as && !(n->n == 2 && k == 1);
-}
 
 static Reached through(const Graph *g, Val v, uint32_t k, Reached from) {
     if (from.reach != REACH_YES) return from;
-    if (stops(g, v, k)) return (Reached){REACH_STOPPED, v};
-    if (grad_is_zero(g, v, k)) return (Reached){REACH_ZERO, v};
+    switch (flow_into(g, v, k)) {
+    case FLOW_YES: return from;
+    case FLOW_ZERO: return (Reached){REACH_ZERO, v};
+    case FLOW_STOPPED: return (Reached){REACH_STOPPED, v};
+    }
     return from;
 }
 

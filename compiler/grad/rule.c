@@ -10,8 +10,6 @@ static const char *const rules[OP_COUNT][3] = {
 #undef GRAD
 };
 
-const char *rule_text(Op op, uint32_t k) { return rules[op][k]; }
-
 typedef struct { Build *b; const char *at; Val v, g; Type like; } Reader;
 
 static void skip_spaces(Reader *r) {

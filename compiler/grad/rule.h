@@ -2,7 +2,6 @@
 #ifndef GRC_GRAD_RULE_H
 #define GRC_GRAD_RULE_H
 #include "ir.h"
-const char *rule_text(Op op, uint32_t k);       /* "-" for none, NULL when the op is not elementwise */
 /* The cotangent of operand k of node v, given the cotangent g of v; {0} for none.  Both have v's shape. */
 Val rule_build(Build *b, Val v, uint32_t k, Val g);
 #endif
