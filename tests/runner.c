@@ -38,7 +38,7 @@ static struct {
 } registry;
 
 /* The one test that runs in this process. */
-static struct { Arena *arena; Str folder; int failures; } running;
+static struct { Arena *arena; Str folder; int failures; bool bless; } running;
 
 void test_register(const char *file, const char *name, Tier tier, TestFn *run) {
     GR_ASSERT(registry.n_tests < MOST_TESTS);
@@ -54,6 +54,8 @@ void text_register(const char *folder, const char *extension, TextFn *run) {
 }
 
 Str test_root(void) { return STR(GRAPHC_ROOT); }
+
+bool test_blessing(void) { return running.bless; }
 
 Arena *test_arena(void) {
     if (running.arena == NULL)
@@ -202,6 +204,7 @@ static _Noreturn void be_test(const Case *c, const Wish *w, FILE *log) {
     dup2(fileno(log), STDERR_FILENO);
     setvbuf(stdout, NULL, _IOLBF, 0);
     alarm(seconds_allowed(c->tier));
+    running.bless = w->bless;
     if (c->kind != NULL)
         text_run(c->kind, c->path, w->bless);
     else

@@ -25,6 +25,7 @@ Str  text_value(const TextTest *t, const char *key);        /* `# test: passes=c
 
 Arena *test_arena(void);                                    /* of this test alone */
 Str    test_folder(void);                                   /* an empty folder of this test alone, removed after it */
+bool   test_blessing(void);                                 /* --bless: a test may rewrite what it expects */
 Str    test_root(void);                                     /* the repository, absolute */
 Str    test_read(Str path);                                 /* a whole file; a missing one ends the test */
 void   test_write(Str path, Str text);
