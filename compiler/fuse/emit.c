@@ -264,6 +264,8 @@ static uint32_t emit_pad(Emit *e, Val v, const Index *at, uint32_t guard) {
     uint32_t inside = 0;
     for (uint32_t i = 0; i < s.rank; i++) {
         in[i] = index_add(e, at[i], index_const(-n->attr.pad.lo[i]));
+        if (index_outside(e->k, &in[i], 0, s.dim[i]))      /* only the border is read: x may not be touched */
+            return emit_const(e, wide_of((DType)n->dtype), n->attr.pad.value);
         inside = index_inside(e, &in[i], 0, s.dim[i], inside);
     }
     if (inside == 0)
@@ -282,11 +284,11 @@ static uint32_t emit_concat(Emit *e, Val v, const Index *at, uint32_t guard) {
         Val x = operand(e->p->g, v, i);
         int64_t extent = shape_at(e, x).dim[axis];
         from -= extent;
-        if (extent == 0 && (any || i > 0))
-            continue;
         Index in[MAX_RANK];
         memcpy(in, at, sizeof(Index) * n->shape.rank);
         in[axis] = index_add(e, at[axis], index_const(-from));
+        if (index_outside(e->k, &in[axis], 0, extent) && (any || i > 0))
+            continue;
         uint32_t inside = index_inside(e, &in[axis], 0, extent, 0);
         uint32_t value = emit_value(e, x, in, both(e, guard, inside));
         result = !any || !inside

@@ -175,6 +175,7 @@ uint32_t index_value(Emit *e, const Index *x); /* i32 instruction */
 Index index_of_value(uint32_t inst, int64_t lo, int64_t hi);
 Index index_linear(Emit *e, Shape s, const Index *at); /* row order */
 void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out);
+bool index_outside(const Kernel *k, const Index *x, int64_t lo, int64_t hi); /* never in lo .. hi-1 */
 uint32_t index_inside(Emit *e, const Index *x, int64_t lo, int64_t hi,
                       uint32_t guard); /* guard and lo <= x < hi: 1 + inst, 0 always */
 bool index_eq(const Index *x, const Index *y);

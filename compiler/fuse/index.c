@@ -184,6 +184,12 @@ void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out
     }
 }
 
+bool index_outside(const Kernel *k, const Index *x, int64_t lo, int64_t hi) {
+    int64_t least, most;
+    index_range(k, x, &least, &most);
+    return most < lo || least >= hi;
+}
+
 uint32_t index_inside(Emit *e, const Index *x, int64_t lo, int64_t hi, uint32_t guard) {
     int64_t least, most;
     index_range(e->k, x, &least, &most);
