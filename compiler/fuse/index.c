@@ -127,12 +127,20 @@ Index index_linear(Emit *e, Shape s, const Index *at) {
 }
 
 /* x = d * q + r with 0 <= r < d, on coefficients: those divisible by d go to q, the others to r if its range
- * fits. */
-static bool split_affine(const Kernel *k, const Index *x, int64_t d, Index *q, Index *r) {
+ * fits.  whole: a clipped axis and its block index stay together, since only together do they end where the
+ * tensor does. */
+static bool split_affine(const Kernel *k, const Index *x, int64_t d, bool whole, Index *q, Index *r) {
     *q = *r = index_const(0);
     for (uint32_t i = 0; i < MAX_AXES; i++) {
         *(x->coef[i] % d == 0 ? &q->coef[i] : &r->coef[i]) =
             x->coef[i] % d == 0 ? x->coef[i] / d : x->coef[i];
+    }
+    for (uint32_t i = 0; i < k->axes.n && whole; i++) {
+        int64_t top;
+        if (r->coef[i] != 0 && blocked_range(k, x, i, &top)) {
+            uint32_t block = (uint32_t)k->axes.at[i].clip_by;
+            q->coef[block] = 0, r->coef[block] = x->coef[block];
+        }
     }
     if (x->inst != 0) {
         Index *to = x->inst_coef % d == 0 ? q : r;
@@ -170,7 +178,8 @@ void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out
         Index q, r;
         if (dim[i] == 0) {
             q = r = index_const(0);
-        } else if (!split_affine(e->k, &flat, dim[i], &q, &r)) {
+        } else if (!split_affine(e->k, &flat, dim[i], false, &q, &r) &&
+                   !split_affine(e->k, &flat, dim[i], true, &q, &r)) {
             int64_t lo, hi;
             index_range(e->k, &flat, &lo, &hi);
             (void)lo;
