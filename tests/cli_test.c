@@ -122,6 +122,21 @@ TEST(programs_with_nothing_to_do) {
     expect("predict --run r --picture p.png bare.graph", 1, "bare.graph has no `export`");
 }
 
+TEST(gradients_are_followed) {
+    put_file("dead.graph", STR("graph 1\n"
+                               "data dots { from fresh(rows = 8) as train;  u[k < 3] = uniform();  x : f32[3] = u }\n"
+                               "model net(x : real[N, 3]) -> (y : real[N, 5]) { y = linear(x, 5) }\n"
+                               "model stiff(x : real[N, 5]) -> (y : real[N, 5]) { y = linear(x, 5) }\n"
+                               "objective fit(b : dots[N]) {\n"
+                               "    y = net(b.x)\n"
+                               "    loss a = mean[..] (y + stop_gradient(stiff(y)))^2\n"
+                               "    loss z = mean[..] sign(y) nograd\n"
+                               "}\n"
+                               "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 4;  seed 1 }\n"));
+    expect("check dead.graph", 0, "  a            reached  stopped\n  z            zero     -        nograd\n");
+    expect("check dead.graph", 0, "`stiff` (30 parameters) is reached by no loss: nothing trains it\n  --> dead.graph:4:7");
+}
+
 TEST(options_are_checked) {
     put_good_data();
     expect("bench --variants=fused,some dots.graph", 2, "not `some`");

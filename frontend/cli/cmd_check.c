@@ -20,8 +20,8 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
     .doc = "Checks names, shapes and gradients of FILE without reading its data.\v"
            "Exit status 0 when there are no errors (there may be warnings), else 1."};
 
-static const char *cell_text(const LossReach *c) {
-    switch (c->best.reach) {
+static const char *cell_text(Reach r) {
+    switch (r) {
     case REACH_YES: return "reached";
     case REACH_ZERO: return "zero";
     case REACH_STOPPED: return "stopped";
@@ -42,7 +42,7 @@ static void print_losses(Session *s, uint32_t phase) {
     table_end_row(&out);
     for (uint32_t l = 0; l < o->losses.n; l++) {
         table_cell(&out, "  %.*s", FSTR(o->losses.at[l].name));
-        for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%s", cell_text(&t.cells[l * t.n_models + m]));
+        for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%s", cell_text(t.cells[l * t.n_models + m]));
         table_cell(&out, "%s", o->losses.at[l].nograd ? "nograd" : "");
     }
     table_print(&out, stdout);

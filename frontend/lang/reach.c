@@ -1,74 +1,8 @@
 /* Which variables a gradient reaches from a value, going back through what is differentiable.  A loss that
  * reaches no parameter trains nothing and is refused unless it says `nograd`, with the place where its
  * gradient ends. */
+#include "flow.h"
 #include "lower.h"
-
-/* Which operands of a node a cotangent is passed to, as a bit mask. */
-static uint32_t passes_to(const Graph *g, const Node *n) {
-    if (!dtype_is_float((DType)n->dtype)) {
-        return 0;
-    }
-    switch ((Op)n->op) {
-    case OP_arg:
-    case OP_const:
-    case OP_iota:
-    case OP_random:
-    case OP_lt:
-    case OP_le:
-    case OP_eq:
-    case OP_isnan:
-    case OP_and:
-    case OP_or:
-    case OP_not:
-    case OP_rint:
-    case OP_floor:
-    case OP_sign:
-    case OP_idiv:
-    case OP_mod:
-    case OP_check:
-    case OP_commit: return 0;
-    case OP_select: return 6;
-    case OP_gather:
-    case OP_scatter_add: return 1;
-    case OP_grad_as: return n->n == 2 ? 2 : 0;
-    case OP_cast: return dtype_is_float((DType)node_of(g, g->operands.at[n->first])->dtype);
-    case OP_reduce: return n->attr.reduce.kind != REDUCE_ARGMAX && n->attr.reduce.kind != REDUCE_ARGMIN;
-    case OP_add:
-    case OP_sub:
-    case OP_mul:
-    case OP_mulz:
-    case OP_div:
-    case OP_neg:
-    case OP_abs:
-    case OP_min:
-    case OP_max:
-    case OP_sqrt:
-    case OP_exp:
-    case OP_expm1:
-    case OP_log:
-    case OP_log1p:
-    case OP_sin:
-    case OP_cos:
-    case OP_tanh:
-    case OP_sigmoid:
-    case OP_erf:
-    case OP_erfc:
-    case OP_pow:
-    case OP_atan2:
-    case OP_broadcast:
-    case OP_reshape:
-    case OP_permute:
-    case OP_slice:
-    case OP_pad:
-    case OP_concat:
-    case OP_contract:
-    case OP_scan:
-    case OP_result:
-    case OP_grad:
-    case OP_COUNT: return UINT32_MAX;
-    }
-    return UINT32_MAX;
-}
 
 /* Marks what lies behind `from`: 1 by a gradient, 2 in any way. */
 static uint8_t *behind(Lower *l, Val from) {
@@ -77,9 +11,8 @@ static uint8_t *behind(Lower *l, Val from) {
     seen[from.i] = 3;
     for (uint32_t i = from.i; i > 0; i--) {
         const Node *n = &g->nodes.at[i];
-        uint32_t mask = seen[i] ? passes_to(g, n) : 0;
         for (uint32_t k = 0; seen[i] && k < n->n; k++) {
-            bool gradient = (seen[i] & 1) && (mask >> (k < 31 ? k : 31) & 1);
+            bool gradient = (seen[i] & 1) && flow_into(g, (Val){i}, k) == FLOW_YES;
             seen[g->operands.at[n->first + k].i] |= gradient ? 3 : 2;
         }
     }
@@ -100,6 +33,15 @@ static bool is_param(const Lower *l, const Node *n) {
     return n->op == OP_arg && n->attr.arg.kind == ARG_VAR && l->m->vars.at[n->attr.arg.id].kind == VAR_PARAM;
 }
 
+static bool ends_gradients(const Graph *g, Val v) {
+    for (uint32_t k = 0; k < node_of(g, v)->n; k++) {
+        if (flow_into(g, v, k) == FLOW_YES) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The last node that the gradient comes to on the way to a parameter, and why it goes no further. */
 static Val gradient_end(Lower *l, Val from, const uint8_t *seen) {
     const Graph *g = l->main_graph;
@@ -114,8 +56,7 @@ static Val gradient_end(Lower *l, Val from, const uint8_t *seen) {
             params[i] = params[i] || params[x.i];
             stops = stops || (params[x.i] && !(seen[x.i] & 1));
         }
-        if (seen[i] && stops && end.i == 0 &&
-            (seen[i] & 1 || !dtype_is_float((DType)n->dtype) || passes_to(g, n) == 0)) {
+        if (seen[i] && stops && end.i == 0 && (seen[i] & 1 || ends_gradients(g, (Val){i}))) {
             end = (Val){i};
         }
     }
