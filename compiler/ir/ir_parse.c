@@ -370,7 +370,13 @@ static void parse_output(Parser *p, Graph *g) {
     OutputKind kind = (OutputKind)WORD_OF(p, kinds, "a kind of output");
     uint32_t name = text_is(&p->t, "=") ? 0 : name_id(p, text_name(&p->t));
     text_want(&p->t, "=");
-    graph_output(g, kind, name, parse_val(p));
+    Val v = parse_val(p);
+    bool one = v.i != 0 && v.i < g->nodes.n && !node_is_tuple(&g->nodes.at[v.i]) &&
+               op_class((Op)g->nodes.at[v.i].op) != CLASS_EFFECT;
+    if (!one) {
+        text_fail(&p->t, p->t.last, "an output is one value of the lines before it");
+    }
+    graph_output(g, kind, name, v);
 }
 
 static void parse_column_line(Parser *p, Graph *g) {

@@ -214,6 +214,9 @@ static V stand_in(Lower *l, const Param *a) {
             return NULL;
         }
     }
+    if (!shape_fits(l, a->type->at, 0, NULL, a->type->dims.n, dim)) {
+        return NULL;
+    }
     return value_array(l, a->name.at, column_array(l, a->name.text, t, NULL, a->type->dims.n, dim));
 }
 
