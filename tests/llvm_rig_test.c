@@ -147,11 +147,11 @@ void rig_compare(Arena *a, const Kernel *k, const Math *m, const Plan *plan, uin
         table[n++] = code.micros[pk->first_micro + i];
     void *scratch = arena_push(a, pk->scratch_bytes + 2 * GUARD, BUFFER_ALIGN);
     UValue *u = uniforms(a);
-    int64_t points = kernel_points(k), half = points / 2;
+    int64_t points = kernel_points(k), cut = points * 3 / 8;     /* of a split head: inside a chunk */
     kernel_eval(k, m, ours, u, 0, points);
     uint32_t saved = float_mode_enter();
-    code.kernels[number](table, u, 0, half, scratch);
-    code.kernels[number](table, u, half, points, scratch);
+    code.kernels[number](table, u, 0, cut, scratch);
+    code.kernels[number](table, u, cut, points, scratch);
     float_mode_restore(saved);
     for (uint32_t i = 0; i < k->bufs.n; i++)
         if (k->bufs.at[i].role != KBUF_SCRATCH && !same_buffer(k, &k->bufs.at[i], ours[i], theirs[i], what))

@@ -185,6 +185,21 @@ void unit_spans(Unit *u) {
     }
 }
 
+/* Points handed out at a time: long enough to be worth the handing out, short enough for an even end.
+ * Kernels that stream through memory fetch the rows of their next point ahead, so they get several in a row,
+ * and of a split head several lanes, whose rows are neighbours. */
+static int64_t grain_of(const Kernel *k, uint32_t threads) {
+    enum { HANDOUT_NS = 5000, STREAM_NS = 80000, STREAM_BYTES = 32 << 20, LEAST_LANES = LANES / 4 };
+    int64_t points = kernel_points(k), most = points / (2 * (int64_t)threads);
+    if (points == 0)
+        return 1;
+    double handout = k->bytes >= STREAM_BYTES ? STREAM_NS : HANDOUT_NS;
+    int64_t grain = (int64_t)(handout * (double)points / k->cost_ns) + 1;
+    if (k->lanes && grain < LEAST_LANES)
+        grain = LEAST_LANES;
+    return grain <= most ? grain : most > 0 ? most : 1;
+}
+
 void kernel_finish(Entry *e, Unit *u) {
     Kernel *k = u->kernel;
     double per_point = 5; /* ns */
@@ -217,9 +232,5 @@ void kernel_finish(Entry *e, Unit *u) {
     k->cost_ns = per_point * (double)runs;
     k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;
     k->commit = u->commit;
-    double point_ns = points > 0 ? k->cost_ns / (double)points : 0;
-    enum { HANDOUT_NS = 5000 };
-    k->grain = point_ns > 0 ? (int64_t)(HANDOUT_NS / point_ns) + 1 : 1;
-    int64_t most = points / (2 * (int64_t)e->options->threads);
-    k->grain = k->grain > most ? (most > 0 ? most : 1) : k->grain;
+    k->grain = grain_of(k, e->options->threads);
 }

@@ -68,32 +68,81 @@ static void emit_stages(Emit *e) {
         emit_stage(e, &e->kernel->stages.at[i]);
 }
 
-static void head_point(Emit *e, Value p) {
+/* ---- the head ---- */
+static void set_point(Emit *e, Value p, Value *at) {
     for (uint32_t h = e->kernel->n_head; h-- > 0;) {
         Value extent = emit_i64(e, e->kernel->axes.at[h].extent);
-        e->axis[h] = (AxisAt){h == 0 ? p : LLVMBuildURem(e->b, p, extent, ""), NULL};
+        at[h] = h == 0 ? p : LLVMBuildURem(e->b, p, extent, "");
         if (h > 0)
             p = LLVMBuildUDiv(e->b, p, extent, "");
     }
-    emit_stages(e);
 }
 
-/* The rows of one (chunk, lane) pair, after its rows of the partial buffers were set to "nothing yet". */
-static void split_point(Emit *e, Value p) {
+static Value max_i64(Emit *e, Value x, Value y) {
+    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, x, y, ""), y, x, "");
+}
+
+/* `other` where `next` is past the end of the call. */
+static Value if_below(Emit *e, Value next, Value end, Value other) {
+    return LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, end, ""), next, other, "");
+}
+
+static void head_points(Emit *e, Value first, Value last) {
+    Value at[MAX_AXES];
+    Loop l;
+    loop_open(e, &l, first, last, 1, 0, NULL);
+    set_point(e, l.i, at);
+    for (uint32_t h = 0; h < e->kernel->n_head; h++)
+        e->axis[h] = (AxisAt){at[h], NULL};
+    if (e->ahead.n > 0)
+        set_point(e, if_below(e, LLVMBuildAdd(e->b, l.i, emit_i64(e, 1), ""), last, l.i), e->ahead.point);
+    emit_stages(e);
+    loop_close(e, &l, NULL);
+}
+
+static void clear_partials(Emit *e, Value first, Value last) {
     const Kernel *k = e->kernel;
-    e->partial_row = p;
+    Loop l;
+    loop_open(e, &l, first, last, 1, 0, NULL);
+    e->partial_row = l.i;
     for (uint32_t i = 0; i < k->stages.n; i++)
         if (k->stages.at[i].kind == STAGE_ACCUM)
             emit_accum_clear(e, &k->stages.at[i]);
-    Value chunk = LLVMBuildLShr(e->b, p, emit_i64(e, 4), ""), lane = LLVMBuildAnd(e->b, p, emit_i64(e,
-        LANES - 1), "");
-    Value begin = emit_mul_i64(e, chunk, CHUNK);
-    Value end = emit_min_i64(e, LLVMBuildAdd(e->b, begin, emit_i64(e, CHUNK), ""), emit_i64(e,
-        k->axes.at[0].extent));
-    Loop l;
-    loop_open(e, &l, LLVMBuildAdd(e->b, begin, lane, ""), end, LANES, 0, NULL);
-    e->axis[0] = (AxisAt){l.i, NULL};
+    loop_close(e, &l, NULL);
+}
+
+/* The rows of the lanes first..last-1 of one chunk in increasing order: each lane meets its own rows in
+ * theirs, and neighbours in memory follow each other. */
+static void chunk_rows(Emit *e, Value chunk, Value first, Value last) {
+    Value begin = emit_mul_i64(e, chunk, CHUNK), past = LLVMBuildAdd(e->b, begin, emit_i64(e, CHUNK), "");
+    Value end = emit_min_i64(e, past, emit_i64(e, e->kernel->axes.at[0].extent));
+    Loop sixteen, row;
+    loop_open(e, &sixteen, begin, end, LANES, 0, NULL);
+    Value lo = LLVMBuildAdd(e->b, sixteen.i, first, "");
+    Value hi = emit_min_i64(e, LLVMBuildAdd(e->b, sixteen.i, last, ""), end);
+    loop_open(e, &row, lo, hi, 1, 0, NULL);
+    Value lane = LLVMBuildAnd(e->b, row.i, emit_i64(e, LANES - 1), "");
+    e->partial_row = LLVMBuildAdd(e->b, emit_mul_i64(e, chunk, LANES), lane, "");
+    e->axis[0] = (AxisAt){row.i, NULL};
+    if (e->ahead.n > 0) {
+        Value jump = if_below(e, LLVMBuildAdd(e->b, lo, emit_i64(e, LANES), ""), end, row.i);
+        e->ahead.point[0] = if_below(e, LLVMBuildAdd(e->b, row.i, emit_i64(e, 1), ""), hi, jump);
+    }
     emit_stages(e);
+    loop_close(e, &row, NULL);
+    loop_close(e, &sixteen, NULL);
+}
+
+/* Points of a split head are (chunk, lane) pairs. */
+static void split_points(Emit *e, Value first, Value last) {
+    clear_partials(e, first, last);
+    Value four = emit_i64(e, 4), up = LLVMBuildAdd(e->b, last, emit_i64(e, LANES - 1), "");
+    Loop l;
+    loop_open(e, &l, LLVMBuildLShr(e->b, first, four, ""), LLVMBuildLShr(e->b, up, four, ""), 1, 0, NULL);
+    Value zero = emit_mul_i64(e, l.i, LANES);
+    Value lo = max_i64(e, LLVMBuildSub(e->b, first, zero, ""), emit_i64(e, 0));
+    Value hi = emit_min_i64(e, LLVMBuildSub(e->b, last, zero, ""), emit_i64(e, LANES));
+    chunk_rows(e, l.i, lo, hi);
     loop_close(e, &l, NULL);
 }
 
@@ -123,14 +172,12 @@ void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
     load_uniforms(e, parameter(e, 1));
     if (k->commit)
         leave_when_unhealthy(e);
-    Loop l;
-    loop_open(e, &l, parameter(e, 2), parameter(e, 3), 1, 0, NULL);
+    ahead_plan(e);
     if (k->lanes) {
-        split_point(e, l.i);
+        split_points(e, parameter(e, 2), parameter(e, 3));
     } else {
-        head_point(e, l.i);
+        head_points(e, parameter(e, 2), parameter(e, 3));
     }
-    loop_close(e, &l, NULL);
     if (e->streamed)
         emit_call(e, "llvm.x86.sse.sfence", NULL, 0, NULL, 0);
     LLVMBuildRetVoid(e->b);

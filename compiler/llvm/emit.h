@@ -13,6 +13,15 @@ typedef LLVMValueRef Value;
  * value). */
 typedef struct { Value scalar, lanes; } AxisAt;
 
+/* What stages fetch ahead (emit_ahead.c): `access` at the head point that follows, while `stage` runs. */
+enum { MAX_AHEAD = 8 };
+typedef struct { uint32_t access, stage; } Fetch;
+typedef struct {
+    uint32_t n;
+    Fetch    at[MAX_AHEAD];
+    Value    point[MAX_AXES];          /* head axes of the point that follows */
+} Ahead;
+
 typedef struct {
     Arena *arena;
     LLVMContextRef context;
@@ -32,6 +41,7 @@ typedef struct {
     Value         *reg;
     Value          dummy;              /* 64 bytes of stack: where accesses under a false scalar guard go */
     Value          partial_row;        /* split head: which row of a partial buffer the point owns */
+    Ahead          ahead;
 } Emit;
 
 /* ---- emit_value.c: types, constants, lanes, loops ---- */
@@ -129,8 +139,8 @@ int64_t dag_longest_row(const Dag *g);                       /* unclipped */
 void   dag_put_result(Dag *g, uint32_t which, DType t, Value v);
 Value  dag_value(const Dag *g, uint32_t inst);
 DType  dag_type(const Dag *g, uint32_t inst);
-/* about how many instructions one pass over the DAG is */
-uint32_t dag_weight(const Dag *g);
+/* about how many instructions one pass over its DAG is */
+uint32_t stage_weight(const Emit *e, const Stage *s);
 
 /* ---- emit_access.c: memory ---- */
 /* moves the address along the loop of the level */
@@ -147,6 +157,10 @@ int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);
 void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);
 /* as it is stored, sixteen lanes */
 Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
+
+/* ---- emit_ahead.c: inputs of the next head point ---- */
+void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
+void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */

@@ -32,7 +32,7 @@ static void run_block(Chains *c, Value lo, Value hi) {
         c->acc[u] = zero_of(g);
     bool known = LLVMIsAConstantInt(dag_row_extent(g)) != NULL;
     int64_t n = dag_longest_row(g);
-    if (known && n <= CHUNK && n * dag_weight(g) * c->n <= WRITE_OUT) {
+    if (known && n <= CHUNK && n * stage_weight(g->e, g->s) * c->n <= WRITE_OUT) {
         for (int64_t r = 0; r < n; r++)
             for (uint32_t u = 0; u < c->n; u++)
                 c->acc[u] = link(c->dag[u], emit_i64(e, r), c->acc[u]);

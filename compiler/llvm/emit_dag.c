@@ -160,11 +160,11 @@ Dag *dag_copy(const Dag *g) {
     return c;
 }
 
-uint32_t dag_weight(const Dag *g) {
+uint32_t stage_weight(const Emit *e, const Stage *s) {
     uint32_t weight = 0;
-    for (uint32_t i = 0; i < g->s->n; i++) {
-        const KInst *in = inst_of(g, i);
-        weight += in->kop == K_MATH ? math_line(g->e->math, (MathFn)in->op)->n : in->kop == K_WORD ? 100 : 1;
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        const KInst *in = &e->kernel->insts.at[i];
+        weight += in->kop == K_MATH ? math_line(e->math, (MathFn)in->op)->n : in->kop == K_WORD ? 100 : 1;
     }
     return weight;
 }
@@ -279,6 +279,7 @@ void dag_enter(Dag *g, uint32_t level) {
     for (int r = 0; r < 2; r++)
         if (g->s->out[r] != 0 && level <= g->n_loops)
             access_enter(g, g->s->out[r] - 1, level);
+    ahead_enter(g, level);
     for (uint32_t i = 0; i < g->s->n; i++)
         if (g->level[i] == level)
             g->value[i] = inst_value(g, i);
@@ -400,7 +401,7 @@ static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void 
     Loop l;
     bool known = LLVMIsAConstantInt(hi) != NULL;
     int64_t n = known ? LLVMConstIntGetSExtValue(hi) : 0;
-    if ((!known || n % LANES != 0) && (n < LANES || dag_weight(g) > HEAVY)) {
+    if ((!known || n % LANES != 0) && (n < LANES || stage_weight(g->e, g->s) > HEAVY)) {
         loop_open(e, &l, lo, hi, LANES, 0, NULL);
         g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
         inside(g, d, (AxisAt){l.i, e->iota}, body, user);

@@ -59,7 +59,7 @@ static Parts loop_along(const Row *w, Value lo, Value hi, Parts acc, bool tail) 
 static Parts chunk_along(const Row *w, Value lo, Value hi, bool whole) {
     Emit *e = w->g->e;
     Parts acc = state_identity(e, &w->state, true);
-    if (whole || dag_weight(w->g) > HEAVY_ROW)
+    if (whole || stage_weight(w->g->e, w->g->s) > HEAVY_ROW)
         return state_fold_lanes(e, &w->state, loop_along(w, lo, hi, acc, !whole));
     Value n = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, -LANES), "");
     Value middle = LLVMBuildAdd(e->b, lo, n, "");
@@ -101,7 +101,7 @@ static Parts chunk(const Row *w, Value lo, Value hi) {
     bool known = LLVMIsAConstantInt(dag_row_extent(w->g)) != NULL;
     if (w->g->row_lanes)
         return chunk_along(w, lo, hi, known && n % LANES == 0);
-    if (known && n <= CHUNK && n > 0 && n * (dag_weight(w->g) + 2) <= WRITE_OUT)
+    if (known && n <= CHUNK && n > 0 && n * (stage_weight(w->g->e, w->g->s) + 2) <= WRITE_OUT)
         return row_written_out(w, n);
     return chunk_across(w, lo, hi);
 }

@@ -1,0 +1,130 @@
+/* Fetching ahead.  A kernel of rows reads a row from memory in its first pass and computes on it in the later
+ * ones, so that memory rests while it computes.  Here its costlier passes ask for the rows of the next head
+ * point meanwhile: a line of an input for each sixteen elements they compute.  Only for inputs that do not
+ * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard. */
+#include "emit.h"
+
+enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_MOST = 256 << 10, FETCHES_A_STAGE = 2 };
+
+static bool in_stage(const Stage *s, uint32_t axis) {
+    for (uint32_t j = 0; j < s->n_axes; j++)
+        if (s->axis[j] == axis)
+            return true;
+    return false;
+}
+
+static bool moves_with_head(const Kernel *k, const KAccess *a) {
+    for (uint32_t h = 0; h < k->n_head; h++)
+        if (a->coef[h] != 0)
+            return true;
+    return false;
+}
+
+/* Bytes that one head point reads of it, at most. */
+static int64_t row_bytes(const Kernel *k, const KAccess *a) {
+    int64_t n = dtype_bytes(k->bufs.at[a->buf].dtype);
+    for (uint32_t i = k->n_head; i < k->axes.n; i++)
+        n *= a->coef[i] != 0 ? k->axes.at[i].extent : 1;
+    return n;
+}
+
+static bool worth_it(const Kernel *k, const KAccess *a) {
+    const KBuf *b = &k->bufs.at[a->buf];
+    int64_t row = row_bytes(k, a);
+    return b->role == KBUF_IN && b->count * (int64_t)dtype_bytes(b->dtype) >= INPUT_LEAST && a->index == 0 &&
+           moves_with_head(k, a) && row >= ROW_LEAST && row <= ROW_MOST;
+}
+
+static bool same_lines(const Kernel *k, const KAccess *a, const KAccess *b) {
+    bool same = a->buf == b->buf && a->base == b->base;
+    for (uint32_t i = 0; i < k->axes.n; i++)
+        same = same && a->coef[i] == b->coef[i];
+    return same;
+}
+
+/* Does the stage walk all of it, sixteen elements side by side at a time? */
+static bool walks(const Kernel *k, const Stage *s, const KAccess *a) {
+    if (s->vec < 0 || s->kind == STAGE_TILE || s->kind == STAGE_FOLD || s->transpose >= 0)
+        return false;
+    if (a->coef[s->axis[s->vec]] != 1)
+        return false;
+    for (uint32_t i = k->n_head; i < k->axes.n; i++)
+        if (a->coef[i] != 0 && !in_stage(s, i))
+            return false;
+    return true;
+}
+
+static uint32_t fetches_of(const Ahead *h, uint32_t stage) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < h->n; i++)
+        n += h->at[i].stage == stage;
+    return n;
+}
+
+/* The costliest stage that walks it and has room; stages.n when there is none. */
+static uint32_t stage_for(const Emit *e, const KAccess *a) {
+    const Kernel *k = e->kernel;
+    uint32_t best = k->stages.n, most = 0;
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        const Stage *s = &k->stages.at[i];
+        uint32_t w = stage_weight(e, s);
+        if (w > most && walks(k, s, a) && fetches_of(&e->ahead, i) < FETCHES_A_STAGE) {
+            best = i;
+            most = w;
+        }
+    }
+    return best;
+}
+
+static bool planned(const Emit *e, const KAccess *a) {
+    for (uint32_t i = 0; i < e->ahead.n; i++)
+        if (same_lines(e->kernel, a, &e->kernel->accesses.at[e->ahead.at[i].access]))
+            return true;
+    return false;
+}
+
+void ahead_plan(Emit *e) {
+    const Kernel *k = e->kernel;
+    e->ahead.n = 0;
+    for (uint32_t i = 0; i < k->accesses.n && e->ahead.n < MAX_AHEAD; i++) {
+        const KAccess *a = &k->accesses.at[i];
+        if (!worth_it(k, a) || planned(e, a))
+            continue;
+        uint32_t stage = stage_for(e, a);
+        if (stage < k->stages.n)
+            e->ahead.at[e->ahead.n++] = (Fetch){i, stage};
+    }
+}
+
+/* Elements from the row of this head point to that of the next. */
+static Value distance(Emit *e, const KAccess *a) {
+    Value sum = emit_i64(e, 0);
+    for (uint32_t h = 0; h < e->kernel->n_head; h++) {
+        if (a->coef[h] == 0)
+            continue;
+        Value steps = LLVMBuildSub(e->b, e->ahead.point[h], e->axis[h].scalar, "");
+        sum = LLVMBuildAdd(e->b, sum, emit_mul_i64(e, steps, a->coef[h]), "");
+    }
+    return sum;
+}
+
+static void fetch(Dag *g, uint32_t access) {
+    Emit *e = g->e;
+    const KAccess *a = &e->kernel->accesses.at[access];
+    LLVMTypeRef t = emit_storage(e, e->kernel->bufs.at[a->buf].dtype);
+    Value at = emit_at(e, t, g->address[g->depth * e->kernel->accesses.n + access], distance(e, a));
+    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, 3), emit_i32(e, 1)};       /* read, near, data */
+    emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
+}
+
+void ahead_enter(Dag *g, uint32_t level) {
+    const Kernel *k = g->e->kernel;
+    for (uint32_t i = 0; i < g->e->ahead.n; i++) {
+        const Fetch *f = &g->e->ahead.at[i];
+        if (&k->stages.at[f->stage] != g->s)
+            continue;
+        access_enter(g, f->access, level);
+        if (level == g->depth)
+            fetch(g, f->access);
+    }
+}
