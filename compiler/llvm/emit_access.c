@@ -104,8 +104,8 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
 /* ---- the access itself ---- */
 typedef struct { Value at, offset; bool steps, streams; LLVMTypeRef t; unsigned align; DType stored; } Spot;
 
-/* An output far larger than the caches is written past them: the lines need not be read first, and push nothing out.  Whole
- * lines only: sixteen f32 along the vector axis, everything else a multiple of a line. */
+/* An output far larger than the caches is written past them: the lines need not be read first, and push
+ * nothing out.  Whole lines only: sixteen f32 along the axis of the lanes, all else a multiple of a line. */
 static bool streams(const Dag *g, uint32_t access) {
     enum { LARGE_OUTPUT = 8 << 20, LARGE_KERNEL = 32 << 20 };
     const Kernel *k = g->e->kernel;
@@ -117,9 +117,10 @@ static bool streams(const Dag *g, uint32_t access) {
             bytes += k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype);
     if (b->role != KBUF_OUT || b->dtype != DT_F32 || b->count * 4 < LARGE_OUTPUT || bytes < LARGE_KERNEL)
         return false;
-    bool whole = a->index == 0 && a->base % LANES == 0 && g->vec >= 0;
+    int32_t along = g->row_lanes ? g->s->axis[g->s->n_axes - 1] : g->vec;
+    bool whole = a->index == 0 && a->base % LANES == 0 && along >= 0;
     for (uint32_t i = 0; i < k->axes.n; i++)
-        whole = whole && ((int32_t)i == g->vec ? a->coef[i] == 1 : a->coef[i] % LANES == 0);
+        whole = whole && ((int32_t)i == along ? a->coef[i] == 1 : a->coef[i] % LANES == 0);
     return whole;
 }
 
