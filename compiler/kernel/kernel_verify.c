@@ -345,8 +345,8 @@ static bool one_operation(ReduceKind k) {
 
 static void check_results(Verifier *v, const StageRanges *ranges) {
     const Stage *s = v->s;
-    DType type = kernel_yield_type(v->k, s);
     uint32_t n = kernel_results(s), n_axes = s->kind == STAGE_ACCUM ? s->n_axes : s->n_keep;
+    DType type = n > 0 ? kernel_yield_type(v->k, s) : DT_COUNT;
     for (uint32_t i = 0; i < n && s->out[0] != 0; i++) {
         NEED(s->out[i] != 0, "its second result goes nowhere");
         check_access(v, s->out[i] - 1, n_axes, 0, true);

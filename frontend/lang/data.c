@@ -2,6 +2,7 @@
  * `data.NAME`, in which every raw column carries the row as an index, so a formula is lowered as if it stood
  * in index form over rows. */
 #include "lower.h"
+#include <string.h>
 
 uint32_t data_find(Program *p, Str name) {
     for (uint32_t i = 0; i < p->recipe->data.n; i++) {
@@ -207,6 +208,12 @@ static bool column_type(Lower *l, const Stmt *st, DType *t, uint32_t *rank, Dim 
         if (!type_element(type, t)) {
             report(l, DIAG_TYPE, type->at, "a column is u8, int, real, .. with the dims of one row");
         }
+        return false;
+    }
+    Dim block[MAX_RANK + 1];                     /* computed so many rows at a time */
+    block[0] = dim_const(l->a, DATA_BLOCK);
+    memcpy(block + 1, dim, *rank * sizeof *dim);
+    if (!shape_fits(l, type->at, 0, NULL, *rank + 1, block)) {
         return false;
     }
     *bound = 0;

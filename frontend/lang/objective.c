@@ -70,11 +70,14 @@ V batch_column(Lower *l, Batch *b, Name name) {
             continue;
         }
         c->used = true;
-        Dim rows = dim_of_extent(l->a, b->rows), dim[MAX_RANK];
+        Dim rows = dim_of_extent(l->a, b->rows), dim[MAX_RANK + 1] = {rows};
         for (uint32_t k = 0; k < c->shape.rank; k++) {
-            dim[k] = dim_const(l->a, c->shape.dim[k]);
+            dim[k + 1] = dim_const(l->a, c->shape.dim[k]);
         }
-        return value_array(l, c->span, column_array(l, c->name, c->dtype, &rows, c->shape.rank, dim));
+        if (!shape_fits(l, name.at, 0, NULL, c->shape.rank + 1u, dim)) {
+            return value_poison(l);
+        }
+        return value_array(l, c->span, column_array(l, c->name, c->dtype, &rows, c->shape.rank, dim + 1));
     }
     if (data_broken(l->p, b->data_id)) {
         return value_poison(l);
