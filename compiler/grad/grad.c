@@ -1,14 +1,16 @@
 /* The reverse walk, and the pass that expands `grad` nodes.
  *
- * vjp_walk appends to a graph the cotangents of some values given those of others.  It visits nodes from the last to the first;
- * what a node gives its operands is kept as a list, and summed left to right in order of forward use when the operand itself is
- * visited (semantics 2).  A cotangent that nothing reaches is {0}, never a tensor of zeros. */
+ * vjp_walk appends to a graph the cotangents of some values given those of others.  It visits nodes from the last
+ * to the first; what a node gives its operands is kept as a list, and summed left to right in order of forward use
+ * when the operand itself is visited (semantics 2).  A cotangent that nothing reaches is {0}, never a tensor of
+ * zeros. */
 #include "grad.h"
 #include "rule.h"
 #include "vjp.h"
 #include <string.h>
 
-typedef struct { uint32_t user, slot; Val cotangent; } Part;         /* slot: operand number, or member for a `result` */
+/* slot: operand number, or member for a `result` */
+typedef struct { uint32_t user, slot; Val cotangent; } Part;
 typedef VEC(Part) Parts;
 typedef struct {
     Build *b; Arena *scratch; Diags *ds;
@@ -22,7 +24,8 @@ static void give(Walk *w, Val to, uint32_t user, uint32_t slot, Val cotangent) {
     if (cotangent.i && w->wanted[to.i]) vec_push(w->scratch, &w->parts[to.i], ((Part){user, slot, cotangent}));
 }
 
-/* The walk goes backwards, so parts arrive in decreasing order of use (seeds, user 0, first of all: they count as last). */
+/* The walk goes backwards, so parts arrive in decreasing order of use (seeds, user 0, first of all: they count as
+ * last). */
 static Val sum_parts(Walk *w, Val v) {
     Val sum = {0};
     const Parts *p = &w->parts[v.i];
@@ -119,7 +122,15 @@ bool vjp_walk(Build *b, uint32_t n_seeds, const Seed *seeds, uint32_t n, const V
 }
 
 /* ---- the pass ---- */
-typedef struct { Arena *arena; const Graph *from; Graph *to; Val *map; Val **grads; bool has_grad, ok; Diags *ds; } Expand;
+typedef struct {
+    Arena *arena;
+    const Graph *from;
+    Graph *to;
+    Val *map;
+    Val **grads;
+    bool has_grad, ok;
+    Diags *ds;
+} Expand;
 
 static bool graph_has(const Graph *g, Op op) {
     for (uint32_t i = 1; i < g->nodes.n; i++) {

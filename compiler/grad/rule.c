@@ -1,5 +1,6 @@
-/* Gradient rules of elementwise primitives: the text of grads.def, read by a prefix-expression reader that builds nodes as
- * it goes.  A rule is a dozen characters long and read once a node, so nothing is gained by compiling it first. */
+/* Gradient rules of elementwise primitives: the text of grads.def, read by a prefix-expression reader that builds
+ * nodes as it goes.  A rule is a dozen characters long and read once a node, so nothing is gained by compiling it
+ * first. */
 #include "rule.h"
 #include <stdlib.h>
 #include <string.h>

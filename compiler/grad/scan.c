@@ -1,9 +1,9 @@
 /* Gradient of a scan: a scan in the other direction.
  *
  * Forward keeps, beside its results, only what the carries were before each step (scan_with_carries).  The reverse scan
- * carries the cotangents of the carries and the sums of the cotangents of the constants; a step recomputes the body from the
- * kept carries and walks it backwards.  Cotangents of the sequences are collected.  Steps of a reverse scan run from the
- * last to the first, so a sum over steps takes the last step first. */
+ * carries the cotangents of the carries and the sums of the cotangents of the constants; a step recomputes the
+ * body from the kept carries and walks it backwards.  Cotangents of the sequences are collected.  Steps of a
+ * reverse scan run from the last to the first, so a sum over steps takes the last step first. */
 #include "vjp.h"
 
 /* The nodes of `body` again in graph `to`, its inputs replaced; map[old node] = new. */
@@ -70,8 +70,8 @@ const Scan *scan_with_carries(Arena *a, const Scan *s) {
     return more;
 }
 
-/* What the reverse scan is made of: its operands, with the body input that stands for one step of each, and the members of
- * the tuple it gives. */
+/* What the reverse scan is made of: its operands, with the body input that stands for one step of each, and the
+ * members of the tuple it gives. */
 typedef struct { uint32_t output; Val input; } BodySeed;      /* cotangent of result `output` of the forward body */
 typedef struct {
     Build *outer, body;
@@ -81,7 +81,8 @@ typedef struct {
     uint32_t n;                  /* its operands: carries, sequences, constants */
     VEC(Val) operands;           /* of the reverse scan */
     uint32_t n_carries, n_sequences, n_inputs, n_members, n_collected;
-    Val *inputs, *sum;           /* by forward operand: its step in the reverse body; the running sum of a constant's cotangent */
+    /* by forward operand: its step in the reverse body; the running sum of a constant's cotangent */
+    Val *inputs, *sum;
     uint32_t *member;            /* by forward operand: 1 + member that holds its cotangent */
     VEC(BodySeed) seeds;
 } Reverse;
@@ -119,7 +120,8 @@ static void reverse_carries(Reverse *r, const Val *g, const bool *needed) {
 static void reverse_sequences(Reverse *r, const Val *g) {
     const Scan *s = r->forward;
     uint32_t nc = s->n_carries, first_kept = s->n_collected;         /* scan_with_carries put them last */
-    for (uint32_t i = 0; i < nc; i++) r->inputs[i] = add_input(r, build_result(r->outer, r->scan, first_kept + i), true);
+    for (uint32_t i = 0; i < nc; i++)
+        r->inputs[i] = add_input(r, build_result(r->outer, r->scan, first_kept + i), true);
     for (uint32_t i = 0; i < s->n_sequences; i++) r->inputs[nc + i] = add_input(r, forward_operand(r, nc + i), true);
     for (uint32_t i = nc; i < nc + s->n_collected; i++)
         if (g[i].i) vec_push(r->arena, &r->seeds, ((BodySeed){i, add_input(r, g[i], true)}));
@@ -146,9 +148,11 @@ static void hand_out(Reverse *r, uint32_t k, Val v) {
 static void reverse_results(Reverse *r, const Val *cotangent, const bool *needed) {
     const Scan *s = r->forward;
     for (uint32_t i = 0; i < s->n_carries; i++)
-        if (float_operand(r, i)) hand_out(r, i, cotangent[i].i ? cotangent[i] : zeros(&r->body, type_of(r->body.g, r->inputs[i])));
+        if (float_operand(r, i))
+            hand_out(r, i, cotangent[i].i ? cotangent[i] : zeros(&r->body, type_of(r->body.g, r->inputs[i])));
     for (uint32_t k = s->n_carries + s->n_sequences; k < r->n; k++)
-        if (r->sum[k].i) hand_out(r, k, cotangent[k].i ? build_2(&r->body, OP_add, r->sum[k], cotangent[k]) : r->sum[k]);
+        if (r->sum[k].i)
+            hand_out(r, k, cotangent[k].i ? build_2(&r->body, OP_add, r->sum[k], cotangent[k]) : r->sum[k]);
     for (uint32_t k = s->n_carries; k < s->n_carries + s->n_sequences; k++)
         if (needed[k] && cotangent[k].i) hand_out(r, k, cotangent[k]), r->n_collected++;
 }
@@ -156,7 +160,12 @@ static void reverse_results(Reverse *r, const Val *cotangent, const bool *needed
 bool vjp_scan(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags *ds) {
     const Node n = *node_of(b->g, v);
     Arena *a = b->g->arena;
-    Reverse r = {.outer = b, .body = {new_body(n.attr.scan->body), b->at, 0}, .arena = a, .scan = v, .forward = n.attr.scan, .n = n.n};
+    Reverse r = {.outer = b,
+                 .body = {new_body(n.attr.scan->body), b->at, 0},
+                 .arena = a,
+                 .scan = v,
+                 .forward = n.attr.scan,
+                 .n = n.n};
     r.inputs = PUSH(a, Val, n.n);
     r.sum = PUSH(a, Val, n.n);
     r.member = PUSH(a, uint32_t, n.n);
@@ -167,7 +176,8 @@ bool vjp_scan(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags
     reverse_results(&r, cotangent, needed);
     Scan *back = PUSH(a, Scan, 1);
     *back = (Scan){r.body.g, r.n_carries, r.n_sequences, r.n_collected, n.attr.scan->length, !n.attr.scan->reverse};
-    Val tuple = build_scan(b, scan_with_carries(a, back), r.operands.n, r.operands.at);    /* it may be differentiated again */
+    /* it may be differentiated again */
+    Val tuple = build_scan(b, scan_with_carries(a, back), r.operands.n, r.operands.at);
     for (uint32_t k = 0; k < n.n; k++)
         if (needed[k] && r.member[k]) out[k] = build_result(b, tuple, r.member[k] - 1);
     return true;

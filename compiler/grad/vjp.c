@@ -1,6 +1,6 @@
-/* Vector-Jacobian products of views, reductions and contractions.  Views are undone; a reduction's cotangent is broadcast (to
- * the first extremum, for max and min); a contraction's is the contraction with A, B and C permuted.  Elementwise
- * primitives have their rules in grads.def. */
+/* Vector-Jacobian products of views, reductions and contractions.  Views are undone; a reduction's cotangent is
+ * broadcast (to the first extremum, for max and min); a contraction's is the contraction with A, B and C permuted.
+ * Elementwise primitives have their rules in grads.def. */
 #include "vjp.h"
 #include "rule.h"
 
@@ -22,7 +22,8 @@ static Val vjp_permute(Build *b, const Node *n, Val g) {
     return build_permute(b, g, back);
 }
 
-/* x[.., n, ..] -> [.., (n-1)*step + 1, ..] with zeros between the elements: as [n,1] padded to [n,step], merged, cut. */
+/* x[.., n, ..] -> [.., (n-1)*step + 1, ..] with zeros between the elements: as [n,1] padded to [n,step], merged,
+ * cut. */
 static Val spread(Build *b, Val x, uint32_t axis, int64_t step) {
     Shape s = type_of(b->g, x).shape;
     if (s.dim[axis] == 0) return x;
@@ -205,8 +206,8 @@ static void add_over(Contract *c, uint8_t dim) {
     c->over[c->n_over++] = dim;
 }
 
-/* What is summed over, in order (semantics 3): of each window the taps, or the positions when the result holds the taps (the
- * third role follows from the other two); then plain dims as they stand in the operands. */
+/* What is summed over, in order (semantics 3): of each window the taps, or the positions when the result holds the
+ * taps (the third role follows from the other two); then plain dims as they stand in the operands. */
 static void set_over(Contract *c) {
     for (uint32_t w = 0; w < c->n_windows; w++) {
         const Window *win = &c->window[w];
@@ -252,9 +253,23 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_reduce: return vjp_reduce(b, v, g, missing);
     case OP_contract: return vjp_contract(b, v, k, g);
     case OP_grad_as: return operand(b->g, v, n.n - 1).i == x.i && k == 1 ? g : (Val){0};
-    case OP_arg: case OP_const: case OP_iota: case OP_random: case OP_result: case OP_check: case OP_commit: return (Val){0};
+    case OP_arg:
+    case OP_const:
+    case OP_iota:
+    case OP_random:
+    case OP_result:
+    case OP_check:
+    case OP_commit: return (Val){0};
     case OP_scan: case OP_grad: case OP_COUNT: break;
-    case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div: case OP_idiv: case OP_mod: case OP_neg: case OP_abs:
+    case OP_add:
+    case OP_sub:
+    case OP_mul:
+    case OP_mulz:
+    case OP_div:
+    case OP_idiv:
+    case OP_mod:
+    case OP_neg:
+    case OP_abs:
     case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint: case OP_floor: case OP_exp: case OP_expm1:
     case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_sigmoid: case OP_erf: case OP_erfc:
     case OP_pow: case OP_atan2: case OP_lt: case OP_le: case OP_eq: case OP_isnan: case OP_and: case OP_or: case OP_not:

@@ -176,9 +176,10 @@ static uint64_t node_hash(const Node *n, const Val *in) {
 }
 
 static bool node_eq(const Graph *g, const Node *have, const Node *want, const Val *in) {
-    return have->op == want->op && have->dtype == want->dtype && have->n == want->n
-        && shape_eq(have->shape, want->shape) && (want->n == 0 || memcmp(g->operands.at + have->first, in, sizeof(Val) * want->n) == 0)
-        && attr_eq(have, want);
+    return have->op == want->op && have->dtype == want->dtype && have->n == want->n &&
+           shape_eq(have->shape, want->shape) &&
+           (want->n == 0 || memcmp(g->operands.at + have->first, in, sizeof(Val) * want->n) == 0) &&
+           attr_eq(have, want);
 }
 
 /* The slot that holds the node, or the empty one where it belongs. */

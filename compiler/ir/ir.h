@@ -59,8 +59,9 @@ typedef enum {
 #undef X
 } RandomKind;
 
-/* contract: named dims, small integers.  A dim is plain (its id stands in two or three of A, B, C) or takes one of the three
- * roles of a window x = stride*o + dilation*t - pad, each role in exactly one of A, B, C (ir.md of the design; docs/ir.md).
+/* contract: named dims, small integers.  A dim is plain (its id stands in two or three of A, B, C) or takes one of
+ * the three roles of a window x = stride*o + dilation*t - pad, each role in exactly one of A, B, C (ir.md of the
+ * design; docs/ir.md).
  * k runs over `over` in order, the last fastest; terms whose x, o or t lies outside are skipped but counted. */
 enum { MAX_DIMS = 24, MAX_WINDOWS = 3 };
 typedef struct { uint8_t x, o, t; int32_t stride, dilation, pad; } Window;
@@ -88,7 +89,8 @@ typedef union {
     struct { uint8_t n; uint8_t at[MAX_RANK]; } axes;           /* broadcast, permute */
     struct { int64_t lo[MAX_RANK], step[MAX_RANK]; } slice;     /* extents are the node's */
     struct { int64_t lo[MAX_RANK], hi[MAX_RANK]; Imm value; } pad;
-    struct { uint8_t batch; int64_t extent; } gather;           /* batch: leading equal axes; extent of the indexed axis */
+    /* batch: leading equal axes; extent of the indexed axis */
+    struct { uint8_t batch; int64_t extent; } gather;
     struct { ReduceKind kind; uint8_t n; uint8_t at[MAX_RANK]; } reduce;
     const Contract *contract;
     const Scan *scan;
@@ -126,7 +128,8 @@ typedef struct Module Module;
 struct Graph {
     Module  *module;
     Arena   *arena;
-    uint32_t name;                       /* "vae.train", "vae.eval", "vae.finish", "init", "data.robots", a scan body .. */
+    /* "vae.train", "vae.eval", "vae.finish", "init", "data.robots", a scan body .. */
+    uint32_t name;
     int64_t  rows;                       /* batch extent this graph was built for, 0 when it has none */
     VEC(Node)   nodes;                   /* nodes.at[0] is unused */
     VEC(Val)    operands;
@@ -164,14 +167,16 @@ Module *module_create(Arena *a, const SourceSet *s, const Math *m);
 Graph  *graph_create(Module *m, Str name);                 /* not yet in Module.graphs; bodies of scans never are */
 Graph  *module_graph(const Module *m, const char *name);   /* NULL when there is none */
 
-/* ---- building.  Each call value-numbers, so asking twice gives the same Val; shapes are inferred by the op's rule, and a
- *      wrong operand is a GR_BUG (the front end has checked).  `at` is the source span given to new nodes. ---- */
+/* ---- building.  Each call value-numbers, so asking twice gives the same Val; shapes are inferred by the op's
+ * rule, and a wrong operand is a GR_BUG (the front end has checked).  `at` is the source span given to new
+ * nodes. ---- */
 typedef struct { Graph *g; Span at; uint32_t name; } Build;
 const Node *node_of(const Graph *g, Val v);
 Val   operand(const Graph *g, Val v, uint32_t k);
 Type  type_of(const Graph *g, Val v);
 Type  result_type(const Graph *g, Val tuple, uint32_t index);
-Val   build_node(Build *b, Op op, DType dtype, Shape shape, const Attr *attr, uint32_t n, const Val *in);  /* the general one */
+/* the general one */
+Val   build_node(Build *b, Op op, DType dtype, Shape shape, const Attr *attr, uint32_t n, const Val *in);
 Val   build_arg(Build *b, ArgKind k, uint32_t id, Type t);
 Val   build_const(Build *b, DType t, double x);            /* rank 0 */
 Val   build_splat(Build *b, DType t, double x, Shape s);   /* const + broadcast */
@@ -212,10 +217,12 @@ Contract *contract_new(Arena *a);
 void   graph_print(const Graph *g, Buf *out);
 void   module_print(const Module *m, Buf *out);            /* vars, uniforms, graphs */
 Module *module_parse(Arena *a, const Source *src, const SourceSet *s, const Math *m, Diags *ds);   /* NULL on errors */
-bool   graph_verify(const Graph *g, Diags *ds);            /* true when every constraint holds; diagnostics name the node */
+/* true when every constraint holds; diagnostics name the node */
+bool   graph_verify(const Graph *g, Diags *ds);
 
-/* The reference interpreter: one tensor a node, obviously right, obeys docs/semantics.md.  In f64 mode every float is f64 and
- * functions come from libm (finite differences).  Threads cut contractions over m; bits do not depend on them. */
+/* The reference interpreter: one tensor a node, obviously right, obeys docs/semantics.md.  In f64 mode every float
+ * is f64 and functions come from libm (finite differences).  Threads cut contractions over m; bits do not depend
+ * on them. */
 typedef struct { DType dtype; Shape shape; void *data; } Tensor;
 typedef struct {
     const Graph *graph;
@@ -225,7 +232,8 @@ typedef struct {
     bool f64;
     uint32_t threads;
     uint32_t health;           /* out: HEALTH_* bits (plan.h) */
-    void (*seen)(void *user, Val v, const Tensor *t);          /* called for every node but checks and what is in scan */
+    /* called for every node but checks and what is in scan */
+    void (*seen)(void *user, Val v, const Tensor *t);
     void *user;                                                /* bodies; t (of a tuple: member 0) lives for the call */
 } EvalRun;
 GrStatus graph_eval(Arena *a, EvalRun *run, Tensor *outputs /* Graph.outputs.n of them */, Error *e);

@@ -63,8 +63,9 @@ static bool check_random(Check *c) {
         }
     }
     DType t = c->n->attr.random.kind == RANDOM_WORD ? DT_I32 : DT_F32;
-    return c->n->dtype == t || broken(c, "c2", "%s are %s, not %s", t == DT_I32 ? "words" : "uniform and normal numbers",
-                                      dtype_name(t), dtype_name((DType)c->n->dtype));
+    return c->n->dtype == t ||
+           broken(c, "c2", "%s are %s, not %s", t == DT_I32 ? "words" : "uniform and normal numbers",
+                  dtype_name(t), dtype_name((DType)c->n->dtype));
 }
 
 /* ---- elementwise ---- */
@@ -336,8 +337,10 @@ static bool check_over(Check *c, const Contract *k, uint32_t want) {
         }
         have |= bit;
     }
-    return have == want || broken(c, "c4", "`over` is not the dims that C lacks (of a window: its taps, or its positions "
-                                           "when C holds the taps)");
+    return have == want ||
+           broken(c, "c4",
+                  "`over` is not the dims that C lacks (of a window: its taps, or its positions "
+                  "when C holds the taps)");
 }
 
 static bool check_contract(Check *c) {
@@ -362,8 +365,8 @@ static bool check_contract(Check *c) {
             }
             seen |= 1u << d;
             if (k->extent[d] != side[s]->shape.dim[i]) {
-                return broken(c, "c3", "dim %c is %lld, axis %u of %c is %lld", 'a' + (int)d, (long long)k->extent[d], i,
-                              "ABC"[s], (long long)side[s]->shape.dim[i]);
+                return broken(c, "c3", "dim %c is %lld, axis %u of %c is %lld", 'a' + (int)d,
+                              (long long)k->extent[d], i, "ABC"[s], (long long)side[s] -> shape.dim[i]);
             }
         }
     }

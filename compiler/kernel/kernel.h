@@ -1,21 +1,24 @@
-/* The kernel IR: what one launch computes.  A kernel has a head (parallel points) and, for each head point, a sequence of
- * stages; a stage is a scalar DAG over its own inner axes.  What is computed (axes, DAG, order of a reduction) is apart from how
- * (vector axis, transposition, grain): dropping the schedule leaves the meaning, and the kernel interpreter ignores it.
+/* The kernel IR: what one launch computes.  A kernel has a head (parallel points) and, for each head point, a
+ * sequence of stages; a stage is a scalar DAG over its own inner axes.  What is computed (axes, DAG, order of a
+ * reduction) is apart from how (vector axis, transposition, grain): dropping the schedule leaves the meaning, and
+ * the kernel interpreter ignores it.
  *
  *   kernel @softmax(in %x: f32[4096,1000], out %y: f32[4096,1000])  @ heads.graph:17
  *   head n 4096 grain 8 {
  *     scratch %e: f32[1000]
  *     reduce max over k 1000 vec k      { a = load %x [1000 n + k]; yield a } -> r0
- *     reduce sum over k 1000 vec k      { a = load %x [1000 n + k]; b = sub a r0; c = exp b; store %e [k] c; yield c } -> r1
- *     map over k 1000 vec k             { a = load %e [k]; b = div a r1; store %y [1000 n + k] b }
+ *     reduce sum over k 1000 vec k      { a = load %x [1000 n + k]; b = sub a r0; c = exp b; store %e [k] c; yield
+ *     c } -> r1 map over k 1000 vec k             { a = load %e [k]; b = div a r1; store %y [1000 n + k] b }
  *   }
  *
- * Axes: the head axes come first in `axes`, row-major flattened into points 0..points-1; then the inner axes, each used by
- * the stages that name it.  An axis may be clipped: a blocked axis of extent B inside a head axis h runs while B*h + i < total.
+ * Axes: the head axes come first in `axes`, row-major flattened into points 0..points-1; then the inner axes, each
+ * used by the stages that name it.  An axis may be clipped: a blocked axis of extent B inside a head axis h runs
+ * while B*h + i < total.
  *
- * Split head (`lanes`): a reduction over the head itself.  The head is one axis n of R rows; the parallel points are then
- * (chunk, lane) pairs p = 16*chunk + lane, and a point runs its rows n = 4096*chunk + lane + 16*q in increasing q; an ACCUM stage
- * combines its value into row p of a partial buffer; a following kernel folds lanes 8,4,2,1 and chunks in a tree (stage FOLD).
+ * Split head (`lanes`): a reduction over the head itself.  The head is one axis n of R rows; the parallel points
+ * are then (chunk, lane) pairs p = 16*chunk + lane, and a point runs its rows n = 4096*chunk + lane + 16*q in
+ * increasing q; an ACCUM stage combines its value into row p of a partial buffer; a following kernel folds lanes
+ * 8,4,2,1 and chunks in a tree (stage FOLD).
  * That is exactly the order of semantics 2, so fusing a column sum into a row kernel changes no bit.
  *
  * The finer points (kernel_eval.c obeys them, kernel_verify.c checks what can be checked):
@@ -68,16 +71,18 @@ typedef struct { Str name; int64_t extent; int32_t clip_by; int64_t clip_total; 
 
 /* An element address: base + sum coef[axis] * axis (+ the i32 value `index` * index_coef). In elements. */
 enum { MAX_AXES = 16 };
-typedef struct { uint32_t buf; int64_t base; int64_t coef[MAX_AXES]; uint32_t index; int64_t index_coef; } KAccess;   /* index: 1 + instruction, 0 none */
+/* index: 1 + instruction, 0 none */
+typedef struct { uint32_t buf; int64_t base; int64_t coef[MAX_AXES]; uint32_t index; int64_t index_coef; } KAccess;
 
 /* Instructions of a stage's DAG: the scalar operations, and these. */
 #define KOP_LIST(_) \
     _(SCALAR,  "scalar")   /* sop in[] : type */ \
     _(MATH,    "math")     /* fn in[0..1], f32 */ \
-    _(LOAD,    "load")     /* access; in[0] = 1 + guard instruction or 0; imm: value where the guard is false; narrow types widen (f16, bf16 -> f32, u8 -> i32) */ \
+    _(LOAD,    "load")     /* access; in[0] = 1 + guard instruction or 0; imm: value where the guard is false; */ \
+                           /* narrow types widen (f16, bf16 -> f32, u8 -> i32) */ \
     _(AXIS,    "axis")     /* value of axis number `imm.i`, i32 */ \
     _(UNIFORM, "uniform")  /* output number imm.i of the uniform program: f32 or i32 */ \
-    _(REG,     "reg")      /* register number imm.i: a result of an earlier REDUCE, CHAIN or FOLD of this head point */ \
+    _(REG,     "reg")      /* register number imm.i: a result of an earlier REDUCE, CHAIN or FOLD of this point */ \
     _(WORD,    "word")     /* i32 random word (philox.h): in = element index i32; keys in `random` */ \
     _(STORE,   "store")    /* access, in[0] value, in[1] = 1 + guard or 0; narrow types are rounded */ \
     _(CHECK,   "check")    /* in[0]: not finite -> health |= imm.i; in[1] = 1 + guard or 0 */ \
@@ -88,7 +93,8 @@ typedef enum {
 #undef X
     KOP_COUNT
 } KOp;
-typedef struct { uint32_t stream; uint32_t seed, clock, phase, iteration; } KRandom;   /* seed.. : 1 + instruction (i32) in this stage */
+/* seed.. : 1 + instruction (i32) in this stage */
+typedef struct { uint32_t stream; uint32_t seed, clock, phase, iteration; } KRandom;
 typedef struct {
     uint8_t  kop, op, type;        /* op: SOp or MathFn */
     uint32_t in[3];                /* instructions of the same stage (plain numbers) */
@@ -99,21 +105,26 @@ typedef struct {
 } KInst;
 
 /*  MAP     runs its DAG for all points of its axes (stores do the work)
- *  REDUCE  `keep` axes first, then the reduced ones, flattened in their order as one row of semantics 2 (lanes, chunks, tree);
- *          yields 1 value (ARGMAX: value -> register i32; MOMENTS: 2 registers).  Without keep axes the result goes to registers,
- *          with keep axes to `out` accesses (over head and keep axes)
- *  CHAIN   `keep` axes, then the reduced ones: acc = fma(a, b, acc) in order, cut at CHUNK points (semantics 3); yields a, b and a
- *          guard (1 + instruction, 0 none): terms whose guard is false are skipped but counted.  Result as REDUCE
+ *  REDUCE  `keep` axes first, then the reduced ones, flattened in their order as one row of semantics 2 (lanes,
+ *          chunks, tree); yields 1 value (ARGMAX: value -> register i32; MOMENTS: 2 registers).  Without keep axes
+ *          the result goes to registers, with keep axes to `out` accesses (over head and keep axes)
+ *  CHAIN   `keep` axes, then the reduced ones: acc = fma(a, b, acc) in order, cut at CHUNK points (semantics 3);
+ *          yields a, b and a guard (1 + instruction, 0 none): terms whose guard is false are skipped but counted.
+ *          Result as REDUCE
  *  TILE    the register-blocked product (below) into scratch
  *  ACCUM   needs a split head: its DAG yields a value for each point of its axes, combined (kind) into row p of `out`
- *  FOLD    out = the fold of a partial buffer: axes are keep axes; reads rows 16*chunks of `in`, lanes 8,4,2,1 then the tree */
+ *  FOLD    out = the fold of a partial buffer: axes are keep axes; reads rows 16*chunks of `in`, lanes 8,4,2,1
+ *          then the tree */
 typedef enum { STAGE_MAP, STAGE_REDUCE, STAGE_CHAIN, STAGE_TILE, STAGE_ACCUM, STAGE_FOLD } StageKind;
 
-/* One tile of C[m,n] = sum_k A[m,k] B[k,n], k in increasing order: mr rows x nr columns at (i, j) from packed or direct operands:
- * A element (row r of the tile, k) at a.base + .. + r + a_k * k   (rows contiguous: packed [k][mr], or a transposed operand as it lies)
- * B element (k, column c)          at b.base + .. + c + b_k * k
- * rows/columns beyond the matrix are clipped: the tile holds min(mr, M - i*mr) x min(nr, N - j*nr) valid results, row stride nr.
- * With `list` > 1 the sum runs over `list` blocks of k in order, moving A and B by a_list and b_list (a batch-reduce kernel). */
+/* One tile of C[m,n] = sum_k A[m,k] B[k,n], k in increasing order: mr rows x nr columns at (i, j) from packed or
+ * direct operands:
+ *     A element (row r of the tile, k) at a.base + .. + r + a_k * k     rows contiguous: packed [k][mr], or a
+ *                                                                       transposed operand as it lies
+ *     B element (k, column c)          at b.base + .. + c + b_k * k
+ * Rows and columns beyond the matrix are clipped: the tile holds min(mr, M - i*mr) x min(nr, N - j*nr) valid
+ * results, row stride nr.  With `list` > 1 the sum runs over `list` blocks of k in order, moving A and B by a_list
+ * and b_list (a batch-reduce kernel). */
 typedef struct {
     uint32_t a, b;                 /* accesses over the head axes */
     uint32_t out;                  /* scratch buffer of mr*nr f32 */
@@ -127,16 +138,20 @@ typedef struct {
     StageKind kind;
     ReduceKind reduce;
     uint8_t  n_keep, n_axes, axis[MAX_RANK * 2];     /* axes in loop order; the last is innermost */
-    uint32_t first, n;                               /* its DAG: Kernel.insts[first .. first+n); `in` count from `first` */
-    uint32_t yield[3];                               /* REDUCE, ACCUM: value; CHAIN: a, b, 1+guard; moments of moments: mean, M2 */
+    /* its DAG: Kernel.insts[first .. first+n); `in` count from `first` */
+    uint32_t first, n;
+    /* REDUCE, ACCUM: value; CHAIN: a, b, 1+guard; moments of moments: mean, M2 */
+    uint32_t yield[3];
     int64_t  each;                                   /* moments of moments: elements behind each pair; else 0 */
     uint32_t reg;                                    /* first result register */
     uint32_t out[2];                                 /* 1 + access of results, 0 none (registers) */
-    int64_t  fold_chunks;                            /* FOLD: chunks in the partial buffer (access out[1]-1 is its row 0) */
+    /* FOLD: chunks in the partial buffer (access out[1]-1 is its row 0) */
+    int64_t  fold_chunks;
     KTile    tile;
     /* schedule */
     int8_t   vec;                                    /* position in axis[] of the vector axis; -1 scalar */
-    int8_t   transpose;                              /* position of the axis that stores run along when it is not `vec`: 16x16 blocks are turned in registers; -1 */
+    /* position of the axis that stores run along when it is not `vec`: 16x16 blocks are turned in registers; -1 */
+    int8_t   transpose;
 } Stage;
 
 typedef struct Kernel {
@@ -153,7 +168,8 @@ typedef struct Kernel {
     VEC(KInst)   insts;
     VEC(Stage)   stages;
     VEC(Span)    spans;
-    VEC(uint32_t) uniforms;            /* which outputs it reads: K_UNIFORM's imm.i is an index into the program's outputs */
+    /* which outputs it reads: K_UNIFORM's imm.i is an index into the program's outputs */
+    VEC(uint32_t) uniforms;
     uint32_t n_regs;
 } Kernel;
 Kernel *kernel_create(Arena *a, Str name);
@@ -162,13 +178,17 @@ DType   kernel_wide(DType stored);             /* the type a load of it has */
 DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's (first) result */
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
-/* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind its buffers. */
+/* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind
+ * its buffers. */
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);
 Kernel *kernel_parse(Arena *a, const Source *src, Diags *ds);
-bool    kernel_verify(const Kernel *k, Error *e);      /* addresses of every load and store proved inside their buffers, SSA, types */
-/* The kernel interpreter: the same bits as compiled code, from the meaning alone.  bufs[i] for every non-scratch buffer. */
-void    kernel_eval(const Kernel *k, const Math *m, void *const *bufs, const UValue *uniforms, int64_t first, int64_t last);
+/* addresses of every load and store proved inside their buffers, SSA, types */
+bool    kernel_verify(const Kernel *k, Error *e);
+/* The kernel interpreter: the same bits as compiled code, from the meaning alone.  bufs[i] for every non-scratch
+ * buffer. */
+void    kernel_eval(const Kernel *k, const Math *m, void *const *bufs, const UValue *uniforms, int64_t first,
+                    int64_t last);
 /* The text that decides identity: without names and spans. */
 uint64_t kernel_key(const Kernel *k);
 

@@ -3,9 +3,11 @@
 #define GRC_OPT_OPT_H
 #include "ir.h"
 
-/* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes go. */
+/* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes
+ * go. */
 Graph *opt_simplify(Arena *a, const Graph *g);
-/* Every reduction over several rows (semantics 2) becomes one over the row and one over the rest; axes of extent 1 go. */
+/* Every reduction over several rows (semantics 2) becomes one over the row and one over the rest; axes of extent 1
+ * go. */
 Graph *opt_split_reductions(Arena *a, const Graph *g);
 
 /* Results that a scan collects and nobody reads go. */

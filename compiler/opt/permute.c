@@ -1,7 +1,9 @@
-/* Permutes move towards the results, where they meet and cancel.  The front end puts the free indices of an index form in
- * front, so `e[.., k] = exp(x[.., k] - top[..])` turns its dims round and back; after this pass nothing is left of that.
+/* Permutes move towards the results, where they meet and cancel.  The front end puts the free indices of an index
+ * form in front, so `e[.., k] = exp(x[.., k] - top[..])` turns its dims round and back; after this pass nothing is
+ * left of that.
  *
- *   elementwise   f(permute a, permute b)  is  permute f(a, b)      what is made of broadcasts, constants and iotas is turned back
+ *   elementwise   f(permute a, permute b)  is  permute f(a, b)      what is made of broadcasts, constants and
+ *                 iotas is turned back
  *   reduce        over a permute           is  a reduce of the axes under their own names, in the same order
  *   contract      of a permute             is  a contract whose operand lists its dims in another order
  * Orders of summation are lists of logical axes (semantics 2, 3), so each keeps every bit. */
@@ -64,7 +66,8 @@ static Val unturn(Build *b, Val x, Turn t, uint32_t depth) {
     const Node n = *node_of(b->g, x);
     Imm number;
     if (value_is_number(b->g, x, &number))
-        return build_splat(b, (DType)n.dtype, dtype_is_float((DType)n.dtype) ? number.f : (double)number.i, unturned(n.shape, t));
+        return build_splat(b, (DType)n.dtype, dtype_is_float((DType)n.dtype) ? number.f : (double)number.i,
+                           unturned(n.shape, t));
     if (n.op == OP_permute) return same_turn(turn_of(b->g, x), t) ? operand(b->g, x, 0) : (Val){0};
     if (n.op == OP_broadcast) return unturn_broadcast(b, x, t);
     if (n.op == OP_iota) return build_iota(b, unturned(n.shape, t), t.at[n.attr.axis]);

@@ -2,6 +2,7 @@
 #ifndef GRC_OPT_PERMUTE_H
 #define GRC_OPT_PERMUTE_H
 #include "ir.h"
-/* A value equal to node v in every bit, with a permute of an operand moved behind it or taken in; {0} when there is none. */
+/* A value equal to node v in every bit, with a permute of an operand moved behind it or taken in; {0} when there
+ * is none. */
 Val permute_moved(Build *b, Val v);
 #endif

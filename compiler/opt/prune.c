@@ -1,5 +1,6 @@
-/* What a scan collects and nobody reads: autodiff makes every scan keep its carries, in case it is differentiated; those that
- * were not needed go here.  Bodies first, so that an inner scan's unread results do not keep an outer one's. */
+/* What a scan collects and nobody reads: autodiff makes every scan keep its carries, in case it is differentiated;
+ * those that were not needed go here.  Bodies first, so that an inner scan's unread results do not keep an outer
+ * one's. */
 #include "opt.h"
 
 typedef struct { bool *used; uint32_t n; } Members;

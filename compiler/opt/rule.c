@@ -1,6 +1,6 @@
-/* Rewrite rules as text (rules.def).  A pattern is matched by reading it against the graph: an operation must stand where the
- * pattern has one, a variable binds, a number must be that constant.  Rules are few and short, and only those whose root is
- * the node's operation are read. */
+/* Rewrite rules as text (rules.def).  A pattern is matched by reading it against the graph: an operation must
+ * stand where the pattern has one, a variable binds, a number must be that constant.  Rules are few and short, and
+ * only those whose root is the node's operation are read. */
 #include "rule.h"
 #include "opt.h"
 #include <math.h>
@@ -81,7 +81,8 @@ static bool match_operation(Reader *r, Val v, bool live) {
     bool known = op_parse(word(r), &op);
     GR_ASSERT(known);
     bool ok = live && node_of(r->b->g, v)->op == op;
-    for (uint32_t k = 0; k < (uint32_t)op_operands(op); k++) ok = match_argument(r, ok ? operand(r->b->g, v, k) : v, ok);
+    for (uint32_t k = 0; k < (uint32_t)op_operands(op); k++)
+        ok = match_argument(r, ok ? operand(r->b->g, v, k) : v, ok);
     return ok;
 }
 

@@ -1,5 +1,6 @@
-/* The simplifier: copies a graph node by node in program order, and asks of each copy whether something simpler has the same
- * bits.  Value numbering in the builder makes equal nodes one; copying only what outputs and effects need drops the rest. */
+/* The simplifier: copies a graph node by node in program order, and asks of each copy whether something simpler
+ * has the same bits.  Value numbering in the builder makes equal nodes one; copying only what outputs and effects
+ * need drops the rest. */
 #include "opt.h"
 #include "permute.h"
 #include "rule.h"
@@ -109,7 +110,8 @@ static Val simpler(Build *b, Val v) {
     return to;
 }
 
-/* Every replacement is smaller in the order of rules.def, so this ends; its length is bounded by what one node can fold into. */
+/* Every replacement is smaller in the order of rules.def, so this ends; its length is bounded by what one node can
+ * fold into. */
 static Val simplest(Build *b, Val v) {
     for (Val next = simpler(b, v); next.i && !val_eq(next, v); next = simpler(b, v)) v = next;
     return v;

@@ -1,6 +1,7 @@
-/* Reductions of one row each.  Semantics 2 reduces rows first, a row being the shortest suffix of the ordered axes with 512
- * elements or more, and then the rows by the same rule: here that becomes several `reduce` nodes.  argmax, argmin and
- * moments are one row whatever their length: their state says which element, which splitting would lose. */
+/* Reductions of one row each.  Semantics 2 reduces rows first, a row being the shortest suffix of the ordered axes
+ * with 512 elements or more, and then the rows by the same rule: here that becomes several `reduce` nodes.
+ * argmax, argmin and moments are one row whatever their length: their state says which element, which splitting
+ * would lose. */
 #include "opt.h"
 
 enum { ROW = 512 };

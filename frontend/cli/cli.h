@@ -66,8 +66,8 @@ typedef struct {
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
 /* Fuses the graphs of `compiled` as one more variant ("fused", "unfused", "blas"). */
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e);
-/* Makes the code of the kernels of some entries (0: of all) available.  Touches no arena but its own, so one thread may do it
- * while another runs what is there. */
+/* Makes the code of the kernels of some entries (0: of all) available.  Touches no arena but its own, so one
+ * thread may do it while another runs what is there. */
 GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const PlanEntry *const *entries, Error *e);
 void     compile_close(Compiled *compiled);
 /* The text of --time-passes. */

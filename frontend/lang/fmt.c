@@ -3,7 +3,8 @@
  * What a person decides: where lines break, which blocks stand on one line, single blank lines, comments.  What is
  * fixed here: spaces, indentation (4 a block, 4 more for a line that goes on), `;` only between statements of one
  * line, a block with a line break in it opens and closes its lines, comments behind code aligned within a run of
- * lines, and `graph 1` at the top.  Formatting twice changes nothing, and the tree stays equal: the fuzzer holds us to both. */
+ * lines, and `graph 1` at the top.  Formatting twice changes nothing, and the tree stays equal: the fuzzer holds
+ * us to both. */
 #include "lex.h"
 #include "syntax.h"
 

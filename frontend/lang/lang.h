@@ -1,5 +1,6 @@
-/* From checked source to graph IR.  program_check resolves names, types and shapes of the whole file (library included) and
- * reports every mistake as a diagnostic; lower_graph then builds one graph of the module at a time, for given batch rows. */
+/* From checked source to graph IR.  program_check resolves names, types and shapes of the whole file (library
+ * included) and reports every mistake as a diagnostic; lower_graph then builds one graph of the module at a time,
+ * for given batch rows. */
 #ifndef GRF_LANG_LANG_H
 #define GRF_LANG_LANG_H
 #include "ir.h"
@@ -9,18 +10,21 @@
 typedef struct { Str name, value; } SettingArg;                  /* -s NAME=VALUE */
 typedef struct Program Program;
 
-/* Never NULL; usable only when diags_errors() is 0.  `files` is the SourceSet the main source was loaded into (library and used
- * files are added to it). */
+/* Never NULL; usable only when diags_errors() is 0.  `files` is the SourceSet the main source was loaded into
+ * (library and used files are added to it). */
 Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings, const SettingArg *settings,
                        const Math *math, Diags *ds);
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
 
-/* Graphs by name (of the phase for TRAIN, of the objective, data set or export else); lowering the same (kind, name, rows) twice
- * gives the same graph.  Every one is added to the module.  The finish graph reads accumulators only, the number of rows included.
- *   LOWER_INIT    "init"           commits the initial value of every variable (all parameters, states, optimiser states)
+/* Graphs by name (of the phase for TRAIN, of the objective, data set or export else); lowering the same (kind,
+ * name, rows) twice gives the same graph.  Every one is added to the module.  The finish graph reads accumulators
+ * only, the number of rows included.
+ *   LOWER_INIT    "init"           commits the initial value of every variable (all parameters, states, optimiser
+ *                                  states)
  *   LOWER_DATA    "data.D"         columns of D computed from raw ones (DATA_BLOCK rows)
- *   LOWER_TRAIN   "PHASE.OBJ.train"  losses, total, grad nodes, optimiser updates, states, accumulators of losses and metrics, checks, commits
+ *   LOWER_TRAIN   "PHASE.OBJ.train"  losses, total, grad nodes, optimiser updates, states, accumulators of losses
+ *                                    and metrics, checks, commits
  *   LOWER_EVAL    "OBJ.eval"       the same without training: losses and metrics into the accumulators
  *   LOWER_BEGIN   "OBJ.begin"      commits the identities of the accumulators
  *   LOWER_FINISH  "OBJ.finish"     outputs: losses, total and metrics over all rows seen since begin

@@ -1,5 +1,6 @@
-/* The plan: what the compiler hands to the runtime.  Plain data without pointers into the compiler: one arena of memory with
- * named buffers, kernels by cache key, the variables with their names, the uniform program, and for each entry point a list of steps.
+/* The plan: what the compiler hands to the runtime.  Plain data without pointers into the compiler: one arena of
+ * memory with named buffers, kernels by cache key, the variables with their names, the uniform program, and for
+ * each entry point a list of steps.
  * plan_print and plan_parse make it text and back.  The runtime asks for plans it does not have through PlanSource. */
 #ifndef GR_BASE_PLAN_H
 #define GR_BASE_PLAN_H
@@ -12,8 +13,9 @@ enum { SEMANTICS_VERSION = 1 };   /* docs/semantics.md; in cache keys, checkpoin
 #define UOP_LIST(_) \
     _(CONST, "const", 0) _(INPUT, "input", 0) \
     _(ADD, "add", 2) _(SUB, "sub", 2) _(MUL, "mul", 2) _(DIV, "div", 2) _(IDIV, "idiv", 2) _(MOD, "mod", 2) \
-    _(NEG, "neg", 1) _(ABS, "abs", 1) _(SIGN, "sign", 1) _(MIN, "min", 2) _(MAX, "max", 2) _(POW, "pow", 2) _(SQRT, "sqrt", 1) _(EXP, "exp", 1) \
-    _(LOG, "log", 1) _(SIN, "sin", 1) _(COS, "cos", 1) _(TANH, "tanh", 1) _(FLOOR, "floor", 1) _(RINT, "rint", 1) _(TRUNC, "trunc", 1) \
+    _(NEG, "neg", 1) _(ABS, "abs", 1) _(SIGN, "sign", 1) _(MIN, "min", 2) _(MAX, "max", 2) _(POW, "pow", 2) \
+    _(SQRT, "sqrt", 1) _(EXP, "exp", 1) _(LOG, "log", 1) _(SIN, "sin", 1) _(COS, "cos", 1) _(TANH, "tanh", 1) \
+    _(FLOOR, "floor", 1) _(RINT, "rint", 1) _(TRUNC, "trunc", 1) \
     _(LT, "lt", 2) _(LE, "le", 2) _(EQ, "eq", 2) _(AND, "and", 2) _(OR, "or", 2) _(NOT, "not", 1) _(SELECT, "select", 3)
 typedef enum {
 #define X(id, name, n) U_##id,
@@ -22,10 +24,12 @@ typedef enum {
     UOP_COUNT
 } UOp;
 typedef struct { uint8_t op; uint32_t in[3]; double value; uint32_t input; } UInst;
-/* Inputs by name: "setting.beta", and the counters "epoch" "step" "epochs" "steps" "epoch_steps" "batch" (totals as in the
- * language), "rows" (of this batch), "update" (from 1, of the optimiser's own parameters), and for draws "seed" "clock" "phase". */
+/* Inputs by name: "setting.beta", and the counters "epoch" "step" "epochs" "steps" "epoch_steps" "batch" (totals
+ * as in the language), "rows" (of this batch), "update" (from 1, of the optimiser's own parameters), and for draws
+ * "seed" "clock" "phase". */
 typedef struct { Str name; bool integer; } UInput;
-typedef struct { Str name; DType dtype; uint32_t inst; } UOutput;     /* dtype F32 (rounded, flushed) or I32 (truncated) */
+/* dtype F32 (rounded, flushed) or I32 (truncated) */
+typedef struct { Str name; DType dtype; uint32_t inst; } UOutput;
 typedef union { float f; int32_t i; } UValue;
 typedef struct Uniforms {
     Arena *arena;
@@ -37,7 +41,8 @@ Uniforms *uniforms_create(Arena *a);
 uint32_t uniforms_input(Uniforms *u, Str name, bool integer);                     /* instruction; found again by name */
 uint32_t uniforms_const(Uniforms *u, double x);
 uint32_t uniforms_op(Uniforms *u, UOp op, uint32_t a, uint32_t b, uint32_t c);    /* value-numbered, folds constants */
-uint32_t uniforms_output(Uniforms *u, Str name, DType t, uint32_t inst);          /* output id; found again by (inst, type) */
+/* output id; found again by (inst, type) */
+uint32_t uniforms_output(Uniforms *u, Str name, DType t, uint32_t inst);
 bool     uniforms_constant(const Uniforms *u, uint32_t inst, double *value);
 void     uniforms_run(const Uniforms *u, const double *inputs, double *values /* insts.n */, UValue *outputs);
 void     uniforms_print(const Uniforms *u, Buf *out);
@@ -64,22 +69,26 @@ typedef enum {
     REGION_COUNT
 } Region;
 enum { HEALTH_NONFINITE = 1, HEALTH_INDEX = 2 };
-enum { BUFFER_ALIGN = 64, ARENA_SLACK = 4096 };      /* every buffer starts on a line; reads may pass the end by less than the slack */
-typedef struct { Str name; Region region; DType dtype; Shape shape; uint64_t offset, bytes; } PlanBuffer;   /* offset in the arena */
+/* every buffer starts on a line; reads may pass the end by less than the slack */
+enum { BUFFER_ALIGN = 64, ARENA_SLACK = 4096 };
+/* offset in the arena */
+typedef struct { Str name; Region region; DType dtype; Shape shape; uint64_t offset, bytes; } PlanBuffer;
 
 /* ---- variables (parameters, states, optimiser states, metric accumulators) ---- */
-typedef struct { Str path, model, kind; uint32_t buffer; uint32_t of; bool frozen; Span span; } PlanVar;    /* of: 1 + var of the parameter */
+/* of: 1 + var of the parameter */
+typedef struct { Str path, model, kind; uint32_t buffer; uint32_t of; bool frozen; Span span; } PlanVar;
 
 /* ---- kernels and steps ---- */
-/* void kernel(void *const *buffers, const UValue *uniforms, int64_t first, int64_t last, void *scratch): points first..last-1 of its head.
+/* void kernel(void *const *buffers, const UValue *uniforms, int64_t first, int64_t last, void *scratch): points
+ * first..last-1 of its head.
  * Kernels whose `microkernels` are not empty get the addresses of those functions behind the buffers. */
 typedef struct { Str name; uint64_t key; uint64_t scratch_bytes; uint32_t first_micro, n_micros; } PlanKernel;
 typedef struct { Str symbol; uint64_t key; } PlanMicro;
-/* offset in bytes, + loop_stride * iteration of the innermost loop it stands in; `writes`: the kernel stores there (out, inout,
- * health), which is what plan_verify checks waves and commits with. */
+/* offset in bytes, + loop_stride * iteration of the innermost loop it stands in; `writes`: the kernel stores there
+ * (out, inout, health), which is what plan_verify checks waves and commits with. */
 typedef struct { uint32_t buffer; int64_t offset, loop_stride; bool writes; } PlanArg;
-/*  LAUNCH  a kernel over `points`, handed out `grain` at a time; launches with the same wave number touch nothing of each other
- *          and run together, a barrier stands between waves
+/*  LAUNCH  a kernel over `points`, handed out `grain` at a time; launches with the same wave number touch nothing
+ *          of each other and run together, a barrier stands between waves
  *  LOOP    the next `count` steps run `trips` times (scan); reverse: from the last iteration down
  *  BLAS    a product by OpenBLAS (variant "blas")
  *  COMMIT  from here on only commit launches: they are skipped when the health word is not 0 */
@@ -95,7 +104,8 @@ typedef struct {
     uint64_t flops, bytes;         /* of one run: roofline */
     uint32_t first_span, n_spans;  /* the source lines it came from */
 } PlanStep;
-typedef struct { Str name; uint32_t buffer; } PlanBinding;                       /* a column, or an output, of an entry */
+/* a column, or an output, of an entry */
+typedef struct { Str name; uint32_t buffer; } PlanBinding;
 typedef struct {
     Str name;                      /* "vae.train" "vae.eval" "vae.finish" "vae.begin" "init" "data.fashion" */
     Str variant;                   /* "fused" "unfused" "blas" */
@@ -114,7 +124,8 @@ typedef struct {
     VEC(PlanEntry)   entries;
     VEC(Span)        spans;
     Uniforms *uniforms;
-    uint64_t region_bytes[REGION_COUNT];   /* regions lie in the order of the list, each starting on the next BUFFER_ALIGN */
+    /* regions lie in the order of the list, each starting on the next BUFFER_ALIGN */
+    uint64_t region_bytes[REGION_COUNT];
     uint64_t arena_bytes;          /* all regions, aligned, with slack: what is allocated, to the byte */
     uint64_t scratch_bytes;        /* per thread: the largest of its kernels */
 } Plan;

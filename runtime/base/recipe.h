@@ -1,11 +1,14 @@
-/* The recipe: what a checked program asks of the trainer and the data loader, as plain data (the plan says how to compute a
- * step; the recipe says which steps to take).  Written by the front end, read by runtime/data and runtime/train. */
+/* The recipe: what a checked program asks of the trainer and the data loader, as plain data (the plan says how to
+ * compute a step; the recipe says which steps to take).  Written by the front end, read by runtime/data and
+ * runtime/train. */
 #ifndef GR_BASE_RECIPE_H
 #define GR_BASE_RECIPE_H
 #include "plan.h"
 
 /* ---- settings ---- */
-typedef enum { SETTING_DIM, SETTING_BOOL, SETTING_CHOICE, SETTING_PATH, SETTING_TEXT, SETTING_REAL, SETTING_INT } SettingKind;
+typedef enum {
+    SETTING_DIM, SETTING_BOOL, SETTING_CHOICE, SETTING_PATH, SETTING_TEXT, SETTING_REAL, SETTING_INT
+} SettingKind;
 typedef struct {
     Str name; SettingKind kind; Span span;
     Str text;              /* the value as one would type it */
@@ -16,7 +19,8 @@ typedef struct {
 
 /* ---- data ---- */
 typedef enum { READER_IDX, READER_NPY, READER_FRESH } ReaderKind;
-typedef struct { Str column, path; Span span; } RecipeFile;            /* path is resolved against the file that says it */
+/* path is resolved against the file that says it */
+typedef struct { Str column, path; Span span; } RecipeFile;
 typedef struct {
     ReaderKind reader; Span span;
     uint32_t first_file, n_files;                                      /* RecipeData.files */
@@ -24,15 +28,18 @@ typedef struct {
     Str split;                                                         /* `as train`: "" when not said */
 } RecipeSource;
 /* A column the objective can use.  `raw`: read from files as it is; else output of the graph "data.NAME". */
-typedef struct { Str name; DType dtype; Shape shape; int64_t bound; bool raw, used; Span span; } RecipeColumn;   /* shape of one row; bound 0: none */
+/* shape of one row; bound 0: none */
+typedef struct { Str name; DType dtype; Shape shape; int64_t bound; bool raw, used; Span span; } RecipeColumn;
 typedef enum { PART_SHARE, PART_COUNT, PART_REST } PartKind;
-typedef struct { Str name; PartKind kind; int64_t numerator, denominator; Span span; } RecipePart;    /* share: exact decimal; count: numerator */
+/* share: exact decimal; count: numerator */
+typedef struct { Str name; PartKind kind; int64_t numerator, denominator; Span span; } RecipePart;
 typedef struct {                           /* one `split` clause; several apply in text order */
     Str of;                                /* the split that is cut up; "": all rows */
     uint32_t first_part, n_parts;          /* RecipeData.parts */
     bool in_order; int64_t seed; Span span;
 } RecipeSplit;
-enum { DATA_BLOCK = 1024 };                /* rows a "data.NAME" graph computes at a time: fixed, so that draws do not depend on it */
+/* rows a "data.NAME" graph computes at a time: fixed, so that draws do not depend on it */
+enum { DATA_BLOCK = 1024 };
 typedef struct {
     Str name; Span span;
     VEC(RecipeSource) sources; VEC(RecipeFile) files; VEC(RecipeColumn) columns;
@@ -43,17 +50,20 @@ typedef struct {
 
 /* ---- objectives ---- */
 typedef struct { Str name; bool nograd; Span span; } RecipeLoss;
-typedef struct { Str name; Shape shape; bool exact; Span span; } RecipeMetric;      /* exact over rows, or says in `note` why not */
+/* exact over rows, or says in `note` why not */
+typedef struct { Str name; Shape shape; bool exact; Span span; } RecipeMetric;
 typedef struct {
     Str name; uint32_t data; Span span;    /* the batch is of this data set */
     VEC(RecipeLoss) losses; VEC(RecipeMetric) metrics;
 } RecipeObjective;
 
 /* ---- exports ---- */
-typedef struct { Str name; int32_t data; Span span; } RecipeExport;      /* data: of its batch argument; -1: plain tensors of fixed shape */
+/* data: of its batch argument; -1: plain tensors of fixed shape */
+typedef struct { Str name; int32_t data; Span span; } RecipeExport;
 
 /* ---- training ---- */
-typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;     /* inst of the uniform program, inputs "series.val.total" .. */
+/* inst of the uniform program, inputs "series.val.total" .. */
+typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;
 typedef struct {
     Str name; uint32_t objective; Span span;
     int64_t epochs, steps;                 /* one of them, the other 0 */
@@ -70,6 +80,7 @@ typedef struct Recipe {
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;
     VEC(RecipeExport) exports;
-    Str resolved;                          /* the program's text with settings filled in and every default written out */
+    /* the program's text with settings filled in and every default written out */
+    Str resolved;
 } Recipe;
 #endif
