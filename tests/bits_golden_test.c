@@ -1,7 +1,7 @@
-/* Golden bits: tests/golden_bits.txt holds a hash of all parameters of each program after some steps.  Every run checks the
- * interpreter and one compiled mode, the tier `long` all modes.  The version of the semantics stands in the first line: other bits
- * are another version, so a line that is there is rewritten (--bless) only when SEMANTICS_VERSION (runtime/base/plan.h) has
- * changed. */
+/* Golden bits: tests/golden_bits.txt holds a hash of all parameters of each program after some steps.  Every run
+ * checks the interpreter and one compiled mode, the tier `long` all modes.  The version of the semantics stands in
+ * the first line: other bits are another version, so a line that is there is rewritten (--bless) only when
+ * SEMANTICS_VERSION (runtime/base/plan.h) has changed. */
 #include "program_case.h"
 #include "test.h"
 #include <inttypes.h>
@@ -76,10 +76,13 @@ static void compare(Str key, Str hash) {
     if (known.n == 0)
         test_failed("tests/golden_bits.txt", 1, "has no line for %.*s; --bless adds it", FSTR(key));
     else if (same_version)
-        test_failed("tests/golden_bits.txt", 1, "%.*sis %.*s, expected %.*s: a change of bits is a change of SEMANTICS_VERSION "
-                    "(runtime/base/plan.h, docs/semantics.md); --bless rewrites the file after that", FSTR(key), FSTR(hash), FSTR(known));
+        test_failed("tests/golden_bits.txt", 1,
+                    "%.*sis %.*s, expected %.*s: a change of bits is a change of SEMANTICS_VERSION "
+                    "(runtime/base/plan.h, docs/semantics.md); --bless rewrites the file after that",
+                    FSTR(key), FSTR(hash), FSTR(known));
     else
-        test_failed("tests/golden_bits.txt", 1, "is of version %u, this is %d; --bless rewrites it", b.version, SEMANTICS_VERSION);
+        test_failed("tests/golden_bits.txt", 1, "is of version %u, this is %d; --bless rewrites it", b.version,
+                    SEMANTICS_VERSION);
 }
 
 /* ---- programs ---- */
@@ -104,15 +107,16 @@ static void check_program(const Golden *g) {
     uint32_t n = c.scenario.n_moments;
     After *want = PUSH(a, After, n), *got = PUSH(a, After, n);
     Error e = {0};
-    bool ran = modes_interpret(a, &c.scenario, want, &e) == GR_OK && modes_run(a, &c.scenario, k_quick_mode, got, &e) == GR_OK;
+    bool ran = modes_interpret(a, &c.scenario, want, &e) == GR_OK &&
+               modes_run(a, &c.scenario, k_quick_mode, got, &e) == GR_OK;
     CHECK_MSG(ran, "%s: %s", g->program, e.what);
     for (uint32_t i = 0; i < n && ran; i++) {
         CHECK_MSG(want[i].health == 0, "%s: step %u is not healthy", g->program, i);
     }
     if (ran) {
         Str one = hash_text(c.scenario.meaning, &want[n - 1]), other = hash_text(c.scenario.meaning, &got[n - 1]);
-        CHECK_MSG(str_eq(one, other), "%s: %.*s gives %.*s, the interpreter %.*s", g->program, FSTR(mode_name(a, k_quick_mode)),
-                  FSTR(other), FSTR(one));
+        CHECK_MSG(str_eq(one, other), "%s: %.*s gives %.*s, the interpreter %.*s", g->program,
+                  FSTR(mode_name(a, k_quick_mode)), FSTR(other), FSTR(one));
         compare(str_format(a, "%s steps %u batch %lld ", g->program, g->steps,
                            (long long)c.scenario.meaning->graphs.at[PROGRAM_TRAIN]->rows), one);
     }

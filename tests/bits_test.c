@@ -1,5 +1,5 @@
-/* The same bits in every mode (modes.h): cases that the fuzzer found, and the small programs.  tests/found/ holds a seed and a
- * graph a file; what comes out is the list of modes that agree. */
+/* The same bits in every mode (modes.h): cases that the fuzzer found, and the small programs.  tests/found/ holds
+ * a seed and a graph a file; what comes out is the list of modes that agree. */
 #include "graph_case.h"
 #include "program_case.h"
 #include "test.h"

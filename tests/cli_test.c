@@ -134,7 +134,8 @@ TEST(gradients_are_followed) {
                                "}\n"
                                "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 4;  seed 1 }\n"));
     expect("check dead.graph", 0, "  a            reached  stopped\n  z            zero     -        nograd\n");
-    expect("check dead.graph", 0, "`stiff` (30 parameters) is reached by no loss: nothing trains it\n  --> dead.graph:4:7");
+    expect("check dead.graph", 0,
+           "`stiff` (30 parameters) is reached by no loss: nothing trains it\n  --> dead.graph:4:7");
 }
 
 TEST(options_are_checked) {

@@ -44,8 +44,11 @@ static const struct argp_option options[] = {
     {"minutes", KEY_MINUTES, "M", 0, "how long texts are mutated (1); 0: not at all", 0},
     {"into", KEY_INTO, "FOLDER", 0, "where findings are written (.)", 0},
     {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "[CASE.ir]",
-    .doc = "Runs random graphs in every mode and compares the bits, then mutated texts through the parsers and the checker."};
+static const struct argp parser = {.options = options,
+                                   .parser = parse,
+                                   .args_doc = "[CASE.ir]",
+                                   .doc = "Runs random graphs in every mode and compares the bits, then mutated "
+                                          "texts through the parsers and the checker."};
 
 static Str whole_file(Arena *a, const char *path) {
     Buf b = buf_make(a);

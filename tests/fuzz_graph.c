@@ -1,5 +1,6 @@
-/* Random graphs, each run by every mode (modes.h) and compared with the graph interpreter bit for bit.  A graph goes through its
- * text first, so what is shrunk and kept is what failed.  Graphs run in portions in a process of their own. */
+/* Random graphs, each run by every mode (modes.h) and compared with the graph interpreter bit for bit.  A graph
+ * goes through its text first, so what is shrunk and kept is what failed.  Graphs run in portions in a process of
+ * their own. */
 #include "fuzz_graph.h"
 #include "graph_case.h"
 #include "random_graph.h"
@@ -115,7 +116,8 @@ uint32_t fuzz_graphs(const FuzzWish *w) {
             keep_finding(w, g, end);
         }
         if (w->progress)
-            printf("%llu graphs, %u findings, %.0f s\n", (unsigned long long)(seed - w->seed), findings, fuzz_now() - start);
+            printf("%llu graphs, %u findings, %.0f s\n", (unsigned long long)(seed - w->seed), findings,
+                   fuzz_now() - start);
     }
     printf("%llu graphs from seed %llu: %u findings, %llu left out\n", (unsigned long long)(seed - w->seed),
            (unsigned long long)w->seed, findings, (unsigned long long)g->left_out);

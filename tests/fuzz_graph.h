@@ -4,7 +4,14 @@
 #include "fuzz_guard.h"
 #include "functions.h"
 
-typedef struct { uint64_t seed; uint64_t graphs; double seconds; const char *folder; const Math *math; bool progress; } FuzzWish;
+typedef struct {
+    uint64_t seed;
+    uint64_t graphs;
+    double seconds;
+    const char *folder;
+    const Math *math;
+    bool progress;
+} FuzzWish;
 /* How many findings: each is shrunk, printed and written to the folder. */
 uint32_t fuzz_graphs(const FuzzWish *w);
 /* The smallest text that still ends as `text` does (fuzz_shrink.c). */

@@ -1,5 +1,5 @@
-/* A piece of work in a process of its own: it may crash, hang or report, and we go on.  What it was doing stands in memory that
- * both share. */
+/* A piece of work in a process of its own: it may crash, hang or report, and we go on.  What it was doing stands
+ * in memory that both share. */
 #ifndef GR_TESTS_FUZZ_GUARD_H
 #define GR_TESTS_FUZZ_GUARD_H
 #include "str.h"

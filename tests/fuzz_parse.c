@@ -1,6 +1,7 @@
 /* Fuzz target of the grammar: no text crashes or hangs the parser, and for a text without errors the formatter keeps
  * the tree and has a fixed point.  It is no part of the build: compile it with clang,
- * `-fsanitize=fuzzer,address,undefined`, the sources of frontend/lang that parse, print and format, and all of runtime/base; start from tests/programs.
+ * `-fsanitize=fuzzer,address,undefined`, the sources of frontend/lang that parse, print and format, and all of
+ * runtime/base; start from tests/programs.
  * The mutator knows the grammar's words: it swaps, repeats, drops and replaces whole tokens, so that most inputs stay
  * near the language instead of failing at their first byte. */
 #include "lex.h"
@@ -50,9 +51,10 @@ static const char *const words[] = {
 #define TOK(id, text, line) text,
 #include "tokens.def"
 #undef TOK
-    "\n", "  # c\n", "data", "train", "sweep", "objective", "export", "extern", "use", "setting", "optimizer",
-    "graph 1\n", "from", "split", "drop", "duplicates", "of", "rest", "seed", "one of", "list", "up to", "follows",
-    "rate", "epochs", "batch", "shards", "keep", "lowest", "best", "points", "skip", "every", "0.5", "7", "\"t\"", "x", "_",
+    "\n",        "  # c\n",   "data",    "train", "sweep",  "objective",  "export", "extern", "use",    "setting",
+    "optimizer", "graph 1\n", "from",    "split", "drop",   "duplicates", "of",     "rest",   "seed",   "one of",
+    "list",      "up to",     "follows", "rate",  "epochs", "batch",      "shards", "keep",   "lowest", "best",
+    "points",    "skip",      "every",   "0.5",   "7",      "\"t\"",      "x",      "_",
 };
 enum { N_WORDS = sizeof words / sizeof *words };
 

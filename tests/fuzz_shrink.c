@@ -1,6 +1,6 @@
-/* Shrinking works on the text: a line is left out, a use of a value becomes the use of another one of the same type, a number
- * becomes a smaller one everywhere.  What is then no valid module any more does not fail, so nothing here has to know what the
- * lines mean.  A change is kept when the text still ends the same way. */
+/* Shrinking works on the text: a line is left out, a use of a value becomes the use of another one of the same
+ * type, a number becomes a smaller one everywhere.  What is then no valid module any more does not fail, so
+ * nothing here has to know what the lines mean.  A change is kept when the text still ends the same way. */
 #include "fuzz_graph.h"
 #include "graph_case.h"
 #include <ctype.h>
@@ -98,7 +98,8 @@ static bool defines(Str line, char *number, char *type) {
     }
     char text[256];
     snprintf(text, sizeof text, "%.*s", FSTR(copy));
-    return sscanf(text, "%%%15[0-9]%*[^:]: %63[^ ]", number, type) == 2 || sscanf(text, "%%%15[0-9]: %63[^ ]", number, type) == 2;
+    return sscanf(text, "%%%15[0-9]%*[^:]: %63[^ ]", number, type) == 2 ||
+           sscanf(text, "%%%15[0-9]: %63[^ ]", number, type) == 2;
 }
 
 /* Every use %number after its definition becomes %other. */
@@ -141,7 +142,8 @@ static bool replace_uses(Shrink *s) {
 
 /* ---- numbers in shapes ---- */
 static bool number_at(Str t, uint32_t i, long *x, uint32_t *n) {
-    bool starts = isdigit((unsigned char)t.s[i]) && i > 0 && (t.s[i - 1] == '[' || t.s[i - 1] == ',' || t.s[i - 1] == '=');
+    bool starts = isdigit((unsigned char)t.s[i]) && i > 0 &&
+                  (t.s[i - 1] == '[' || t.s[i - 1] == ',' || t.s[i - 1] == '=');
     if (!starts)
         return false;
     char *end;

@@ -1,6 +1,7 @@
-/* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through their parsers and
- * verifiers.  What is looked for: crashes, hangs, a message without a place, a text that prints as another one.  The mutator
- * swaps, repeats and drops words and lines of files of the same kind, and puts numbers that are too large or too small. */
+/* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through their
+ * parsers and verifiers.  What is looked for: crashes, hangs, a message without a place, a text that prints as
+ * another one.  The mutator swaps, repeats and drops words and lines of files of the same kind, and puts numbers
+ * that are too large or too small. */
 #include "fuzz_graph.h"
 #include "kernel.h"
 #include "lang.h"
@@ -50,9 +51,11 @@ static void add_folder(Arena *a, Corpus *c, const char *folder) {
 }
 
 static Corpus corpus_read(Arena *a) {
-    static const char *const folders[] = {"tests/programs", "tests/golden", "tests/lower", "tests/diag", "tests/parse", "graphs/lib",
-        "graphs/tiny", "graphs/fashion", "graphs/vox", "tests/ir", "tests/op", "tests/grad", "tests/opt", "tests/fuse",
-        "tests/kernel", "tests/plan", "tests/found"};
+    static const char *const folders[] = {"tests/programs", "tests/golden", "tests/lower",  "tests/diag",
+                                          "tests/parse",    "graphs/lib",   "graphs/tiny",  "graphs/fashion",
+                                          "graphs/vox",     "tests/ir",     "tests/op",     "tests/grad",
+                                          "tests/opt",      "tests/fuse",   "tests/kernel", "tests/plan",
+                                          "tests/found"};
     Corpus c = {0};
     for (uint32_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         add_folder(a, &c, str_format(a, "%s/%s", GRAPHC_ROOT, folders[i]).s);
@@ -104,9 +107,10 @@ static Str spliced(Arena *a, Str t, Str out, Str in, bool keep) {
 }
 
 static Str mutated_once(Arena *a, Str t, Str other, uint64_t *state) {
-    static const char *const odd[] = {"0", "-1", "1", "4294967296", "9223372036854775807", "99999999", "1e400", "0.1", "nan", "[",
-        "]", "(", ")", "{", "}", "..", ",", "|>", "->", "<-", "=", "\"", "%1", "#", "_", "sum", "where", "if", "for", "N",
-        "\xc3\xa9", "f32", "[0]", "[1,1,1,1,1,1,1,1,1]", " "};
+    static const char *const odd[] = {
+        "0", "-1", "1", "4294967296", "9223372036854775807", "99999999", "1e400", "0.1", "nan", "[", "]",
+        "(", ")", "{", "}", "..", ",", "|>", "->", "<-", "=", "\"", "%1", "#", "_", "sum", "where", "if",
+        "for", "N", "\xc3\xa9", "f32", "[0]", "[1,1,1,1,1,1,1,1,1]", " "};
     Str here = word_at(t, pick(state, t.n)), line = line_at(t, pick(state, t.n));
     switch (pick(state, 10)) {
     case 0: return spliced(a, t, here, (Str){"", 0}, false);
@@ -131,7 +135,14 @@ static Str mutated(Arena *a, const Corpus *c, TextOf kind, uint64_t *state) {
 }
 
 /* ---- what every text has to stand ---- */
-typedef struct { Arena *arena; SourceSet *files; const Source *main; Diags *diags; const Math *math; const char *wrong; } Reading;
+typedef struct {
+    Arena *arena;
+    SourceSet *files;
+    const Source *main;
+    Diags *diags;
+    const Math *math;
+    const char *wrong;
+} Reading;
 
 static bool every_message_has_a_place(Reading *r) {
     Buf out = buf_make(r->arena);
@@ -152,8 +163,10 @@ static void lower_all(Reading *r, Program *p) {
         const RecipePhase *phase = &recipe->phases.at[i];
         Str objective = recipe->objectives.at[phase->objective].name;
         const struct { LowerKind kind; Str name; int64_t rows; } entries[] = {{LOWER_INIT, STR("init"), 0},
-            {LOWER_TRAIN, phase->name, phase->batch}, {LOWER_EVAL, objective, phase->batch}, {LOWER_BEGIN, objective, 0},
-            {LOWER_FINISH, objective, 0}};
+                       {LOWER_TRAIN, phase->name, phase->batch},
+                       {LOWER_EVAL, objective, phase->batch},
+                       {LOWER_BEGIN, objective, 0},
+                       {LOWER_FINISH, objective, 0}};
         for (uint32_t k = 0; k < 5; k++) {
             Graph *g = lower_graph(p, entries[k].kind, entries[k].name, entries[k].rows, r->diags);
             if (g == NULL && diags_errors(r->diags) == 0)
@@ -295,7 +308,8 @@ uint32_t fuzz_texts(const FuzzWish *w) {
             keep_finding(w, g, end);
         }
     }
-    printf("%llu texts from seed %llu: %u findings\n", (unsigned long long)(seed - w->seed), (unsigned long long)w->seed, findings);
+    printf("%llu texts from seed %llu: %u findings\n", (unsigned long long)(seed - w->seed),
+           (unsigned long long)w->seed, findings);
     arena_destroy(a);
     return findings;
 }

@@ -1,5 +1,5 @@
-/* Gradients against finite differences in f64: every differentiable elementwise primitive from the op table, every view,
- * reduction and form of contraction, scans, and gradients of gradients. */
+/* Gradients against finite differences in f64: every differentiable elementwise primitive from the op table, every
+ * view, reduction and form of contraction, scans, and gradients of gradients. */
 #include "grad.h"
 #include "philox.h"
 #include "test.h"
@@ -31,7 +31,8 @@ static Case case_begin(void) {
 }
 
 static uint32_t add_var(Case *c, Shape s) {
-    vec_push(c->a, &c->m->vars, ((Var){VAR_PARAM, str_format(c->a, "v%u", c->m->vars.n), DT_F32, s, {0, 0}, 0, 0, false}));
+    vec_push(c->a, &c->m->vars,
+             ((Var){VAR_PARAM, str_format(c->a, "v%u", c->m->vars.n), DT_F32, s, {0, 0}, 0, 0, false}));
     return c->m->vars.n - 1;
 }
 
@@ -92,8 +93,8 @@ static void compare(Case *c, const Graph *g, const char *what) {
             *x = at;
             arena_pop(mark);
             double slope = (up - down) / (2 * h), got = ((double *)out[i + 1].data)[k];
-            CHECK_MSG(fabs(got - slope) <= 1e-6 + 1e-5 * fabs(slope), "%s: d/dx%u[%lld] is %.9g, differences give %.9g", what, i,
-                      (long long)k, got, slope);
+            CHECK_MSG(fabs(got - slope) <= 1e-6 + 1e-5 * fabs(slope),
+                      "%s: d/dx%u[%lld] is %.9g, differences give %.9g", what, i, (long long)k, got, slope);
         }
 }
 
@@ -125,8 +126,8 @@ static Shape shape(uint32_t rank, int64_t a, int64_t b, int64_t c) { return shap
 /* ---- elementwise, from the op table ---- */
 static bool differentiable(Op op) {
     if (op_class(op) != CLASS_ELT || op == OP_cast || op == OP_select) return false;
-    return op != OP_idiv && op != OP_mod && op != OP_lt && op != OP_le && op != OP_eq && op != OP_isnan && op != OP_and &&
-           op != OP_or && op != OP_not;
+    return op != OP_idiv && op != OP_mod && op != OP_lt && op != OP_le && op != OP_eq && op != OP_isnan &&
+           op != OP_and && op != OP_or && op != OP_not;
 }
 
 static void elementwise(Op op, bool again) {
@@ -134,7 +135,8 @@ static void elementwise(Op op, bool again) {
     bool positive = op == OP_sqrt || op == OP_log || op == OP_log1p || op == OP_pow;
     Val in[3];
     int n = op_operands(op);
-    for (int i = 0; i < n; i++) in[i] = variable(&c, shape(2, 3, 2, 0), positive ? 0.3 : -1.6 + 0.1 * i, positive ? 2.5 : 1.7);
+    for (int i = 0; i < n; i++)
+        in[i] = variable(&c, shape(2, 3, 2, 0), positive ? 0.3 : -1.6 + 0.1 * i, positive ? 2.5 : 1.7);
     check_case(&c, build_elt(&c.b, op, (uint32_t)n, in), op_name(op), again);
 }
 
@@ -198,7 +200,8 @@ TEST(view_gradients) {
         case 5: y = build_concat(&c.b, 1, 3, three); break;
         case 6: {
             Val position = build_iota(&c.b, shape(2, 2, 4, 0), 1);
-            Val index = build_2(&c.b, OP_mod, build_2(&c.b, OP_mul, position, build_const(&c.b, DT_I32, 3)), build_const(&c.b, DT_I32, 5));
+            Val index = build_2(&c.b, OP_mod, build_2(&c.b, OP_mul, position, build_const(&c.b, DT_I32, 3)),
+                                build_const(&c.b, DT_I32, 5));
             y = build_gather(&c.b, x, index, 1);
             break;
         }
@@ -284,11 +287,13 @@ TEST(convolution_gradients) {
 TEST(scan_gradients) {
     for (int reverse = 0; reverse < 2; reverse++) {
         Case c = case_begin();
-        Val h = variable(&c, shape(2, 2, 3, 0), -1, 1), xs = variable(&c, shape(3, 3, 2, 3), -1, 1), w = variable(&c, shape(2, 2, 3, 0), -1, 1);
+        Val h = variable(&c, shape(2, 2, 3, 0), -1, 1), xs = variable(&c, shape(3, 3, 2, 3), -1, 1),
+            w = variable(&c, shape(2, 2, 3, 0), -1, 1);
         Graph *body = graph_create(c.m, STR("f.body"));
         Build b = {body, {0, 0}, 0};
         Type t = {DT_F32, shape(2, 2, 3, 0)};
-        Val carry = build_arg(&b, ARG_BODY, 0, t), step = build_arg(&b, ARG_BODY, 1, t), weight = build_arg(&b, ARG_BODY, 2, t);
+        Val carry = build_arg(&b, ARG_BODY, 0, t), step = build_arg(&b, ARG_BODY, 1, t),
+            weight = build_arg(&b, ARG_BODY, 2, t);
         Val next = build_1(&b, OP_tanh, build_2(&b, OP_add, build_2(&b, OP_mul, carry, weight), step));
         graph_output(body, OUT_VALUE, 0, next);
         graph_output(body, OUT_VALUE, 0, build_2(&b, OP_mul, carry, next));
@@ -308,7 +313,8 @@ TEST(stopped_and_straight_through) {
     Val x = variable(&c, shape(0, 0, 0, 0), 0, 1);
     Val stopped = build_grad_as(&c.b, build_2(&c.b, OP_mul, x, x), (Val){0});
     Val through = build_grad_as(&c.b, build_1(&c.b, OP_rint, x), x);
-    Val y = build_2(&c.b, OP_add, build_2(&c.b, OP_mul, stopped, x), through);      /* x^2 stopped * x + round(x) as x */
+    /* x^2 stopped * x + round(x) as x */
+    Val y = build_2(&c.b, OP_add, build_2(&c.b, OP_mul, stopped, x), through);
     Val grad = build_grad(&c.b, y, 1, c.x);
     graph_output(c.g, OUT_VALUE, 0, y);
     graph_output(c.g, OUT_VALUE, 0, build_result(&c.b, grad, 0));

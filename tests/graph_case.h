@@ -1,5 +1,5 @@
-/* A graph as a text, with data made of its shapes: what the fuzzer runs, shrinks and keeps (tests/found).  The data of a column
- * or variable depend on its name, its shape and the seed alone, so they stay when other lines go. */
+/* A graph as a text, with data made of its shapes: what the fuzzer runs, shrinks and keeps (tests/found).  The
+ * data of a column or variable depend on its name, its shape and the seed alone, so they stay when other lines go. */
 #ifndef GR_TESTS_GRAPH_CASE_H
 #define GR_TESTS_GRAPH_CASE_H
 #include "modes.h"

@@ -12,7 +12,9 @@ static Module *new_module(void) {
     return module_create(test_arena(), sources_create(test_arena()), math);
 }
 
-static float noise(uint64_t seed, int64_t i) { return (float)((double)(hash_mix(seed, (uint64_t)i) >> 40) * 0x1p-23 - 1); }
+static float noise(uint64_t seed, int64_t i) {
+    return (float)((double)(hash_mix(seed, (uint64_t)i) >> 40) * 0x1p-23 - 1);
+}
 
 static Tensor noise_tensor(uint64_t seed, Shape s) {
     Tensor t = {DT_F32, s, PUSH(test_arena(), float, shape_count(s) + 1)};

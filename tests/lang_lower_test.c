@@ -1,5 +1,6 @@
-/* Lowering as text: a small program, then its graphs in the text form of the IR.  `# test: graphs=init,train` chooses which;
- * `value` evaluates the exports on columns of ones and shows the numbers; a program with mistakes shows its messages. */
+/* Lowering as text: a small program, then its graphs in the text form of the IR.  `# test: graphs=init,train`
+ * chooses which; `value` evaluates the exports on columns of ones and shows the numbers; a program with mistakes
+ * shows its messages. */
 #include "lang.h"
 #include "test.h"
 #include <math.h>
@@ -18,7 +19,8 @@ static bool wanted(const TextTest *t, const char *kind) {
     Str list = text_value(t, "graphs");
     uint32_t n = (uint32_t)strlen(kind);
     for (uint32_t i = 0; i + n <= list.n; i++) {
-        if ((i == 0 || list.s[i - 1] == ',') && memcmp(list.s + i, kind, n) == 0 && (i + n == list.n || list.s[i + n] == ',')) {
+        if ((i == 0 || list.s[i - 1] == ',') && memcmp(list.s + i, kind, n) == 0 &&
+            (i + n == list.n || list.s[i + n] == ',')) {
             return true;
         }
     }
@@ -120,7 +122,8 @@ static Tensor *fresh_vars(Arena *a, const Module *m) {
     Tensor *vars = PUSH(a, Tensor, m->vars.n + 1);
     for (uint32_t i = 0; i < m->vars.n; i++) {
         const Var *v = &m->vars.at[i];
-        vars[i] = (Tensor){v->dtype, v->shape, arena_push(a, (size_t)shape_count(v->shape) * dtype_bytes(v->dtype) + 1, 64)};
+        vars[i] = (Tensor){v->dtype, v->shape,
+                           arena_push(a, (size_t)shape_count(v->shape) * dtype_bytes(v->dtype) + 1, 64)};
     }
     return vars;
 }
@@ -147,7 +150,8 @@ static Tensor *run_graph(Arena *a, const Program *p, const Module *m, const Grap
     for (uint32_t i = 0; i < g->columns.n; i++) {
         columns[i] = column_of_numbers(a, &g->columns.at[i], i);
     }
-    EvalRun run = {.graph = g, .vars = vars, .columns = columns, .uniforms = uniform_values(a, p, m, rows), .threads = 1};
+    EvalRun run = {
+        .graph = g, .vars = vars, .columns = columns, .uniforms = uniform_values(a, p, m, rows), .threads = 1};
     Error e = {0};
     if (graph_eval(a, &run, outputs, &e) != GR_OK || run.health) {
         test_failed(__FILE__, __LINE__, "evaluation: %s, health %u", e.what, run.health);
@@ -181,7 +185,8 @@ static void put_values(Arena *a, Buf *out, const TextTest *t, Program *p, Diags 
         }
         for (uint32_t k = 0; k < r->objectives.at[i].metrics.n; k++) {
             const RecipeMetric *metric = &r->objectives.at[i].metrics.at[k];
-            buf_printf(out, "%.*s: %s\n", FSTR(metric->name), metric->exact ? "exact over rows" : "of one batch inside");
+            buf_printf(out, "%.*s: %s\n", FSTR(metric->name),
+                       metric->exact ? "exact over rows" : "of one batch inside");
         }
     }
 }
@@ -254,8 +259,8 @@ static void is_checked(const char *name) {
 }
 
 TEST(programs_are_checked) {
-    static const char *const names[] = {"00-library", "01-vox-conv", "02-vox-pointnet", "03-splat-resnet", "04-dots", "05-arm",
-                                        "06-occ", "07-gpt", "08-gan", "09-more"};
+    static const char *const names[] = {"00-library", "01-vox-conv", "02-vox-pointnet", "03-splat-resnet", "04-dots",
+                                        "05-arm",     "06-occ",      "07-gpt",          "08-gan",          "09-more"};
     for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) {
         is_checked(names[i]);
     }

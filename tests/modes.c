@@ -1,5 +1,5 @@
-/* See modes.h.  A plan is made and compiled once for all thread counts of one machine and variant.  Memory starts as garbage
- * but for the variables, so that whoever reads what nobody wrote is seen. */
+/* See modes.h.  A plan is made and compiled once for all thread counts of one machine and variant.  Memory starts
+ * as garbage but for the variables, so that whoever reads what nobody wrote is seen. */
 #include "modes.h"
 #include "exec.h"
 #include "hash.h"
@@ -223,7 +223,8 @@ static bool same_run(Arena *a, const Scenario *s, const Built *b, Mode m, const 
 }
 
 /* The modes of one plan: the kernel interpreter always, since it tells wrong fusion from wrong code. */
-static bool plan_agrees(Arena *a, const Scenario *s, uint32_t first, uint32_t set, const After *want, uint32_t *failed, Buf *what) {
+static bool plan_agrees(Arena *a, const Scenario *s, uint32_t first, uint32_t set, const After *want,
+                        uint32_t *failed, Buf *what) {
     Built b;
     Error e = {0};
     Mode meaning = mode_of(first);

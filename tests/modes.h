@@ -1,6 +1,7 @@
-/* One meaning, many machines: a scenario is a row of graphs run one after the other on the same variables; a mode is a way to
- * run it (the graph interpreter; a plan by the kernel interpreter or as code; unfused or fused; for this machine or haswell;
- * on so many threads).  Every mode has to leave the same bits in every variable and every output after every moment. */
+/* One meaning, many machines: a scenario is a row of graphs run one after the other on the same variables; a mode
+ * is a way to run it (the graph interpreter; a plan by the kernel interpreter or as code; unfused or fused; for
+ * this machine or haswell; on so many threads).  Every mode has to leave the same bits in every variable and every
+ * output after every moment. */
 #ifndef GR_TESTS_MODES_H
 #define GR_TESTS_MODES_H
 #include "code.h"
@@ -28,8 +29,9 @@ enum { MODES_SHORT = 1 << 2 | 1 << 4 | 1 << 7 | 1 << 11 };        /* every cpu, 
 GrStatus modes_interpret(Arena *a, const Scenario *s, After *out /* n_moments */, Error *e);
 /* The same by one mode. */
 GrStatus modes_run(Arena *a, const Scenario *s, Mode m, After *out, Error *e);
-/* By every mode of the set against the interpreter.  False: `what` says which mode differs where, or which step failed, and
- * *failed holds the modes it shows in.  True with a text in `what`: no plan can be made of it (GR_UNSUPPORTED). */
+/* By every mode of the set against the interpreter.  False: `what` says which mode differs where, or which step
+ * failed, and *failed holds the modes it shows in.  True with a text in `what`: no plan can be made of it
+ * (GR_UNSUPPORTED). */
 bool     modes_agree(Arena *a, const Scenario *s, uint32_t set, uint32_t *failed, Buf *what);
 /* Of all parameters: paths and bits, every NaN the same. */
 uint64_t modes_hash(const Module *m, const After *after);

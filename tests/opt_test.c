@@ -8,7 +8,9 @@
 enum { VALUES = 64 };
 
 static float value(uint32_t i) {
-    static const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN, 1.17549435e-38f, -1.17549435e-38f, 3.4028235e38f, 0.5f, 3.0f};
+    static const float special[] = {
+        0.0f,          -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN, 1.17549435e-38f, -1.17549435e-38f,
+        3.4028235e38f, 0.5f,  3.0f};
     uint32_t n = sizeof special / sizeof special[0];
     if (i < n) return special[i];
     return (uniform_of_word(philox_word(3, 0, 0, 0, 0, i)) - 0.5f) * 20;
@@ -33,7 +35,8 @@ TEST(rules_keep_every_bit) {
     CHECK(opt_rule_count() > 20);
     for (uint32_t r = 0; r < opt_rule_count(); r++) {
         Module *m = module_create(a, sources_create(a), math);
-        for (int i = 0; i < 3; i++) vec_push(a, &m->vars, ((Var){VAR_PARAM, STR("v"), vars[i].dtype, vars[i].shape, {0, 0}, 0, 0, false}));
+        for (int i = 0; i < 3; i++)
+            vec_push(a, &m->vars, ((Var){VAR_PARAM, STR("v"), vars[i].dtype, vars[i].shape, {0, 0}, 0, 0, false}));
         Graph *g = graph_create(m, STR("rule"));
         Build b = {g, {0, 0}, 0};
         Val in[3], pattern, replacement;
@@ -48,10 +51,12 @@ TEST(rules_keep_every_bit) {
         for (uint32_t i = 0; i < VALUES * VALUES && out[0].dtype == DT_F32; i++) {
             float x = ((float *)out[0].data)[i], y = ((float *)out[1].data)[i];
             if (f32_bits_canonical(x) == f32_bits_canonical(y)) continue;
-            test_failed(__FILE__, __LINE__, "rule `%s`: %a against %a for x = %a, y = %a", opt_rule_pattern(r), x, y, value(i % VALUES), value(i / VALUES));
+            test_failed(__FILE__, __LINE__, "rule `%s`: %a against %a for x = %a, y = %a", opt_rule_pattern(r), x, y,
+                        value(i % VALUES), value(i / VALUES));
             break;
         }
-        if (out[0].dtype == DT_BOOL) CHECK_MSG(memcmp(out[0].data, out[1].data, VALUES * VALUES) == 0, "rule `%s`", opt_rule_pattern(r));
+        if (out[0].dtype == DT_BOOL)
+            CHECK_MSG(memcmp(out[0].data, out[1].data, VALUES * VALUES) == 0, "rule `%s`", opt_rule_pattern(r));
     }
 }
 

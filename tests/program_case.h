@@ -1,4 +1,5 @@
-/* A .graph file as a scenario: its entries lowered and optimised, batches of its data, and the moments of a short training. */
+/* A .graph file as a scenario: its entries lowered and optimised, batches of its data, and the moments of a short
+ * training. */
 #ifndef GR_TESTS_PROGRAM_CASE_H
 #define GR_TESTS_PROGRAM_CASE_H
 #include "cli.h"

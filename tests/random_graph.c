@@ -291,7 +291,8 @@ static void add_indexed(Gen *g) {
         return;
     Shape is = shape_of(1, (int64_t[]){1 + pick(g, pick(g, 3) ? 20 : 2)});
     Val i = build_iota(&g->b, is, 0);
-    bool outside = pick(g, 20) == 0 && !(g->flags & RANDOM_WHOLE);   /* a pass may take away what faults but is not read */
+    /* a pass may take away what faults but is not read */
+    bool outside = pick(g, 20) == 0 && !(g->flags & RANDOM_WHOLE);
     i = build_2(&g->b, OP_mod, build_2(&g->b, OP_mul, i, build_splat(&g->b, DT_I32, 7, is)),
                 build_splat(&g->b, DT_I32, (double)(s.dim[0] + outside), is));
     Val y = build_gather(&g->b, x, i, 0);

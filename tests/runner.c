@@ -2,8 +2,9 @@
  *
  *     graphc-tests [--tier quick|all|long] [--bless] [--list] [FILTER ...]
  *
- * A filter is part of a test's name.  What a test prints is shown only when it fails, followed by the command that repeats
- * it.  The last line is always `N passed, N failed`; the exit status is 1 when one failed, 2 for wrong usage. */
+ * A filter is part of a test's name.  What a test prints is shown only when it fails, followed by the command that
+ * repeats it.  The last line is always `N passed, N failed`; the exit status is 1 when one failed, 2 for wrong
+ * usage. */
 #define _GNU_SOURCE 1                            /* nftw */
 #include "error.h"
 #include "runner.h"
@@ -29,8 +30,8 @@ typedef struct {
 
 enum { MOST_TESTS = 4096, MOST_KINDS = 64, SHOWN_FAILURES = 20 };
 
-/* The registry, filled before main.  Its tests are written as a constructor in the file that holds them, so a new one is
- * one line there and nothing here. */
+/* The registry, filled before main.  Its tests are written as a constructor in the file that holds them, so a new
+ * one is one line there and nothing here. */
 static struct {
     struct { const char *file, *name; Tier tier; TestFn *run; } tests[MOST_TESTS];
     TextKind kinds[MOST_KINDS];
@@ -122,7 +123,9 @@ void test_write(Str path, Str text) {
 Ran test_shell(Str line) {
     Arena *a = test_arena();
     Str home = test_folder();
-    Str whole = str_format(a, "exec 2>&1; cd '%.*s' && export XDG_CACHE_HOME='%.*s/cache' PATH=\"" GRAPHC_BUILD ":$PATH\"; %.*s",
+    Str whole = str_format(a,
+                           "exec 2>&1; cd '%.*s' && export XDG_CACHE_HOME='%.*s/cache' PATH=\"" GRAPHC_BUILD
+                           ":$PATH\"; %.*s",
                            FSTR(home), FSTR(home), FSTR(line));
     FILE *p = popen(whole.s, "r");
     REQUIRE(p != NULL);
@@ -157,7 +160,9 @@ static void add_text(void *user, const TextKind *kind, Str path) {
     vec_push(f->arena, f->cases, (Case){.name = name, .tier = TIER_QUICK, .kind = kind, .path = path});
 }
 
-static int by_name(const void *a, const void *b) { return str_compare(((const Case *)a)->name, ((const Case *)b)->name); }
+static int by_name(const void *a, const void *b) {
+    return str_compare(((const Case *)a)->name, ((const Case *)b)->name);
+}
 
 static Cases all_cases(Arena *a) {
     Cases cases = {0};

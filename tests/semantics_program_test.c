@@ -1,5 +1,5 @@
-/* docs/semantics.md, the clauses that are about programs: which form a sum takes, terms of weight zero, uniform scalars, streams of
- * random numbers, batches. */
+/* docs/semantics.md, the clauses that are about programs: which form a sum takes, terms of weight zero, uniform
+ * scalars, streams of random numbers, batches. */
 #include "inputs.h"
 #include "program_case.h"
 #include "run.h"
@@ -33,7 +33,8 @@ static const char k_program[] =
     "train { %s;  seed 1 }\n";
 static const char k_adam[] = "optimizer adam(lr = lr * warmup(step, 10));  epochs 2;  batch 7";
 
-static const char *write_program(const char *name, const char *comment, const char *models, const char *terms, const char *train) {
+static const char *write_program(const char *name, const char *comment, const char *models, const char *terms,
+                                 const char *train) {
     Arena *a = test_arena();
     Str path = str_format(a, "%.*s/%s.graph", FSTR(test_folder()), name);
     test_write(path, str_format(a, k_program, comment, models, terms, train));
@@ -74,7 +75,8 @@ static void same_net(const ProgramCase *x, const After *a, const ProgramCase *y,
             continue;
         seen++;
         int64_t where = 0;
-        CHECK_MSG(tensor_same(&a[x->scenario.n_moments - 1].vars[i], &b[y->scenario.n_moments - 1].vars[var_named(n, path)], &where),
+        CHECK_MSG(tensor_same(&a[x->scenario.n_moments - 1].vars[i],
+                              &b[y->scenario.n_moments - 1].vars[var_named(n, path)], &where),
                   "%.*s[%lld] differs", FSTR(path), (long long)where);
     }
     CHECK_INT(seen, 4);
@@ -96,7 +98,9 @@ static void expect_form(const char *sum, uint32_t contracts) {
     const Math *math;
     Error e = {0};
     REQUIRE(math_create(a, &math, &e) == GR_OK);
-    Str text = str_format(a, "graph 1\nexport f(x : real[4, 6], w : real[6, 3], v : real[6]) -> (y : real[..]) { %s }\n", sum);
+    Str text = str_format(a,
+                          "graph 1\nexport f(x : real[4, 6], w : real[6, 3], v : real[6]) -> (y : real[..]) { %s }\n",
+                          sum);
     Program *p = program_check(a, files, sources_add(files, STR("form.graph"), text), 0, NULL, math, ds);
     Graph *g = diags_errors(ds) == 0 ? lower_graph(p, LOWER_EXPORT, STR("f"), 1, ds) : NULL;
     if (g == NULL) {
@@ -105,7 +109,8 @@ static void expect_form(const char *sum, uint32_t contracts) {
         test_failed(__FILE__, __LINE__, "%s: %s", sum, out.n ? out.s : "not lowered");
         return;
     }
-    CHECK_MSG(count(g, OP_contract) == contracts, "%s: %u contracts, expected %u", sum, count(g, OP_contract), contracts);
+    CHECK_MSG(count(g, OP_contract) == contracts, "%s: %u contracts, expected %u", sum, count(g, OP_contract),
+              contracts);
     Graph *last = pipeline_run(a, g, &(PassOptions){0}, files, ds);
     CHECK_MSG(count(last, OP_contract) == contracts, "%s: a pass changed the form", sum);
 }
@@ -163,7 +168,8 @@ static bool hands_out(const ProgramCase *c, const UValue *u, float x) {
 
 static bool holds_const(const Graph *g, float x) {
     for (uint32_t i = 1; i < g->nodes.n; i++) {
-        if (g->nodes.at[i].op == OP_const && g->nodes.at[i].dtype == DT_F32 && g->nodes.at[i].attr.constant.f == (double)x)
+        if (g->nodes.at[i].op == OP_const && g->nodes.at[i].dtype == DT_F32 &&
+            g->nodes.at[i].attr.constant.f == (double)x)
             return true;
     }
     return false;
@@ -177,7 +183,8 @@ TEST(clause_7_scalars_of_a_step_are_f64) {
     double rate = 0.1 * fmin((2.0 + 1) / 10, 1);
     CHECK(hands_out(&c, third, (float)(rate / (1 - pow(0.9, 3)))));
     CHECK(hands_out(&c, third, (float)(1 / sqrt(1 - pow(0.999, 3)))));
-    CHECK(1 - 0.999f != (float)(1 - 0.999) && holds_const(c.scenario.meaning->graphs.at[PROGRAM_TRAIN], (float)(1 - 0.999)));
+    CHECK(1 - 0.999f != (float)(1 - 0.999) &&
+          holds_const(c.scenario.meaning->graphs.at[PROGRAM_TRAIN], (float)(1 - 0.999)));
     program_case_close(&c);
 }
 
@@ -198,7 +205,8 @@ TEST(clause_7_run_time_settings_do_not_recompile) {
     const Planned *a = fused(&x), *b = fused(&y);
     CHECK_INT(a->kernels.n, b->kernels.n);
     for (uint32_t i = 0; i < a->kernels.n && i < b->kernels.n; i++) {
-        CHECK_MSG(kernel_key(a->kernels.at[i]) == kernel_key(b->kernels.at[i]), "kernel %.*s", FSTR(a->kernels.at[i]->name));
+        CHECK_MSG(kernel_key(a->kernels.at[i]) == kernel_key(b->kernels.at[i]), "kernel %.*s",
+                  FSTR(a->kernels.at[i]->name));
     }
     program_case_close(&x);
     program_case_close(&y);
@@ -206,7 +214,8 @@ TEST(clause_7_run_time_settings_do_not_recompile) {
 
 /* ---- 8 ---- */
 TEST(clause_8_comments_metrics_and_other_models_change_no_number) {
-    const char *other = "model other(x : real[N, 6]) -> (y : real[N, 1]) { y = x |> linear(4) |> dropout(0.5) |> linear(1) }\n";
+    const char *other =
+        "model other(x : real[N, 6]) -> (y : real[N, 1]) { y = x |> linear(4) |> dropout(0.5) |> linear(1) }\n";
     const char *terms = "    metric size = mean[..] h^2\n    loss second = mean[..] (other(b.x) - 1)^2\n";
     ProgramWish plain = {.file = write_program("plain", "", "", "", k_adam), .steps = 2};
     ProgramWish more = {.file = write_program("more", "# a comment\n", other, terms, k_adam), .steps = 2};
@@ -227,7 +236,15 @@ TEST(clause_8_every_validation_sees_the_same_noise) {
     uint32_t n = c.scenario.n_moments;
     memcpy(moments, c.scenario.moments, n * sizeof *moments);
     REQUIRE(moments[n - 2].graph == PROGRAM_EVAL);
-    Counters later = {.epoch = 3, .step = 50, .update = 51, .clock = 0, .seed = 1, .batch = 7, .rows = 7, .epochs = 2, .steps = 100,
+    Counters later = {.epoch = 3,
+                      .step = 50,
+                      .update = 51,
+                      .clock = 0,
+                      .seed = 1,
+                      .batch = 7,
+                      .rows = 7,
+                      .epochs = 2,
+                      .steps = 100,
                       .epoch_steps = 10};
     const UValue *u = uniform_values(test_arena(), c.session.recipe, c.session.module->uniforms, &later);
     memcpy(moments + n, moments + n - 3, 3 * sizeof *moments);
@@ -248,10 +265,14 @@ TEST(clause_8_every_validation_sees_the_same_noise) {
 /* The last line of metrics.jsonl of one epoch at rate 0, so that every batch sees the same parameters. */
 static json_t *metrics_at_batch(int batch) {
     Arena *a = test_arena();
-    Str name = str_format(a, "batch%d", batch), train = str_format(a, "optimizer sgd(lr = 0);  epochs 1;  batch %d", batch);
-    const char *terms = "    loss plain = cross_entropy(h, b.kind)\n    metric hits = sum[n] ((argmax[k] h[n, k]) == b.kind[n])\n";
+    Str name = str_format(a, "batch%d", batch),
+        train = str_format(a, "optimizer sgd(lr = 0);  epochs 1;  batch %d", batch);
+    const char *terms =
+        "    loss plain = cross_entropy(h, b.kind)\n    metric hits = sum[n] ((argmax[k] h[n, k]) == b.kind[n])\n";
     write_program(name.s, "", "", terms, train.s);
-    Str line = str_format(a, "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' " GRAPHC_BUILD "/graphc train %s.graph -q --run %s-run 2>&1",
+    Str line = str_format(a,
+                          "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' " GRAPHC_BUILD
+                          "/graphc train %s.graph -q --run %s-run 2>&1",
                           FSTR(test_folder()), FSTR(test_folder()), name.s, name.s);
     FILE *p = popen(line.s, "r");
     char said[4096];
@@ -289,7 +310,8 @@ TEST_ALL(clause_10_metrics_do_not_depend_on_the_batch) {
     for (int i = 1; i < 3; i++) {
         CHECK(number_of(lines[i], "val.accuracy") == number_of(lines[0], "val.accuracy"));       /* counts, exactly */
         CHECK(number_of(lines[i], "val.hits") == number_of(lines[0], "val.hits"));
-        CHECK(fabs(number_of(lines[i], "val.plain") / number_of(lines[0], "val.plain") - 1) < 1e-5);     /* weighted by rows */
+        /* weighted by rows */
+        CHECK(fabs(number_of(lines[i], "val.plain") / number_of(lines[0], "val.plain") - 1) < 1e-5);
     }
     for (int i = 0; i < 3; i++) {
         json_decref(lines[i]);

@@ -4,8 +4,8 @@
  *     TEST_LONG(sweep) { ... }                          only in the tier `long`
  *     TEXT_KIND("render", "txt", render)                every file tests/render/ ** .txt is a test, see README.md
  *
- * Each test runs in a process of its own: a crash or an endless loop is one failed test.  CHECK goes on after a failure,
- * REQUIRE ends the test. */
+ * Each test runs in a process of its own: a crash or an endless loop is one failed test.  CHECK goes on after a
+ * failure, REQUIRE ends the test. */
 #ifndef GR_TESTS_TEST_H
 #define GR_TESTS_TEST_H
 #include "str.h"
