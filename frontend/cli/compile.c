@@ -1,6 +1,6 @@
 /* From a checked program to running code: lower, passes, fusion, kernels.  Times of each part are kept for
  * --time-passes. */
-#include "cli.h"
+#include "crash.h"
 #include <string.h>
 #include <time.h>
 
@@ -107,12 +107,14 @@ GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const Pla
     for (uint32_t k = 0; k < plan->kernels.n; k++)
         if (wanted[k]) kernels[count] = compiled->planned.kernels.at[k], which[count++] = k;
     GrStatus status = code_load(compiled->code, plan, kernels, count, which, e);
+    if (status == GR_OK && count > 0) crash_watch(compiled);
     arena_destroy(scratch);
     compiled->code_seconds += seconds_now() - start;
     return status;
 }
 
 void compile_close(Compiled *compiled) {
+    crash_forget(compiled);
     code_destroy(compiled->code);
     compiled->code = NULL;
     if (compiled->code_arena) arena_destroy(compiled->code_arena);
