@@ -49,7 +49,7 @@ static bool is_source(Str name) {
 }
 
 /* Spelled so that this file does not hold them. */
-static const char *const k_open_ends[] = {"TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK:"};
+static const char *const k_open_ends[] = {"TO" "DO", "FIX" "ME", "XX" "X:", "HA" "CK:"};
 static const char *const k_machine[] = {"/wo" "rk/", "/root" "/"};
 
 /* A row of a table is one line, however wide. */

@@ -50,5 +50,5 @@ for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 300):
     t = time.perf_counter()
     step()
     times.append((time.perf_counter() - t) * 1e3)
-print(json.dumps({"what": "fc_vae torch", "min_ms": min(times), "median_ms": statistics.median(times), "first_step_s": first,
-                  "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+print(json.dumps({"what": "fc_vae torch", "min_ms": min(times), "median_ms": statistics.median(times),
+                  "first_step_s": first, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -202,8 +202,10 @@ static void clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total) {
     k->axes.at[axis].clip_total = total;
 }
 
-/* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it begins. */
-static void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at, uint32_t out, Index to) {
+/* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
+ * begins. */
+static void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at,
+                       uint32_t out, Index to) {
     const Contract *c = r->c;
     Kernel *k = e->k;
     Stage *s = kernel_stage(k, STAGE_MAP);
@@ -346,7 +348,8 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
     for (int side = 0; side < 2; side++) {
         bool constant = side == 0 && fixed >= 0;
         int64_t left = r->run[side].count - fixed * r->block[side];
-        uint32_t axis = kernel_axis(k, side == 0 ? "r" : "c", constant && left < r->block[side] ? left : r->block[side]);
+        uint32_t axis = kernel_axis(k, side == 0 ? "r" : "c",
+                                    constant && left < r->block[side] ? left : r->block[side]);
         s->axis[s->n_axes++] = (uint8_t)axis;
         run[side] = index_axis(axis);
         in_tile.coef[axis] = side == 0 ? r->block[1] : 1;
@@ -431,8 +434,9 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
     epilogue(&t->e, t->group, r, t->tile, t->panel, fixed, t->dim_at);
 }
 
-/* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of its column panels
- * is turned into scratch, where it stays near, and used up at once; no turned copy of the matrix ever reaches memory. */
+/* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of
+ * its column panels is turned into scratch, where it stays near, and used up at once; no turned copy of the matrix
+ * ever reaches memory. */
 static bool packs_in_scratch(const Product *r, const Lie *b) {
     enum { FEW_PANELS = 8, NEAR_FLOATS = 96 << 10 };
     return b->direct && !lies_right(r, b, 1) && r->outer.n == 0 && r->panels[0] <= FEW_PANELS && r->panels[1] >= 4 &&
@@ -447,7 +451,8 @@ static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie 
     t.source[1] = (Feed){.packed = true, .k = r->block[1]};
     Kernel *k = t.e.k;
     t.panel[1] = kernel_axis(k, "j", r->panels[1]);
-    t.panel[0] = kernel_axis(k, "i", 1);         /* what the tile clips by: its rows are counted from the panel's first */
+    /* what the tile clips by: its rows are counted from the panel's first */
+    t.panel[0] = kernel_axis(k, "i", 1);
     k->n_head = k->axes.n;
     uint32_t turned = kernel_scratch(k, t.e.unit, "panel", DT_F32, r->k.count * r->block[1]);
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r->block[0] * r->block[1]);

@@ -1,6 +1,6 @@
 /* The kernel interpreter: what a kernel means, from its stages alone; the schedule is not looked at.  A
  * stage's instructions run over a block of its innermost axis at a time: each instruction owns a slot of
- * block width, scalar operations go through scalar_eval, so bits are those of the graph interpreter. 
+ * block width, scalar operations go through scalar_eval, so bits are those of the graph interpreter.
  * Scratch is filled with ones before each point, so that what was not written there shows as NaN. */
 #include "kernel_text.h"
 #include "philox.h"

@@ -1,6 +1,6 @@
 /* Bounds of addresses.  An i32 value is a linear form over variables; a variable is an axis, or a value
  * that is no linear form of others and has an interval of its own (min, max, mod ..).  What else is known
- * are bounds on linear forms: axes that are clipped (B*h + i < total), and the comparisons of a guard. 
+ * are bounds on linear forms: axes that are clipped (B*h + i < total), and the comparisons of a guard.
  * To bound an address, whole bounded forms are taken out of it as long as one divides its coefficients
  * (C*(s*o + d*t - p) + c leaves c), and the rest is bounded variable by variable.  Which form goes first
  * matters, so each gets its turn and the best bounds count. */

@@ -114,8 +114,8 @@ static Value widen_half(Emit *e, DType from, Value v) {
         "");
 }
 
-/* The saturating conversion of LLVM works lane by lane on x86; this is six vector instructions.  The bounds are the floats next
- * to the range's ends, so that the plain conversion is defined. */
+/* The saturating conversion of LLVM works lane by lane on x86; this is six vector instructions.  The bounds are
+ * the floats next to the range's ends, so that the plain conversion is defined. */
 static Value i32_of_f32_lanes(Emit *e, Value v) {
     Value lowest = number_like(e, DT_F32, v, -2147483648.0), highest = number_like(e, DT_F32, v, 2147483520.0);
     Value number = LLVMBuildSelect(e->b, is_nan(e, v), number_like(e, DT_F32, v, 0), v, "");

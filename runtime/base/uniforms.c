@@ -1,6 +1,6 @@
 /* The uniform program: the scalars that are computed once a step from settings and counters (semantics
  * 7).  A list of instructions over f64 in SSA; asking for an operation that is there already gives the
- * old one, and operations on constants are done at once with the very function that runs the program. 
+ * old one, and operations on constants are done at once with the very function that runs the program.
  * Programs have tens of instructions, so looking for an equal one is a walk.  Booleans are 0 and 1,
  * integers are exact up to 2^53. */
 #include "plan.h"
