@@ -28,7 +28,8 @@ static Str last_words(const Compiled *c, uint32_t kernel, int *status) {
             buffers[n + i] = code.micros[k->first_micro + i];
         }
         dup2(fileno(words), STDERR_FILENO);
-        code.kernels[kernel](buffers, (UValue[256]){{0}}, 0, 1, arena_push(test_arena(), k->scratch_bytes + ARENA_SLACK, 64));
+        code.kernels[kernel](buffers, (UValue[256]){{0}}, 0, 1,
+                             arena_push(test_arena(), k->scratch_bytes + ARENA_SLACK, 64));
         _exit(0);
     }
     waitpid(child, status, 0);

@@ -1,7 +1,8 @@
-/* See crash.h.  A handler may neither allocate nor lock, so all it says is written down beforehand: for each kernel and each
- * microkernel where its code begins, and a text.  The crash belongs to the code with the greatest beginning that is not behind the
- * program counter; of a microkernel, and of anything else a kernel may have called, to the nearest return address on the stack that
- * lies in a kernel.  The list of tables is the one mutable global: a signal comes with no argument. */
+/* See crash.h.  A handler may neither allocate nor lock, so all it says is written down beforehand: for each
+ * kernel and each microkernel where its code begins, and a text.  The crash belongs to the code with the greatest
+ * beginning that is not behind the program counter; of a microkernel, and of anything else a kernel may have
+ * called, to the nearest return address on the stack that lies in a kernel.  The list of tables is the one mutable
+ * global: a signal comes with no argument. */
 #define _GNU_SOURCE 1
 #include "crash.h"
 #include <signal.h>
@@ -95,7 +96,8 @@ void crash_watch(const Compiled *c) {
     *w = (Watch){.arena = arena, .of = c, .functions = PUSH(arena, Function, plan->kernels.n + plan->micros.n + 1)};
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         if (code.kernels[i] != NULL)
-            w->functions[w->n++] = (Function){(uintptr_t)code.kernels[i], text_of(arena, c->planned.kernels.at[i], c->final.sources)};
+            w->functions[w->n++] = (Function){(uintptr_t)code.kernels[i],
+                                              text_of(arena, c->planned.kernels.at[i], c->final.sources)};
     }
     for (uint32_t i = 0; i < plan->micros.n; i++) {
         if (code.micros[i] != NULL)
