@@ -102,3 +102,28 @@ static void splits(const char *cpu) {
 
 TEST(splits_host) { splits(NULL); }
 TEST(splits_haswell) { splits("haswell"); }
+
+/* x[n, label[n]] as a sum over the row; labels of the rig lie inside and outside. */
+static void label_sum(Arena *a, Kernels *ks, int rows, int n) {
+    add(a, ks, str_format(a,
+        "kernel @label_%d(in %%x: f32[%d], in %%l: i32[%d], out %%y: f32[%d])\n  regs 1\n  head n %d\n"
+            "  axis k %d\n{\n"
+        "  reduce sum over k vec k {\n    v0 = axis.i32 k\n    v1 = load.i32 %%l[n]\n"
+            "    v2 = eq.bool(v0, v1)\n    v3 = load.f32 %%x[%d*n + k]\n    v4 = const.f32 0\n"
+            "    v5 = select.f32(v2, v3, v4)\n    yield v5\n  } -> r0\n"
+        "  map {\n    v0 = reg.f32 0\n    store(v0) %%y[n]\n  }\n}\n",
+        n, rows * n, rows, rows, rows, n, n));
+}
+
+static void label_sums(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    label_sum(a, &ks, 300, 1);
+    label_sum(a, &ks, 300, 2);
+    label_sum(a, &ks, 300, 40);
+    label_sum(a, &ks, 20, 5000);
+    compare(&ks, cpu);
+}
+
+TEST(label_sums_host) { label_sums(NULL); }
+TEST(label_sums_haswell) { label_sums("haswell"); }

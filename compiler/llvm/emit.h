@@ -169,6 +169,7 @@ void   turn_put(Dag *g, uint32_t inst, Value v);
 /* ---- the stages ---- */
 void   emit_map(Emit *e, const Stage *s);
 void   emit_reduce(Emit *e, const Stage *s);
+bool   emit_pick(Emit *e, const Stage *s);                   /* a sum with one term; false: it is not */
 void   emit_chain(Emit *e, const Stage *s);
 void   emit_accum(Emit *e, const Stage *s);
 void   emit_accum_clear(Emit *e, const Stage *s);

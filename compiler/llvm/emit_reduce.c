@@ -37,9 +37,32 @@ static Parts element(const Row *w, Value r) {
 }
 
 /* ---- along the row ---- */
+/* An extremum of floats: NaN are set aside, so that a step waits for one instruction of the step before. */
+static Parts loop_extremum(const Row *w, Value lo, Value hi, Parts acc, bool tail) {
+    Emit *e = w->g->e;
+    const Value first[2] = {acc.part[0], acc.part[0]};
+    Loop l;
+    loop_open(e, &l, lo, hi, LANES, 2, first);
+    w->g->mask = tail ? dag_tail_mask(e, l.i, hi) : NULL;
+    Parts more = element(w, l.i);
+    if (tail)
+        more = masked(e, &w->state, w->g->mask, more);
+    w->g->mask = NULL;
+    Value x = more.part[0];
+    LLVMRealPredicate beyond = w->state.kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT;
+    Value best = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, beyond, x, l.carry[0], ""), x, l.carry[0], "");
+    Value nan = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), x, l.carry[1], "");
+    loop_close(e, &l, (Value[]){best, nan});
+    Value any = LLVMBuildFCmp(e->b, LLVMRealUNO, l.carry[1], l.carry[1], "");
+    return (Parts){{LLVMBuildSelect(e->b, any, l.carry[1], l.carry[0], "")}};
+}
+
 static Parts loop_along(const Row *w, Value lo, Value hi, Parts acc, bool tail) {
     Emit *e = w->g->e;
     Loop l;
+    bool extremum = w->state.kind == REDUCE_MAX || w->state.kind == REDUCE_MIN;
+    if (extremum && dtype_is_float(w->state.type))
+        return loop_extremum(w, lo, hi, acc, tail);
     loop_open(e, &l, lo, hi, LANES, w->state.n, acc.part);
     Parts sum = {{NULL}};
     for (uint32_t k = 0; k < w->state.n; k++)
@@ -165,6 +188,8 @@ static void reduce_body(Dag *g, void *user) {
 }
 
 void emit_reduce(Emit *e, const Stage *s) {
+    if (emit_pick(e, s))
+        return;
     Dag *g = dag_create(e, s, s->n_keep);
     Row w = {.g = g, .state = state_of(s->reduce, dag_type(g, s->yield[0])), .yield = s->yield[0]};
     dag_loops(g, reduce_body, &w);
