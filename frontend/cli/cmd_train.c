@@ -126,6 +126,8 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
         r.job.job.progress = progress;
         status = train_run(&r.job.job, e);
         clear_line(&r.screen);
+        if (status == GR_OK && o->resume && r.first_step == 0)
+            printf("nothing is left to do: all epochs of %.*s are trained\n", FSTR(*run));
         compile_times(&r.job.compiled, &o->common);
         if (o->common.passes.time_passes) fprintf(stderr, "first step %8.2f ms after the start\n", r.first_step * 1e3);
     }
