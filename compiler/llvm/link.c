@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct GenLink { LLVMOrcLLJITRef jit; bool perf_map; };
+struct GenLink { LLVMOrcLLJITRef jit; bool perf_map; uint32_t objects; };
 
 static GrStatus orc_failed(LLVMErrorRef error, const char *what, Error *e) {
     char *message = LLVMGetErrorMessage(error);      /* takes the error */
@@ -82,7 +82,9 @@ static void write_perf_map(GenLink *l, Str object) {
 }
 
 GrStatus link_add(GenLink *l, Str object, Error *e) {
-    LLVMMemoryBufferRef memory = LLVMCreateMemoryBufferWithMemoryRangeCopy(object.s, object.n, "kernels");
+    char name[32];                                   /* initialisers are told apart by it */
+    snprintf(name, sizeof name, "kernels%u", l->objects++);
+    LLVMMemoryBufferRef memory = LLVMCreateMemoryBufferWithMemoryRangeCopy(object.s, object.n, name);
     /* takes it */
     LLVMErrorRef error = LLVMOrcLLJITAddObjectFile(l->jit, LLVMOrcLLJITGetMainJITDylib(l->jit), memory);
     if (error != NULL)
