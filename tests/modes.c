@@ -7,6 +7,11 @@
 #include <string.h>
 
 enum { GARBAGE = 0x7b };
+#ifdef __SANITIZE_ADDRESS__
+static const bool k_sanitize = true;         /* kernels are instrumented as the program is */
+#else
+static const bool k_sanitize = false;
+#endif
 
 Mode mode_of(uint32_t i) {
     static const uint32_t threads[3] = {1, 2, 3};
@@ -73,7 +78,7 @@ static GrStatus build(Arena *a, const Scenario *s, Mode m, Built *out, Error *e)
     TRY(plan_scenario(a, s, m, &out->planned, e));
     if (m.threads == 0)
         return GR_OK;
-    CodeOptions o = {.cpu = strcmp(m.cpu, "host") == 0 ? NULL : m.cpu, .threads = 1, .cache_dir = "",
+    CodeOptions o = {.cpu = strcmp(m.cpu, "host") == 0 ? NULL : m.cpu, .sanitize = k_sanitize, .threads = 1, .cache_dir = "",
                      .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
     TRY(code_create(a, &o, &out->code, e));
     uint32_t n = out->planned.kernels.n;
