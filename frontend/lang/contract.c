@@ -234,6 +234,9 @@ static bool contract_of(Product *p, const WindowSink *sink, Array x, Array y, Ar
     if (!windows_fit(p, sink, &x, &y) || !over_fits(p) || !list_result(p, &x, &y, tail, big->rank, &result)) {
         return false;
     }
+    if (!shape_fits(l, l->b.at, result.n_lead, result.lead, result.rank, result.dim)) {
+        return false;
+    }
     Val v = build_contract(&l->b, x.val, y.val, p->c);
     *out = array_make(l, v, result.n_lead, result.lead, result.rank, result.dim);
     return true;

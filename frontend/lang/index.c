@@ -604,7 +604,7 @@ static bool bind_items(Lower *l, const Target *t) {
         fine = fine && i != NULL;
         if (i && item->extent) {
             Dim d;
-            if (dim_expr_value(l, item->extent, &d)) {
+            if (dim_expr_value(l, item->extent, &d) && shape_fits(l, item->at, 0, NULL, 1, &d)) {
                 i->extent = d;
                 i->extent_at = item->at;
             } else {

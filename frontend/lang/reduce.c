@@ -92,7 +92,7 @@ static void extents_of_conditions(Bracket *b) {
             continue;
         }
         V v = eval(b->l, e->binary.r);
-        if (v->kind == VAL_DIM && !v->d.real) {
+        if (v->kind == VAL_DIM && !v->d.real && shape_fits(b->l, e->at, 0, NULL, 1, &v->d.dim)) {
             i->extent = v->d.dim;
             i->extent_at = e->at;
             kept--;
