@@ -374,3 +374,10 @@ TEST_ALL(resumed_is_uninterrupted) {
     Str whole = tensors_of("whole"), parts = tensors_of("parts");
     CHECK(whole.n > 0 && str_eq(whole, parts));
 }
+
+/* What we hand out is in the one layout. */
+TEST(our_programs_are_in_their_layout) {
+    Ran r = test_shell(str_format(test_arena(), "for f in %.*s/graphs/*/*.graph; do graphc fmt --check $f || exit 1; done",
+                                  FSTR(test_root())));
+    CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
+}
