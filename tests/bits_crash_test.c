@@ -43,7 +43,8 @@ static Str last_words(const Compiled *c, uint32_t kernel, int *status) {
 TEST_ALL(crash_names_kernel_and_line) {
     ProgramCase c;
     Buf why = buf_make(test_arena());
-    ProgramWish w = {.file = str_format(test_arena(), "%.*s/graphs/tiny/conv.graph", FSTR(test_root())).s, .steps = 1};
+    ProgramWish w = {.file = str_format(test_arena(), "%.*s/graphs/tiny/conv.graph", FSTR(test_root())).s,
+                     .steps = 1};
     REQUIRE(program_case(&w, &c, &why));
     Common common = common_make();
     common.no_cache = true;

@@ -1,23 +1,33 @@
-/* Golden bits: tests/golden_bits.txt holds a hash of all parameters of each program after some steps.  Every run
- * checks the interpreter and one compiled mode, the tier `long` all modes.  The version of the semantics stands in
- * the first line: other bits are another version, so a line that is there is rewritten (--bless) only when
- * SEMANTICS_VERSION (runtime/base/plan.h) has changed. */
+/* Golden bits: tests/golden_bits.txt holds a hash of all parameters of each program after some steps.  Every
+ * run checks the interpreter and one compiled mode, the tier `long` all modes.  The version of the semantics
+ * stands in the first line: other bits are another version, so a line that is there is rewritten (--bless)
+ * only when SEMANTICS_VERSION (runtime/base/plan.h) has changed. */
 #include "program_case.h"
 #include "test.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { const char *program; uint32_t steps; int64_t batch; } Golden;
+typedef struct {
+    const char *program;
+    uint32_t steps;
+    int64_t batch;
+} Golden;
 static const Golden k_small[] = {{"graphs/tiny/conv.graph", 20, 0}, {"graphs/tiny/scan.graph", 20, 0}};
-static const Golden k_fashion[] = {{"graphs/fashion/classifier.graph", 20, 16}, {"graphs/fashion/vae.graph", 20, 4}};
+static const Golden k_fashion[] = {{"graphs/fashion/classifier.graph", 20, 16},
+                                   {"graphs/fashion/vae.graph", 20, 4}};
 static const Golden k_large[] = {{"graphs/vox/fc.graph", 2, 4}};
 static const Mode k_quick_mode = {"host", true, 2};
 
 /* ---- the file: "semantics N", then "PROGRAM steps N batch N HASH" lines by program ---- */
-typedef struct { unsigned version; Str lines; } Book;
+typedef struct {
+    unsigned version;
+    Str lines;
+} Book;
 
-static Str book_path(void) { return str_format(test_arena(), "%.*s/tests/golden_bits.txt", FSTR(test_root())); }
+static Str book_path(void) {
+    return str_format(test_arena(), "%.*s/tests/golden_bits.txt", FSTR(test_root()));
+}
 
 static Book book_read(void) {
     Str text = str_copy(test_arena(), test_read(book_path()));
@@ -81,8 +91,8 @@ static void compare(Str key, Str hash) {
                     "(runtime/base/plan.h, docs/semantics.md); --bless rewrites the file after that",
                     FSTR(key), FSTR(hash), FSTR(known));
     else
-        test_failed("tests/golden_bits.txt", 1, "is of version %u, this is %d; --bless rewrites it", b.version,
-                    SEMANTICS_VERSION);
+        test_failed("tests/golden_bits.txt", 1, "is of version %u, this is %d; --bless rewrites it",
+                    b.version, SEMANTICS_VERSION);
 }
 
 /* ---- programs ---- */
@@ -92,7 +102,8 @@ static Str hash_text(const Module *m, const After *last) {
 
 static void opened(const Golden *g, ProgramCase *c) {
     Buf why = buf_make(test_arena());
-    ProgramWish w = {.file = str_format(test_arena(), "%.*s/%s", FSTR(test_root()), g->program).s, .steps = g->steps,
+    ProgramWish w = {.file = str_format(test_arena(), "%.*s/%s", FSTR(test_root()), g->program).s,
+                     .steps = g->steps,
                      .batch = g->batch};
     if (program_case(&w, c, &why))
         return;
@@ -114,11 +125,13 @@ static void check_program(const Golden *g) {
         CHECK_MSG(want[i].health == 0, "%s: step %u is not healthy", g->program, i);
     }
     if (ran) {
-        Str one = hash_text(c.scenario.meaning, &want[n - 1]), other = hash_text(c.scenario.meaning, &got[n - 1]);
+        Str one = hash_text(c.scenario.meaning, &want[n - 1]),
+            other = hash_text(c.scenario.meaning, &got[n - 1]);
         CHECK_MSG(str_eq(one, other), "%s: %.*s gives %.*s, the interpreter %.*s", g->program,
                   FSTR(mode_name(a, k_quick_mode)), FSTR(other), FSTR(one));
         compare(str_format(a, "%s steps %u batch %lld ", g->program, g->steps,
-                           (long long)c.scenario.meaning->graphs.at[PROGRAM_TRAIN]->rows), one);
+                           (long long)c.scenario.meaning->graphs.at[PROGRAM_TRAIN]->rows),
+                one);
     }
     program_case_close(&c);
 }
@@ -128,7 +141,8 @@ static void check_product(const Golden *g) {
     opened(g, &c);
     Buf what = buf_make(test_arena());
     uint32_t failed;
-    CHECK_MSG(modes_agree(test_arena(), &c.scenario, MODES_ALL, &failed, &what), "%s: %s", g->program, what.s);
+    CHECK_MSG(modes_agree(test_arena(), &c.scenario, MODES_ALL, &failed, &what), "%s: %s", g->program,
+              what.s);
     program_case_close(&c);
 }
 

@@ -1,5 +1,5 @@
-/* The same bits in every mode (modes.h): cases that the fuzzer found, and the small programs.  tests/found/ holds
- * a seed and a graph a file; what comes out is the list of modes that agree. */
+/* The same bits in every mode (modes.h): cases that the fuzzer found, and the small programs.  tests/found/
+ * holds a seed and a graph a file; what comes out is the list of modes that agree. */
 #include "graph_case.h"
 #include "program_case.h"
 #include "test.h"
@@ -39,7 +39,8 @@ static void program_agrees(const ProgramWish *w, uint32_t set) {
 TEST_ALL(small_programs) {
     static const char *const files[] = {"tiny/conv", "tiny/scan"};
     for (uint32_t i = 0; i < 2; i++) {
-        ProgramWish w = {.file = str_format(test_arena(), "%s/graphs/%s.graph", GRAPHC_ROOT, files[i]).s, .steps = 3,
+        ProgramWish w = {.file = str_format(test_arena(), "%s/graphs/%s.graph", GRAPHC_ROOT, files[i]).s,
+                         .steps = 3,
                          .evaluate = true};
         program_agrees(&w, MODES_ALL);
     }

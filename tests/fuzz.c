@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { FuzzWish wish; double minutes; const char *file; } Options;
+typedef struct {
+    FuzzWish wish;
+    double minutes;
+    const char *file;
+} Options;
 enum { KEY_GRAPHS = 0x100, KEY_SEED, KEY_MINUTES, KEY_INTO };
 
 static double number(const char *text, const char *option, struct argp_state *state) {
@@ -47,8 +51,9 @@ static const struct argp_option options[] = {
 static const struct argp parser = {.options = options,
                                    .parser = parse,
                                    .args_doc = "[CASE.ir]",
-                                   .doc = "Runs random graphs in every mode and compares the bits, then mutated "
-                                          "texts through the parsers and the checker."};
+                                   .doc =
+                                       "Runs random graphs in every mode and compares the bits, then mutated "
+                                       "texts through the parsers and the checker."};
 
 static Str whole_file(Arena *a, const char *path) {
     Buf b = buf_make(a);
@@ -84,7 +89,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "graphc-fuzz: %s\n", e.what);
         return 2;
     }
-    dlopen(GRAPHC_BUILD "/lib/libgraphc-llvm.so", RTLD_NOW);       /* once here, and not in every child */
+    dlopen(GRAPHC_BUILD "/lib/libgraphc-llvm.so", RTLD_NOW); /* once here, and not in every child */
     int status;
     if (o.file != NULL) {
         status = run_file(a, &o);

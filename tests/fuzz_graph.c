@@ -1,6 +1,6 @@
-/* Random graphs, each run by every mode (modes.h) and compared with the graph interpreter bit for bit.  A graph
- * goes through its text first, so what is shrunk and kept is what failed.  Graphs run in portions in a process of
- * their own. */
+/* Random graphs, each run by every mode (modes.h) and compared with the graph interpreter bit for bit.  A
+ * graph goes through its text first, so what is shrunk and kept is what failed.  Graphs run in portions in a
+ * process of their own. */
 #include "fuzz_graph.h"
 #include "graph_case.h"
 #include "random_graph.h"
@@ -37,7 +37,12 @@ static bool agrees(Guard *g, const Math *math, Str text, uint64_t seed, uint32_t
 }
 
 /* ---- one text ---- */
-typedef struct { const Math *math; Str text; uint64_t seed; uint32_t modes; } One;
+typedef struct {
+    const Math *math;
+    Str text;
+    uint64_t seed;
+    uint32_t modes;
+} One;
 
 static void run_one(void *user, Guard *g) {
     const One *one = user;
@@ -50,7 +55,10 @@ GuardEnd fuzz_case(Guard *g, const Math *math, Str text, uint64_t seed, uint32_t
 }
 
 /* ---- a portion of seeds ---- */
-typedef struct { const FuzzWish *wish; uint64_t from, to; } Portion;
+typedef struct {
+    const FuzzWish *wish;
+    uint64_t from, to;
+} Portion;
 
 static Str random_text(Arena *a, uint64_t seed, const Math *math) {
     uint32_t flags = RANDOM_WHOLE | (seed % 3 == 0 ? RANDOM_EASY : 0);
@@ -107,7 +115,8 @@ uint32_t fuzz_graphs(const FuzzWish *w) {
     double start = fuzz_now();
     uint32_t findings = 0;
     uint64_t end_of = w->seed + w->graphs, seed = w->seed;
-    while (seed < end_of && findings < MOST_FINDINGS && (w->seconds == 0 || fuzz_now() - start < w->seconds)) {
+    while (seed < end_of && findings < MOST_FINDINGS &&
+           (w->seconds == 0 || fuzz_now() - start < w->seconds)) {
         Portion p = {w, seed, seed + PORTION < end_of ? seed + PORTION : end_of};
         GuardEnd end = guard_run(g, run_portion, &p, MOST_SECONDS);
         seed = end == GUARD_WELL ? p.to : g->at + 1;

@@ -20,5 +20,5 @@ Str fuzz_shrink(Arena *a, Guard *g, const Math *math, Str text, uint64_t seed);
 GuardEnd fuzz_case(Guard *g, const Math *math, Str text, uint64_t seed, uint32_t modes);
 /* Mutated texts of the parsers (fuzz_text.c). */
 uint32_t fuzz_texts(const FuzzWish *w);
-double   fuzz_now(void);
+double fuzz_now(void);
 #endif

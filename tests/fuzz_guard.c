@@ -49,8 +49,9 @@ GuardEnd guard_run(Guard *g, void (*work)(void *user, Guard *g), void *user, uns
     int status = 0;
     GR_ASSERT(waitpid(child, &status, 0) == child);
     GuardEnd end = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? GUARD_HANG
-                 : !WIFEXITED(status) || WEXITSTATUS(status) != 0 ? GUARD_CRASH
-                 : g->finding ? GUARD_FINDING : GUARD_WELL;
+                   : !WIFEXITED(status) || WEXITSTATUS(status) != 0   ? GUARD_CRASH
+                   : g->finding                                       ? GUARD_FINDING
+                                                                      : GUARD_WELL;
     if (end == GUARD_CRASH)
         keep_last_words(g, words);
     fclose(words);

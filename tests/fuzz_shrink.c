@@ -1,6 +1,7 @@
-/* Shrinking works on the text: a line is left out, a use of a value becomes the use of another one of the same
- * type, a number becomes a smaller one everywhere.  What is then no valid module any more does not fail, so
- * nothing here has to know what the lines mean.  A change is kept when the text still ends the same way. */
+/* Shrinking works on the text: a line is left out, a use of a value becomes the use of another one of the
+ * same type, a number becomes a smaller one everywhere.  What is then no valid module any more does not fail,
+ * so nothing here has to know what the lines mean.  A change is kept when the text still ends the same way.
+ */
 #include "fuzz_graph.h"
 #include "graph_case.h"
 #include <ctype.h>
@@ -17,7 +18,7 @@ typedef struct {
     uint64_t seed;
     uint32_t modes, tries;
     GuardEnd end;
-    char kind[KIND];                   /* how a crash's last words begin: another crash is another finding */
+    char kind[KIND]; /* how a crash's last words begin: another crash is another finding */
     Str best;
 } Shrink;
 
@@ -58,7 +59,10 @@ static void clean(Shrink *s) {
 }
 
 /* ---- lines ---- */
-typedef struct { Str at[MOST_LINES]; uint32_t n; } Lines;
+typedef struct {
+    Str at[MOST_LINES];
+    uint32_t n;
+} Lines;
 
 static Lines *lines_of(Arena *a, Str text) {
     Lines *l = PUSH(a, Lines, 1);
@@ -191,7 +195,7 @@ Str fuzz_shrink(Arena *a, Guard *g, const Math *math, Str text, uint64_t seed) {
     s.modes = g->modes;
     kind_of(g, s.end, s.kind);
     if (s.end == GUARD_WELL)
-        return text;                                       /* it depends on what ran before: keep all */
+        return text; /* it depends on what ran before: keep all */
     bool any = true;
     while (any && s.tries < MOST_TRIES) {
         clean(&s);
@@ -202,6 +206,6 @@ Str fuzz_shrink(Arena *a, Guard *g, const Math *math, Str text, uint64_t seed) {
         clean(&s);
         any = smaller_numbers(&s) || any;
     }
-    fuzz_case(g, math, s.best, seed, s.modes);               /* for its last words */
+    fuzz_case(g, math, s.best, seed, s.modes); /* for its last words */
     return s.best;
 }

@@ -1,7 +1,7 @@
-/* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through their
- * parsers and verifiers.  What is looked for: crashes, hangs, a message without a place, a text that prints as
- * another one.  The mutator swaps, repeats and drops words and lines of files of the same kind, and puts numbers
- * that are too large or too small. */
+/* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through
+ * their parsers and verifiers.  What is looked for: crashes, hangs, a message without a place, a text that
+ * prints as another one.  The mutator swaps, repeats and drops words and lines of files of the same kind, and
+ * puts numbers that are too large or too small. */
 #include "fuzz_graph.h"
 #include "kernel.h"
 #include "lang.h"
@@ -17,7 +17,9 @@ enum { PORTION = 200, SECONDS_A_TEXT = 20, MOST_FINDINGS = 10, MOST_BYTES = 1 <<
 
 typedef enum { TEXT_GRAPH, TEXT_IR, TEXT_KERNEL, TEXT_PLAN, TEXT_KINDS } TextOf;
 static const char *const k_endings[TEXT_KINDS] = {".graph", ".ir", ".kernel", ".plan"};
-typedef struct { VEC(Str) of[TEXT_KINDS]; } Corpus;
+typedef struct {
+    VEC(Str) of[TEXT_KINDS];
+} Corpus;
 
 /* ---- files ---- */
 static Str read_input(Arena *a, const char *path) {
@@ -51,11 +53,10 @@ static void add_folder(Arena *a, Corpus *c, const char *folder) {
 }
 
 static Corpus corpus_read(Arena *a) {
-    static const char *const folders[] = {"tests/programs", "tests/golden", "tests/lower",  "tests/diag",
-                                          "tests/parse",    "graphs/lib",   "graphs/tiny",  "graphs/fashion",
-                                          "graphs/vox",     "tests/ir",     "tests/op",     "tests/grad",
-                                          "tests/opt",      "tests/fuse",   "tests/kernel", "tests/plan",
-                                          "tests/found"};
+    static const char *const folders[] = {
+        "tests/programs", "tests/golden",   "tests/lower",  "tests/diag", "tests/parse", "graphs/lib",
+        "graphs/tiny",    "graphs/fashion", "graphs/vox",   "tests/ir",   "tests/op",    "tests/grad",
+        "tests/opt",      "tests/fuse",     "tests/kernel", "tests/plan", "tests/found"};
     Corpus c = {0};
     for (uint32_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         add_folder(a, &c, str_format(a, "%s/%s", GRAPHC_ROOT, folders[i]).s);
@@ -107,14 +108,46 @@ static Str spliced(Arena *a, Str t, Str out, Str in, bool keep) {
 }
 
 static Str mutated_once(Arena *a, Str t, Str other, uint64_t *state) {
-    static const char *const odd[] = {
-        "0", "-1", "1", "4294967296", "9223372036854775807", "99999999", "1e400", "0.1", "nan", "[", "]",
-        "(", ")", "{", "}", "..", ",", "|>", "->", "<-", "=", "\"", "%1", "#", "_", "sum", "where", "if",
-        "for", "N", "\xc3\xa9", "f32", "[0]", "[1,1,1,1,1,1,1,1,1]", " "};
+    static const char *const odd[] = {"0",
+                                      "-1",
+                                      "1",
+                                      "4294967296",
+                                      "9223372036854775807",
+                                      "99999999",
+                                      "1e400",
+                                      "0.1",
+                                      "nan",
+                                      "[",
+                                      "]",
+                                      "(",
+                                      ")",
+                                      "{",
+                                      "}",
+                                      "..",
+                                      ",",
+                                      "|>",
+                                      "->",
+                                      "<-",
+                                      "=",
+                                      "\"",
+                                      "%1",
+                                      "#",
+                                      "_",
+                                      "sum",
+                                      "where",
+                                      "if",
+                                      "for",
+                                      "N",
+                                      "\xc3\xa9",
+                                      "f32",
+                                      "[0]",
+                                      "[1,1,1,1,1,1,1,1,1]",
+                                      " "};
     Str here = word_at(t, pick(state, t.n)), line = line_at(t, pick(state, t.n));
     switch (pick(state, 10)) {
     case 0: return spliced(a, t, here, (Str){"", 0}, false);
-    case 1: case 2: return spliced(a, t, here, str_of(odd[pick(state, sizeof odd / sizeof *odd)]), false);
+    case 1:
+    case 2: return spliced(a, t, here, str_of(odd[pick(state, sizeof odd / sizeof *odd)]), false);
     case 3: return spliced(a, t, here, word_at(t, pick(state, t.n)), false);
     case 4: return spliced(a, t, here, word_at(other, pick(state, other.n)), false);
     case 5: return spliced(a, t, here, word_at(t, pick(state, t.n)), true);
@@ -151,7 +184,8 @@ static bool every_message_has_a_place(Reading *r) {
     for (Str t = buf_str(&out); t.n > 0;) {
         Str line = line_at(t, 0);
         messages += str_starts(line, "error[") || str_starts(line, "warning[");
-        places += line.n > 6 && memchr(line.s, '>', 8 < line.n ? 8 : line.n) != NULL && strstr(line.s, "--> ") != NULL;
+        places += line.n > 6 && memchr(line.s, '>', 8 < line.n ? 8 : line.n) != NULL &&
+                  strstr(line.s, "--> ") != NULL;
         t = (Str){t.s + line.n, t.n - line.n};
     }
     return places >= messages;
@@ -162,7 +196,11 @@ static void lower_all(Reading *r, Program *p) {
     for (uint32_t i = 0; i < recipe->phases.n && diags_errors(r->diags) == 0; i++) {
         const RecipePhase *phase = &recipe->phases.at[i];
         Str objective = recipe->objectives.at[phase->objective].name;
-        const struct { LowerKind kind; Str name; int64_t rows; } entries[] = {{LOWER_INIT, STR("init"), 0},
+        const struct {
+            LowerKind kind;
+            Str name;
+            int64_t rows;
+        } entries[] = {{LOWER_INIT, STR("init"), 0},
                        {LOWER_TRAIN, phase->name, phase->batch},
                        {LOWER_EVAL, objective, phase->batch},
                        {LOWER_BEGIN, objective, 0},
@@ -197,7 +235,8 @@ static void read_ir(Reading *r) {
         return;
     }
     Str once = printed_module(r, m);
-    Module *again = module_parse(r->arena, sources_add(r->files, STR("again"), once), r->files, r->math, r->diags);
+    Module *again =
+        module_parse(r->arena, sources_add(r->files, STR("again"), once), r->files, r->math, r->diags);
     if (again == NULL || !str_eq(once, printed_module(r, again)))
         r->wrong = "what is printed does not read as what it was";
 }
@@ -256,7 +295,11 @@ static bool stands(Guard *g, TextOf kind, Str text, const Math *math) {
 }
 
 /* ---- portions ---- */
-typedef struct { const FuzzWish *wish; const Corpus *corpus; uint64_t from; } Portion;
+typedef struct {
+    const FuzzWish *wish;
+    const Corpus *corpus;
+    uint64_t from;
+} Portion;
 
 static TextOf kind_of(uint64_t seed) { return seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3); }
 
@@ -280,8 +323,10 @@ static void run_portion(void *user, Guard *g) {
 
 static void keep_finding(const FuzzWish *w, const Guard *g, GuardEnd end) {
     char path[512];
-    snprintf(path, sizeof path, "%s/found-%llu%s", w->folder, (unsigned long long)g->at, k_endings[kind_of(g->at)]);
-    printf("\nseed %llu: %s: %.1200s\nwritten to %s\n", (unsigned long long)g->at, guard_end_name(end), g->what, path);
+    snprintf(path, sizeof path, "%s/found-%llu%s", w->folder, (unsigned long long)g->at,
+             k_endings[kind_of(g->at)]);
+    printf("\nseed %llu: %s: %.1200s\nwritten to %s\n", (unsigned long long)g->at, guard_end_name(end),
+           g->what, path);
     FILE *out = fopen(path, "wb");
     if (out == NULL || fwrite(g->text, 1, g->text_n, out) != g->text_n)
         printf("%s could not be written\n", path);

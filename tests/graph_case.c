@@ -78,6 +78,7 @@ Scenario *case_parse(Arena *a, Str text, uint64_t seed, const Math *math) {
         moments[i] = (Moment){g, columns_of(a, meaning->graphs.at[g], seed + i), uniforms};
     }
     Scenario *s = PUSH(a, Scenario, 1);
-    *s = (Scenario){.meaning = meaning, .final = final, .vars = vars, .moments = moments, .n_moments = n, .math = math};
+    *s = (Scenario){
+        .meaning = meaning, .final = final, .vars = vars, .moments = moments, .n_moments = n, .math = math};
     return s;
 }

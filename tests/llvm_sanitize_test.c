@@ -1,5 +1,6 @@
-/* Instrumented kernels (--sanitize): a kernel that stores behind its buffer is stopped.  Only a program that is itself built with
- * AddressSanitizer holds what instrumented code calls, so elsewhere there is nothing to test. */
+/* Instrumented kernels (--sanitize): a kernel that stores behind its buffer is stopped.  Only a program that
+ * is itself built with AddressSanitizer holds what instrumented code calls, so elsewhere there is nothing to
+ * test. */
 #include "llvm_rig.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +11,21 @@
 static int run_with_offset(int offset) {
     Arena *a = test_arena();
     SourceSet *sources = sources_create(a);
-    Str text = str_format(a, "kernel @wrong(in %%x: f32[40], out %%y: f32[40])\n  regs 0\n  head b 2\n  axis i 20\n{\n"
-                             "  map over i vec i {\n    v0 = load.f32 %%x[20*b + i]\n    store(v0) %%y[%d + 20*b + i]\n  }\n}\n", offset);
-    const Kernel *k = kernel_parse(a, sources_add(sources, STR("wrong.kernel"), text), diags_create(a, sources));
-    REQUIRE(k != NULL);                                   /* kernel_verify would refuse it */
+    Str text = str_format(
+        a,
+        "kernel @wrong(in %%x: f32[40], out %%y: f32[40])\n  regs 0\n  head b 2\n  axis i 20\n{\n"
+        "  map over i vec i {\n    v0 = load.f32 %%x[20*b + i]\n    store(v0) %%y[%d + 20*b + i]\n  }\n}\n",
+        offset);
+    const Kernel *k =
+        kernel_parse(a, sources_add(sources, STR("wrong.kernel"), text), diags_create(a, sources));
+    REQUIRE(k != NULL); /* kernel_verify would refuse it */
     CodeOptions o = rig_options(NULL, "");
     o.sanitize = true;
     Plan *plan = rig_plan(a, &k, 1);
     Code *code;
     Error e = {0};
-    bool loaded = code_create(a, &o, &code, &e) == GR_OK && code_load(code, plan, &k, 1, (uint32_t[]){0}, &e) == GR_OK;
+    bool loaded =
+        code_create(a, &o, &code, &e) == GR_OK && code_load(code, plan, &k, 1, (uint32_t[]){0}, &e) == GR_OK;
     CHECK_MSG(loaded, "%s", e.what);
     REQUIRE(loaded);
     pid_t child = fork();

@@ -1,5 +1,5 @@
-/* See modes.h.  A plan is made and compiled once for all thread counts of one machine and variant.  Memory starts
- * as garbage but for the variables, so that whoever reads what nobody wrote is seen. */
+/* See modes.h.  A plan is made and compiled once for all thread counts of one machine and variant.  Memory
+ * starts as garbage but for the variables, so that whoever reads what nobody wrote is seen. */
 #include "modes.h"
 #include "exec.h"
 #include "hash.h"
@@ -8,7 +8,7 @@
 
 enum { GARBAGE = 0x7b };
 #ifdef __SANITIZE_ADDRESS__
-static const bool k_sanitize = true;         /* kernels are instrumented as the program is */
+static const bool k_sanitize = true; /* kernels are instrumented as the program is */
 #else
 static const bool k_sanitize = false;
 #endif
@@ -21,8 +21,9 @@ Mode mode_of(uint32_t i) {
 
 Str mode_name(Arena *a, Mode m) {
     const char *variant = m.fused ? "fused" : "unfused";
-    return m.threads == 0 ? str_format(a, "%s, %s, kernel interpreter", variant, m.cpu)
-                          : str_format(a, "%s, %s, %u thread%s", variant, m.cpu, m.threads, m.threads == 1 ? "" : "s");
+    return m.threads == 0
+               ? str_format(a, "%s, %s, kernel interpreter", variant, m.cpu)
+               : str_format(a, "%s, %s, %u thread%s", variant, m.cpu, m.threads, m.threads == 1 ? "" : "s");
 }
 
 /* ---- the interpreter ---- */
@@ -44,7 +45,8 @@ GrStatus modes_interpret(Arena *a, const Scenario *s, After *out, Error *e) {
         const Moment *at = &s->moments[m];
         const Graph *g = s->meaning->graphs.at[at->graph];
         out[m] = (After){.vars = PUSH(a, Tensor, n_vars + 1), .outputs = PUSH(a, Tensor, g->outputs.n + 1)};
-        EvalRun run = {.graph = g, .vars = vars, .columns = at->columns, .uniforms = at->uniforms, .threads = 1};
+        EvalRun run = {
+            .graph = g, .vars = vars, .columns = at->columns, .uniforms = at->uniforms, .threads = 1};
         TRY(graph_eval(a, &run, out[m].outputs, e));
         out[m].health = run.health;
         for (uint32_t i = 0; i < n_vars; i++) {
@@ -55,7 +57,10 @@ GrStatus modes_interpret(Arena *a, const Scenario *s, After *out, Error *e) {
 }
 
 /* ---- plans ---- */
-typedef struct { Planned planned; Code *code; } Built;
+typedef struct {
+    Planned planned;
+    Code *code;
+} Built;
 
 static const char *vector_machine(const char *cpu) {
     bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
@@ -78,7 +83,10 @@ static GrStatus build(Arena *a, const Scenario *s, Mode m, Built *out, Error *e)
     TRY(plan_scenario(a, s, m, &out->planned, e));
     if (m.threads == 0)
         return GR_OK;
-    CodeOptions o = {.cpu = strcmp(m.cpu, "host") == 0 ? NULL : m.cpu, .sanitize = k_sanitize, .threads = 1, .cache_dir = "",
+    CodeOptions o = {.cpu = strcmp(m.cpu, "host") == 0 ? NULL : m.cpu,
+                     .sanitize = k_sanitize,
+                     .threads = 1,
+                     .cache_dir = "",
                      .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
     TRY(code_create(a, &o, &out->code, e));
     uint32_t n = out->planned.kernels.n;
@@ -91,7 +99,11 @@ static GrStatus build(Arena *a, const Scenario *s, Mode m, Built *out, Error *e)
 }
 
 /* ---- running a plan: by the executor, or by the kernel interpreter over memory of our own ---- */
-typedef struct { const Built *built; Exec *exec; char *memory; } Machine;
+typedef struct {
+    const Built *built;
+    Exec *exec;
+    char *memory;
+} Machine;
 
 static void *buffer_at(const Machine *x, uint32_t id) {
     return x->exec ? exec_buffer(x->exec, id) : x->memory + x->built->planned.plan->buffers.at[id].offset;
@@ -130,7 +142,8 @@ static const PlanEntry *entry_of(const Scenario *s, const Plan *p, Mode m, uint3
     return entry;
 }
 
-static void run_moment(Arena *a, const Scenario *s, Machine *x, const PlanEntry *entry, const Moment *at, After *out) {
+static void run_moment(Arena *a, const Scenario *s, Machine *x, const PlanEntry *entry, const Moment *at,
+                       After *out) {
     const Planned *planned = &x->built->planned;
     const Plan *p = planned->plan;
     const Graph *g = s->final->graphs.at[at->graph];
@@ -177,7 +190,8 @@ GrStatus modes_run(Arena *a, const Scenario *s, Mode m, After *out, Error *e) {
 /* ---- comparing ---- */
 static double element(const Tensor *t, int64_t i) {
     double x = 0;
-    scalar_eval(S_cast, DT_F64, t->dtype, 1, &x, (const char *)t->data + i * dtype_bytes(t->dtype), NULL, NULL);
+    scalar_eval(S_cast, DT_F64, t->dtype, 1, &x, (const char *)t->data + i * dtype_bytes(t->dtype), NULL,
+                NULL);
     return x;
 }
 
@@ -185,8 +199,8 @@ static bool same(const char *kind, Str name, const Tensor *want, const Tensor *g
     int64_t i;
     if (tensor_same(want, got, &i))
         return true;
-    buf_printf(what, "%s `%.*s`, element %lld, is %.9g; the interpreter has %.9g", kind, FSTR(name), (long long)i,
-               element(got, i), element(want, i));
+    buf_printf(what, "%s `%.*s`, element %lld, is %.9g; the interpreter has %.9g", kind, FSTR(name),
+               (long long)i, element(got, i), element(want, i));
     return false;
 }
 
@@ -203,7 +217,8 @@ static bool same_after(const Scenario *s, uint32_t moment, const After *want, co
             return false;
     }
     for (uint32_t i = 0; i < g->outputs.n; i++) {
-        if (!same("output", intern_str(m->names, g->outputs.at[i].name), &want->outputs[i], &got->outputs[i], what))
+        if (!same("output", intern_str(m->names, g->outputs.at[i].name), &want->outputs[i], &got->outputs[i],
+                  what))
             return false;
     }
     return true;
@@ -234,10 +249,10 @@ static bool plan_agrees(Arena *a, const Scenario *s, uint32_t first, uint32_t se
     Error e = {0};
     Mode meaning = mode_of(first);
     bool agree = true;
-    *failed = 7u << first & set;                          /* before anything can crash */
+    *failed = 7u << first & set; /* before anything can crash */
     GrStatus status = build(a, s, mode_of(first), &b, &e);
     if (status != GR_OK) {
-        agree = status == GR_UNSUPPORTED;                 /* not all graphs can be fused; that is said, not guessed */
+        agree = status == GR_UNSUPPORTED; /* not all graphs can be fused; that is said, not guessed */
         buf_printf(what, "%.*s: %s", FSTR(mode_name(a, meaning)), e.what);
     }
     for (uint32_t i = 0; i <= 3 && agree && status == GR_OK; i++) {

@@ -11,7 +11,8 @@ static Common common_of(const ProgramWish *w) {
     for (uint32_t i = 0; i < 4 && w->settings[i] != NULL; i++) {
         const char *eq = strchr(w->settings[i], '=');
         GR_ASSERT(eq != NULL);
-        c.settings[c.n_settings++] = (SettingArg){{w->settings[i], (uint32_t)(eq - w->settings[i])}, str_of(eq + 1)};
+        c.settings[c.n_settings++] =
+            (SettingArg){{w->settings[i], (uint32_t)(eq - w->settings[i])}, str_of(eq + 1)};
     }
     return c;
 }
@@ -38,8 +39,15 @@ static const Tensor *batch_of(ProgramCase *c, const Graph *g, uint32_t step, Err
 
 static const UValue *uniforms_at(ProgramCase *c, const Graph *g, uint32_t step) {
     const RecipePhase *p = &c->session.recipe->phases.at[0];
-    Counters at = {.step = step, .update = step + 1, .clock = step, .seed = p->seed, .batch = p->batch, .rows = g->rows,
-                   .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
+    Counters at = {.step = step,
+                   .update = step + 1,
+                   .clock = step,
+                   .seed = p->seed,
+                   .batch = p->batch,
+                   .rows = g->rows,
+                   .epochs = p->epochs,
+                   .steps = 100,
+                   .epoch_steps = 10};
     return uniform_values(c->session.arena, c->session.recipe, c->session.module->uniforms, &at);
 }
 
@@ -58,8 +66,9 @@ static bool add_moments(const ProgramWish *w, ProgramCase *c, Error *e) {
     for (uint32_t i = 0; i < w->steps && good; i++) {
         good = add_moment(c, &m, PROGRAM_TRAIN, i, e);
     }
-    good = good && (!w->evaluate || (add_moment(c, &m, PROGRAM_BEGIN, 0, e) && add_moment(c, &m, PROGRAM_EVAL, 0, e) &&
-                                     add_moment(c, &m, PROGRAM_FINISH, 0, e)));
+    good = good && (!w->evaluate ||
+                    (add_moment(c, &m, PROGRAM_BEGIN, 0, e) && add_moment(c, &m, PROGRAM_EVAL, 0, e) &&
+                     add_moment(c, &m, PROGRAM_FINISH, 0, e)));
     c->scenario.moments = m.at;
     c->scenario.n_moments = m.n;
     return good;
@@ -95,7 +104,8 @@ bool program_case(const ProgramWish *w, ProgramCase *out, Buf *why) {
     }
     if (good) {
         uint32_t data = out->session.recipe->objectives.at[out->session.recipe->phases.at[0].objective].data;
-        good = run_open_data(&out->session, &common, data, &out->data, &e) == GR_OK && add_moments(w, out, &e);
+        good =
+            run_open_data(&out->session, &common, data, &out->data, &e) == GR_OK && add_moments(w, out, &e);
         buf_printf(why, "%s", e.what);
     }
     if (out->session.diags != NULL)

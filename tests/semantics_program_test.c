@@ -1,5 +1,5 @@
-/* docs/semantics.md, the clauses that are about programs: which form a sum takes, terms of weight zero, uniform
- * scalars, streams of random numbers, batches. */
+/* docs/semantics.md, the clauses that are about programs: which form a sum takes, terms of weight zero,
+ * uniform scalars, streams of random numbers, batches. */
 #include "inputs.h"
 #include "program_case.h"
 #include "run.h"
@@ -23,7 +23,8 @@ static const char k_program[] =
     "    kind : u8 < 3 = integer(0, 3)\n"
     "}\n"
     "%s"
-    "model net(x : real[N, 6]) -> (h : real[N, 3]) { h = x |> linear(5) |> relu |> dropout(0.25) |> linear(3) }\n"
+    "model net(x : real[N, 6]) -> (h : real[N, 3]) { h = x |> linear(5) |> relu |> dropout(0.25) |> "
+    "linear(3) }\n"
     "objective fit(b : points[N]) {\n"
     "    h = net(b.x)\n"
     "    loss ce = cross_entropy(reparameterize(h, 0.1 * h), b.kind) weight beta * ramp(epoch + 1, 3)\n"
@@ -98,9 +99,8 @@ static void expect_form(const char *sum, uint32_t contracts) {
     const Math *math;
     Error e = {0};
     REQUIRE(math_create(a, &math, &e) == GR_OK);
-    Str text = str_format(a,
-                          "graph 1\nexport f(x : real[4, 6], w : real[6, 3], v : real[6]) -> (y : real[..]) { %s }\n",
-                          sum);
+    Str text = str_format(
+        a, "graph 1\nexport f(x : real[4, 6], w : real[6, 3], v : real[6]) -> (y : real[..]) { %s }\n", sum);
     Program *p = program_check(a, files, sources_add(files, STR("form.graph"), text), 0, NULL, math, ds);
     Graph *g = diags_errors(ds) == 0 ? lower_graph(p, LOWER_EXPORT, STR("f"), 1, ds) : NULL;
     if (g == NULL) {
@@ -214,8 +214,8 @@ TEST(clause_7_run_time_settings_do_not_recompile) {
 
 /* ---- 8 ---- */
 TEST(clause_8_comments_metrics_and_other_models_change_no_number) {
-    const char *other =
-        "model other(x : real[N, 6]) -> (y : real[N, 1]) { y = x |> linear(4) |> dropout(0.5) |> linear(1) }\n";
+    const char *other = "model other(x : real[N, 6]) -> (y : real[N, 1]) { y = x |> linear(4) |> "
+                        "dropout(0.5) |> linear(1) }\n";
     const char *terms = "    metric size = mean[..] h^2\n    loss second = mean[..] (other(b.x) - 1)^2\n";
     ProgramWish plain = {.file = write_program("plain", "", "", "", k_adam), .steps = 2};
     ProgramWish more = {.file = write_program("more", "# a comment\n", other, terms, k_adam), .steps = 2};
@@ -267,8 +267,8 @@ static json_t *metrics_at_batch(int batch) {
     Arena *a = test_arena();
     Str name = str_format(a, "batch%d", batch),
         train = str_format(a, "optimizer sgd(lr = 0);  epochs 1;  batch %d", batch);
-    const char *terms =
-        "    loss plain = cross_entropy(h, b.kind)\n    metric hits = sum[n] ((argmax[k] h[n, k]) == b.kind[n])\n";
+    const char *terms = "    loss plain = cross_entropy(h, b.kind)\n    metric hits = sum[n] ((argmax[k] "
+                        "h[n, k]) == b.kind[n])\n";
     write_program(name.s, "", "", terms, train.s);
     Str line = str_format(a,
                           "cd '%.*s' && XDG_CACHE_HOME='%.*s/cache' " GRAPHC_BUILD
@@ -308,7 +308,8 @@ TEST_ALL(clause_10_metrics_do_not_depend_on_the_batch) {
         lines[i] = metrics_at_batch(batches[i]);
     }
     for (int i = 1; i < 3; i++) {
-        CHECK(number_of(lines[i], "val.accuracy") == number_of(lines[0], "val.accuracy"));       /* counts, exactly */
+        CHECK(number_of(lines[i], "val.accuracy") ==
+              number_of(lines[0], "val.accuracy")); /* counts, exactly */
         CHECK(number_of(lines[i], "val.hits") == number_of(lines[0], "val.hits"));
         /* weighted by rows */
         CHECK(fabs(number_of(lines[i], "val.plain") / number_of(lines[0], "val.plain") - 1) < 1e-5);

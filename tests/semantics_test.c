@@ -63,10 +63,10 @@ static const After *given(const Tensor *columns, const char *form, ...) {
 static float out(const After *x, uint32_t k, int64_t i) { return ((const float *)x->outputs[k].data)[i]; }
 static bool same_bits(float x, float y) { return f32_bits_canonical(x) == f32_bits_canonical(y); }
 
-#define CHECK_BITS(actual, expected) \
-    do { \
-        float actual_ = (actual), expected_ = (expected); \
-        CHECK_MSG(same_bits(actual_, expected_), "%s is %.9g, expected %.9g", #actual, actual_, expected_); \
+#define CHECK_BITS(actual, expected)                                                                         \
+    do {                                                                                                     \
+        float actual_ = (actual), expected_ = (expected);                                                    \
+        CHECK_MSG(same_bits(actual_, expected_), "%s is %.9g, expected %.9g", #actual, actual_, expected_);  \
     } while (0)
 
 /* ---- 2: rows ---- */
@@ -125,8 +125,8 @@ TEST_ALL(clause_2_sum_of_a_row) {
     }
 }
 
-/* The suffix [20,30] of the list has 512 elements, its results are summed by the axis that is left; so in another
- * order. */
+/* The suffix [20,30] of the list has 512 elements, its results are summed by the axis that is left; so in
+ * another order. */
 TEST(clause_2_rows_of_nested_axes) {
     Tensor x = shaped(noise(2, 3 * 20 * 30), shape_of(3, (int64_t[]){3, 20, 30}));
     const After *y = given(&x, "graph g {\n  column x: f32[3,20,30]\n  %%1: f32[3,20,30] = arg {column=x}\n"
@@ -157,24 +157,26 @@ TEST(clause_2_rows_of_nested_axes) {
 TEST(clause_2_nothing_and_minus_zero) {
     const float zeros[3] = {-0.0f, -0.0f, -0.0f};
     Tensor columns[2] = {floats(3, zeros), floats(0, zeros)};
-    const After *y = given(columns,
-                           "graph g {\n  column x: f32[3]\n  column e: f32[0]\n  %%1: f32[3] = arg {column=x}\n"
-                           "  %%2: f32[0] = arg {column=e}\n  %%3: f32[] = reduce %%1 {kind=sum, axes=[0]}\n"
-                           "  %%4: f32[] = reduce %%2 {kind=sum, axes=[0]}\n"
-                           "  %%5: f32[] = reduce %%2 {kind=max, axes=[0]}\n"
-                           "  %%6: f32[] = reduce %%2 {kind=prod, axes=[0]}\n  output value s = %%3\n"
-                           "  output value none = %%4\n  output value top = %%5\n  output value one = %%6\n}\n");
+    const After *y =
+        given(columns, "graph g {\n  column x: f32[3]\n  column e: f32[0]\n  %%1: f32[3] = arg {column=x}\n"
+                       "  %%2: f32[0] = arg {column=e}\n  %%3: f32[] = reduce %%1 {kind=sum, axes=[0]}\n"
+                       "  %%4: f32[] = reduce %%2 {kind=sum, axes=[0]}\n"
+                       "  %%5: f32[] = reduce %%2 {kind=max, axes=[0]}\n"
+                       "  %%6: f32[] = reduce %%2 {kind=prod, axes=[0]}\n  output value s = %%3\n"
+                       "  output value none = %%4\n  output value top = %%5\n  output value one = %%6\n}\n");
     CHECK_BITS(out(y, 0, 0), -0.0f);
     CHECK_BITS(out(y, 1, 0), 0.0f);
     CHECK_BITS(out(y, 2, 0), -INFINITY);
     CHECK_BITS(out(y, 3, 0), 1);
 }
 
-typedef struct { float n, mean, m2; } Part;
+typedef struct {
+    float n, mean, m2;
+} Part;
 
 static Part merged(Part a, Part b) {
-    float n = a.n + b.n, w = b.n / n, d = b.mean - a.mean, dw = d * w, naw = a.n * w, dd = d * d, shift = dd * naw,
-          m2 = a.m2 + b.m2;
+    float n = a.n + b.n, w = b.n / n, d = b.mean - a.mean, dw = d * w, naw = a.n * w, dd = d * d,
+          shift = dd * naw, m2 = a.m2 + b.m2;
     return (Part){n, a.mean + dw, m2 + shift};
 }
 
@@ -255,12 +257,12 @@ TEST(clause_3_borders_are_skipped) {
     Tensor columns[2] = {shaped(noise(6, CHANNELS * LENGTH), shape_of(2, (int64_t[]){CHANNELS, LENGTH})),
                          shaped(noise(7, CHANNELS * TAPS), shape_of(2, (int64_t[]){CHANNELS, TAPS}))};
     float *x = columns[0].data, *w = columns[1].data;
-    w[0] = INFINITY;                                         /* tap 0 of channel 0: outside at the first place */
-    const After *y = given(columns,
-                           "graph g {\n  column x: f32[3,8]\n  column w: f32[3,3]\n  %%1: f32[3,8] = arg {column=x}\n"
-                           "  %%2: f32[3,3] = arg {column=w}\n"
-                           "  %%3: f32[5] = contract %%1, %%2 {A=[c,x], B=[c,t], C=[p], over=[t,c], "
-                           "window=[x=x, o=p, t=t, stride=2, dilation=1, pad=1]}\n  output value y = %%3\n}\n");
+    w[0] = INFINITY; /* tap 0 of channel 0: outside at the first place */
+    const After *y = given(
+        columns, "graph g {\n  column x: f32[3,8]\n  column w: f32[3,3]\n  %%1: f32[3,8] = arg {column=x}\n"
+                 "  %%2: f32[3,3] = arg {column=w}\n"
+                 "  %%3: f32[5] = contract %%1, %%2 {A=[c,x], B=[c,t], C=[p], over=[t,c], "
+                 "window=[x=x, o=p, t=t, stride=2, dilation=1, pad=1]}\n  output value y = %%3\n}\n");
     for (int o = 0; o < PLACES; o++) {
         float acc = 0;
         for (int t = 0; t < TAPS; t++) {
@@ -277,35 +279,38 @@ TEST(clause_3_borders_are_skipped) {
 
 /* ---- 4: NaN, ties, denormals ---- */
 TEST(clause_4_max_and_min) {
-    static const float a[] = {NAN, 1, -0.0f, 0, NAN, 2, -INFINITY}, b[] = {1, NAN, 0, -0.0f, NAN, 2, INFINITY};
-    static const float top[] = {NAN, NAN, -0.0f, 0, NAN, 2, INFINITY}, low[] = {NAN, NAN, -0.0f, 0, NAN, 2, -INFINITY};
+    static const float a[] = {NAN, 1, -0.0f, 0, NAN, 2, -INFINITY},
+                       b[] = {1, NAN, 0, -0.0f, NAN, 2, INFINITY};
+    static const float top[] = {NAN, NAN, -0.0f, 0, NAN, 2, INFINITY},
+                       low[] = {NAN, NAN, -0.0f, 0, NAN, 2, -INFINITY};
     Tensor columns[2] = {floats(7, a), floats(7, b)};
     const After *y = given(
         columns,
         "graph g {\n  column a: f32[7]\n  column b: f32[7]\n  %%1: f32[7] = arg {column=a}\n"
         "  %%2: f32[7] = arg {column=b}\n  %%3: f32[7] = max %%1, %%2\n  %%4: f32[7] = min %%1, %%2\n"
         "  %%5: f32[] = reduce %%1 {kind=max, axes=[0]}\n  %%6: i32[] = reduce %%2 {kind=argmax, axes=[0]}\n"
-        "  output value top = %%3\n  output value low = %%4\n  output value m = %%5\n  output value at = %%6\n}\n");
+        "  output value top = %%3\n  output value low = %%4\n  output value m = %%5\n  output value at = "
+        "%%6\n}\n");
     for (int i = 0; i < 7; i++) {
         CHECK_BITS(out(y, 0, i), top[i]);
         CHECK_BITS(out(y, 1, i), low[i]);
     }
     CHECK_BITS(out(y, 2, 0), NAN);
-    CHECK_INT(*(int32_t *)y->outputs[3].data, 1);            /* the first NaN */
+    CHECK_INT(*(int32_t *)y->outputs[3].data, 1); /* the first NaN */
 }
 
 /* On a tie the second operand takes the gradient, of a reduction the first extremum. */
 TEST(clause_4_ties_of_gradients) {
     static const float a[] = {3, 1, 3, 3}, b[] = {3, 2, 0, 3};
     Tensor columns[2] = {floats(4, a), floats(4, b)};
-    const After *y = given(columns,
-                           "graph g {\n  column a: f32[4]\n  column b: f32[4]\n  %%1: f32[4] = arg {column=a}\n"
-                           "  %%2: f32[4] = arg {column=b}\n  %%3: f32[4] = max %%1, %%2\n"
-                           "  %%4: f32[] = reduce %%3 {kind=sum, axes=[0]}\n  %%5: f32[4] = grad %%4, %%1, %%2\n"
-                           "  %%6: f32[4] = result %%5 {index=0}\n  %%7: f32[4] = result %%5 {index=1}\n"
-                           "  %%8: f32[] = reduce %%1 {kind=max, axes=[0]}\n  %%9: f32[4] = grad %%8, %%1\n"
-                           "  %%10: f32[4] = result %%9 {index=0}\n  output value ga = %%6\n  output value gb = %%7\n"
-                           "  output value first = %%10\n}\n");
+    const After *y = given(
+        columns, "graph g {\n  column a: f32[4]\n  column b: f32[4]\n  %%1: f32[4] = arg {column=a}\n"
+                 "  %%2: f32[4] = arg {column=b}\n  %%3: f32[4] = max %%1, %%2\n"
+                 "  %%4: f32[] = reduce %%3 {kind=sum, axes=[0]}\n  %%5: f32[4] = grad %%4, %%1, %%2\n"
+                 "  %%6: f32[4] = result %%5 {index=0}\n  %%7: f32[4] = result %%5 {index=1}\n"
+                 "  %%8: f32[] = reduce %%1 {kind=max, axes=[0]}\n  %%9: f32[4] = grad %%8, %%1\n"
+                 "  %%10: f32[4] = result %%9 {index=0}\n  output value ga = %%6\n  output value gb = %%7\n"
+                 "  output value first = %%10\n}\n");
     static const float to_a[] = {0, 0, 1, 0}, to_b[] = {1, 1, 0, 1}, first[] = {1, 0, 0, 0};
     for (int i = 0; i < 4; i++) {
         CHECK(out(y, 0, i) == to_a[i] && out(y, 1, i) == to_b[i] && out(y, 2, i) == first[i]);
@@ -320,7 +325,8 @@ TEST(clause_4_no_denormals) {
         &column,
         "graph g {\n  column x: f32[4]\n  %%1: f32[4] = arg {column=x}\n  %%2: f32[] = const {value=0.5}\n"
         "  %%3: f32[4] = broadcast %%2 {at=[]}\n  %%4: f32[4] = mul %%1, %%3\n"
-        "  %%5: f32[] = const {value=1e-40}\n  %%6: f32[4] = broadcast %%5 {at=[]}\n  %%7: f64[4] = cast %%1\n"
+        "  %%5: f32[] = const {value=1e-40}\n  %%6: f32[4] = broadcast %%5 {at=[]}\n  %%7: f64[4] = cast "
+        "%%1\n"
         "  %%8: f64[] = const {value=1e-20}\n  %%9: f64[4] = broadcast %%8 {at=[]}\n"
         "  %%10: f64[4] = mul %%7, %%9\n  %%11: f32[4] = cast %%10\n  output value half = %%4\n"
         "  output value tiny = %%6\n  output value cast = %%11\n}\n");
@@ -329,7 +335,7 @@ TEST(clause_4_no_denormals) {
     CHECK_BITS(out(y, 1, 0), 0.0f);
     CHECK_BITS(out(y, 2, 2), 0.0f);
     CHECK_BITS(out(y, 2, 1), -0.0f);
-    CHECK_INT(_mm_getcsr() & 0xffc0u, mode & 0xffc0u);       /* the caller's mode is what it was */
+    CHECK_INT(_mm_getcsr() & 0xffc0u, mode & 0xffc0u); /* the caller's mode is what it was */
     volatile float small = 0x1p-126f;
     CHECK(small * 0.5f != 0);
 }
@@ -339,8 +345,9 @@ TEST_ALL(clause_5_functions_in_code_are_within_two_ulp) {
     static const struct {
         const char *op;
         MathFn f;
-    } fns[] = {{"exp", M_exp}, {"expm1", M_expm1}, {"log", M_log},         {"log1p", M_log1p}, {"sin", M_sin},
-               {"cos", M_cos}, {"tanh", M_tanh},   {"sigmoid", M_sigmoid}, {"erf", M_erf},     {"erfc", M_erfc}};
+    } fns[] = {{"exp", M_exp}, {"expm1", M_expm1}, {"log", M_log},   {"log1p", M_log1p},
+               {"sin", M_sin}, {"cos", M_cos},     {"tanh", M_tanh}, {"sigmoid", M_sigmoid},
+               {"erf", M_erf}, {"erfc", M_erfc}};
     enum { N = 20000, FNS = sizeof fns / sizeof *fns };
     Tensor x = noise(8, N);
     for (uint32_t i = 0; i < N; i++) {
@@ -374,8 +381,10 @@ TEST(clause_6_weight_zero_removes_a_term) {
     const After *y = given(
         columns,
         "graph g {\n  column x: f32[4]\n  column w: f32[]\n  %%1: f32[4] = arg {column=x}\n"
-        "  %%2: f32[] = arg {column=w}\n  %%3: f32[4] = log %%1\n  %%4: f32[] = reduce %%3 {kind=sum, axes=[0]}\n"
-        "  %%5: f32[] = reduce %%1 {kind=sum, axes=[0]}\n  %%6: f32[] = mulz %%2, %%4\n  %%7: f32[] = add %%5, %%6\n"
+        "  %%2: f32[] = arg {column=w}\n  %%3: f32[4] = log %%1\n  %%4: f32[] = reduce %%3 {kind=sum, "
+        "axes=[0]}\n"
+        "  %%5: f32[] = reduce %%1 {kind=sum, axes=[0]}\n  %%6: f32[] = mulz %%2, %%4\n  %%7: f32[] = add "
+        "%%5, %%6\n"
         "  %%8: f32[4] = grad %%7, %%1\n  %%9: f32[4] = result %%8 {index=0}\n  output value bad = %%4\n"
         "  output value total = %%7\n  output value g = %%9\n}\n");
     CHECK(isinf(out(y, 0, 0)));
@@ -395,14 +404,20 @@ TEST(clause_6_gradients_at_the_edge) {
         "  %%2: f32[3] = arg {column=z}\n  %%3: f32[3] = sigmoid %%1\n  %%4: f32[] = reduce %%3 {kind=sum, "
         "axes=[0]}\n"
         "  %%5: f32[3] = grad %%4, %%1\n  %%6: f32[3] = result %%5 {index=0}\n  %%7: f32[3] = sqrt %%2\n"
-        "  %%8: f32[] = reduce %%7 {kind=sum, axes=[0]}\n  %%9: f32[3] = grad %%8, %%2\n  %%10: f32[3] = result %%9 "
+        "  %%8: f32[] = reduce %%7 {kind=sum, axes=[0]}\n  %%9: f32[3] = grad %%8, %%2\n  %%10: f32[3] = "
+        "result %%9 "
         "{index=0}\n"
-        "  %%11: f32[3] = mul %%2, %%2\n  %%12: f32[] = reduce %%11 {kind=sum, axes=[0]}\n  %%13: f32[] = sqrt %%12\n"
-        "  %%14: f32[3] = grad %%13, %%2\n  %%15: f32[3] = result %%14 {index=0}\n  %%16: bool[3] = lt %%2, %%1\n"
-        "  %%17: f32[3] = log %%2\n  %%18: f32[3] = select %%16, %%1, %%17\n  %%19: f32[3] = select %%16, %%18, %%2\n"
-        "  %%20: f32[] = reduce %%19 {kind=sum, axes=[0]}\n  %%21: f32[3] = grad %%20, %%2\n  %%22: f32[3] = result "
+        "  %%11: f32[3] = mul %%2, %%2\n  %%12: f32[] = reduce %%11 {kind=sum, axes=[0]}\n  %%13: f32[] = "
+        "sqrt %%12\n"
+        "  %%14: f32[3] = grad %%13, %%2\n  %%15: f32[3] = result %%14 {index=0}\n  %%16: bool[3] = lt %%2, "
+        "%%1\n"
+        "  %%17: f32[3] = log %%2\n  %%18: f32[3] = select %%16, %%1, %%17\n  %%19: f32[3] = select %%16, "
+        "%%18, %%2\n"
+        "  %%20: f32[] = reduce %%19 {kind=sum, axes=[0]}\n  %%21: f32[3] = grad %%20, %%2\n  %%22: f32[3] = "
+        "result "
         "%%21 {index=0}\n"
-        "  output value s = %%6\n  output value root = %%10\n  output value norm = %%15\n  output value branch = "
+        "  output value s = %%6\n  output value root = %%10\n  output value norm = %%15\n  output value "
+        "branch = "
         "%%22\n}\n");
     for (int i = 0; i < 3; i++) {
         CHECK(out(y, 1, i) == 0 && out(y, 2, i) == 0);
@@ -414,7 +429,8 @@ TEST(clause_6_gradients_at_the_edge) {
 /* ---- 8: random numbers ---- */
 static void philox_round(uint32_t *c, const uint32_t *k) {
     uint64_t p = (uint64_t)0xD2511F53u * c[0], q = (uint64_t)0xCD9E8D57u * c[2];
-    uint32_t n[4] = {(uint32_t)(q >> 32) ^ c[1] ^ k[0], (uint32_t)q, (uint32_t)(p >> 32) ^ c[3] ^ k[1], (uint32_t)p};
+    uint32_t n[4] = {(uint32_t)(q >> 32) ^ c[1] ^ k[0], (uint32_t)q, (uint32_t)(p >> 32) ^ c[3] ^ k[1],
+                     (uint32_t)p};
     memcpy(c, n, sizeof n);
 }
 
@@ -431,12 +447,14 @@ static uint32_t word_of(const uint32_t *counter, uint32_t key0, uint32_t key1, u
 TEST(clause_8_layout_of_a_draw) {
     enum { N = 1000, SEED = 42, CLOCK = 7, PHASE = 2, ITERATION = 5 };
     const uint32_t zero[4] = {0, 0, 0, 0};
-    CHECK(word_of(zero, 0, 0, 0) == 0x6627e8d5u);            /* the published vector of ten rounds */
-    const After *y = given(NULL, "graph g {\n  %%1: i32[] = const {value=%d}\n  %%2: i32[] = const {value=%d}\n"
-                                 "  %%3: i32[] = const {value=%d}\n  %%4: i32[] = const {value=%d}\n"
-                                 "  %%5: i32[10,100] = random %%1, %%2, %%3, %%4 {kind=word, stream=99}\n"
-                                 "  %%6: f32[10,100] = random %%1, %%2, %%3, %%4 {kind=uniform, stream=99}\n"
-                                 "  output value w = %%5\n  output value u = %%6\n}\n", SEED, CLOCK, PHASE, ITERATION);
+    CHECK(word_of(zero, 0, 0, 0) == 0x6627e8d5u); /* the published vector of ten rounds */
+    const After *y = given(NULL,
+                           "graph g {\n  %%1: i32[] = const {value=%d}\n  %%2: i32[] = const {value=%d}\n"
+                           "  %%3: i32[] = const {value=%d}\n  %%4: i32[] = const {value=%d}\n"
+                           "  %%5: i32[10,100] = random %%1, %%2, %%3, %%4 {kind=word, stream=99}\n"
+                           "  %%6: f32[10,100] = random %%1, %%2, %%3, %%4 {kind=uniform, stream=99}\n"
+                           "  output value w = %%5\n  output value u = %%6\n}\n",
+                           SEED, CLOCK, PHASE, ITERATION);
     for (uint32_t e = 0; e < N; e++) {
         uint32_t counter[4] = {16 * (e / 64) + e % 16, ITERATION, CLOCK, PHASE};
         uint32_t w = word_of(counter, SEED, 99, e / 16 % 4);
@@ -451,10 +469,11 @@ TEST(clause_9_casts) {
     static const int32_t whole[] = {2, -2, INT32_MAX, INT32_MIN, 0, 300, -5, 2, 3, 0};
     static const uint8_t byte[] = {2, 0, 255, 0, 0, 255, 0, 2, 3, 0};
     Tensor column = floats(10, x);
-    const After *y = given(
-        &column, "graph g {\n  column x: f32[10]\n  %%1: f32[10] = arg {column=x}\n  %%2: i32[10] = cast %%1\n"
-                 "  %%3: u8[10] = cast %%1\n  %%4: f32[10] = rint %%1\n  output value i = %%2\n"
-                 "  output value b = %%3\n  output value r = %%4\n}\n");
+    const After *y =
+        given(&column,
+              "graph g {\n  column x: f32[10]\n  %%1: f32[10] = arg {column=x}\n  %%2: i32[10] = cast %%1\n"
+              "  %%3: u8[10] = cast %%1\n  %%4: f32[10] = rint %%1\n  output value i = %%2\n"
+              "  output value b = %%3\n  output value r = %%4\n}\n");
     for (int i = 0; i < 10; i++) {
         CHECK_INT(((int32_t *)y->outputs[0].data)[i], whole[i]);
         CHECK_INT(((uint8_t *)y->outputs[1].data)[i], byte[i]);
@@ -464,14 +483,16 @@ TEST(clause_9_casts) {
 
 TEST(clause_9_integers_wrap_and_round_down) {
     static const int32_t a[] = {7, -7, 7, -7, INT32_MIN, INT32_MAX, 5}, b[] = {2, 2, -2, -2, -1, 1, 0};
-    static const int32_t quotient[] = {3, -4, -4, 3, INT32_MIN, INT32_MAX, 0}, rest[] = {1, 1, -1, -1, 0, 0, 0};
+    static const int32_t quotient[] = {3, -4, -4, 3, INT32_MIN, INT32_MAX, 0},
+                         rest[] = {1, 1, -1, -1, 0, 0, 0};
     Tensor columns[2] = {floats(7, (const float *)a), floats(7, (const float *)b)};
     columns[0].dtype = columns[1].dtype = DT_I32;
-    const After *y = given(
-        columns,
-        "graph g {\n  column a: i32[7]\n  column b: i32[7]\n  %%1: i32[7] = arg {column=a}\n"
-        "  %%2: i32[7] = arg {column=b}\n  %%3: i32[7] = idiv %%1, %%2\n  %%4: i32[7] = mod %%1, %%2\n"
-        "  %%5: i32[7] = add %%1, %%2\n  output value q = %%3\n  output value r = %%4\n  output value s = %%5\n}\n");
+    const After *y =
+        given(columns,
+              "graph g {\n  column a: i32[7]\n  column b: i32[7]\n  %%1: i32[7] = arg {column=a}\n"
+              "  %%2: i32[7] = arg {column=b}\n  %%3: i32[7] = idiv %%1, %%2\n  %%4: i32[7] = mod %%1, %%2\n"
+              "  %%5: i32[7] = add %%1, %%2\n  output value q = %%3\n  output value r = %%4\n  output value "
+              "s = %%5\n}\n");
     for (int i = 0; i < 7; i++) {
         CHECK_INT(((int32_t *)y->outputs[0].data)[i], quotient[i]);
         CHECK_INT(((int32_t *)y->outputs[1].data)[i], rest[i]);
@@ -497,11 +518,11 @@ TEST(clause_9_11_an_index_fault_commits_nothing) {
     static const int32_t at[] = {-1, 3, 1};
     Tensor columns[2] = {floats(3, x), floats(3, (const float *)at)};
     columns[1].dtype = DT_I32;
-    const After *y = given(
-        columns,
-        "var state v: f32[3]\ngraph g {\n  column x: f32[3]\n  column i: i32[3]\n  %%1: f32[3] = arg {column=x}\n"
-        "  %%2: i32[3] = arg {column=i}\n  %%3: f32[3] = gather %%1, %%2 {batch=0, extent=3}\n"
-        "  %%4: f32[3] = commit %%3 {var=v}\n  output value y = %%3\n}\n");
+    const After *y =
+        given(columns, "var state v: f32[3]\ngraph g {\n  column x: f32[3]\n  column i: i32[3]\n  %%1: "
+                       "f32[3] = arg {column=x}\n"
+                       "  %%2: i32[3] = arg {column=i}\n  %%3: f32[3] = gather %%1, %%2 {batch=0, extent=3}\n"
+                       "  %%4: f32[3] = commit %%3 {var=v}\n  output value y = %%3\n}\n");
     CHECK_INT(y->health, HEALTH_INDEX);
     CHECK(out(y, 0, 0) == 10 && out(y, 0, 1) == 30 && out(y, 0, 2) == 20);
     CHECK(((float *)y->vars[0].data)[0] == 0 && ((float *)y->vars[0].data)[2] == 0);
@@ -512,10 +533,11 @@ TEST(clause_11_only_healthy_steps_commit) {
     for (int i = 0; i < 2; i++) {
         Tensor column = floats(2, i == 0 ? good : bad);
         const After *y = given(
-            &column, "var param p: f32[2]\nvar optim m: f32[2] of=p\ngraph g {\n  column x: f32[2]\n"
-                     "  %%1: f32[2] = arg {column=x}\n  %%2: f32[2] = arg {var=p}\n  %%3: f32[2] = add %%1, %%2\n"
-                     "  %%4: f32[2] = check %%3 {name=sum}\n  %%5: f32[2] = commit %%3 {var=p}\n"
-                     "  %%6: f32[2] = commit %%1 {var=m}\n  output value y = %%3\n}\n");
+            &column,
+            "var param p: f32[2]\nvar optim m: f32[2] of=p\ngraph g {\n  column x: f32[2]\n"
+            "  %%1: f32[2] = arg {column=x}\n  %%2: f32[2] = arg {var=p}\n  %%3: f32[2] = add %%1, %%2\n"
+            "  %%4: f32[2] = check %%3 {name=sum}\n  %%5: f32[2] = commit %%3 {var=p}\n"
+            "  %%6: f32[2] = commit %%1 {var=m}\n  output value y = %%3\n}\n");
         CHECK_INT(y->health, i == 0 ? 0 : HEALTH_NONFINITE);
         CHECK(((float *)y->vars[0].data)[0] == (i == 0 ? 1 : 0));
         CHECK(((float *)y->vars[1].data)[0] == (i == 0 ? 1 : 0));

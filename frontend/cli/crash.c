@@ -1,8 +1,8 @@
 /* See crash.h.  A handler may neither allocate nor lock, so all it says is written down beforehand: for each
- * kernel and each microkernel where its code begins, and a text.  The crash belongs to the code with the greatest
- * beginning that is not behind the program counter; of a microkernel, and of anything else a kernel may have
- * called, to the nearest return address on the stack that lies in a kernel.  The list of tables is the one mutable
- * global: a signal comes with no argument. */
+ * kernel and each microkernel where its code begins, and a text.  The crash belongs to the code with the
+ * greatest beginning that is not behind the program counter; of a microkernel, and of anything else a kernel
+ * may have called, to the nearest return address on the stack that lies in a kernel.  The list of tables is
+ * the one mutable global: a signal comes with no argument. */
 #define _GNU_SOURCE 1
 #include "crash.h"
 #include <signal.h>
@@ -12,14 +12,20 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { MOST_CODE = 1 << 18, STACK_WORDS = 512 };      /* bytes of one function; words searched for a return address */
+enum {
+    MOST_CODE = 1 << 18,
+    STACK_WORDS = 512
+}; /* bytes of one function; words searched for a return address */
 
-typedef struct { uintptr_t at; Str text; } Function;  /* text empty: a microkernel, whose caller is to be named */
+typedef struct {
+    uintptr_t at;
+    Str text;
+} Function; /* text empty: a microkernel, whose caller is to be named */
 typedef struct Watch {
     struct Watch *next;
     Arena *arena;
     const Compiled *of;
-    Function *functions;                              /* by address */
+    Function *functions; /* by address */
     uint32_t n;
 } Watch;
 
@@ -37,7 +43,8 @@ static const Function *function_at(uintptr_t pc) {
             else
                 hi = middle;
         }
-        if (lo > 0 && pc - w->functions[lo - 1].at < MOST_CODE && (best == NULL || w->functions[lo - 1].at > best->at))
+        if (lo > 0 && pc - w->functions[lo - 1].at < MOST_CODE &&
+            (best == NULL || w->functions[lo - 1].at > best->at))
             best = &w->functions[lo - 1];
     }
     return best;
@@ -93,7 +100,8 @@ void crash_watch(const Compiled *c) {
     PlanCode code = code_table(c->code);
     Arena *arena = arena_create();
     Watch *w = PUSH(arena, Watch, 1);
-    *w = (Watch){.arena = arena, .of = c, .functions = PUSH(arena, Function, plan->kernels.n + plan->micros.n + 1)};
+    *w = (Watch){
+        .arena = arena, .of = c, .functions = PUSH(arena, Function, plan->kernels.n + plan->micros.n + 1)};
     for (uint32_t i = 0; i < plan->kernels.n; i++) {
         if (code.kernels[i] != NULL)
             w->functions[w->n++] = (Function){(uintptr_t)code.kernels[i],
@@ -106,7 +114,7 @@ void crash_watch(const Compiled *c) {
     qsort(w->functions, w->n, sizeof *w->functions, by_address);
     w->next = atomic_load(&watches);
     while (!atomic_compare_exchange_weak(&watches, &w->next, w)) {
-        continue;                                         /* somebody else was first: w->next is his now */
+        continue; /* somebody else was first: w->next is his now */
     }
     catch_crashes();
 }

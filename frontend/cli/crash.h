@@ -3,6 +3,6 @@
 #define GRF_CLI_CRASH_H
 #include "cli.h"
 
-void crash_watch(const Compiled *c);     /* its code may run from now on; again after more of it was loaded */
-void crash_forget(const Compiled *c);    /* its code goes; none of it runs */
+void crash_watch(const Compiled *c);  /* its code may run from now on; again after more of it was loaded */
+void crash_forget(const Compiled *c); /* its code goes; none of it runs */
 #endif
