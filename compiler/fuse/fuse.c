@@ -7,6 +7,8 @@ static void mark_checked(Planner *p) {
         if (node_of(p->g, p->g->effects.at[i])->op != OP_check)
             continue;
         Val x = operand(p->g, p->g->effects.at[i], 0);
+        if (shape_count(node_of(p->g, x)->shape) == 0)
+            continue; /* of nothing: what it is made of must not be looked at */
         if (p->info[x.i].stored)
             p->info[x.i].checked = true;
         else
