@@ -169,7 +169,12 @@ static void body_begin(Lower *l, const Stmt *st, ScanScope *s) {
 /* Does what the body made of carry i fit its input?  `wider`: it would with the type that is then set. */
 static bool carry_fits(Lower *l, ScanScope *s, uint32_t i, Array *made, bool *wider) {
     Array *in = &s->carry[i];
-    V v = scope_find(l->frame, s->carry_name[i].text)->value;
+    const Binding *b = scope_find(l->frame, s->carry_name[i].text);
+    if (b == NULL) {
+        report(l, DIAG_NAME, s->carry_name[i].at, "a carry has a name: the body says what becomes of it");
+        return false;
+    }
+    V v = b->value;
     Elem t;
     if (v->kind == VAL_POISON) {
         return false;
