@@ -4,7 +4,7 @@
  * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard. */
 #include "emit.h"
 
-enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_MOST = 256 << 10, FETCHES_A_STAGE = 2 };
+enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_LONG = 8 << 10, ROW_MOST = 256 << 10 };
 
 static bool in_stage(const Stage *s, uint32_t axis) {
     for (uint32_t j = 0; j < s->n_axes; j++)
@@ -61,19 +61,27 @@ static uint32_t fetches_of(const Ahead *h, uint32_t stage) {
     return n;
 }
 
-/* The costliest stage that walks it and has room; stages.n when there is none. */
-static uint32_t stage_for(const Emit *e, const KAccess *a) {
+/* The costliest stage that walks it and fetches less than `room` so far; stages.n when there is none. */
+static uint32_t costliest(const Emit *e, const KAccess *a, uint32_t room) {
     const Kernel *k = e->kernel;
     uint32_t best = k->stages.n, most = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
         const Stage *s = &k->stages.at[i];
         uint32_t w = stage_weight(e, s);
-        if (w > most && walks(k, s, a) && fetches_of(&e->ahead, i) < FETCHES_A_STAGE) {
+        if (w > most && walks(k, s, a) && fetches_of(&e->ahead, i) < room) {
             best = i;
             most = w;
         }
     }
     return best;
+}
+
+/* Two short rows at once are not too much for the memory; long ones are spread over the stages if there are
+ * enough of them. */
+static uint32_t stage_for(const Emit *e, const KAccess *a) {
+    uint32_t none = e->kernel->stages.n;
+    uint32_t alone = row_bytes(e->kernel, a) > ROW_LONG ? costliest(e, a, 1) : none;
+    return alone < none ? alone : costliest(e, a, 2);
 }
 
 static bool planned(const Emit *e, const KAccess *a) {
