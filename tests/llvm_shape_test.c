@@ -127,3 +127,17 @@ static void label_sums(const char *cpu) {
 
 TEST(label_sums_host) { label_sums(NULL); }
 TEST(label_sums_haswell) { label_sums("haswell"); }
+
+/* So large that its outputs go past the caches, from a reduction and from a map, and its input is fetched
+ * ahead. */
+TEST(large_rows_host) {
+    Kernels ks = {0};
+    add(test_arena(), &ks, STR(
+        "kernel @large(in %x: f32[4194304], out %y: f32[4194304], out %z: f32[4194304])\n  regs 1\n"
+        "  head n 1024\n  axis k 4096\n{\n"
+        "  reduce sum over k vec k {\n    v0 = load.f32 %x[4096*n + k]\n    v1 = neg.f32(v0)\n"
+            "    store(v1) %y[4096*n + k]\n    yield v0\n  } -> r0\n"
+        "  map over k vec k {\n    v0 = load.f32 %x[4096*n + k]\n    v1 = reg.f32 0\n"
+            "    v2 = mul.f32(v0, v1)\n    store(v2) %z[4096*n + k]\n  }\n}\n"));
+    compare(&ks, NULL);
+}
