@@ -377,7 +377,7 @@ TEST_ALL(resumed_is_uninterrupted) {
 
 /* What we hand out is in the one layout. */
 TEST(our_programs_are_in_their_layout) {
-    Ran r = test_shell(str_format(test_arena(), "for f in %.*s/graphs/*/*.graph; do graphc fmt --check $f || exit 1; done",
-                                  FSTR(test_root())));
+    const char *each = "for f in %.*s/graphs/*/*.graph; do graphc fmt --check $f || exit 1; done";
+    Ran r = test_shell(str_format(test_arena(), each, FSTR(test_root())));
     CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
 }
