@@ -259,9 +259,11 @@ static uint32_t run_entry(Frame *f, const PlanEntry *entry) {
     uint32_t *health = f->exec->state.health;
     GR_ASSERT(p->ready);
     uint32_t saved = float_mode_enter();
+    pool_enter(f->exec->pool);
     if (health != NULL)
         *health = 0;
     run_runs(f, p->first_run, p->n_runs, 0);
+    pool_leave(f->exec->pool);
     float_mode_restore(saved);
     return health == NULL ? 0 : *health;
 }

@@ -6,8 +6,9 @@
  * nothing but its help.  The fields of a region may be read while the next one is being written, but then
  * nothing is left in the reader's ticket, or its exchange fails.
  *
- * Threads are not pinned: the caller is somebody else's thread and cannot be, and a worker pinned to the
- * processor that the caller happens to run on would wait for it. */
+ * A pool that takes every processor there is gives each thread one of its own: two that spin are left together
+ * on one processor by the scheduler for as long as they please.  The caller is somebody else's thread, so it is
+ * pinned from pool_enter to pool_leave only; what it starts in between inherits nothing. */
 #define _GNU_SOURCE
 #include "pool.h"
 #include "dtype.h"
@@ -27,6 +28,9 @@ typedef struct {
     uint32_t index;
 } Worker;
 
+/* The processors of a pool that has them all, in order; n is 0 when it has not. */
+typedef struct { uint32_t n; cpu_set_t of_caller, own; } Places;
+
 struct Pool {
     _Alignas(LINE) _Atomic uint64_t ticket;      /* generation << 32 | chunks left */
     _Atomic(PoolFn *) fn;
@@ -37,6 +41,7 @@ struct Pool {
     _Atomic uint32_t sleepers;
     _Atomic bool stop;
     uint32_t threads, started;
+    Places places;
     Worker *workers;
 };
 
@@ -92,8 +97,44 @@ static uint32_t wait_for_work(Pool *p, uint32_t seen) {
     return generation;
 }
 
+static void pin_to(const cpu_set_t *set) {
+    sched_setaffinity(0, sizeof *set, set);      /* of the calling thread; refused: slower, not wrong */
+}
+
+/* The set that holds the n-th processor of `all` alone. */
+static cpu_set_t place_of(const cpu_set_t *all, uint32_t n) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, all) && n-- == 0)
+            CPU_SET(i, &one);
+    }
+    return one;
+}
+
+static void choose_places(Pool *p) {
+    cpu_set_t all;
+    if (p->threads < 2 || sched_getaffinity(0, sizeof all, &all) != 0 || (uint32_t)CPU_COUNT(&all) != p->threads)
+        return;
+    p->places = (Places){.n = p->threads, .of_caller = all, .own = place_of(&all, 0)};
+}
+
+void pool_enter(Pool *p) {
+    if (p->places.n > 0)
+        pin_to(&p->places.own);
+}
+
+void pool_leave(Pool *p) {
+    if (p->places.n > 0)
+        pin_to(&p->places.of_caller);
+}
+
 static void *worker_main(void *arg) {
     Worker *w = arg;
+    if (w->pool->places.n > 0) {
+        cpu_set_t own = place_of(&w->pool->places.of_caller, w->index);
+        pin_to(&own);
+    }
     float_mode_enter();
     for (uint32_t seen = 0;;) {
         seen = wait_for_work(w->pool, seen);
@@ -111,6 +152,7 @@ GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
     p->threads = threads;
     p->started = 1;
     p->workers = PUSH(a, Worker, threads);
+    choose_places(p);
     for (uint32_t i = 1; i < threads; i++) {
         p->workers[i] = (Worker){.pool = p, .index = i};
         if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0) {

@@ -15,4 +15,7 @@ uint32_t pool_threads(const Pool *p);
 /* Calls fn for chunks 0 .. chunks-1, each once, on any thread in any order, and returns when all are done.
  * One thread at a time. */
 void     pool_run(Pool *p, PoolFn *fn, void *work, uint32_t chunks);
+/* Around a series of pool_run: the calling thread keeps to its processor, and is free again afterwards. */
+void     pool_enter(Pool *p);
+void     pool_leave(Pool *p);
 #endif
