@@ -167,7 +167,7 @@ void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
     e->axis = PUSH(e->arena, AxisAt, k->axes.n + 1);
     e->reg = PUSH(e->arena, Value, k->n_regs + 2);
-    e->dummy = emit_local(e, e->i8, BUFFER_ALIGN, BUFFER_ALIGN);
+    e->dummy = emit_local(e, e->i8, LANES * sizeof(double), BUFFER_ALIGN);
     place_buffers(e, parameter(e, 0), parameter(e, 4));
     load_uniforms(e, parameter(e, 1));
     if (k->commit)

@@ -39,7 +39,7 @@ typedef struct {
     Value         *uniform;            /* loaded value of each entry of Kernel.uniforms */
     AxisAt        *axis;               /* by axis number of the kernel */
     Value         *reg;
-    Value          dummy;              /* 64 bytes of stack: where accesses under a false scalar guard go */
+    Value          dummy;              /* a vector of stack: where accesses go that no guard lets through */
     Value          partial_row;        /* split head: which row of a partial buffer the point owns */
     Ahead          ahead;
 } Emit;

@@ -262,7 +262,13 @@ Value access_load(Dag *g, const KInst *in) {
             : guard);
         v = emit_load(e, p.t, guarded_address(e, one, p.at), p.align);
     } else {
-        v = load_lanes(e, &p, and_masks(e, guard, g->mask));
+        /* On AVX2 the back end may load the upper half of a masked vector whole and mask it afterwards; with no
+         * lane on, the address can be anywhere.  With one on, it is within a vector of the buffer, and the arena
+         * has slack on both sides. */
+        Value mask = and_masks(e, guard, g->mask);
+        if (guard != NULL && p.steps)
+            p.at = guarded_address(e, emit_any(e, mask), p.at);
+        v = load_lanes(e, &p, mask);
     }
     v = from_memory(e, p.stored, (DType)in->type, v);
     if (guard == NULL)

@@ -138,8 +138,8 @@ static GrStatus prepare(Bench *b, Error *e) {
     return GR_OK;
 }
 
-/* The variants take turns, a few runs each, so that whatever else the machine does hits all of them, and most runs find the
- * caches as a training leaves them. */
+/* The variants take turns, a few runs each, so that whatever else the machine does hits all of them, and most runs
+ * find the caches as a training leaves them. */
 enum { TURN = 10 };
 
 static void measure_turn(Bench *b, uint32_t variant, uint32_t first, double *ms) {
