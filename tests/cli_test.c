@@ -346,7 +346,11 @@ TEST(a_disk_that_is_full) {
     CHECK_MSG(says(r, "writing r/last.safetensors: File too large"), "%s", r.out.s);
     CHECK(exists("r/resolved.graph") && !exists("r/last.safetensors") && !exists("r/last.safetensors.part"));
     expect("train dots.graph -q --run r", 1, "r holds a run that ended before it saved anything");
+#ifdef __SANITIZE_THREAD__            /* its runtime writes before our program can say what it wants of the signal */
+    r = ran_after("trap '' XFSZ; ulimit -f 0;", "train dots.graph -q --run r2");
+#else
     r = ran_after("ulimit -f 0;", "train dots.graph -q --run r2");
+#endif
     CHECK_INT(r.status, 1);
     CHECK_MSG(says(r, "writing r2/resolved.graph: File too large"), "%s", r.out.s);
 }

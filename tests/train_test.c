@@ -334,6 +334,8 @@ TEST(a_finished_run_has_nothing_to_resume) {
     REQUIRE(run(again, &e) == GR_OK);
     CHECK_INT(again->epochs, 0);
     CHECK(bits_of(again) == bits_of(t));
+    exec_destroy(again->exec);
+    exec_destroy(t->exec);
 }
 
 TEST(reports_and_validations_between_change_no_bit) {
@@ -348,6 +350,8 @@ TEST(reports_and_validations_between_change_no_bit) {
     Toy *plain = toy(NULL, 1);
     REQUIRE(run(plain, &e) == GR_OK && bits_of(plain) == bits);
     CHECK(memcmp(w, exec_buffer(plain->exec, B_W), WIDTH * 4) == 0);
+    exec_destroy(plain->exec);
+    exec_destroy(t->exec);
 }
 
 TEST(evaluation_gives_the_numbers_of_the_validation) {
@@ -365,6 +369,8 @@ TEST(evaluation_gives_the_numbers_of_the_validation) {
     CHECK(values.at.at[0].values[0] == t->val_at_best);
     CHECK(train_evaluate(test_arena(), &u->job, best, 0, STR("test"), &values, &e) == GR_DATA);
     CHECK_SAYS(e, "no split `test`; it has train, val");
+    exec_destroy(u->exec);
+    exec_destroy(t->exec);
 }
 
 TEST(patience_and_steps_end_a_phase) {
@@ -375,15 +381,18 @@ TEST(patience_and_steps_end_a_phase) {
     t->recipe->phases.at[0].keep.at[0].highest = true;     /* the loss falls: only the first one improves */
     REQUIRE(run(t, &e) == GR_OK);
     CHECK(t->epochs < 20 && t->improved >= 1 && t->epochs >= t->improved + 2);
+    exec_destroy(t->exec);
     t = toy(NULL, 1);
     t->recipe->phases.at[0].epochs = 0;
     t->recipe->phases.at[0].steps = 4;
     REQUIRE(run(t, &e) == GR_OK);
     CHECK(t->epochs == 2 && t->steps == 4);
+    exec_destroy(t->exec);
     t = toy(NULL, 1);
     t->recipe->phases.at[0].drop_tail = true;
     REQUIRE(run(t, &e) == GR_OK);
     CHECK(t->epochs == EPOCHS && t->steps == 2 * EPOCHS);
+    exec_destroy(t->exec);
 }
 
 TEST(a_step_that_is_not_finite_stops_the_run) {
@@ -471,6 +480,7 @@ TEST(a_checkpoint_cut_short_touches_nothing) {
     CHECK_INT(s.step, 4);
     CHECK_INT(s.batch, 1);
     CHECK_INT(s.rows, 4);
+    exec_destroy(t->exec);
 }
 
 /* ---- entries that come later ---- */
