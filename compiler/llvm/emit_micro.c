@@ -8,7 +8,7 @@
 #include "emit.h"
 #include "micro.h"
 
-enum { UNROLL = 4 };
+enum { UNROLL = 2 };
 
 typedef struct {
     Emit *e;
@@ -80,7 +80,7 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll) {
     return unpack(m, l.carry, true);
 }
 
-/* k steps in fours, then the rest. */
+/* k steps in pairs, then the rest. */
 static Sums one_block(const Micro *m, Sums s) {
     Value whole = LLVMBuildAnd(m->e->b, m->k, emit_i64(m->e, -UNROLL), "");
     s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL);
