@@ -414,41 +414,7 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_const: return emit_const(e, wide_of((DType)n->dtype), n->attr.constant);
     case OP_iota: return index_value(e, &at[n->attr.axis]);
     case OP_random: return emit_random(e, v, at, guard);
-    case OP_add:
-    case OP_sub:
-    case OP_mul:
-    case OP_mulz:
-    case OP_div:
-    case OP_idiv:
-    case OP_mod:
-    case OP_neg:
-    case OP_abs:
-    case OP_sign:
-    case OP_min:
-    case OP_max:
-    case OP_sqrt:
-    case OP_rint:
-    case OP_floor:
-    case OP_exp:
-    case OP_expm1:
-    case OP_log:
-    case OP_log1p:
-    case OP_sin:
-    case OP_cos:
-    case OP_tanh:
-    case OP_sigmoid:
-    case OP_erf:
-    case OP_erfc:
-    case OP_pow:
-    case OP_atan2:
-    case OP_lt:
-    case OP_le:
-    case OP_eq:
-    case OP_isnan:
-    case OP_and:
-    case OP_or:
-    case OP_not:
-    case OP_select:
+    CASE_ELEMENTWISE:
     case OP_cast: return emit_elementwise(e, v, at, guard);
     case OP_broadcast:
     case OP_reshape:

@@ -261,19 +261,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_check:
     case OP_commit: return (Val){0};
     case OP_scan: case OP_grad: case OP_COUNT: break;
-    case OP_add:
-    case OP_sub:
-    case OP_mul:
-    case OP_mulz:
-    case OP_div:
-    case OP_idiv:
-    case OP_mod:
-    case OP_neg:
-    case OP_abs:
-    case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint: case OP_floor: case OP_exp: case OP_expm1:
-    case OP_log: case OP_log1p: case OP_sin: case OP_cos: case OP_tanh: case OP_sigmoid: case OP_erf: case OP_erfc:
-    case OP_pow: case OP_atan2: case OP_lt: case OP_le: case OP_eq: case OP_isnan: case OP_and: case OP_or: case OP_not:
-    case OP_select: return rule_build(b, v, k, g);
+    CASE_ELEMENTWISE: return rule_build(b, v, k, g);
     }
     *missing = true;
     return (Val){0};

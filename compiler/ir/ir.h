@@ -17,6 +17,14 @@ typedef enum {
 typedef enum { CLASS_LEAF, CLASS_ELT, CLASS_VIEW, CLASS_SUM, CLASS_CONTROL, CLASS_EFFECT } OpClass;
 typedef enum { ATTR_NONE, ATTR_ARG, ATTR_CONST, ATTR_AXIS, ATTR_RANDOM, ATTR_AXES, ATTR_SLICE, ATTR_PAD, ATTR_GATHER,
                ATTR_REDUCE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK, ATTR_COMMIT } AttrKind;
+/* In a switch over ops, `CASE_ELEMENTWISE:` stands for all that map an element to an element by a rule of their own
+ * (cast, which depends on types, is apart). */
+#define CASE_ELEMENTWISE \
+    case OP_add: case OP_sub: case OP_mul: case OP_mulz: case OP_div: case OP_idiv: case OP_mod: \
+    case OP_neg: case OP_abs: case OP_sign: case OP_min: case OP_max: case OP_sqrt: case OP_rint: \
+    case OP_floor: case OP_exp: case OP_expm1: case OP_log: case OP_log1p: case OP_sin: case OP_cos: \
+    case OP_tanh: case OP_sigmoid: case OP_erf: case OP_erfc: case OP_pow: case OP_atan2: case OP_lt: \
+    case OP_le: case OP_eq: case OP_isnan: case OP_and: case OP_or: case OP_not: case OP_select
 const char *op_name(Op op);
 OpClass     op_class(Op op);
 AttrKind    op_attr(Op op);
