@@ -347,6 +347,17 @@ static bool extent_known(Lower *l, const Index *i, Span at) {
     return false;
 }
 
+/* Positions can be written that no tensor has: they stay at the ends of the range instead of wrapping into it. */
+static int64_t sum_kept(int64_t x, int64_t y) {
+    int64_t sum;
+    return !__builtin_add_overflow(x, y, &sum) ? sum : y < 0 ? INT64_MIN : INT64_MAX;
+}
+
+static int64_t product_kept(int64_t x, int64_t y) {
+    int64_t product;
+    return !__builtin_mul_overflow(x, y, &product) ? product : (x < 0) != (y < 0) ? INT64_MIN : INT64_MAX;
+}
+
 /* Do all positions of the affine form lie in 0 .. extent-1? */
 static bool affine_fits(Lower *l, const Affine *x, const Item *item, Dim extent) {
     int64_t lo = dim_value(x->c), hi = lo;
@@ -354,12 +365,12 @@ static bool affine_fits(Lower *l, const Affine *x, const Item *item, Dim extent)
         if (!extent_known(l, x->of[i], item->at)) {
             return false;
         }
-        int64_t last = x->factor[i] * (dim_value(x->of[i]->extent) - 1);
+        int64_t last = product_kept(x->factor[i], dim_value(x->of[i]->extent) - 1);
         if (dim_value(x->of[i]->extent) == 0) {
             return true;
         }
-        lo += last < 0 ? last : 0;
-        hi += last > 0 ? last : 0;
+        lo = sum_kept(lo, last < 0 ? last : 0);
+        hi = sum_kept(hi, last > 0 ? last : 0);
     }
     if (lo >= 0 && hi < dim_value(extent)) {
         return true;
