@@ -169,7 +169,7 @@ Array array_make(Lower *l, Val v, uint32_t n_lead, const Index *const *lead, uin
 }
 
 /* The most elements a tensor may have; far above memory, far below overflow. */
-static const int64_t most_elements = (int64_t)1 << 40;
+static const int64_t most_elements = ((int64_t)1 << 40) - 1;      /* docs/ir.md, node c3 */
 
 bool shape_fits(Lower *l, Span at, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim) {
     if (n_lead + rank > MAX_RANK) {
@@ -184,7 +184,7 @@ bool shape_fits(Lower *l, Span at, uint32_t n_lead, const Index *const *lead, ui
             return false;
         }
         if (x != 0 && count > most_elements / x) {
-            report(l, DIAG_SHAPE, at, "a tensor of more than 2^40 elements");
+            report(l, DIAG_SHAPE, at, "a tensor of 2^40 elements or more");
             return false;
         }
         count *= x == 0 ? 1 : x;
