@@ -181,6 +181,10 @@ static void declare(Lower *l, const Stmt *s, VarKind k, uint32_t rank, const Dim
     }
     for (uint32_t i = 0; i < s->cell.names.n; i++) {
         Name name = s->cell.names.at[i];
+        if (str_is(name.text, "_")) {
+            report(l, DIAG_NAME, name.at, "a variable has a name: checkpoints are read by it");
+            continue;
+        }
         bool fresh;
         uint32_t var = cell_var(l, k, cell_path(l, name), DT_F32, shape, name.at, &fresh);
         if (fresh) {
