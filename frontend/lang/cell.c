@@ -219,7 +219,7 @@ void cell_state(Lower *l, const Stmt *s) {
     uint32_t rank;
     Dim dim[MAX_RANK];
     FrameKind root = root_of(l->frame)->kind;
-    if (l->frame->path.n == 0 || root == FRAME_FILE) {
+    if (l->frame->path.n == 0 || (root == FRAME_FILE && l->frame->model.n == 0)) {
         not_yet(l, s->at, "a schedule with state");
         poison_names(l, s);
         return;
