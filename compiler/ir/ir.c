@@ -28,16 +28,6 @@ Graph *graph_new(Module *m, Arena *a, uint32_t name) {
 
 Graph *graph_create(Module *m, Str name) { return graph_new(m, m->arena, intern_id(m->names, name)); }
 
-Graph *module_graph(const Module *m, const char *name) {
-    uint32_t id = intern_find(m->names, str_of(name));
-    for (uint32_t i = 0; id != 0 && i < m->graphs.n; i++) {
-        if (m->graphs.at[i]->name == id) {
-            return m->graphs.at[i];
-        }
-    }
-    return NULL;
-}
-
 const Node *node_of(const Graph *g, Val v) {
     GR_ASSERT(v.i > 0 && v.i < g->nodes.n);
     return &g->nodes.at[v.i];

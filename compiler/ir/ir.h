@@ -173,7 +173,6 @@ struct Module {
 };
 Module *module_create(Arena *a, const SourceSet *s, const Math *m);
 Graph  *graph_create(Module *m, Str name);                 /* not yet in Module.graphs; bodies of scans never are */
-Graph  *module_graph(const Module *m, const char *name);   /* NULL when there is none */
 
 /* ---- building.  Each call value-numbers, so asking twice gives the same Val; shapes are inferred by the op's
  * rule, and a wrong operand is a GR_BUG (the front end has checked).  `at` is the source span given to new

@@ -140,7 +140,7 @@ static void add_part(Lower *l, RecipeData *d, const SplitPart *p) {
     vec_push(l->m->arena, &d->parts, part);
 }
 
-static bool split_known(const RecipeData *d, Str name) {
+bool data_has_split(const RecipeData *d, Str name) {
     for (uint32_t i = 0; i < d->sources.n; i++) {
         if (str_eq(d->sources.at[i].split, name)) {
             return true;
@@ -161,7 +161,7 @@ static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
     }
     RecipeSplit s = {
         .of = st->split.of.text, .first_part = d->parts.n, .in_order = st->split.in_order, .span = st->at};
-    if (s.of.n && !split_known(d, s.of)) {
+    if (s.of.n && !data_has_split(d, s.of)) {
         report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up", FSTR(s.of));
         return;
     }

@@ -349,6 +349,7 @@ uint32_t data_find(Program *p, Str name);                   /* 1 + id */
 const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);
+bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` or a part of a split */
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */

@@ -124,20 +124,6 @@ static bool series_exists(const RecipeObjective *o, Str name) {
     return false;
 }
 
-static bool has_split(const RecipeData *d, Str name) {
-    for (uint32_t i = 0; i < d->sources.n; i++) {
-        if (str_eq(d->sources.at[i].split, name)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < d->parts.n; i++) {
-        if (str_eq(d->parts.at[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 typedef struct { Lower *l; const RecipeObjective *o; bool fine; } Criterion;
 
 static bool check_series(void *user, const Expr *e) {
@@ -156,7 +142,7 @@ static bool check_series(void *user, const Expr *e) {
         return false;
     }
     const RecipeData *d = &l->p->recipe->data.at[c->o->data];
-    if (!has_split(d, split->name.text)) {
+    if (!data_has_split(d, split->name.text)) {
         Diag *diag =
             report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
                    FSTR(sources_text(l->p->sources, e->at)), FSTR(split->name.text), FSTR(d->name));

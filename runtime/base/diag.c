@@ -14,16 +14,6 @@ const char *diag_kind_name(DiagKind k) {
     return names[k];
 }
 
-const char *diag_kind_brief(DiagKind k) {
-    static const char *const briefs[] = {
-#define DIAG(id, name, severity, brief) brief,
-#include "diag_kinds.def"
-#undef DIAG
-    };
-    GR_ASSERT((unsigned)k < DIAG_COUNT);
-    return briefs[k];
-}
-
 Severity diag_severity(const Diag *d) {
     static const Severity severities[] = {
 #define DIAG(id, name, severity, brief) severity,

@@ -27,7 +27,6 @@ typedef enum {
     DIAG_COUNT
 } DiagKind;
 const char *diag_kind_name(DiagKind k);
-const char *diag_kind_brief(DiagKind k);
 
 typedef struct Diags Diags;
 typedef struct Diag Diag;

@@ -14,15 +14,6 @@ const char *gr_status_name(GrStatus s) {
     return (unsigned)s < GR_STATUS_COUNT ? names[s] : "?";
 }
 
-const char *gr_status_text(GrStatus s) {
-    static const char *const texts[] = {
-#define X(id, text) text,
-        GR_STATUS_LIST(X)
-#undef X
-    };
-    return (unsigned)s < GR_STATUS_COUNT ? texts[s] : "a status that does not exist";
-}
-
 GrStatus fail(Error *e, GrStatus s, const char *fmt, ...) {
     if (e == NULL)
         return s;

@@ -25,7 +25,6 @@ typedef enum {
     GR_STATUS_COUNT
 } GrStatus;
 const char *gr_status_name(GrStatus s);                 /* "IO" */
-const char *gr_status_text(GrStatus s);
 
 /* What went wrong and where, and what to do: filled by `fail`, printed by whoever stands at the top. */
 typedef struct { GrStatus status; char what[768]; char help[256]; } Error;
