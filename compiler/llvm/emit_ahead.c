@@ -94,6 +94,8 @@ static bool planned(const Emit *e, const KAccess *a) {
 void ahead_plan(Emit *e) {
     const Kernel *k = e->kernel;
     e->ahead.n = 0;
+    if (k->stages.n == 1)       /* no pass computes while memory rests: the processor fetches ahead by itself */
+        return;
     for (uint32_t i = 0; i < k->accesses.n && e->ahead.n < MAX_AHEAD; i++) {
         const KAccess *a = &k->accesses.at[i];
         if (!worth_it(k, a) || planned(e, a))

@@ -8,6 +8,8 @@
 
 /* a DAG of more instructions is emitted once, masked, not once for full blocks and once for the tail */
 enum { HEAVY = 60 };
+/* a loop shorter than this whose end is not known has too few full blocks to be emitted twice */
+enum { SHORT = 16 * LANES };
 
 static const KInst *inst_of(const Dag *g, uint32_t i) { return &g->e->kernel->insts.at[g->s->first + i]; }
 
@@ -396,12 +398,19 @@ static void inside(Dag *g, uint32_t d, AxisAt at, Body body, void *user) {
     loops(g, d + 1, body, user);
 }
 
+/* Is every row of the axis made of full blocks, the last one of a clipped axis too? */
+static bool full_blocks(const KAxis *x) {
+    return x->extent % LANES == 0 && (x->clip_by < 0 || x->clip_total % LANES == 0);
+}
+
+/* Full blocks and a tail that is masked; or everything masked, where two copies of the body do not pay. */
 static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void *user) {
     Emit *e = g->e;
     Loop l;
-    bool known = LLVMIsAConstantInt(hi) != NULL;
-    int64_t n = known ? LLVMConstIntGetSExtValue(hi) : 0;
-    if ((!known || n % LANES != 0) && (n < LANES || stage_weight(g->e, g->s) > HEAVY)) {
+    const KAxis *axis = &e->kernel->axes.at[g->s->axis[d]];
+    bool known = LLVMIsAConstantInt(hi) != NULL, full = full_blocks(axis);
+    int64_t n = known ? LLVMConstIntGetSExtValue(hi) : axis->extent;
+    if (!full && (n < (known ? LANES : SHORT) || stage_weight(g->e, g->s) > HEAVY)) {
         loop_open(e, &l, lo, hi, LANES, 0, NULL);
         g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
         inside(g, d, (AxisAt){l.i, e->iota}, body, user);
@@ -413,7 +422,7 @@ static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void 
     loop_open(e, &l, lo, whole, LANES, 0, NULL);
     inside(g, d, (AxisAt){l.i, e->iota}, body, user);
     loop_close(e, &l, NULL);
-    if (known && n % LANES == 0)
+    if (full)
         return;
     If some = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLT, whole, hi, ""));
     g->mask = dag_tail_mask(e, whole, hi);
