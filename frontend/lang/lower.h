@@ -334,6 +334,8 @@ void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commit
 void  metric_begin(Lower *l, const Decl *objective);
 void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
 void  optimizer_step(Lower *l, const Decl *train, Val total);
+void  clip_declare(Lower *l, const TrainClause *c);
+void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);

@@ -122,13 +122,16 @@ void optimizer_step(Lower *l, const Decl *train, Val total) {
     l->b.at = train->at;
     Val tuple = build_grad(&l->b, total, n, xs);
     uint32_t errors = diags_errors(l->ds);
-    for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const Var *v = &l->m->vars.at[vars[i]];
-        Val g = build_result(&l->b, tuple, i);
-        build_check(&l->b, g, name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
-        const TrainClause *c = clause_for(l, train, v);
+        xs[i] = build_result(&l->b, tuple, i);
+        build_check(&l->b, xs[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
+    }
+    clip_gradients(l, train, n, xs);
+    for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
+        const TrainClause *c = clause_for(l, train, &l->m->vars.at[vars[i]]);
         if (c) {
-            update(l, c, vars[i], g);
+            update(l, c, vars[i], xs[i]);
         }
     }
 }

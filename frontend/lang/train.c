@@ -193,7 +193,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c, bool *said) {
     case TC_SAVE: clause_count(l, c, "a number of epochs", &p->save_epochs); break;
     case TC_PATIENCE: clause_count(l, c, "a number of epochs", &p->patience); break;
     case TC_KEEP: break; /* when the objective is known */
-    case TC_CLIP: not_yet(l, c->at, "`clip`"); break;
+    case TC_CLIP: clip_declare(l, c); break;
     case TC_FREEZE: not_yet(l, c->at, "`freeze`"); break;
     case TC_LOAD: not_yet(l, c->at, "`load`"); break;
     case TC_PRECISION:

@@ -124,7 +124,7 @@ def product():
     return {"exports": {"product": pair(lambda x: x.prod(1), d_y, x=x)}}
 
 
-def train(forward, parameters, optimizer, batches, states=None, weights=None):
+def train(forward, parameters, optimizer, batches, states=None, weights=None, clip=None):
     """Steps of an optimiser.  `parameters`: path -> leaf (as torch has it) and view (as the program has it)."""
     leaves = {k: leaf for k, (leaf, view) in parameters.items()}
     views = {k: view for k, (leaf, view) in parameters.items()}
@@ -139,6 +139,8 @@ def train(forward, parameters, optimizer, batches, states=None, weights=None):
         total = sum((weights or {}).get(k, 1.0) * v for k, v in terms.items())
         o.zero_grad()
         total.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(list(leaves.values()), clip)
         o.step()
         steps.append({"columns": columns, "out": {**terms, "total": total}, "vars": snapshot()})
     return {"vars": before, "steps": steps}
@@ -228,16 +230,18 @@ def optimizers():
     w0, b0 = draw(2, 3), draw(2)
     batches = [{"x": draw(4, 3), "t": draw(4, 2)} for _ in range(3)]
 
-    def phase(optimizer):
+    def phase(optimizer, **more):
         w, b = w0.clone().requires_grad_(), b0.clone().requires_grad_()
         return train(lambda i, x, t: {"fit": F.mse_loss(F.linear(x, w, b), t)},
-                     {"net.linear1.w": (w, torch.t), "net.linear1.b": (b, same)}, optimizer, batches)
+                     {"net.linear1.w": (w, torch.t), "net.linear1.b": (b, same)}, optimizer, batches, **more)
     return {"phases": {
         "plain": phase(plain_sgd(0.25)),
         "heavy": phase(lambda ps: torch.optim.SGD(ps, lr=0.125, momentum=0.9, weight_decay=0.01)),
         "moments": phase(lambda ps: torch.optim.Adam(ps, lr=0.01)),
         "decayed": phase(lambda ps: torch.optim.Adam(ps, lr=0.01, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.1)),
         "decoupled": phase(lambda ps: torch.optim.AdamW(ps, lr=0.01, weight_decay=0.1)),
+        "clipped": phase(plain_sgd(0.25), clip=0.5),
+        "unclipped": phase(plain_sgd(0.25), clip=100),
     }}
 
 
