@@ -296,4 +296,5 @@ TEST(classifier_lowers) { lowers("graphs/fashion/classifier.graph", 101770); }
 TEST(vae_lowers)        { lowers("graphs/fashion/vae.graph", 1079600); }
 TEST(fc_vae_lowers)     { lowers("graphs/vox/fc.graph", 1629495); }
 TEST(conv_lowers)       { lowers("graphs/tiny/conv.graph", 82); }
+TEST(conv_vae_lowers)   { lowers("graphs/vox/conv.graph", 1825285); }
 TEST(scan_lowers)       { lowers("graphs/tiny/scan.graph", 273); }

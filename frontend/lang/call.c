@@ -57,6 +57,16 @@ static V argument(Lower *l, const TypeSyntax *t, const Expr *e) {
     return eval(l, e);
 }
 
+/* The value of an argument: a choice where a word is expected. */
+static V argument_of(Lower *l, V f, const Arg *a, uint32_t position) {
+    const Expr *e = a->value;
+    if (f->kind == VAL_FUNCTION && f->function->intrinsic && e->kind == EX_NAME &&
+        intrinsic_takes_word(f->function->intrinsic, a->name.text, position, e->name.text)) {
+        return value_text(l, e->at, VAL_CHOICE, e->name.text);
+    }
+    return argument(l, f->kind == VAL_FUNCTION ? param_type(f->function, a, position) : NULL, e);
+}
+
 static bool poisoned(const GivenVec *g) {
     for (uint32_t i = 0; i < g->n; i++) {
         if (g->at[i].value->kind == VAL_POISON) {
@@ -87,9 +97,7 @@ V call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, con
     V f = callee->kind == EX_NAME ? scope_name(l, callee->name) : eval(l, callee);
     for (uint32_t i = 0; args && i < args->n; i++) {
         const Arg *a = &args->at[i];
-        const TypeSyntax *t =
-            f->kind == VAL_FUNCTION ? param_type(f->function, a, i + (piped != NULL)) : NULL;
-        V v = argument(l, t, a->value);
+        V v = argument_of(l, f, a, i + (piped != NULL));
         vec_push(
             l->a, &given,
             (Given){a->name.text, at_place(l, v, a->value->at), a->name.text.n ? a->name.at : a->value->at});
@@ -281,7 +289,8 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
     const Decl *d = f->decl;
     uint32_t number = walk_call_number(l->p, caller->decl, written, call_name(e).at);
     Str step = str_format(l->a, "%.*s%u%.*s", FSTR(written), number, FSTR(caller->turn));
-    Frame *to = frame_push(l, d->kind == DECL_MODEL ? FRAME_MODEL : FRAME_DEF, d, e->at);
+    Span site = e->kind == EX_PIPE ? e->pipe.f->at : e->at; /* not what flows into it */
+    Frame *to = frame_push(l, d->kind == DECL_MODEL ? FRAME_MODEL : FRAME_DEF, d, site);
     const char *dot = caller->stream.n ? "." : "";
     to->stream = str_format(l->a, "%.*s%s%.*s", FSTR(caller->stream), dot, FSTR(step));
     if (f->instance.n) {

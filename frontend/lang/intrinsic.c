@@ -1,7 +1,8 @@
 /* The functions of intrinsics.def: how their arguments are found, and what each builds. */
 #include "lower.h"
+#include <string.h>
 
-enum { MAX_ARGS = 4, MAX_REPEATED = 16 };
+enum { MAX_ARGS = 8, MAX_REPEATED = 16 };
 typedef struct { V at[MAX_ARGS]; uint32_t n_repeated; V repeated[MAX_REPEATED]; } Args;
 typedef V Run(Lower *l, const Expr *e, const Args *a);
 
@@ -372,6 +373,14 @@ static V call_straight_through(Lower *l, const Expr *e, const Args *a) {
     return remake(l, e, &x[0], build_grad_as(&l->b, x[0].val, x[1].val));
 }
 
+/* ---- windows ---- */
+
+static V call_convolve(Lower *l, const Expr *e, const Args *a) { return convolve_forward(l, e, a->at); }
+static V call_convolve_transposed(Lower *l, const Expr *e, const Args *a) {
+    return convolve_transposed(l, e, a->at);
+}
+static V call_per_dim(Lower *l, const Expr *e, const Args *a) { return convolve_per_dim(l, e, a->at); }
+
 /* ---- the table ---- */
 
 typedef enum { IN_ELEMENTWISE, IN_FUNCTION, IN_CAST, IN_DRAW, IN_NOT_YET } InKind;
@@ -411,8 +420,8 @@ const Intrinsic *intrinsic_find(Str name) {
     return NULL;
 }
 
-/* One word of a list of arguments, `x*` or `dim?`. */
-typedef struct { Str name; bool optional, repeated; } ArgSpec;
+/* One item of a list of arguments: `x*`, `dim?`, or `mode=this|that`, which takes one of these words. */
+typedef struct { Str name, words; bool optional, repeated; } ArgSpec;
 
 static uint32_t read_specs(const char *args, ArgSpec *out) {
     uint32_t n = 0;
@@ -424,7 +433,10 @@ static uint32_t read_specs(const char *args, ArgSpec *out) {
         Str s = {start, (uint32_t)(p - start)};
         char last = s.s[s.n - 1];
         bool marked = last == '?' || last == '*';
-        out[n++] = (ArgSpec){{s.s, s.n - marked}, last == '?', last == '*'};
+        const char *words = memchr(s.s, '=', s.n);
+        uint32_t named = words ? (uint32_t)(words - s.s) : s.n - marked;
+        Str list = words ? (Str){words + 1, s.n - named - 1} : (Str){0};
+        out[n++] = (ArgSpec){{s.s, named}, list, words || last == '?', last == '*'};
     }
     return n;
 }
@@ -452,7 +464,7 @@ static bool place(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *g
             Diag *d = report(l, DIAG_CALL, g->at,
                              g->name.n ? "`%s` has no argument `%.*s`" : "too many arguments for `%s`",
                              f->name, FSTR(g->name));
-            diag_help(d, "its arguments are `%s(%s)`; those with `?` may be left out", f->name, f->args);
+            diag_help(d, "its arguments are `%s(%s)`; those with `?` or `=` may be left out", f->name, f->args);
             return false;
         }
         out->at[k] = g->value;
@@ -465,6 +477,27 @@ static bool place(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *g
         }
     }
     return true;
+}
+
+bool intrinsic_takes_word(const Intrinsic *f, Str argument, uint32_t position, Str word) {
+    ArgSpec spec[MAX_ARGS];
+    uint32_t n = read_specs(f->args, spec);
+    for (uint32_t i = 0; i < n; i++) {
+        if (argument.n ? !str_eq(argument, spec[i].name) : i != position) {
+            continue;
+        }
+        Str rest = spec[i].words;
+        while (rest.n) {
+            const char *bar = memchr(rest.s, '|', rest.n);
+            uint32_t length = bar ? (uint32_t)(bar - rest.s) : rest.n;
+            if (str_eq(word, (Str){rest.s, length})) {
+                return true;
+            }
+            uint32_t used = bar ? length + 1 : length;
+            rest = (Str){rest.s + used, rest.n - used};
+        }
+    }
+    return false;
 }
 
 /* Lacks its first argument and nothing else: a value, as with `def`. */

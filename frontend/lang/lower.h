@@ -143,6 +143,8 @@ struct Program {
 /* An access `x[s*i + d*j - p]` in a product that may be a contraction: `position` stands for the dim of x. */
 typedef struct { Index *position; const Index *of[2]; int64_t factor[2]; int64_t offset; } WindowUse;
 typedef VEC(WindowUse) WindowSink;
+/* What made an extent, for messages; found by the Dim itself. */
+typedef struct { Dim dim; Span at; Str why; } DimOrigin;
 typedef struct ScanScope ScanScope;
 
 struct Lower {
@@ -163,6 +165,7 @@ struct Lower {
     VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
     V sides[2];                             /* operands of the operation being aligned, for messages */
     WindowSink *sink;
+    VEC(DimOrigin) origins;
     ScanScope *scan;
     const Array *draw_like;                 /* initial values: a draw has this shape .. */
     Str draw_path;                          /* .. and belongs to the variable of this path */
@@ -177,6 +180,8 @@ struct Lower {
 Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 V     not_yet(Lower *l, Span at, const char *what);         /* reports, gives poison */
+Span  report_site(const Lower *l, Span at);                 /* `at`, or the user's call of the library that holds it */
+void  report_origins(Lower *l, Diag *d, const Array *a);    /* how the extents of a were made, where it is known */
 bool  in_library(const Program *p, Span at);
 
 /* ---- value.c ------------------------------------------------------------------------------------------- */
@@ -282,9 +287,16 @@ Str   intrinsic_name(const Intrinsic *f);
 uint32_t intrinsic_count(void);
 const Intrinsic *intrinsic_at(uint32_t i);
 V     intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given);
+/* is the word one of those that this argument takes? */
+bool  intrinsic_takes_word(const Intrinsic *f, Str argument, uint32_t position, Str word);
 /* two numbers (or NULL), then `like` (or NULL) */
 V     random_draw(Lower *l, const Expr *e, Str name, V const *args);
 Name  call_name(const Expr *e);                             /* of the function, as written */
+
+/* ---- convolve.c: the arguments as listed in intrinsics.def, NULL where left out; NULL: reported --------- */
+V     convolve_forward(Lower *l, const Expr *e, V const *args);
+V     convolve_transposed(Lower *l, const Expr *e, V const *args);
+V     convolve_per_dim(Lower *l, const Expr *e, V const *args);
 
 /* ---- type.c: types as patterns ------------------------------------------------------------------------- */
 bool  type_element(const TypeSyntax *t, DType *out);        /* base names an element type */

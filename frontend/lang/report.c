@@ -4,8 +4,7 @@
 
 bool in_library(const Program *p, Span at) { return at.at >= p->library_lo && at.at < p->library_hi; }
 
-/* Where the user comes in: `at` itself, or the innermost call outside the library. */
-static Span user_site(const Lower *l, Span at) {
+Span report_site(const Lower *l, Span at) {
     for (const Frame *f = l->frame; f && in_library(l->p, at); f = f->caller) {
         at = f->call_at;
     }
@@ -24,7 +23,7 @@ Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) {
     Buf b = buf_make(l->a);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
-    Span site = user_site(l, at);
+    Span site = report_site(l, at);
     Diag *d = diag_add(l->ds, k, site, "%.*s", FSTR(buf_str(&b)));
     if (site.at != at.at) {
         note_place(l, d, at, "");
@@ -45,6 +44,19 @@ void report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) {
         note_place(l, d, at, buf_str(&b).s);
     } else {
         diag_label(d, at, "%.*s", FSTR(buf_str(&b)));
+    }
+}
+
+void report_origins(Lower *l, Diag *d, const Array *a) {
+    const DimOrigin *last = NULL;
+    for (uint32_t i = 0; i < l->origins.n; i++) {
+        const DimOrigin *o = &l->origins.at[i];
+        for (uint32_t k = 0; k < a->rank; k++) {
+            if (a->dim[k] == o->dim && !(last && last->at.at == o->at.at && str_eq(last->why, o->why))) {
+                report_label(l, d, o->at, "%.*s", FSTR(o->why));
+                last = o;
+            }
+        }
     }
 }
 

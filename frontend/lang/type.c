@@ -64,6 +64,20 @@ bool type_solve(Lower *l, const Expr *e, Dim to) {
     return false;
 }
 
+/* `real[out, k]` with a list k: a dim for each of its numbers. */
+static bool list_dims(Lower *l, const DimSyntax *d, uint32_t *rank, Dim *dim, bool *is_list) {
+    V v = d->kind == DIM_EXPR && d->expr->kind == EX_NAME ? scope_try(l, d->expr->name) : NULL;
+    *is_list = v && v->kind == VAL_LIST;
+    for (uint32_t i = 0; *is_list && i < v->list.n; i++) {
+        if (*rank == MAX_RANK || v->list.at[i]->kind != VAL_DIM || v->list.at[i]->d.real) {
+            report(l, DIAG_SHAPE, d->at, *rank == MAX_RANK ? "more than 8 dims" : "the list holds no extents");
+            return false;
+        }
+        dim[(*rank)++] = v->list.at[i]->d.dim;
+    }
+    return true;
+}
+
 bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
     *rank = 0;
     for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
@@ -71,6 +85,13 @@ bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
         if (d->kind == DIM_UP_TO) {
             not_yet(l, d->at, "ragged columns");
             return false;
+        }
+        bool is_list;
+        if (!list_dims(l, d, rank, dim, &is_list)) {
+            return false;
+        }
+        if (is_list) {
+            continue;
         }
         if (d->kind != DIM_EXPR || *rank == MAX_RANK) {
             report(l, DIAG_SHAPE, d->at,
@@ -91,6 +112,7 @@ static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
     Diag *d = report(l, DIAG_SHAPE, v->at.n ? v->at : decl_at, "`%.*s` is declared %.*s but comes out %.*s",
                      FSTR(what), FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
     report_label(l, d, decl_at, "declared here");
+    report_origins(l, d, &v->array);
     Frame *f = l->frame;
     for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
         const Expr *e = t->dims.at[i].kind == DIM_EXPR ? t->dims.at[i].expr : NULL;

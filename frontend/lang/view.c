@@ -54,6 +54,7 @@ static V mismatch(Lower *l, const Expr *e, const Array *x, const char *why) {
     Diag *d = report(l, DIAG_SHAPE, e->op_at, "%.*s cannot be read as `%.*s`: %s", FSTR(a),
                      FSTR(sources_text(l->p->sources, e->at)), why);
     report_label(l, d, e->as.x->at, "%.*s", FSTR(a));
+    report_origins(l, d, x);
     return value_poison(l);
 }
 
