@@ -1,10 +1,10 @@
 /* Data: files that are right, files that lie, splits to the row, batches with and without a thread. */
 #include "test.h"
-#include "array.h"
 #include "convert.h"
 #include "dataset.h"
 #include "loader.h"
 #include "png.h"
+#include "read_file.h"
 #include "split.h"
 #include <math.h>
 #include <signal.h>
@@ -29,6 +29,14 @@ static Str gz_of(const char *name, const void *bytes, uint32_t n) {
 #define CHECK_SAYS(e, part)                                                                                  \
     CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
 
+static GrStatus idx_array(Arena *a, Str path, Array *out, Error *e) {
+    return read_file(a, &(RecipeSource){.reader = READER_IDX}, path, STR("x"), out, e);
+}
+
+static GrStatus npy_array(Arena *a, Str path, Array *out, Error *e) {
+    return read_file(a, &(RecipeSource){.reader = READER_NPY}, path, STR("x"), out, e);
+}
+
 /* ---- idx ---- */
 static const uint8_t k_labels[] = {0, 0, 8, 1, 0, 0, 0, 4, 3, 1, 4, 1};
 static const uint8_t k_images[] = {0, 0, 8, 3, 0,  0,  0,  4,  0,  0,  0,  1,
@@ -39,7 +47,7 @@ TEST(idx_reads_plain_and_gzip) {
     Error e;
     for (int gz = 0; gz < 2; gz++) {
         Str path = gz ? gz_of("i.gz", k_images, sizeof k_images) : file_of("i", k_images, sizeof k_images);
-        REQUIRE(idx_read(test_arena(), path, &x, &e) == GR_OK);
+        REQUIRE(idx_array(test_arena(), path, &x, &e) == GR_OK);
         CHECK(x.dtype == DT_U8 && shape_eq(x.shape, shape_of(3, (int64_t[]){4, 1, 2})));
         CHECK(((uint8_t *)x.at)[0] == 10 && ((uint8_t *)x.at)[7] == 41);
     }
@@ -52,13 +60,13 @@ TEST(idx_turns_big_endian) {
     static const uint8_t doubles[] = {0, 0, 0x0e, 1, 0, 0, 0, 1, 0xbf, 0xf0, 0, 0, 0, 0, 0, 0};
     Array x;
     Error e;
-    REQUIRE(idx_read(test_arena(), file_of("s", shorts, sizeof shorts), &x, &e) == GR_OK);
+    REQUIRE(idx_array(test_arena(), file_of("s", shorts, sizeof shorts), &x, &e) == GR_OK);
     CHECK(x.dtype == DT_I32 && memcmp(x.at, (int32_t[]){-2, 256, 7}, 12) == 0);
-    REQUIRE(idx_read(test_arena(), file_of("b", bytes, sizeof bytes), &x, &e) == GR_OK);
+    REQUIRE(idx_array(test_arena(), file_of("b", bytes, sizeof bytes), &x, &e) == GR_OK);
     CHECK(x.dtype == DT_I32 && memcmp(x.at, (int32_t[]){-1, 5, -128}, 12) == 0);
-    REQUIRE(idx_read(test_arena(), file_of("f", floats, sizeof floats), &x, &e) == GR_OK);
+    REQUIRE(idx_array(test_arena(), file_of("f", floats, sizeof floats), &x, &e) == GR_OK);
     CHECK(x.dtype == DT_F32 && *(float *)x.at == 1);
-    REQUIRE(idx_read(test_arena(), file_of("d", doubles, sizeof doubles), &x, &e) == GR_OK);
+    REQUIRE(idx_array(test_arena(), file_of("d", doubles, sizeof doubles), &x, &e) == GR_OK);
     CHECK(x.dtype == DT_F64 && *(double *)x.at == -1);
 }
 
@@ -68,11 +76,11 @@ TEST(idx_cut_short_anywhere_is_refused) {
     Str gz = test_read(gz_of("whole.gz", k_images, sizeof k_images));
     for (uint32_t n = 0; n < sizeof k_images; n++) {
         Error e = {0};
-        CHECK(idx_read(test_arena(), file_of("cut", k_images, n), &x, &e) == GR_DATA && e.what[0] != 0);
+        CHECK(idx_array(test_arena(), file_of("cut", k_images, n), &x, &e) == GR_DATA && e.what[0] != 0);
     }
     for (uint32_t n = 0; n < gz.n; n++) {
         Error e = {0};
-        CHECK_MSG(idx_read(test_arena(), file_of("cut.gz", gz.s, n), &x, &e) == GR_DATA && e.what[0] != 0,
+        CHECK_MSG(idx_array(test_arena(), file_of("cut.gz", gz.s, n), &x, &e) == GR_DATA && e.what[0] != 0,
                   "%u bytes", n);
     }
 }
@@ -82,26 +90,26 @@ TEST(idx_lies_are_refused) {
     Array x;
     Error e = {0};
     memcpy(b, k_images, sizeof k_images);
-    CHECK(idx_read(test_arena(), file_of("long", b, sizeof b), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), file_of("long", b, sizeof b), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "longer than its header says");
     memset(b + 4, 0xff, 12);
-    CHECK(idx_read(test_arena(), file_of("huge", b, sizeof k_images), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), file_of("huge", b, sizeof k_images), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "cannot");
-    CHECK(idx_read(test_arena(), gz_of("huge.gz", b, sizeof k_images), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), gz_of("huge.gz", b, sizeof k_images), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "cannot");
     b[3] = 9;
-    CHECK(idx_read(test_arena(), file_of("rank", b, sizeof k_images), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), file_of("rank", b, sizeof k_images), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "9 dimensions");
     b[2] = 7;
-    CHECK(idx_read(test_arena(), file_of("type", b, sizeof k_images), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), file_of("type", b, sizeof k_images), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "is not an idx file");
-    CHECK(idx_read(test_arena(), STR("no/such/file"), &x, &e) == GR_IO);
+    CHECK(idx_array(test_arena(), STR("no/such/file"), &x, &e) == GR_IO);
     CHECK_SAYS(e, "no/such/file");
     Str gz = test_read(gz_of("bits.gz", k_labels, sizeof k_labels));
     char *flipped =
         str_copy(test_arena(), gz).s == NULL ? NULL : memcpy(PUSH(test_arena(), char, gz.n), gz.s, gz.n);
     flipped[gz.n - 6] ^= 1;                                /* the checksum */
-    CHECK(idx_read(test_arena(), file_of("flip.gz", flipped, gz.n), &x, &e) == GR_DATA);
+    CHECK(idx_array(test_arena(), file_of("flip.gz", flipped, gz.n), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "damaged");
 }
 
@@ -123,17 +131,17 @@ TEST(npy_reads) {
     Array x;
     Error e = {0};
     Str path = npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n", k_floats, 24);
-    REQUIRE(npy_read(test_arena(), path, &x, &e) == GR_OK);
+    REQUIRE(npy_array(test_arena(), path, &x, &e) == GR_OK);
     CHECK(x.dtype == DT_F32 && shape_eq(x.shape, shape_of(2, (int64_t[]){2, 3})) &&
           memcmp(x.at, k_floats, 24) == 0);
     path = npy_of("{\"shape\":(24,),\"descr\":\"|u1\",\"fortran_order\":True}", k_floats, 24);
-    REQUIRE(npy_read(test_arena(), path, &x, &e) == GR_OK);
+    REQUIRE(npy_array(test_arena(), path, &x, &e) == GR_OK);
     CHECK(x.dtype == DT_U8 && x.shape.dim[0] == 24);
-    REQUIRE(npy_read(test_arena(),
+    REQUIRE(npy_array(test_arena(),
                      npy_of("{'descr': '<i8', 'fortran_order': False, 'shape': (), }", k_floats, 8), &x,
                      &e) == GR_OK);
     CHECK(x.dtype == DT_I64 && x.shape.rank == 0);
-    REQUIRE(npy_read(test_arena(), npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 7)}", "", 0),
+    REQUIRE(npy_array(test_arena(), npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 7)}", "", 0),
                      &x, &e) == GR_OK);
 }
 
@@ -162,18 +170,18 @@ TEST(npy_lies_are_refused) {
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         Array x;
         Error e = {0};
-        CHECK_MSG(npy_read(test_arena(), npy_of(lies[i].header, k_floats, 24), &x, &e) == GR_DATA, "%s",
+        CHECK_MSG(npy_array(test_arena(), npy_of(lies[i].header, k_floats, 24), &x, &e) == GR_DATA, "%s",
                   lies[i].header);
         CHECK_SAYS(e, lies[i].says);
     }
     Array x;
     Error e = {0};
-    CHECK(npy_read(test_arena(), file_of("a", "\x93NUMPY\x01\x00\xff\xff{}", 12), &x, &e) == GR_DATA);
+    CHECK(npy_array(test_arena(), file_of("a", "\x93NUMPY\x01\x00\xff\xff{}", 12), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "claims a header of 65535 bytes");
-    CHECK(npy_read(test_arena(), file_of("b", "\x93NUMPY\x07\x00\x02\x00{}", 12), &x, &e) == GR_DATA);
+    CHECK(npy_array(test_arena(), file_of("b", "\x93NUMPY\x07\x00\x02\x00{}", 12), &x, &e) == GR_DATA);
     CHECK_SAYS(e, "version 7");
-    CHECK(npy_read(test_arena(), file_of("c", "PK", 2), &x, &e) == GR_DATA);
-    CHECK(npy_read(test_arena(),
+    CHECK(npy_array(test_arena(), file_of("c", "PK", 2), &x, &e) == GR_DATA);
+    CHECK(npy_array(test_arena(),
                    npy_of("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", "\0\1\2", 3), &x,
                    &e) == GR_DATA);
     CHECK_SAYS(e, "element 2 is 2");
@@ -189,13 +197,13 @@ TEST(headers_with_any_bit_changed_do_no_harm) {
         Array x;
         Error e = {0};
         bytes[bit / 8] ^= (char)(1 << bit % 8);
-        GrStatus s = npy_read(test_arena(), file_of("bits.npy", bytes, npy.n), &x, &e);
+        GrStatus s = npy_array(test_arena(), file_of("bits.npy", bytes, npy.n), &x, &e);
         CHECK(s == GR_OK || (s == GR_DATA && e.what[0] != 0));
         bytes[bit / 8] ^= (char)(1 << bit % 8);
         if (bit >= sizeof idx * 8)
             continue;
         idx[bit / 8] ^= (char)(1 << bit % 8);
-        s = idx_read(test_arena(), file_of("bits.idx", idx, sizeof idx), &x, &e);
+        s = idx_array(test_arena(), file_of("bits.idx", idx, sizeof idx), &x, &e);
         CHECK(s == GR_OK || (s == GR_DATA && e.what[0] != 0));
         idx[bit / 8] ^= (char)(1 << bit % 8);
     }
@@ -207,7 +215,7 @@ TEST(fashion_mnist_where_it_is_installed) {
     Error e = {0};
     if (access(path.s, R_OK) != 0)
         return;
-    REQUIRE(idx_read(test_arena(), path, &x, &e) == GR_OK);
+    REQUIRE(idx_array(test_arena(), path, &x, &e) == GR_OK);
     CHECK(x.dtype == DT_U8 && shape_eq(x.shape, shape_of(1, (int64_t[]){10000})));
     int count[10] = {0};
     for (int i = 0; i < 10000; i++)

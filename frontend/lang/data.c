@@ -24,83 +24,6 @@ const Decl *data_decl(Program *p, uint32_t id) {
 
 bool data_broken(const Program *p, uint32_t id) { return id < p->broken_data.n && p->broken_data.at[id]; }
 
-/* ---- sources ---- */
-
-static Str resolved_path(Lower *l, Str path) {
-    if (path.n && path.s[0] == '/') {
-        return str_copy(l->m->arena, path);
-    }
-    return str_format(l->m->arena, "%.*s%.*s", FSTR(l->p->folder), FSTR(path));
-}
-
-static void source_files(Lower *l, RecipeData *d, RecipeSource *s, const Expr *call) {
-    s->first_file = d->files.n;
-    for (uint32_t i = 0; i < call->call.args.n; i++) {
-        const Arg *a = &call->call.args.at[i];
-        V v = eval(l, a->value);
-        if (v->kind == VAL_POISON) {
-            continue;
-        }
-        if (a->name.text.n == 0 || v->kind != VAL_TEXT) {
-            Diag *diag = report(l, DIAG_DATA_DECL, a->value->at, "`%.*s` takes `column = \"path\"`",
-                                FSTR(call_name(call).text));
-            diag_help(diag, "the name of the argument is the name of the column");
-            continue;
-        }
-        for (uint32_t k = 0; k < v->text.n; k++) {
-            if (v->text.s[k] == '*') {
-                not_yet(l, a->value->at, "several files by a pattern");
-                return;
-            }
-        }
-        vec_push(l->m->arena, &d->files, (RecipeFile){a->name.text, resolved_path(l, v->text), a->value->at});
-    }
-    s->n_files = d->files.n - s->first_file;
-    if (s->n_files == 0 && call->call.args.n == 0) {
-        report(l, DIAG_DATA_DECL, call->at, "a source without files");
-    }
-}
-
-static void fresh_rows(Lower *l, RecipeSource *s, const Expr *call) {
-    bool named = call->call.args.n == 1 && str_is(call->call.args.at[0].name.text, "rows");
-    if (!named) {
-        report(l, DIAG_DATA_DECL, call->at, "`fresh` takes the number of rows: `fresh(rows = 1000)`");
-        return;
-    }
-    const_expr_value(l, call->call.args.at[0].value, "the number of rows", 1, &s->rows);
-}
-
-static void add_source(Lower *l, RecipeData *d, const Stmt *st) {
-    const Expr *call = st->from.reader;
-    Str reader = call_name(call).text;
-    RecipeSource s = {.span = st->at, .split = st->from.split.text};
-    static const char *const later[] = {"csv",    "npz",   "hdf5",  "safetensors",
-                                        "images", "bytes", "lines", "extern"};
-    if (call->kind != EX_CALL) {
-        report(l, DIAG_DATA_DECL, call->at,
-               "a source is read by `idx(..)`, `npy(..)` or made by `fresh(rows = n)`");
-        return;
-    }
-    if (str_is(reader, "idx") || str_is(reader, "npy")) {
-        s.reader = str_is(reader, "idx") ? READER_IDX : READER_NPY;
-        source_files(l, d, &s, call);
-    } else if (str_is(reader, "fresh")) {
-        s.reader = READER_FRESH;
-        fresh_rows(l, &s, call);
-    } else {
-        for (uint32_t i = 0; i < sizeof later / sizeof *later; i++) {
-            if (str_is(reader, later[i])) {
-                not_yet(l, call->at, str_format(l->a, "the reader `%s`", later[i]).s);
-                return;
-            }
-        }
-        Diag *diag = report(l, DIAG_DATA_DECL, call->at, "there is no reader `%.*s`", FSTR(reader));
-        diag_help(diag, "there are `idx`, `npy` and `fresh`");
-        return;
-    }
-    vec_push(l->m->arena, &d->sources, s);
-}
-
 /* ---- splits ---- */
 
 /* The exact decimal `0.35` is 35/100. */
@@ -193,15 +116,6 @@ static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
 
 /* ---- columns ---- */
 
-static bool has_file(const RecipeData *d, Str column) {
-    for (uint32_t i = 0; i < d->files.n; i++) {
-        if (str_eq(d->files.at[i].column, column)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool column_type(Lower *l, const Stmt *st, DType *t, uint32_t *rank, Dim *dim, int64_t *bound) {
     const TypeSyntax *type = st->column.type;
     if (!type_element(type, t) || !type_dims(l, type, rank, dim)) {
@@ -286,13 +200,18 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
     }
     for (uint32_t i = 0; i < st->column.names.n; i++) {
         Name name = st->column.names.at[i];
-        if (!has_file(d, name.text)) {
+        if (!source_gives(d, name.text)) {
             Diag *diag =
                 report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
             diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula",
                       FSTR(name.text));
         } else {
-            RecipeColumn c = {name.text, t, known_shape(rank, dim), bound, true, false, name.at};
+            RecipeColumn c = {.name = name.text,
+                              .dtype = t,
+                              .shape = known_shape(rank, dim),
+                              .bound = bound,
+                              .raw = true,
+                              .span = name.at};
             vec_push(l->m->arena, &d->columns, c);
         }
     }
@@ -304,7 +223,7 @@ static void declare(Lower *l, const Decl *decl) {
     uint32_t errors = diags_errors(l->ds);
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) { /* sources first: columns are named by them */
         if (decl->data.stmts.at[i]->kind == ST_FROM) {
-            add_source(l, d, decl->data.stmts.at[i]);
+            source_declare(l, d, decl->data.stmts.at[i]);
         }
     }
     bool sources = diags_errors(l->ds) == errors;
@@ -412,7 +331,11 @@ static void offer(Rows *r, Name name, V v, DType storage, int64_t bound) {
         i++;
     }
     if (i == r->d->columns.n) {
-        RecipeColumn c = {name.text, storage, known_shape(x.rank, x.dim), bound, false, false, name.at};
+        RecipeColumn c = {.name = name.text,
+                          .dtype = storage,
+                          .shape = known_shape(x.rank, x.dim),
+                          .bound = bound,
+                          .span = name.at};
         vec_push(l->m->arena, &r->d->columns, c);
     } else if (r->d->columns.at[i].used) {
         graph_output(l->main_graph, OUT_VALUE, name_id(l, name.text), x.val);

@@ -352,12 +352,14 @@ void  reach_losses(Lower *l);                               /* a loss that reach
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
 
-/* ---- settings.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
+/* ---- settings.c, source.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
 void  settings_declare(Lower *l);
 V     settings_value(Lower *l, Str name);                   /* NULL: none */
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */
 /* the value of -s NAME=VALUE as an expression; NULL reported */
 const Expr *setting_override(Lower *l, const SettingArg *s);
+void  source_declare(Lower *l, RecipeData *d, const Stmt *from);
+bool  source_gives(const RecipeData *d, Str column);        /* as far as can be told without the files */
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id */
 const Decl *data_decl(Program *p, uint32_t id);

@@ -18,18 +18,37 @@ typedef struct {
 } RecipeSetting;
 
 /* ---- data ---- */
-typedef enum { READER_IDX, READER_NPY, READER_FRESH } ReaderKind;
-/* path is resolved against the file that says it */
+/* Who says which columns a source has: the name of each argument, the file, the reader, or whoever declares them. */
+typedef enum { COLUMNS_BY_ARGUMENT, COLUMNS_BY_FILE, COLUMNS_BY_READER, COLUMNS_BY_DECLARATION } ColumnNaming;
+typedef enum {
+#define READER(id, name, naming, columns, sample) READER_##id,
+#define READER_OPTION(id, name, kind, what)
+#include "readers.def"
+#undef READER
+#undef READER_OPTION
+    READER_COUNT
+} ReaderKind;
+/* path is resolved against the file that says it, and may be a pattern (`a*.csv`); column: of a reader whose arguments
+ * name the columns, else empty */
 typedef struct { Str column, path; Span span; } RecipeFile;
 typedef struct {
     ReaderKind reader; Span span;
     uint32_t first_file, n_files;                                      /* RecipeData.files */
     int64_t rows;                                                      /* fresh: how many */
+    bool header; Str separator; int64_t columns;                       /* csv; columns 0: as many as there are */
+    Str symbol; int64_t key;                                           /* extern */
     Str split;                                                         /* `as train`: "" when not said */
 } RecipeSource;
-/* A column the objective can use.  `raw`: read from files as it is; else output of the graph "data.NAME". */
-/* shape of one row; bound 0: none */
-typedef struct { Str name; DType dtype; Shape shape; int64_t bound; bool raw, used; Span span; } RecipeColumn;
+/* A column the objective can use.  `raw`: read from files as it is; else output of the graph "data.NAME".
+ * shape is of one row; bound 0: none. */
+typedef struct {
+    Str name; DType dtype; Shape shape; int64_t bound; bool raw, used; Span span;
+    Str source;                            /* what the source calls it; empty: the same name */
+    bool cut, has_first, has_end;          /* `source[first:end]` of a row of the file; below 0: from its end */
+    int64_t first, end;
+    bool ragged;                           /* rows have up to shape.dim[0] items, zeros behind them */
+    bool lengths;                          /* i32: how many items the row of the ragged `source` has */
+} RecipeColumn;
 typedef enum { PART_SHARE, PART_COUNT, PART_REST } PartKind;
 /* share: exact decimal; count: numerator */
 typedef struct { Str name; PartKind kind; int64_t numerator, denominator; Span span; } RecipePart;
