@@ -216,6 +216,7 @@ GrStatus fuse_module(Arena *a, const Module *m, const FuseOptions *o, Planned *o
                        .planned = out,
                        .error = e,
                        .trial = trial,
+                       .once = m->graphs.at[i]->columns.n == 0,
                        .var_cell = PUSH(a, uint32_t, m->vars.n + 1)};
         vec_push(a, &entry.cells, (Cell){0});
         status = plan_graph(&entry, m->graphs.at[i]);

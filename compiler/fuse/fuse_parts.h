@@ -107,6 +107,7 @@ typedef struct {
     uint32_t *var_cell; /* by var id, 0 not yet */
     Arena *trial;       /* kernels that are only built to see whether they can be */
     uint32_t loops, waves;
+    bool once;          /* it takes no batch: run once, or once an epoch */
 } Entry;
 
 /* Of one graph: the entry's own, or the body of a scan. */

@@ -232,5 +232,6 @@ void kernel_finish(Entry *e, Unit *u) {
     k->cost_ns = per_point * (double)runs;
     k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;
     k->commit = u->commit;
+    k->once = e->once;
     k->grain = grain_of(k, e->options->threads);
 }

@@ -160,6 +160,7 @@ typedef struct Kernel {
     uint32_t n_head;                   /* head axes: axes[0..n_head) */
     bool     lanes;                    /* split head */
     bool     commit;                   /* returns at once when the health word (a KBUF_HEALTH buffer) is not 0 */
+    bool     once;                     /* of an entry that takes no batch: better compiled soon than fast */
     int64_t  grain;                    /* head points (or split points) handed out at a time */
     double   cost_ns; uint64_t flops, bytes;
     VEC(KBuf)    bufs;

@@ -402,6 +402,7 @@ static void parse_head(Parser *p) {
     k->n_regs = (uint32_t)text_uint(t, 1u << 16);
     k->lanes = text_take(t, "lanes");
     k->commit = text_take(t, "commit");
+    k->once = text_take(t, "once");
     if (text_take(t, "uniforms")) {
         do
             vec_push(k->arena, &k->uniforms, (uint32_t)text_uint(t, UINT32_MAX));

@@ -241,7 +241,8 @@ static void put_signature(Printer *p) {
     buf_put(p->out, str_of(k->bufs.n == 0 ? "()\n" : ")\n"));
     if (!p->identity)
         put_figures(p);
-    buf_printf(p->out, "  regs %u%s%s", k->n_regs, k->lanes ? " lanes" : "", k->commit ? " commit" : "");
+    buf_printf(p->out, "  regs %u%s%s%s", k->n_regs, k->lanes ? " lanes" : "", k->commit ? " commit" : "",
+               k->once ? " once" : "");
     for (uint32_t i = 0; i < k->uniforms.n; i++)
         buf_printf(p->out, "%s%u", i == 0 ? " uniforms " : " ", k->uniforms.at[i]);
     put_axes(p, "\n  head ", 0, k->n_head);

@@ -59,6 +59,9 @@ void   emit_match(Emit *e, Value *x, Value *y);              /* both scalar or b
 Value  emit_call(Emit *e, const char *intrinsic, LLVMTypeRef *overload, unsigned n_overload, Value *in,
     unsigned n);
 Value  emit_local(Emit *e, LLVMTypeRef t, int64_t count, unsigned align);   /* stack of the function, once */
+void   emit_attribute(Emit *e, Value function, const char *name);
+/* A function of the module that its kernels share, by its name; `body` fills it at its first use. */
+Value  emit_helper(Emit *e, const char *name, LLVMTypeRef type, void (*body)(Emit *e, Value function));
 Value  emit_at(Emit *e, LLVMTypeRef t, Value base, Value index);
 Value  emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align);
 void   emit_store(Emit *e, Value v, Value at, unsigned align);
@@ -89,7 +92,7 @@ Value  emit_line(Emit *e, const SLine *line, const Value *args);
 Value  emit_finite(Emit *e, DType t, Value v);               /* bool */
 
 /* ---- emit_random.c ---- */
-typedef struct { Value seed, clock, phase, iteration; uint32_t stream; } Keys;
+typedef struct { Value seed, clock, phase, iteration, stream; } Keys;
 /* on the stack: words of the last blocks, and which those are */
 typedef struct { Value words, group; } Kept;
 Value  emit_word(Emit *e, const Keys *k, Value element);
@@ -155,6 +158,10 @@ int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);
 
 /* lanes side by side; mask NULL: all */
 void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);
+/* ---- emit_square.c ---- */
+/* Turns a square of 16 x 16 on the stack and stores `rows` rows of it, `across` elements apart; mask of their lanes
+ * or NULL. */
+void   square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows);
 /* as it is stored, sixteen lanes */
 Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
 

@@ -224,8 +224,8 @@ static Value math_inst(Dag *g, const KInst *in) {
 static Value word_inst(Dag *g, uint32_t i) {
     const KRandom *r = &inst_of(g, i)->random;
     Value element = g->value[inst_of(g, i)->in[0]];
-    Keys k = {key_value(g, r->seed), key_value(g, r->clock), key_value(g, r->phase), key_value(g,
-        r->iteration), r->stream};
+    Keys k = {key_value(g, r->seed), key_value(g, r->clock), key_value(g, r->phase), key_value(g, r->iteration),
+              emit_i32(g->e, r->stream)};
     return emit_is_vector(element) && g->kept[i].words != NULL ? emit_word_kept(g->e, &k, &g->kept[i],
         element)
                                                                : emit_word(g->e, &k, element);

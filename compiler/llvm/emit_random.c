@@ -39,7 +39,7 @@ static void blocks(Emit *e, const Keys *k, Value element, Value c[4]) {
     c[3] = k->phase;
     for (int i = 1; i < 4; i++)
         emit_match(e, &c[i], &c[0]);
-    Value key0 = k->seed, key1 = emit_i32(e, k->stream);
+    Value key0 = k->seed, key1 = k->stream;
     for (int round = 0; round < 10; round++) {
         Product p0 = wide_product(e, c[0], 0xD2511F53u), p1 = wide_product(e, c[2], 0xCD9E8D57u);
         c[0] = xor3(e, p1.high, c[1], key0);
@@ -47,7 +47,7 @@ static void blocks(Emit *e, const Keys *k, Value element, Value c[4]) {
         c[2] = xor3(e, p0.high, c[3], key1);
         c[3] = p0.low;
         key0 = LLVMBuildAdd(e->b, key0, like(e, key0, emit_i32(e, 0x9E3779B9u)), "");
-        key1 = LLVMBuildAdd(e->b, key1, emit_i32(e, 0xBB67AE85u), "");
+        key1 = LLVMBuildAdd(e->b, key1, like(e, key1, emit_i32(e, 0xBB67AE85u)), "");
     }
 }
 
@@ -67,6 +67,35 @@ Value emit_word(Emit *e, const Keys *k, Value element) {
     return picked(e, element, c);
 }
 
+/* ---- words that are kept ---- */
+enum { WORDS, SEED, STREAM, CLOCK, PHASE, ITERATION, PLAIN, FILL_PARAMETERS };
+
+/* `words` comes with sixteen elements in its first vector and goes with the words of their blocks or, where they are
+ * not one behind the other, with the word of each in its first vector. */
+static void fill_body(Emit *e, Value f) {
+    LLVMTypeRef v = emit_vector(e->i32);
+    Value words = LLVMGetParam(f, WORDS), element = emit_load(e, v, words, BUFFER_ALIGN), c[4];
+    Keys k = {LLVMGetParam(f, SEED), LLVMGetParam(f, CLOCK), LLVMGetParam(f, PHASE), LLVMGetParam(f, ITERATION),
+              LLVMGetParam(f, STREAM)};
+    blocks(e, &k, element, c);
+    c[0] = LLVMBuildSelect(e->b, LLVMGetParam(f, PLAIN), c[0], picked(e, element, c), "");
+    for (int i = 0; i < 4; i++)
+        emit_store(e, c[i], emit_at(e, v, words, emit_i64(e, i)), BUFFER_ALIGN);
+    LLVMBuildRetVoid(e->b);
+}
+
+/* Ten rounds are long and the same for all: a module has them once. */
+static void fill_words(Emit *e, const Keys *k, Value words, Value plain) {
+    LLVMTypeRef in[FILL_PARAMETERS];
+    for (int i = 0; i < FILL_PARAMETERS; i++)
+        in[i] = i == WORDS ? e->ptr : i == PLAIN ? e->i1 : e->i32;
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, FILL_PARAMETERS, false);
+    Value f = emit_helper(e, "philox_words", type, fill_body);
+    Value args[FILL_PARAMETERS] = {[WORDS] = words, [SEED] = k->seed, [STREAM] = k->stream, [CLOCK] = k->clock,
+                                   [PHASE] = k->phase, [ITERATION] = k->iteration, [PLAIN] = plain};
+    LLVMBuildCall2(e->b, type, f, args, FILL_PARAMETERS, "");
+}
+
 Kept emit_kept(Emit *e) {
     return (Kept){emit_local(e, emit_vector(e->i32), 4, BUFFER_ALIGN), emit_local(e, e->i32, 1, 4)};
 }
@@ -84,12 +113,8 @@ Value emit_word_kept(Emit *e, const Keys *k, const Kept *kept, Value element) {
     Value old = emit_load(e, e->i32, kept->group, 4);
     Value other = LLVMBuildICmp(e->b, LLVMIntNE, group, old, "");
     If f = if_open(e, LLVMBuildOr(e->b, other, LLVMBuildNot(e->b, plain, ""), ""));
-    Value c[4];
-    blocks(e, k, element, c);
-    Value own = picked(e, element, c);
-    c[0] = LLVMBuildSelect(e->b, plain, c[0], own, "");
-    for (int i = 0; i < 4; i++)
-        emit_store(e, c[i], emit_at(e, v, kept->words, emit_i64(e, i)), BUFFER_ALIGN);
+    emit_store(e, element, kept->words, BUFFER_ALIGN);
+    fill_words(e, k, kept->words, plain);
     emit_store(e, group, kept->group, 4);
     if_close(e, f);
     Value which = LLVMBuildSelect(e->b, plain, masked(e, shifted(e, first, 4), 3), emit_i32(e, 0), "");

@@ -1,7 +1,7 @@
 /* Maps that read along one axis and write along another.  Lanes run along the axis that is read; a store
  * whose places lie side by side along the other axis would scatter.  So blocks of 16 x 16 are turned:
  * sixteen steps of the other axis put their vectors into a square on the stack instead of storing them,
- * the square is turned in registers, and its rows are stored as vectors. */
+ * and the turned rows of the square are stored as vectors (emit_square.c). */
 #include "emit.h"
 
 /* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */
@@ -38,34 +38,6 @@ void turn_put(Dag *g, uint32_t inst, Value v) {
     emit_store(g->e, v, emit_at(g->e, row, g->square[inst], g->turn_row), BUFFER_ALIGN / LANES);
 }
 
-/* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across
- * the diagonal. */
-static void turn_square(Emit *e, Value row[LANES]) {
-    for (int step = LANES / 2; step > 0; step /= 2) {
-        Value low[LANES], high[LANES];
-        for (int j = 0; j < LANES; j++) {
-            low[j] = emit_i32(e, (j & step) == 0 ? j : LANES + j - step);
-            high[j] = emit_i32(e, (j & step) == 0 ? j + step : LANES + j);
-        }
-        Value take_low = LLVMConstVector(low, LANES), take_high = LLVMConstVector(high, LANES);
-        for (int i = 0; i < LANES; i++) {
-            if ((i & step) != 0)
-                continue;
-            Value a = row[i], b = row[i + step];
-            row[i] = LLVMBuildShuffleVector(e->b, a, b, take_low, "");
-            row[i + step] = LLVMBuildShuffleVector(e->b, a, b, take_high, "");
-        }
-    }
-}
-
-typedef struct { Value at, square, mask; LLVMTypeRef element, row; int64_t across; unsigned align; } Flush;
-
-static void store_row(Dag *g, const Flush *f, Value lane, Value v) {
-    Emit *e = g->e;
-    access_store_vector(e, v, emit_at(e, f->element, f->at, emit_mul_i64(e, lane, f->across)), f->align,
-        f->mask);
-}
-
 /* How many lanes of the block exist; they are the first ones. */
 static Value lanes_there(Dag *g) {
     Emit *e = g->e;
@@ -73,25 +45,6 @@ static Value lanes_there(Dag *g) {
         return emit_i64(e, LANES);
     Value bits = LLVMBuildZExt(e->b, LLVMBuildBitCast(e->b, g->mask, e->i16, ""), e->i64, "");
     return emit_call(e, "llvm.ctpop", &e->i64, 1, &bits, 1);
-}
-
-static void flush_square(Dag *g, const Flush *f) {
-    Emit *e = g->e;
-    Value row[LANES];
-    for (int i = 0; i < LANES; i++)
-        row[i] = emit_load(e, f->row, emit_at(e, f->row, f->square, emit_i64(e, i)), BUFFER_ALIGN / LANES);
-    turn_square(e, row);
-    if (g->mask == NULL) {
-        for (int l = 0; l < LANES; l++)
-            store_row(g, f, emit_i64(e, l), row[l]);
-        return;
-    }
-    for (int l = 0; l < LANES; l++)
-        emit_store(e, row[l], emit_at(e, f->row, f->square, emit_i64(e, l)), BUFFER_ALIGN / LANES);
-    Loop l;
-    loop_open(e, &l, emit_i64(e, 0), lanes_there(g), 1, 0, NULL);
-    store_row(g, f, l.i, emit_load(e, f->row, emit_at(e, f->row, f->square, l.i), BUFFER_ALIGN / LANES));
-    loop_close(e, &l, NULL);
 }
 
 static void flush_all(Dag *g, Value first, Value mask) {
@@ -105,9 +58,7 @@ static void flush_all(Dag *g, Value first, Value mask) {
         DType stored = k->bufs.at[a->buf].dtype;
         LLVMTypeRef t = emit_storage(e, stored);
         Value outer = g->address[(g->depth - 1) * k->accesses.n + access];
-        Flush f = {emit_at(e, t, outer, first), g->square[i], mask, t, emit_vector(t), a->coef[g->vec],
-            dtype_bytes(stored)};
-        flush_square(g, &f);
+        square_store(e, stored, g->square[i], emit_at(e, t, outer, first), a->coef[g->vec], mask, lanes_there(g));
     }
 }
 

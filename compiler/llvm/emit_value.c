@@ -138,6 +138,29 @@ LLVMBasicBlockRef emit_block(Emit *e, const char *name) {
     return LLVMAppendBasicBlockInContext(e->context, e->function, name);
 }
 
+void emit_attribute(Emit *e, Value f, const char *name) {
+    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
+    GR_ASSERT(kind != 0);
+    LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, kind, 0));
+}
+
+Value emit_helper(Emit *e, const char *name, LLVMTypeRef type, void (*body)(Emit *e, Value function)) {
+    Value f = LLVMGetNamedFunction(e->module, name), caller = e->function;
+    if (f != NULL)
+        return f;
+    LLVMBasicBlockRef back = LLVMGetInsertBlock(e->b);
+    e->function = f = LLVMAddFunction(e->module, name, type);
+    LLVMSetLinkage(f, LLVMInternalLinkage);
+    emit_attribute(e, f, "nounwind");
+    if (e->sanitize)
+        emit_attribute(e, f, "sanitize_address");
+    LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
+    body(e, f);
+    e->function = caller;
+    LLVMPositionBuilderAtEnd(e->b, back);
+    return f;
+}
+
 void loop_open(Emit *e, Loop *l, Value lo, Value hi, int64_t step, uint32_t n, const Value *carry) {
     *l = (Loop){.n = n, .lo = lo, .hi = hi, .step = emit_i64(e, step)};
     l->before = LLVMGetInsertBlock(e->b);

@@ -65,13 +65,6 @@ static void unit_end(Unit *u) {
     LLVMDisposeTargetMachine(u->machine);
 }
 
-static void add_attribute(Emit *e, const char *name) {
-    unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
-    GR_ASSERT(kind != 0);
-    LLVMAddAttributeAtIndex(e->function, LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context,
-        kind, 0));
-}
-
 static bool micro_exists(unsigned rows, unsigned columns) {
     return rows > 0 && columns > 0 && columns % LANES == 0 &&
         rows * (columns / LANES) <= MICRO_MAX_ACCUMULATORS - 2;
@@ -108,9 +101,13 @@ static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
     } else {
         return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);
     }
-    add_attribute(e, "nounwind");
+    emit_attribute(e, e->function, "nounwind");
+    if (item->kernel != NULL && item->kernel->once) {     /* the second is what the first asks for */
+        emit_attribute(e, e->function, "optnone");
+        emit_attribute(e, e->function, "noinline");
+    }
     if (e->sanitize)
-        add_attribute(e, "sanitize_address");
+        emit_attribute(e, e->function, "sanitize_address");
     return GR_OK;
 }
 

@@ -1,0 +1,98 @@
+/* Turning a square of 16 x 16 elements: rows become columns and go to memory.  It is 64 shuffles, which the back end
+ * takes milliseconds over, so a module has one function for each width of element and its kernels call that:
+ *   void turn_BITS(void *square, void *to, int64_t across, int16_t lanes, int64_t rows)
+ * stores the elements that `lanes` selects of the first `rows` turned rows, row l at to + l * across elements.  The
+ * square may be overwritten. */
+#include "emit.h"
+
+/* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across
+ * the diagonal. */
+static void turn(Emit *e, Value row[LANES]) {
+    for (int step = LANES / 2; step > 0; step /= 2) {
+        Value low[LANES], high[LANES];
+        for (int j = 0; j < LANES; j++) {
+            low[j] = emit_i32(e, (j & step) == 0 ? j : LANES + j - step);
+            high[j] = emit_i32(e, (j & step) == 0 ? j + step : LANES + j);
+        }
+        Value take_low = LLVMConstVector(low, LANES), take_high = LLVMConstVector(high, LANES);
+        for (int i = 0; i < LANES; i++) {
+            if ((i & step) != 0)
+                continue;
+            Value a = row[i], b = row[i + step];
+            row[i] = LLVMBuildShuffleVector(e->b, a, b, take_low, "");
+            row[i + step] = LLVMBuildShuffleVector(e->b, a, b, take_high, "");
+        }
+    }
+}
+
+typedef struct { Value square, to, across, lanes, rows; LLVMTypeRef element, row; unsigned bytes; } Square;
+
+static Value square_row(Emit *e, const Square *s, Value i) { return emit_at(e, s->row, s->square, i); }
+
+static Value target_row(Emit *e, const Square *s, Value i) {
+    return emit_at(e, s->element, s->to, LLVMBuildNSWMul(e->b, i, s->across, ""));
+}
+
+/* All rows, from registers; mask NULL: whole ones. */
+static void store_all(Emit *e, const Square *s, const Value row[LANES], Value mask) {
+    for (int i = 0; i < LANES; i++)
+        access_store_vector(e, row[i], target_row(e, s, emit_i64(e, i)), s->bytes, mask);
+    LLVMBuildRetVoid(e->b);
+}
+
+/* Some rows, by way of the square: a register has no index. */
+static void store_some(Emit *e, const Square *s, const Value row[LANES], Value mask) {
+    for (int i = 0; i < LANES; i++)
+        emit_store(e, row[i], square_row(e, s, emit_i64(e, i)), BUFFER_ALIGN / LANES);
+    Loop l;
+    loop_open(e, &l, emit_i64(e, 0), s->rows, 1, 0, NULL);
+    Value v = emit_load(e, s->row, square_row(e, s, l.i), BUFFER_ALIGN / LANES);
+    access_store_vector(e, v, target_row(e, s, l.i), s->bytes, mask);
+    loop_close(e, &l, NULL);
+    LLVMBuildRetVoid(e->b);
+}
+
+static void body(Emit *e, const Square *s) {
+    Value row[LANES], mask = LLVMBuildBitCast(e->b, s->lanes, emit_vector(e->i1), "");
+    for (int i = 0; i < LANES; i++)
+        row[i] = emit_load(e, s->row, square_row(e, s, emit_i64(e, i)), BUFFER_ALIGN / LANES);
+    turn(e, row);
+    Value every_row = LLVMBuildICmp(e->b, LLVMIntEQ, s->rows, emit_i64(e, LANES), "");
+    Value every_lane = LLVMBuildICmp(e->b, LLVMIntEQ, s->lanes, LLVMConstAllOnes(e->i16), "");
+    LLVMBasicBlockRef all = emit_block(e, "all"), whole = emit_block(e, "whole"), cut = emit_block(e, "cut"),
+                      some = emit_block(e, "some");
+    LLVMBuildCondBr(e->b, every_row, all, some);
+    LLVMPositionBuilderAtEnd(e->b, all);
+    LLVMBuildCondBr(e->b, every_lane, whole, cut);
+    LLVMPositionBuilderAtEnd(e->b, whole);
+    store_all(e, s, row, NULL);
+    LLVMPositionBuilderAtEnd(e->b, cut);
+    store_all(e, s, row, mask);
+    LLVMPositionBuilderAtEnd(e->b, some);
+    store_some(e, s, row, mask);
+}
+
+static void helper(Emit *e, Value f, LLVMTypeRef element, unsigned bytes) {
+    body(e, &(Square){LLVMGetParam(f, 0), LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3),
+                      LLVMGetParam(f, 4), element, emit_vector(element), bytes});
+}
+
+static void turn_8(Emit *e, Value f) { helper(e, f, e->i8, 1); }
+static void turn_16(Emit *e, Value f) { helper(e, f, e->i16, 2); }
+static void turn_32(Emit *e, Value f) { helper(e, f, e->i32, 4); }
+static void turn_64(Emit *e, Value f) { helper(e, f, e->i64, 8); }
+
+void square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows) {
+    LLVMTypeRef in[] = {e->ptr, e->ptr, e->i64, e->i16, e->i64};
+    LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 5, false);
+    Value f = NULL;
+    switch (dtype_bytes(stored)) {
+    case 1: f = emit_helper(e, "turn_8", type, turn_8); break;
+    case 2: f = emit_helper(e, "turn_16", type, turn_16); break;
+    case 4: f = emit_helper(e, "turn_32", type, turn_32); break;
+    case 8: f = emit_helper(e, "turn_64", type, turn_64); break;
+    default: GR_BUG("elements of %u bytes", (unsigned)dtype_bytes(stored));
+    }
+    Value lanes = mask == NULL ? LLVMConstAllOnes(e->i16) : LLVMBuildBitCast(e->b, mask, e->i16, "");
+    LLVMBuildCall2(e->b, type, f, (Value[]){square, to, emit_i64(e, across), lanes, rows}, 5, "");
+}
