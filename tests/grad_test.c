@@ -233,6 +233,67 @@ TEST(moments_gradient) {
     check_case(&c, y, "moments", false);
 }
 
+/* ---- along the last axis ---- */
+TEST(cumulative_gradients) {
+    static const ReduceKind kinds[] = {REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN};
+    for (int64_t length = 0; length < 6; length += length < 2 ? 1 : 3)
+        for (uint32_t k = 0; k < 4; k++) {
+            Case c = case_begin();
+            Val x = variable(&c, shape(2, 3, length, 0), -1, 1);
+            Val y = build_cumulative(&c.b, kinds[k], build_1(&c.b, OP_sin, x));
+            check_case(&c, build_2(&c.b, OP_mul, y, y), "cumulative", true);
+        }
+}
+
+TEST(cumulative_product_gradient_with_zeros) {
+    Case c = case_begin();                        /* two zeros: dividing the products by x would not do */
+    Val x = variable(&c, shape(1, 5, 0, 0), -1, 1);
+    Val zero = build_2(&c.b, OP_mod, build_iota(&c.b, shape(1, 5, 0, 0), 0), build_const(&c.b, DT_I32, 3));
+    Val shift = build_select(&c.b, build_2(&c.b, OP_eq, zero, build_const(&c.b, DT_I32, 1)),
+                             build_grad_as(&c.b, x, (Val){0}), build_splat(&c.b, DT_F32, 0, shape(1, 5, 0, 0)));
+    Val y = build_cumulative(&c.b, REDUCE_PROD, build_2(&c.b, OP_sub, x, shift));
+    Val grad = build_grad(&c.b, weighted_sum(&c, y), 1, c.x);
+    graph_output(c.g, OUT_VALUE, 0, build_result(&c.b, grad, 0));
+    Graph *g = grad_expand(c.a, c.g, diags_create(c.a, c.m->sources));
+    double at[5] = {0.5, 3, -0.75, 1.5, 7}, weight[5] = {1, 2, 3, 4, 5}, want[5] = {1, 0, 0, 0, 0};
+    want[1] = 0.5 * (2 + 3 * -0.75 + 4 * -0.75 * 1.5);
+    Tensor vars[2] = {{DT_F64, shape(1, 5, 0, 0), at}, {DT_F64, shape(1, 5, 0, 0), weight}}, out[1];
+    evaluate(&c, g, vars, out);
+    for (int i = 0; i < 5; i++) CHECK(fabs(((double *)out[0].data)[i] - want[i]) < 1e-9);
+}
+
+TEST(running_extremum_ties_go_to_the_first) {
+    for (int low = 0; low < 2; low++) {
+        Case c = case_begin();
+        Val x = variable(&c, shape(1, 5, 0, 0), -1, 1);
+        Val y = build_cumulative(&c.b, low ? REDUCE_MIN : REDUCE_MAX, x);
+        graph_output(c.g, OUT_VALUE, 0, build_result(&c.b, build_grad(&c.b, weighted_sum(&c, y), 1, c.x), 0));
+        Graph *g = grad_expand(c.a, c.g, diags_create(c.a, c.m->sources));
+        double at[5] = {1, 1, 0, 2, 2}, weight[5] = {1, 2, 4, 8, 16};
+        double want[2][5] = {{7, 0, 0, 24, 0}, {3, 0, 28, 0, 0}};
+        Tensor vars[2] = {{DT_F64, shape(1, 5, 0, 0), at}, {DT_F64, shape(1, 5, 0, 0), weight}}, out[1];
+        evaluate(&c, g, vars, out);
+        for (int i = 0; i < 5; i++) CHECK(((double *)out[0].data)[i] == want[low][i]);
+    }
+}
+
+TEST(recur_gradients) {
+    for (int64_t length = 0; length < 6; length += length < 2 ? 1 : 3) {
+        Case c = case_begin();
+        Val a = variable(&c, shape(2, 3, length, 0), -1, 1), x = variable(&c, shape(2, 3, length, 0), -1, 1);
+        Val y = build_recur(&c.b, a, build_2(&c.b, OP_mul, x, a));
+        check_case(&c, build_2(&c.b, OP_mul, y, y), "recur", true);
+    }
+}
+
+/* Through the permutation: an element's cotangent goes back to where it came from. */
+TEST(sort_gradients) {
+    Case c = case_begin();
+    Val x = variable(&c, shape(2, 3, 5, 0), -1, 1);
+    Val y = build_gather(&c.b, x, build_argsort(&c.b, x), 1);
+    check_case(&c, build_2(&c.b, OP_mul, y, y), "sort", true);
+}
+
 /* ---- contractions ---- */
 static Contract *product(Arena *a) {
     Contract *c = contract_new(a);                 /* C[n,m] = sum over k of A[n,k] B[k,m] */

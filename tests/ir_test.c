@@ -185,7 +185,7 @@ TEXT_KIND("op", "ir", value_text)
 static Str ops_page(void) {
     static const char *const classes[] = {
         [CLASS_LEAF] = "Leaves", [CLASS_ELT] = "Elementwise", [CLASS_VIEW] = "Moving elements",
-        [CLASS_SUM] = "Sums", [CLASS_CONTROL] = "Control", [CLASS_EFFECT] = "Effects"};
+        [CLASS_SUM] = "Sums", [CLASS_ORDER] = "Along an axis", [CLASS_CONTROL] = "Control", [CLASS_EFFECT] = "Effects"};
     Buf out = buf_make(test_arena());
     buf_put(&out, STR("# Ops of the graph IR\n\nMade from `compiler/ir/ops.def` by `graphc-tests ir.docs_list_the_ops`."
                       " `c1`, `c2` .. are the constraints that the\nverifier cites. Attributes: [ir.md](ir.md).\n"));

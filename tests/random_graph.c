@@ -299,6 +299,25 @@ static void add_indexed(Gen *g) {
     add(g, pick(g, 2) ? y : build_scatter_add(&g->b, y, i, 0, s.dim[0]));
 }
 
+/* Chains, and orders in which many elements tie. */
+static void add_order(Gen *g) {
+    static const ReduceKind kinds[] = {REDUCE_SUM, REDUCE_PROD, REDUCE_MAX, REDUCE_MIN};
+    Val x = take(g, DT_F32);
+    Shape s = type_at(g, x).shape;
+    if (s.rank == 0)
+        return;
+    switch (pick(g, 4)) {
+    case 0: add(g, build_cumulative(&g->b, kinds[pick(g, 4)], x)); return;
+    case 1: add(g, build_recur(&g->b, build_1(&g->b, OP_sin, x), x)); return;
+    case 2: add(g, as_f32(g, build_argsort(&g->b, x))); return;
+    case 3: {
+        Val few = build_2(&g->b, OP_mod, build_cast(&g->b, DT_I32, x), build_splat(&g->b, DT_I32, 5, s));
+        add(g, as_f32(g, pick(g, 2) ? build_argsort(&g->b, few) : build_cumulative(&g->b, REDUCE_MAX, few)));
+        return;
+    }
+    }
+}
+
 static void add_random(Gen *g) {
     Shape s = type_at(g, take(g, DT_F32)).shape;
     Val key[4];
@@ -342,7 +361,7 @@ static void add_scan(Gen *g) {
 }
 
 static void grow(Gen *g) {
-    switch (pick(g, (g->flags & RANDOM_EASY) ? 14 : 18)) {
+    switch (pick(g, (g->flags & RANDOM_EASY) ? 14 : 19)) {
     case 0:
     case 1: add_unary(g); return;
     case 2:
@@ -361,6 +380,7 @@ static void grow(Gen *g) {
     case 15: add_indexed(g); return;
     case 16: add_narrow(g); return;
     case 17: add_scan(g); return;
+    case 18: add_order(g); return;
     }
 }
 

@@ -96,7 +96,7 @@ int64_t scatter_picks(const Graph *g, Val v) {
 bool node_is_stage(const Graph *g, Val v) {
     enum { FEW = 2 };
     Op op = (Op)node_of(g, v)->op;
-    return op == OP_reduce || op == OP_contract || op == OP_scan ||
+    return op == OP_reduce || op == OP_contract || op == OP_scan || op_class(op) == CLASS_ORDER ||
            (op == OP_scatter_add && scatter_picks(g, v) > FEW);
 }
 
@@ -112,6 +112,7 @@ float node_cost(const Graph *g, Val v) {
                                                                                             : 1;
     case CLASS_VIEW: return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat ? 2 : 0;
     case CLASS_SUM: return n->op == OP_scatter_add && !node_is_stage(g, v) ? 3 : 0.5f;
+    case CLASS_ORDER:
     case CLASS_CONTROL:
     case CLASS_EFFECT: return 0.5f; /* a load of what it made */
     }

@@ -426,6 +426,9 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_scatter_add: return emit_few(e, v, at, guard);
     case OP_reduce:
     case OP_contract:
+    case OP_cumulative:
+    case OP_recur:
+    case OP_argsort:
     case OP_scan:
     case OP_result:
     case OP_grad:

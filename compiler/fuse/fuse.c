@@ -37,6 +37,7 @@ static void lower_group(Planner *p, uint32_t group) {
     case GROUP_TILE:
     case GROUP_CHAIN: lower_contract(p, group); return;
     case GROUP_SCATTER: lower_scatter(p, group); return;
+    case GROUP_ORDER: lower_order(p, group); return;
     case GROUP_LOOP: lower_loop(p, group); return;
     }
 }

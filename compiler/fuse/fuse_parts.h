@@ -34,6 +34,7 @@ typedef struct {
  *  TILE    a product by register tiles with its epilogue
  *  CHAIN   any other contraction
  *  SCATTER scatter_add
+ *  ORDER   a cumulative, a recur or an argsort, alone
  *  LOOP    a scan */
 typedef enum {
     GROUP_MAP,
@@ -42,6 +43,7 @@ typedef enum {
     GROUP_TILE,
     GROUP_CHAIN,
     GROUP_SCATTER,
+    GROUP_ORDER,
     GROUP_LOOP
 } GroupKind;
 typedef struct {
@@ -130,7 +132,7 @@ uint32_t cell_of_column(Planner *p, uint32_t column);
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member);
 
 bool node_is_leaf(const Graph *g, Val v);     /* arg, const: never computed */
-bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, scan */
+bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, an order, scan */
 int64_t scatter_picks(const Graph *g, Val v); /* how many updates may meet in one element */
 float node_cost(const Graph *g, Val v);
 bool reduce_is_trailing(const Graph *g, Val v);
@@ -206,7 +208,7 @@ void kernel_cut(Kernel *k);   /* then: which are the head */
 void unit_spans(Unit *u);
 void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes, spans */
 
-/* group.c, rows.c, contract.c, loop.c, memory.c, plan.c, cells.c */
+/* group.c, rows.c, contract.c, order.c, loop.c, memory.c, plan.c, cells.c */
 void group_select(Planner *p); /* which nodes get a sink */
 void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
 Unit *unit_add(Planner *p, UnitKind kind, Str name);
@@ -218,6 +220,7 @@ void lower_rows(Planner *p, uint32_t group);
 void lower_columns(Planner *p, uint32_t group);
 void lower_contract(Planner *p, uint32_t group);
 void lower_scatter(Planner *p, uint32_t group);
+void lower_order(Planner *p, uint32_t group);
 void lower_loop(Planner *p, uint32_t group);
 bool contract_is_plain(const Contract *c); /* fit for TILE */
 bool rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);

@@ -84,6 +84,7 @@ static GroupKind kind_of(const Planner *p, Val v) {
         return contract_is_plain(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
     return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER
            : n->op == OP_scan                                ? GROUP_LOOP
+           : op_class((Op)n->op) == CLASS_ORDER              ? GROUP_ORDER
                                                              : GROUP_MAP;
 }
 

@@ -151,10 +151,24 @@ static int last_long(const Kernel *k, const Stage *s, int from, int to) {
     return -1;
 }
 
+/* Does it load what it stores, at other elements?  Then its points run in order (kernel_verify.c). */
+static bool feeds_itself(const Kernel *k, const Stage *s) {
+    for (uint32_t i = 0; i < s->n; i++) {
+        const KInst *store = &k->insts.at[s->first + i];
+        for (uint32_t j = 0; j < s->n && store->kop == K_STORE; j++) {
+            const KInst *load = &k->insts.at[s->first + j];
+            if (load->kop == K_LOAD && load->access != store->access &&
+                k->accesses.at[load->access].buf == k->accesses.at[store->access].buf)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does
- * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes. */
+ * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes, nor has a chain. */
 static void choose_vector(const Kernel *k, Stage *s) {
-    if (s->kind == STAGE_TILE || s->transpose >= 0)
+    if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
         return;
     for (uint32_t i = 0; i < s->n; i++) {
         const KInst *in = &k->insts.at[s->first + i];

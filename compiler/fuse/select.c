@@ -64,6 +64,9 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     case OP_pad:
     case OP_concat:
     case OP_reduce:
+    case OP_cumulative:
+    case OP_recur:
+    case OP_argsort:
     case OP_scan:
     case OP_result:
     case OP_grad:

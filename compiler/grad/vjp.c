@@ -1,4 +1,4 @@
-/* Vector-Jacobian products of views, reductions and contractions.  Views are undone; a reduction's cotangent is
+/* Vector-Jacobian products of views, reductions, chains and contractions.  Views are undone; a reduction's cotangent is
  * broadcast (to the first extremum, for max and min); a contraction's is the contraction with A, B and C permuted.
  * Elementwise primitives have their rules in grads.def. */
 #include "vjp.h"
@@ -182,6 +182,61 @@ void vjp_moments(Build *b, Val v, const Val g[2], Val *out) {
     out[0] = sum;
 }
 
+/* ---- along the last axis ---- */
+static Val reversed(Build *b, Val x) {
+    Shape s = type_of(b->g, x).shape;
+    int64_t lo[MAX_RANK] = {0}, step[MAX_RANK];
+    for (uint32_t i = 0; i < MAX_RANK; i++) step[i] = 1;
+    if (s.dim[s.rank - 1] == 0) return x;
+    lo[s.rank - 1] = s.dim[s.rank - 1] - 1;
+    step[s.rank - 1] = -1;
+    return build_slice(b, x, lo, step, s);
+}
+
+/* y[k] = x[k - by], with `fill` where nothing comes from (by: 1 or -1). */
+static Val shifted(Build *b, Val x, int by, double fill) {
+    Shape s = type_of(b->g, x).shape, cut = s;
+    uint32_t last = s.rank - 1u;
+    if (s.dim[last] == 0) return x;
+    int64_t lo[MAX_RANK] = {0}, step[MAX_RANK], before[MAX_RANK] = {0}, after[MAX_RANK] = {0};
+    for (uint32_t i = 0; i < MAX_RANK; i++) step[i] = 1;
+    lo[last] = by < 0;
+    cut.dim[last]--;
+    before[last] = by > 0;
+    after[last] = by < 0;
+    return build_pad(b, build_slice(b, x, lo, step, cut), before, after, fill);
+}
+
+/* s[k] = g[k] + a[k+1] * s[k+1]: what reaches y[k] of y[k] = a[k] * y[k-1] + .. from itself and all behind it. */
+static Val recur_back(Build *b, Val a, Val g) {
+    return reversed(b, build_recur(b, reversed(b, shifted(b, a, -1, 0)), reversed(b, g)));
+}
+
+static Val vjp_recur(Build *b, Val v, uint32_t k, Val g) {
+    Val back = recur_back(b, operand(b->g, v, 0), g);
+    return k == 1 ? back : build_2(b, OP_mulz, back, shifted(b, v, 1, 0));
+}
+
+/* To the first element that has the extremum: where y differs from the one before it, the position begins anew. */
+static Val vjp_running_extremum(Build *b, Val v, Val g) {
+    Shape s = type_of(b->g, v).shape;
+    Val before = shifted(b, v, 1, 0), position = build_iota(b, s, s.rank - 1u);
+    Val was_nan = build_1(b, OP_isnan, before), both = build_2(b, OP_and, was_nan, build_1(b, OP_isnan, v));
+    Val same = build_2(b, OP_or, build_2(b, OP_eq, before, v), both);
+    Val start = build_select(b, same, build_splat(b, DT_I32, 0, s), position);
+    Val first = build_cumulative(b, REDUCE_MAX, start);
+    return build_scatter_add(b, g, first, s.rank - 1u, s.dim[s.rank - 1]);
+}
+
+static Val vjp_cumulative(Build *b, Val v, Val g) {
+    Val x = operand(b->g, v, 0);
+    switch ((int)node_of(b->g, v)->attr.cumulative) {
+    case REDUCE_SUM: return reversed(b, build_cumulative(b, REDUCE_SUM, reversed(b, g)));
+    case REDUCE_PROD: return build_2(b, OP_mulz, recur_back(b, x, g), shifted(b, v, 1, 1));
+    }
+    return vjp_running_extremum(b, v, g);
+}
+
 /* ---- contraction.  operand k of (A, B, C) becomes the result; the cotangent takes C's place. ---- */
 static bool has_dim(const Contract *c, uint32_t operand, uint8_t dim) {
     for (uint32_t i = 0; i < c->rank[operand]; i++)
@@ -252,6 +307,9 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_scatter_add: return build_gather(b, g, operand(b->g, v, 1), n.attr.gather.batch);
     case OP_reduce: return vjp_reduce(b, v, g, missing);
     case OP_contract: return vjp_contract(b, v, k, g);
+    case OP_cumulative: return vjp_cumulative(b, v, g);
+    case OP_recur: return vjp_recur(b, v, k, g);
+    case OP_argsort: return (Val){0};
     case OP_grad_as: return operand(b->g, v, n.n - 1).i == x.i && k == 1 ? g : (Val){0};
     case OP_arg:
     case OP_const:

@@ -200,6 +200,20 @@ Val build_reduce(Build *b, ReduceKind k, Val x, uint32_t n, const uint8_t *axes)
     return build_node(b, OP_reduce, t, to, &attr, 1, &x);
 }
 
+/* ---- order ---- */
+Val build_cumulative(Build *b, ReduceKind k, Val x) {
+    Attr attr = {.cumulative = k};
+    return build_node(b, OP_cumulative, dtype_of(b, x), shape_at(b, x), &attr, 1, &x);
+}
+
+Val build_recur(Build *b, Val factor, Val term) {
+    const Val in[] = {factor, term};
+    return build_node(b, OP_recur, dtype_of(b, term), shape_at(b, term), NULL, 2, in);
+}
+
+Val build_argsort(Build *b, Val x) { return build_node(b, OP_argsort, DT_I32, shape_at(b, x), NULL, 1, &x); }
+
+/* ---- products ---- */
 Contract *contract_new(Arena *a) { return PUSH(a, Contract, 1); }
 
 Contract *contract_canonical(Arena *a, const Contract *c) {

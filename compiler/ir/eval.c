@@ -208,6 +208,9 @@ static GrStatus compute(const Frame *f, const Node *n, Cell *out) {
             eval_scatter_add(ev, n, in, to);
         }
         break;
+    case CLASS_ORDER:
+        eval_order(ev, n, in, to);
+        break;
     case CLASS_CONTROL: case CLASS_EFFECT:
         GR_BUG("%s computes nothing", op_name((Op)n->op));
     }

@@ -13,6 +13,7 @@ Flow flow_into(const Graph *g, Val v, uint32_t k) {
     if (n->op == OP_grad_as && !(n->n == 2 && k == 1)) return FLOW_STOPPED;
     if (!dtype_is_float((DType)n->dtype)) return FLOW_ZERO;
     if (n->op == OP_gather || n->op == OP_scatter_add) return k == 1 ? FLOW_ZERO : FLOW_YES;
+    if (n->op == OP_argsort) return FLOW_ZERO;
     if (op_class((Op)n->op) != CLASS_ELT || n->op == OP_cast) return FLOW_YES;
     const char *rule = rules[n->op][k];
     return rule[0] == '-' && rule[1] == 0 ? FLOW_ZERO : FLOW_YES;

@@ -114,6 +114,7 @@ static uint64_t attr_hash(uint64_t h, const Node *n) {
         return hash_mix(h, imm_bits((DType)n->dtype, at->pad.value));
     case ATTR_GATHER: return hash_mix(hash_mix(h, at->gather.batch), (uint64_t)at->gather.extent);
     case ATTR_REDUCE: return mix_bytes(hash_mix(h, at->reduce.kind), at->reduce.at, at->reduce.n);
+    case ATTR_CUMULATIVE: return hash_mix(h, at->cumulative);
     case ATTR_CONTRACT: return mix_bytes(h, at->contract, sizeof(Contract));
     case ATTR_SCAN:   return hash_mix(hash_mix(h, (uint64_t)at->scan->length), (uintptr_t)at->scan->body);
     case ATTR_INDEX:  return hash_mix(h, at->index);
@@ -148,6 +149,7 @@ static bool attr_eq(const Node *m, const Node *n) {
     case ATTR_REDUCE:
         return x->reduce.kind == y->reduce.kind && x->reduce.n == y->reduce.n
             && memcmp(x->reduce.at, y->reduce.at, x->reduce.n) == 0;
+    case ATTR_CUMULATIVE: return x->cumulative == y->cumulative;
     case ATTR_CONTRACT: return memcmp(x->contract, y->contract, sizeof(Contract)) == 0;
     case ATTR_SCAN:   return scan_eq(x->scan, y->scan);
     case ATTR_INDEX:  return x->index == y->index;

@@ -14,9 +14,10 @@ typedef enum {
 #undef OP
     OP_COUNT
 } Op;
-typedef enum { CLASS_LEAF, CLASS_ELT, CLASS_VIEW, CLASS_SUM, CLASS_CONTROL, CLASS_EFFECT } OpClass;
+typedef enum { CLASS_LEAF, CLASS_ELT, CLASS_VIEW, CLASS_SUM, CLASS_ORDER, CLASS_CONTROL, CLASS_EFFECT } OpClass;
 typedef enum { ATTR_NONE, ATTR_ARG, ATTR_CONST, ATTR_AXIS, ATTR_RANDOM, ATTR_AXES, ATTR_SLICE, ATTR_PAD, ATTR_GATHER,
-               ATTR_REDUCE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK, ATTR_COMMIT } AttrKind;
+               ATTR_REDUCE, ATTR_CUMULATIVE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK,
+               ATTR_COMMIT } AttrKind;
 /* In a switch over ops, `CASE_ELEMENTWISE:` stands for all that map an element to an element by a rule of their own
  * (cast, which depends on types, is apart). */
 #define CASE_ELEMENTWISE \
@@ -100,6 +101,7 @@ typedef union {
     /* batch: leading equal axes; extent of the indexed axis */
     struct { uint8_t batch; int64_t extent; } gather;
     struct { ReduceKind kind; uint8_t n; uint8_t at[MAX_RANK]; } reduce;
+    ReduceKind cumulative;                                      /* sum, prod, max, min */
     const Contract *contract;
     const Scan *scan;
     uint32_t index;                                             /* result */
@@ -202,6 +204,9 @@ Val   build_slice(Build *b, Val x, const int64_t *lo, const int64_t *step, Shape
 Val   build_pad(Build *b, Val x, const int64_t *lo, const int64_t *hi, double value);
 Val   build_concat(Build *b, uint32_t axis, uint32_t n, const Val *in);
 Val   build_gather(Build *b, Val x, Val index, uint32_t batch);
+Val   build_cumulative(Build *b, ReduceKind k, Val x);     /* these three: along the last axis */
+Val   build_recur(Build *b, Val factor, Val term);
+Val   build_argsort(Build *b, Val x);
 Val   build_scatter_add(Build *b, Val updates, Val index, uint32_t batch, int64_t extent);
 Val   build_reduce(Build *b, ReduceKind k, Val x, uint32_t n, const uint8_t *axes);   /* n == 0: x itself */
 Val   build_contract(Build *b, Val x, Val y, const Contract *c);

@@ -294,6 +294,10 @@ static void parse_attr(Parser *p, const Graph *g, Node *n, const Val *in) {
         want_next_key(p, "axes");
         a->reduce.n = parse_axes(p, a->reduce.at);
         return;
+    case ATTR_CUMULATIVE:
+        want_key(p, "kind");
+        a->cumulative = (ReduceKind)WORD_OF(p, reduces, "a kind of reduction");
+        return;
     case ATTR_CONTRACT: {
         Shape side[3] = {{0}, {0}, n->shape};
         for (uint32_t k = 0; k < 2 && k < n->n; k++) {

@@ -127,6 +127,7 @@ static void put_attr(Buf *out, const Graph *g, const Node *n) {
         buf_printf(out, "kind=%s, ", reduces[a->reduce.kind]);
         put_axes(out, "axes", a->reduce.n, a->reduce.at);
         return;
+    case ATTR_CUMULATIVE: buf_printf(out, "kind=%s", reduces[a->cumulative]); return;
     case ATTR_CONTRACT: put_contract(out, a->contract); return;
     case ATTR_SCAN:   put_scan(out, a->scan); return;
     case ATTR_INDEX:  buf_printf(out, "index=%u", a->index); return;

@@ -296,6 +296,26 @@ static bool check_reduce(Check *c) {
     return has_type(c, "c3", place ? DT_I32 : t, to);
 }
 
+/* ---- order ---- */
+static bool check_order(Check *c) {
+    const Node *x = in(c, 0);
+    DType t = (DType)x->dtype;
+    Op op = (Op)c->n->op;
+    if (x->shape.rank == 0) {
+        return broken(c, "c1", "%s has no axis", text_of(c, x));
+    }
+    if (!is_real(t) && (op == OP_recur || !is_int(t))) {
+        return broken(c, "c2", "%s of %s", op_name(op), text_of(c, x));
+    }
+    if (op == OP_cumulative && c->n->attr.cumulative > REDUCE_MIN) {
+        return broken(c, "c2", "not a kind of cumulative");
+    }
+    if (op == OP_recur && (in(c, 1)->dtype != t || !shape_eq(in(c, 1)->shape, x->shape))) {
+        return broken(c, "c3", "%s and %s differ", text_of(c, x), text_of(c, in(c, 1)));
+    }
+    return has_type(c, "c3", op == OP_argsort ? DT_I32 : t, x->shape);
+}
+
 static bool holds(const Contract *k, uint32_t side, uint32_t dim) {
     for (uint32_t i = 0; i < k->rank[side]; i++) {
         if (k->dim[side][i] == dim) {
@@ -503,6 +523,7 @@ static bool check_op(Check *c) {
     case OP_gather:      return check_gather(c);
     case OP_scatter_add: return check_scatter_add(c);
     case OP_reduce:      return check_reduce(c);
+    case OP_cumulative: case OP_recur: case OP_argsort: return check_order(c);
     case OP_contract:    return check_contract(c);
     case OP_scan:        return check_scan(c);
     case OP_result:      return check_result(c);

@@ -68,6 +68,9 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_scan:
     case OP_result:
     case OP_grad:
+    case OP_cumulative:
+    case OP_recur:
+    case OP_argsort:
     case OP_scatter_add: return 0; /* their values are known where they were made (Lower.row_axes) */
     case OP_arg:
     case OP_const:
