@@ -166,7 +166,8 @@ static bool feeds_itself(const Kernel *k, const Stage *s) {
 }
 
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does
- * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes, nor has a chain. */
+ * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes,
+ * nor has a chain. */
 static void choose_vector(const Kernel *k, Stage *s) {
     if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
         return;

@@ -5,9 +5,10 @@
  *
  * Argsort merges runs of 1, 2, 4 .. elements.  A merge is a map over the merged places: place d of two runs A and B
  * takes from A or from B, and how many of the d elements before it come from A is found by bisection (the "merge path":
- * A[t-1] stands before B[d-t] for t up to that number and no further).  So a level reads one scratch array and writes
- * another, every place is independent, and it has as many steps as the run length has bits.  Keys are integers that
- * order as the numbers do; an element of A goes before an equal one of B, which is what keeps equal ones as they stand. */
+ * A[t-1] stands before B[d-t] for t up to that number and no further).  So a level reads one scratch array and
+ * writes another, every place is independent, and it has as many steps as the run length has bits.  Keys are
+ * integers that order as the numbers do; an element of A goes before an equal one of B, which is what keeps equal
+ * ones as they stand. */
 #include "fuse_parts.h"
 #include <string.h>
 

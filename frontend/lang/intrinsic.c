@@ -1,15 +1,12 @@
 /* The functions of intrinsics.def: how their arguments are found, and what each builds. */
-#include "lower.h"
+#include "intrinsic.h"
 #include <string.h>
 
-enum { MAX_ARGS = 8, MAX_REPEATED = 16 };
-typedef struct { V at[MAX_ARGS]; uint32_t n_repeated; V repeated[MAX_REPEATED]; } Args;
 typedef V Run(Lower *l, const Expr *e, const Args *a);
 
 static V poison_if(Lower *l, V v) { return v ? v : value_poison(l); }
 
-/* The array among the arguments; a number becomes rank 0.  NULL-safe; reports. */
-static bool array_arg(Lower *l, const Expr *e, V v, Array *out) {
+bool intrinsic_array(Lower *l, const Expr *e, V v, Array *out) {
     Elem t;
     if (!value_elem(v, &t)) {
         report(l, DIAG_TYPE, e->at, "`%.*s` of %.*s", FSTR(call_name(e).text), FSTR(value_describe(l, v)));
@@ -40,7 +37,7 @@ static V call_clamp(Lower *l, const Expr *e, const Args *a) {
 
 static V call_isnan(Lower *l, const Expr *e, const Args *a) {
     Array x;
-    if (!array_arg(l, e, a->at[0], &x)) {
+    if (!intrinsic_array(l, e, a->at[0], &x)) {
         return NULL;
     }
     x = array_cast(l, x, DT_F32);
@@ -50,7 +47,7 @@ static V call_isnan(Lower *l, const Expr *e, const Args *a) {
 static V two_real(Lower *l, const Expr *e, Op op, const Args *a) {
     Array x[2];
     const Span at[2] = {e->at, e->at};
-    if (!array_arg(l, e, a->at[0], &x[0]) || !array_arg(l, e, a->at[1], &x[1])) {
+    if (!intrinsic_array(l, e, a->at[0], &x[0]) || !intrinsic_array(l, e, a->at[1], &x[1])) {
         return NULL;
     }
     x[0] = array_cast(l, x[0], DT_F32);
@@ -97,7 +94,7 @@ static V call_eye(Lower *l, const Expr *e, const Args *a) {
 static V call_one_hot(Lower *l, const Expr *e, const Args *a) {
     Array x;
     Dim n;
-    if (!array_arg(l, e, a->at[0], &x) || !extent_arg(l, e, a->at[1], &n)) {
+    if (!intrinsic_array(l, e, a->at[0], &x) || !extent_arg(l, e, a->at[1], &n)) {
         return NULL;
     }
     if (dtype_elem(x.dtype) != ELEM_INT) {
@@ -122,8 +119,7 @@ static V call_one_hot(Lower *l, const Expr *e, const Args *a) {
                        array_make(l, build_cast(&l->b, DT_F32, same), x.n_lead, x.lead, to.rank, dim));
 }
 
-/* A dim of x, counted from the end when negative; `extra`: one more place behind the last. */
-static bool dim_arg(Lower *l, const Expr *e, V v, uint32_t rank, int64_t otherwise, uint32_t *out) {
+bool intrinsic_dim(Lower *l, const Expr *e, V v, uint32_t rank, int64_t otherwise, uint32_t *out) {
     int64_t k = otherwise;
     if (v && !value_const_int(v, &k)) {
         report(l, DIAG_TYPE, e->at, "`dim` is a number known before the run, this is %.*s",
@@ -144,7 +140,7 @@ static bool repeated(Lower *l, const Expr *e, const Args *a, Array *out) {
     uint32_t n_lead = 0;
     Elem most = ELEM_BOOL, t;
     for (uint32_t i = 0; i < a->n_repeated; i++) {
-        if (!array_arg(l, e, a->repeated[i], &out[i])) {
+        if (!intrinsic_array(l, e, a->repeated[i], &out[i])) {
             return false;
         }
         t = dtype_elem(out[i].dtype);
@@ -192,7 +188,7 @@ static V joined(Lower *l, const Expr *e, Array *x, uint32_t n, uint32_t axis) {
 static V call_concat(Lower *l, const Expr *e, const Args *a) {
     Array x[MAX_REPEATED];
     uint32_t axis;
-    if (a->n_repeated == 0 || !repeated(l, e, a, x) || !dim_arg(l, e, a->at[1], x[0].rank, -1, &axis) ||
+    if (a->n_repeated == 0 || !repeated(l, e, a, x) || !intrinsic_dim(l, e, a->at[1], x[0].rank, -1, &axis) ||
         !equal_but(l, e, x, a->n_repeated, axis)) {
         return NULL;
     }
@@ -204,7 +200,7 @@ static V call_stack(Lower *l, const Expr *e, const Args *a) {
     Array x[MAX_REPEATED];
     uint32_t axis;
     if (a->n_repeated == 0 || !repeated(l, e, a, x) || !equal_but(l, e, x, a->n_repeated, MAX_RANK) ||
-        !dim_arg(l, e, a->at[1], x[0].rank + 1u, -1, &axis)) {
+        !intrinsic_dim(l, e, a->at[1], x[0].rank + 1u, -1, &axis)) {
         return NULL;
     }
     for (uint32_t i = 0; i < a->n_repeated; i++) {
@@ -224,7 +220,7 @@ static V call_unstack(Lower *l, const Expr *e, const Args *a) {
     Array x;
     uint32_t axis;
     int64_t n;
-    if (!array_arg(l, e, a->at[0], &x) || !dim_arg(l, e, a->at[1], x.rank, -1, &axis)) {
+    if (!intrinsic_array(l, e, a->at[0], &x) || !intrinsic_dim(l, e, a->at[1], x.rank, -1, &axis)) {
         return NULL;
     }
     if (!dim_known(x.dim[axis], &n) || n < 1 || n > 64) {
@@ -257,7 +253,7 @@ static V call_unstack(Lower *l, const Expr *e, const Args *a) {
 static V call_pad(Lower *l, const Expr *e, const Args *a) {
     Array x;
     double value = 0;
-    if (!array_arg(l, e, a->at[0], &x)) {
+    if (!intrinsic_array(l, e, a->at[0], &x)) {
         return NULL;
     }
     if (a->at[1]->kind != VAL_LIST || a->at[1]->list.n != x.rank) {
@@ -288,7 +284,7 @@ static V call_pad(Lower *l, const Expr *e, const Args *a) {
 
 static V call_size(Lower *l, const Expr *e, const Args *a) {
     Array x;
-    if (!array_arg(l, e, a->at[0], &x)) {
+    if (!intrinsic_array(l, e, a->at[0], &x)) {
         return NULL;
     }
     Dim n = dim_const(l->a, 1);
@@ -300,7 +296,7 @@ static V call_size(Lower *l, const Expr *e, const Args *a) {
 
 static V call_rank(Lower *l, const Expr *e, const Args *a) {
     Array x;
-    return array_arg(l, e, a->at[0], &x) ? value_int(l, e->at, x.rank) : NULL;
+    return intrinsic_array(l, e, a->at[0], &x) ? value_int(l, e->at, x.rank) : NULL;
 }
 
 static V call_length(Lower *l, const Expr *e, const Args *a) {
@@ -314,7 +310,7 @@ static V call_length(Lower *l, const Expr *e, const Args *a) {
 /* Over all dims of x; the gradient at 0 is 0, as that of sqrt. */
 static V call_norm(Lower *l, const Expr *e, const Args *a) {
     Array x;
-    if (!array_arg(l, e, a->at[0], &x)) {
+    if (!intrinsic_array(l, e, a->at[0], &x)) {
         return NULL;
     }
     x = array_cast(l, x, DT_F32);
@@ -329,7 +325,7 @@ static V call_norm(Lower *l, const Expr *e, const Args *a) {
 /* ---- gradients ---- */
 
 static bool real_arg(Lower *l, const Expr *e, V v, Array *out) {
-    if (!array_arg(l, e, v, out)) {
+    if (!intrinsic_array(l, e, v, out)) {
         return false;
     }
     if (dtype_elem(out->dtype) != ELEM_REAL) {
@@ -394,6 +390,7 @@ struct Intrinsic {
 };
 
 static const Intrinsic table[] = {
+#define ORDER(n, a) {.name = #n, .kind = IN_FUNCTION, .args = a, .run = order_##n},
 #define ELEMENTWISE(n, o) {.name = #n, .kind = IN_ELEMENTWISE, .op = OP_##o, .args = "x"},
 #define INTRINSIC(n, a) {.name = #n, .kind = IN_FUNCTION, .args = a, .run = call_##n},
 #define CAST(n, t) {.name = #n, .kind = IN_CAST, .type = t, .args = "x"},
@@ -402,6 +399,7 @@ static const Intrinsic table[] = {
 #include "intrinsics.def"
 #undef ELEMENTWISE
 #undef INTRINSIC
+#undef ORDER
 #undef CAST
 #undef DRAW
 #undef NOT_YET

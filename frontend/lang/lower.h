@@ -291,6 +291,9 @@ V     intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec
 bool  intrinsic_takes_word(const Intrinsic *f, Str argument, uint32_t position, Str word);
 /* two numbers (or NULL), then `like` (or NULL) */
 V     random_draw(Lower *l, const Expr *e, Str name, V const *args);
+/* what a draw without arguments has: `like`'s dims (NULL: none) and an index for each around it; val not yet there */
+bool  random_type(Lower *l, const Expr *e, V like, Array *out);
+Array random_of_type(Lower *l, const Expr *e, Str word, RandomKind k, const Array *t);
 Name  call_name(const Expr *e);                             /* of the function, as written */
 
 /* ---- convolve.c: the arguments as listed in intrinsics.def, NULL where left out; NULL: reported --------- */

@@ -68,9 +68,6 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_scan:
     case OP_result:
     case OP_grad:
-    case OP_cumulative:
-    case OP_recur:
-    case OP_argsort:
     case OP_scatter_add: return 0; /* their values are known where they were made (Lower.row_axes) */
     case OP_arg:
     case OP_const:
@@ -81,6 +78,9 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_slice:
     case OP_pad:
     case OP_concat:
+    case OP_cumulative:
+    case OP_recur:
+    case OP_argsort:
     case OP_grad_as:
     case OP_check:
     case OP_commit:
@@ -134,6 +134,9 @@ static void learn(Cut *c) {
             c->inner[i] = c->inner[i] || c->inner[x];
             of_batch = of_batch || (c->batch[x] && c->rows[x] == 0) || is_rows_number(l, &g->nodes.at[x]);
             some_rows |= c->rows[x];
+            /* along the rows of one batch, not of the split */
+            bool order = op_class((Op)n->op) == CLASS_ORDER;
+            of_batch = of_batch || (order && (c->rows[x] >> (n->shape.rank - 1) & 1) != 0);
         }
         bool tuple = n->op == OP_scan || n->op == OP_grad; /* its members know their axes, it does not */
         c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);

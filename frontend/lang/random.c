@@ -19,8 +19,7 @@ static Val counter(Lower *l, const char *name) {
     return build_arg(&l->b, ARG_UNIFORM, id, (Type){DT_I32, {0}});
 }
 
-/* The type of the draw; its val is not yet there. */
-static bool draw_type(Lower *l, const Expr *e, V like, Array *out) {
+bool random_type(Lower *l, const Expr *e, V like, Array *out) {
     *out = (Array){.graph = l->b.g, .dtype = DT_F32};
     if (like) {
         if (like->kind != VAL_ARRAY) {
@@ -65,17 +64,21 @@ static bool draw_type(Lower *l, const Expr *e, V like, Array *out) {
     return true;
 }
 
-static V draw(Lower *l, const Expr *e, Str word, RandomKind k, V like) {
-    Array t;
-    if (!draw_type(l, e, like, &t)) {
-        return value_poison(l);
-    }
+Array random_of_type(Lower *l, const Expr *e, Str word, RandomKind k, const Array *t) {
     bool init = l->draw_like != NULL;
     Val zero = build_const(&l->b, DT_I32, 0);
     Val clock = init ? zero : counter(l, "clock"), phase = init ? zero : counter(l, "phase");
-    Val v = build_random(&l->b, k, stream_of(l, e, word), array_shape(&t), counter(l, "seed"), clock, phase,
+    Val v = build_random(&l->b, k, stream_of(l, e, word), array_shape(t), counter(l, "seed"), clock, phase,
                          init ? zero : scan_iteration(l));
-    return value_array(l, e->at, array_make(l, v, t.n_lead, t.lead, t.rank, t.dim));
+    return array_make(l, v, t->n_lead, t->lead, t->rank, t->dim);
+}
+
+static V draw(Lower *l, const Expr *e, Str word, RandomKind k, V like) {
+    Array t;
+    if (!random_type(l, e, like, &t)) {
+        return value_poison(l);
+    }
+    return value_array(l, e->at, random_of_type(l, e, word, k, &t));
 }
 
 /* lo + (hi - lo) * x, without what changes nothing. */

@@ -353,9 +353,6 @@ static V evaluate(Bracket *b) {
         report_label(l, d, b->e->reduce.x->at, "%.*s has no dims to reduce", FSTR(array_describe(l, &x)));
         return value_poison(l);
     }
-    if ((r == RED_ARGMAX || r == RED_ARGMIN) && b->n_bound + (b->rest ? x.rank : 0) > 1) {
-        return not_yet(l, b->e->at, "the position of an extremum over several dims");
-    }
     x = array_cast(l, x, t);
     if (masked) {
         const Index *lead[2 * MAX_RANK];
