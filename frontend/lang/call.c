@@ -134,9 +134,12 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
                 Diag *d = report(l, DIAG_CALL, g->at, "`%.*s` has no argument `%.*s`",
                                  FSTR(call_name(e).text), FSTR(g->name));
                 Buf b = buf_make(l->a);
+                Nearest near = nearest_to(g->name);
                 for (uint32_t j = 0; j < ps->n; j++) {
                     buf_printf(&b, "%s`%.*s`", j ? ", " : "", FSTR(ps->at[j].name.text));
+                    nearest_consider(&near, ps->at[j].name.text);
                 }
+                report_near(d, &near);
                 diag_help(d, "its arguments are %.*s", FSTR(buf_str(&b)));
                 return false;
             }
@@ -159,9 +162,65 @@ static bool assign(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *
     return true;
 }
 
+static bool is_elem(const Param *p, Elem e) {
+    DType t;
+    return p->type && type_element(p->type, &t) && dtype_elem(t) == e;
+}
+
+/* A real where whole numbers are declared and whole numbers where a real is: they stand in each other's place. */
+static bool swapped(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given,
+                    const uint32_t *slot) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        for (uint32_t k = 0; k < ps->n; k++) {
+            Elem of_i, of_k;
+            if (!slot[i] || !slot[k] || !is_elem(&ps->at[i], ELEM_REAL) || !is_elem(&ps->at[k], ELEM_INT) ||
+                given->at[slot[i] - 1].name.n || given->at[slot[k] - 1].name.n) {
+                continue;
+            }
+            const Given *x = &given->at[slot[i] - 1], *y = &given->at[slot[k] - 1];
+            if (x->value->kind != VAL_ARRAY || !value_elem(x->value, &of_i) || of_i != ELEM_INT ||
+                !value_elem(y->value, &of_k) || of_k != ELEM_REAL) {
+                continue;
+            }
+            const Given *first = i < k ? x : y, *second = i < k ? y : x;
+            Diag *d = report(l, DIAG_CALL, first->at, "`%.*s` and `%.*s` stand in each other's place",
+                             FSTR(ps->at[i].name.text), FSTR(ps->at[k].name.text));
+            report_label(l, d, first->at, "%.*s", FSTR(value_describe(l, first->value)));
+            report_label(l, d, second->at, "%.*s", FSTR(value_describe(l, second->value)));
+            Buf order = buf_make(l->a);
+            for (uint32_t j = 0; j < ps->n; j++) {
+                buf_printf(&order, "%s%.*s", j ? ", " : "", FSTR(ps->at[j].name.text));
+            }
+            diag_help(d, "the order is `%.*s(%s)`", FSTR(call_name(e).text), order.s);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A call that lacks one argument is a function; where a number was needed, the missing one was forgotten. */
+void function_lacks(Lower *l, Diag *d, V v) {
+    const Decl *decl = v->kind == VAL_FUNCTION ? v->function->decl : NULL;
+    Buf b = buf_make(l->a);
+    for (uint32_t i = 0; decl && i < decl->function.sig.args.n; i++) {
+        const Param *p = &decl->function.sig.args.at[i];
+        if (p->preset == NULL) {
+            buf_printf(&b, "%s%.*s = ..", b.n ? ", " : "", FSTR(p->name.text));
+        }
+    }
+    if (b.n) {
+        diag_help(d, "name what is given and add what is missing: `%.*s(%s)`", FSTR(v->function->name), b.s);
+    } else if (v->kind == VAL_FUNCTION) {
+        diag_help(d, "call it `f(x)` or `x |> f`");
+    }
+}
+
 bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *given, Frame *f) {
     uint32_t *slot = PUSH(l->a, uint32_t, ps->n + 1);
     if (!assign(l, e, ps, given, slot)) {
+        return false;
+    }
+    if (swapped(l, e, ps, given, slot)) {
         return false;
     }
     bool fine = true;
@@ -209,10 +268,22 @@ static bool lacks_first(Lower *l, const ParamVec *ps, const GivenVec *given) {
 
 /* ---- bodies ---- */
 
-static V result_of(Lower *l, const Param *r) {
+static bool has_broken(const Block *b) {
+    bool broken = false;
+    for (uint32_t i = 0; i < b->stmts.n; i++) {
+        const Stmt *s = b->stmts.at[i];
+        broken = broken || s->kind == ST_ERROR || (s->kind == ST_IF && has_broken(&s->branch.then)) ||
+                 (s->kind == ST_IF && has_broken(&s->branch.otherwise)) ||
+                 (s->kind == ST_FOR && has_broken(&s->loop.body)) ||
+                 (s->kind == ST_SCAN && has_broken(&s->scan.body));
+    }
+    return broken;
+}
+
+static V result_of(Lower *l, const Decl *d, const Param *r) {
     const Binding *b = scope_find(l->frame, r->name.text);
-    if (b == NULL && r->name.text.n == 0) { /* the parser has said what is wrong with it */
-        return value_poison(l);
+    if (b == NULL && (r->name.text.n == 0 || has_broken(&d->function.body))) {
+        return value_poison(l); /* the parser has said what is wrong */
     }
     if (b == NULL) {
         report(l, DIAG_NAME, r->name.at, "the result `%.*s` is never given a value", FSTR(r->name.text));
@@ -230,7 +301,7 @@ bool call_body(Lower *l, const Decl *d, V *out) {
     stmt_block(l, &d->function.body);
     const ParamVec *rs = &d->function.sig.results;
     if (rs->n == 1) {
-        *out = result_of(l, &rs->at[0]);
+        *out = result_of(l, d, &rs->at[0]);
         return (*out)->kind != VAL_POISON;
     }
     Value *v = PUSH(l->a, Value, 1);
@@ -239,7 +310,7 @@ bool call_body(Lower *l, const Decl *d, V *out) {
     v->list.at = PUSH(l->a, V, rs->n + 1);
     v->list.names = PUSH(l->a, Str, rs->n + 1);
     for (uint32_t i = 0; i < rs->n; i++) {
-        v->list.at[i] = result_of(l, &rs->at[i]);
+        v->list.at[i] = result_of(l, d, &rs->at[i]);
         v->list.names[i] = rs->at[i].name.text;
     }
     *out = v;
@@ -335,8 +406,12 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
     l->memo.n = l->memo.cap = 0;
     l->sink = NULL;
     V out = value_poison(l);
-    if (call_bind(l, e, &d->function.sig.args, given, to) && !call_body(l, d, &out)) {
-        out = value_poison(l);
+    if (call_bind(l, e, &d->function.sig.args, given, to)) {
+        if (d->function.sig.args.n > 0) {
+            twice_check(l, d, e, scope_find(to, d->function.sig.args.at[0].name.text)->value);
+        }
+        out = call_body(l, d, &out) ? out : value_poison(l);
+        twice_remember(l, d, e, out);
     }
     l->sink = sink;
     l->memo.at = memo.at;

@@ -310,6 +310,16 @@ static V matmul_error(Lower *l, const Expr *e, const Array *x, const Array *y, c
     Diag *d = report(l, DIAG_SHAPE, e->op_at, "`%.*s @ %.*s`: %s", FSTR(a), FSTR(b), why);
     report_label(l, d, e->binary.l->at, "%.*s", FSTR(a));
     report_label(l, d, e->binary.r->at, "%.*s", FSTR(b));
+    Str left = sources_text(l->p->sources, e->binary.l->at);
+    Str right = sources_text(l->p->sources, e->binary.r->at);
+    if (x->rank >= 2 && y->rank >= 2 && left.n + right.n < 60) {
+        if (dim_eq(y->dim[y->rank - 1], x->dim[x->rank - 2])) {
+            diag_help(d, "in the other order they fit: `%.*s @ %.*s`", FSTR(right), FSTR(left));
+        } else if (dim_eq(y->dim[y->rank - 1], x->dim[x->rank - 1])) {
+            diag_help(d, "with the last two dims of the right swapped they fit: `%.*s @ %.*s'`", FSTR(left),
+                      FSTR(right));
+        }
+    }
     diag_help(d, "`@` takes the last dim of the left with the last but one of the right; other pairs: "
                  "`sum[k] a[i,k] * b[k,j]`");
     return value_poison(l);

@@ -77,6 +77,17 @@ bool data_has_split(const RecipeData *d, Str name) {
     return false;
 }
 
+void data_suggest_split(Diag *diag, const RecipeData *d, Str name) {
+    Nearest near = nearest_to(name);
+    for (uint32_t i = 0; i < d->sources.n; i++) {
+        nearest_consider(&near, d->sources.at[i].split);
+    }
+    for (uint32_t i = 0; i < d->parts.n; i++) {
+        nearest_consider(&near, d->parts.at[i].name);
+    }
+    report_near(diag, &near);
+}
+
 static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
     if (st->split.folds || st->split.by) {
         not_yet(l, st->at, st->split.folds ? "`split .. folds`" : "`split .. by`");
@@ -85,7 +96,9 @@ static void add_split(Lower *l, RecipeData *d, const Stmt *st) {
     RecipeSplit s = {
         .of = st->split.of.text, .first_part = d->parts.n, .in_order = st->split.in_order, .span = st->at};
     if (s.of.n && !data_has_split(d, s.of)) {
-        report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up", FSTR(s.of));
+        Diag *diag =
+            report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up", FSTR(s.of));
+        data_suggest_split(diag, d, s.of);
         return;
     }
     uint32_t rests = 0;
@@ -120,7 +133,9 @@ static bool column_type(Lower *l, const Stmt *st, DType *t, uint32_t *rank, Dim 
     const TypeSyntax *type = st->column.type;
     if (!type_element(type, t) || !type_dims(l, type, rank, dim)) {
         if (!type_element(type, t)) {
-            report(l, DIAG_TYPE, type->at, "a column is u8, int, real, .. with the dims of one row");
+            Diag *d =
+                report(l, DIAG_TYPE, type->at, "a column is u8, int, real, .. with the dims of one row");
+            type_suggest(d, type->base.text);
         }
         return false;
     }
@@ -203,6 +218,11 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
         if (!source_gives(d, name.text)) {
             Diag *diag =
                 report(l, DIAG_DATA_DECL, name.at, "no source gives the column `%.*s`", FSTR(name.text));
+            Nearest near = nearest_to(name.text);
+            for (uint32_t k = 0; k < d->files.n; k++) {
+                nearest_consider(&near, d->files.at[k].column);
+            }
+            report_near(diag, &near);
             diag_help(diag, "name it at its file, `from idx(%.*s = \"..\")`, or give it a formula",
                       FSTR(name.text));
         } else {

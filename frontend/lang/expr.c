@@ -192,7 +192,42 @@ static bool matches(Lower *l, V subject, const Expr *p, bool *known) {
     return false;
 }
 
-int eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patterns) {
+/* The type whose choices the subject has: of a setting, or of an argument. */
+static const TypeSyntax *choices_of(Lower *l, const Expr *subject) {
+    if (subject->kind != EX_NAME) {
+        return NULL;
+    }
+    const Decl *d = l->frame->decl;
+    if (d && (d->kind == DECL_DEF || d->kind == DECL_MODEL)) {
+        for (uint32_t i = 0; i < d->function.sig.args.n; i++) {
+            if (str_eq(d->function.sig.args.at[i].name.text, subject->name.text)) {
+                return d->function.sig.args.at[i].type;
+            }
+        }
+    }
+    return settings_type(l, subject->name.text);
+}
+
+/* An arm for a word that is no choice is never taken: a slip. */
+static bool arms_are_choices(Lower *l, const Expr *subject, uint32_t n, const Expr *const *patterns) {
+    const TypeSyntax *t = choices_of(l, subject);
+    for (uint32_t i = 0; t && t->kind == TYPE_ONE_OF && i < n; i++) {
+        const Expr *p = patterns[i];
+        if (p && p->kind == EX_NAME && !choice_listed(t, p->name.text)) {
+            Diag *d = report(l, DIAG_SETTING, p->at, "`%.*s` is none of the choices of `%.*s`",
+                             FSTR(p->name.text), FSTR(subject->name.text));
+            choice_help(l, d, t, p->name.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+int eval_match(Lower *l, V subject, const Expr *of, uint32_t n, const Expr *const *patterns) {
+    Span at = of->at;
+    if (!arms_are_choices(l, of, n, patterns)) {
+        return -1;
+    }
     for (uint32_t i = 0; i < n; i++) {
         bool known;
         if (matches(l, subject, patterns[i], &known)) {
@@ -219,7 +254,7 @@ static V match(Lower *l, const Expr *e) {
     for (uint32_t i = 0; i < e->match.arms.n; i++) {
         patterns[i] = e->match.arms.at[i].pattern;
     }
-    int arm = eval_match(l, subject, e->match.subject->at, e->match.arms.n, patterns);
+    int arm = eval_match(l, subject, e->match.subject, e->match.arms.n, patterns);
     return arm < 0 ? value_poison(l) : eval(l, e->match.arms.at[arm].value);
 }
 

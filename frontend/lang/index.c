@@ -385,6 +385,16 @@ static bool affine_fits(Lower *l, const Affine *x, const Item *item, Dim extent)
     return false;
 }
 
+/* Where the tensor that is read was made. */
+static void note_origin(Lower *l, Diag *d, const Expr *access) {
+    const Expr *base = access->index.base;
+    const Binding *b = base->kind == EX_NAME ? scope_find(l->frame, base->name.text) : NULL;
+    if (b && b->at.n && !in_library(l->p, b->at)) {
+        diag_note(d, "`%.*s` is %.*s, from line %u", FSTR(b->name), FSTR(value_describe(l, b->value)),
+                  sources_place(l->p->sources, b->at).line);
+    }
+}
+
 /* A plain index on a dim: same extent, or the first use gives it. */
 static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item, Dim extent) {
     if (i->extent == NULL) {
@@ -408,6 +418,7 @@ static bool plain_fits(Lower *l, Index *i, const Expr *access, const Item *item,
         report_label(l, d, i->extent_at, "%s here", a.s);
     }
     report_label(l, d, access->at, "%s here", b.s);
+    note_origin(l, d, access);
     diag_help(d, "two indices, if pairs are meant");
     return false;
 }

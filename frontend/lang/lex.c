@@ -22,6 +22,8 @@ static const Foreign foreign[] = {
     {"**",  T_CARET,  "a power is written `x^2`"},
     {"//",  T_DIV,    "whole division is written `a div b`; a comment begins with `#`"},
     {"/*",  T_SLASH,  "a comment begins with `#` and ends with its line"},
+    {"\\",  T_SLASH,  "division is `/`; a line goes on behind an operator or inside brackets"},
+    {"!",   T_NOT,    "write `not a`; not equal is `!=`"},
     {"%",   T_MOD,    "the remainder is written `a mod b`"},
     {"&&",  T_AND,    "write `a and b`"},
     {"&",   T_AND,    "write `a and b`"},
@@ -213,10 +215,25 @@ static bool has_closing_quote(const Lexer *l)
     return false;
 }
 
+/* Bytes of the longest sign of ours that stands here. */
+static size_t punctuation(const Lexer *l, TokKind *kind)
+{
+    size_t best = 0;
+    for (TokKind k = T_LPAREN; k < T_DIV; k++) {
+        size_t n = strlen(rows[k].text);
+        if (n > best && looking_at(l, rows[k].text)) {
+            best = n;
+            *kind = k;
+        }
+    }
+    return best;
+}
+
 static bool take_foreign(Lexer *l, TokKind *kind)
 {
+    TokKind ours;
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
-        if (looking_at(l, foreign[i].text)) {
+        if (looking_at(l, foreign[i].text) && strlen(foreign[i].text) > punctuation(l, &ours)) {
             uint32_t start = l->pos;
             l->pos += (uint32_t)strlen(foreign[i].text);
             report(l, start, "this operator is written differently here", foreign[i].help);
@@ -229,21 +246,9 @@ static bool take_foreign(Lexer *l, TokKind *kind)
 
 static bool take_punctuation(Lexer *l, TokKind *kind)
 {
-    TokKind best = T_COUNT;
-    size_t  best_n = 0;
-    for (TokKind k = T_LPAREN; k < T_DIV; k++) {
-        size_t n = strlen(rows[k].text);
-        if (n > best_n && looking_at(l, rows[k].text)) {
-            best = k;
-            best_n = n;
-        }
-    }
-    if (best == T_COUNT) {
-        return false;
-    }
-    l->pos += (uint32_t)best_n;
-    *kind = best;
-    return true;
+    size_t n = punctuation(l, kind);
+    l->pos += (uint32_t)n;
+    return n > 0;
 }
 
 /* Bytes no token begins with: one message for the whole run, then on with what follows. */

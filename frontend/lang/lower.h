@@ -97,6 +97,7 @@ typedef struct Frame {
     Str turn;                       /* "[3]" inside `for` */
     bool training;
     VEC(Binding) names;
+    VEC(Span) broken;               /* statements that did not parse */
     VEC(Index *) indices;           /* bound in the statement being evaluated */
     uint32_t n_ambient;             /* indices the arguments of the call carry */
     const Index *ambient[MAX_RANK];
@@ -104,9 +105,10 @@ typedef struct Frame {
 
 /* ---- the program and one lowering of it ---------------------------------------------------------------- */
 
-typedef struct { Name name; RecipeSetting recipe; V value; } Setting;
+typedef struct { Name name; const TypeSyntax *type; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
+typedef struct { Val val; const Graph *graph; const Expr *call; } Softmax;
 typedef struct { const Decl *decl; V value; } Constant;
 typedef struct { Name name; Val value, weight, weighted; Span at; bool nograd, poison; } LossTerm;
 typedef struct { Name name; V value; } MetricTerm;
@@ -162,6 +164,7 @@ struct Lower {
     VEC(Constant) constants;
     bool uniform_only;
     VEC(Memo) memo;
+    VEC(Softmax) softmaxes;                 /* what calls of `softmax` gave */
     VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
     V sides[2];                             /* operands of the operation being aligned, for messages */
     WindowSink *sink;
@@ -179,10 +182,15 @@ struct Lower {
 /* ---- report.c: diagnostics at the place the user wrote ------------------------------------------------- */
 Diag *report(Lower *l, DiagKind k, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void  report_label(Lower *l, Diag *d, Span at, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void  report_near(Diag *d, const Nearest *n);               /* "did you mean", if anything is near */
 V     not_yet(Lower *l, Span at, const char *what);         /* reports, gives poison */
 Span  report_site(const Lower *l, Span at);                 /* `at`, or the user's call of the library that holds it */
 void  report_origins(Lower *l, Diag *d, const Array *a);    /* how the extents of a were made, where it is known */
 bool  in_library(const Program *p, Span at);
+
+/* ---- twice.c: probabilities where logits are taken ------------------------------------------------------ */
+void  twice_remember(Lower *l, const Decl *d, const Expr *call, V result);
+void  twice_check(Lower *l, const Decl *d, const Expr *call, V first);      /* warns */
 
 /* ---- value.c ------------------------------------------------------------------------------------------- */
 V     value_poison(Lower *l);
@@ -250,6 +258,7 @@ bool  uniform_of_op(Op op, UOp *out);
 V     uniform_apply(Lower *l, Span at, UOp op, V x, V y, V z);
 Val   uniform_val(Lower *l, V v, DType t);                  /* rank 0, in the graph being built */
 V     uniform_counter(Lower *l, Name name);                 /* NULL when it is none */
+const char *uniform_counter_name(uint32_t i);               /* NULL behind the last */
 bool  dim_expr_value(Lower *l, const Expr *e, Dim *out);    /* an extent; reports */
 bool  const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int64_t *out);
 bool  number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst);    /* a uniform number */
@@ -259,7 +268,7 @@ V     eval(Lower *l, const Expr *e);
 bool  eval_array(Lower *l, const Expr *e, Array *out);      /* any number as array, its own type; reports */
 bool  eval_condition(Lower *l, const Expr *e, bool *out);   /* compile time; reports */
 /* arm, -1 reported */
-int   eval_match(Lower *l, V subject, Span at, uint32_t n, const Expr *const *patterns);
+int   eval_match(Lower *l, V subject, const Expr *of, uint32_t n, const Expr *const *patterns);
 
 /* ---- index.c ------------------------------------------------------------------------------------------- */
 V     index_access(Lower *l, const Expr *e);
@@ -302,6 +311,7 @@ V     convolve_transposed(Lower *l, const Expr *e, V const *args);
 V     convolve_per_dim(Lower *l, const Expr *e, V const *args);
 
 /* ---- type.c: types as patterns ------------------------------------------------------------------------- */
+void  type_suggest(Diag *d, Str name);                      /* the type that was meant */
 bool  type_element(const TypeSyntax *t, DType *out);        /* base names an element type */
 /* binds extents; converted or poison */
 V     type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at);
@@ -312,6 +322,8 @@ bool  type_solve(Lower *l, const Expr *e, Dim to);
 /* ---- call.c -------------------------------------------------------------------------------------------- */
 V     call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped);
 V     call_value(Lower *l, const Expr *e, V f, Str written, const GivenVec *given);
+void  function_lacks(Lower *l, Diag *d, V v);               /* help, if v is a function: to name what is given
+                                                             * and what is missing */
 bool  call_bind(Lower *l, const Expr *e, const ParamVec *params, const GivenVec *given, Frame *f);
 bool  call_body(Lower *l, const Decl *d, V *out);           /* in the frame just pushed */
 
@@ -358,6 +370,9 @@ Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
 /* ---- settings.c, source.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
 void  settings_declare(Lower *l);
 V     settings_value(Lower *l, Str name);                   /* NULL: none */
+const TypeSyntax *settings_type(Lower *l, Str name);        /* NULL: none */
+bool  choice_listed(const TypeSyntax *one_of, Str word);
+void  choice_help(Lower *l, Diag *d, const TypeSyntax *one_of, Str word);
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */
 /* the value of -s NAME=VALUE as an expression; NULL reported */
 const Expr *setting_override(Lower *l, const SettingArg *s);
@@ -369,6 +384,7 @@ const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);
 bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` or a part of a split */
+void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */

@@ -86,9 +86,12 @@ V batch_column(Lower *l, Batch *b, Name name) {
         report(l, DIAG_NAME, name.at, "data `%.*s` has no column `%.*s`", FSTR(d->name), FSTR(name.text));
     report_label(l, diag, d->span, "the data set");
     Buf names = buf_make(l->a);
+    Nearest near = nearest_to(name.text);
     for (uint32_t i = 0; i < d->columns.n; i++) {
         buf_printf(&names, "%s`%.*s`", i ? ", " : "", FSTR(d->columns.at[i].name));
+        nearest_consider(&near, d->columns.at[i].name);
     }
+    report_near(diag, &near);
     diag_help(diag, "its columns are %.*s", FSTR(buf_str(&names)));
     return value_poison(l);
 }
@@ -151,7 +154,11 @@ void objective_loss(Lower *l, const Stmt *s) {
         (!value_elem(v, &e) || e == ELEM_BOOL || !array_from(l, v, DT_F32, &x) || x.rank > 0)) {
         Diag *d = report(l, DIAG_SHAPE, s->loss.value->at, "loss `%.*s` is %.*s, not one number",
                          FSTR(name.text), FSTR(value_describe(l, v)));
-        diag_help(d, "say how it is reduced: `mean[..] (..)`, or `mean[n] sum[d] ..`");
+        if (v->kind == VAL_FUNCTION) {
+            function_lacks(l, d, v);
+        } else {
+            diag_help(d, "say how it is reduced: `mean[..] (..)`, or `mean[n] sum[d] ..`");
+        }
         v = value_poison(l);
     }
     if (v->kind != VAL_POISON && weighted) {
@@ -171,8 +178,9 @@ void objective_metric(Lower *l, const Stmt *s) {
     V v = index_form(l, &s->metric.target, s->metric.value);
     Elem e;
     if (v->kind != VAL_POISON && !value_elem(v, &e)) {
-        report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s",
-               FSTR(value_describe(l, v)));
+        Diag *d = report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s",
+                         FSTR(value_describe(l, v)));
+        function_lacks(l, d, v);
         v = value_poison(l);
     }
     scope_bind(l, name, v);
@@ -194,14 +202,11 @@ static void no_batch(Lower *l, const Param *p, const Decl *other) {
     DType element;
     if (p->type && p->type->kind == TYPE_PLAIN && other == NULL && !type_element(p->type, &element)) {
         Diag *d = report(l, DIAG_NAME, p->type->base.at, "there is no data set `%.*s`", FSTR(p->type->base.text));
-        Str near = {0};
+        Nearest near = nearest_to(p->type->base.text);
         for (uint32_t i = 0; i < l->p->recipe->data.n; i++) {
-            Str name = l->p->recipe->data.at[i].name;
-            near = str_distance(name, p->type->base.text) <= 2 ? name : near;
+            nearest_consider(&near, l->p->recipe->data.at[i].name);
         }
-        if (near.n) {
-            diag_help(d, "did you mean `%.*s`?", FSTR(near));
-        }
+        report_near(d, &near);
         return;
     }
     report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");

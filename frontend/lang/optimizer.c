@@ -59,7 +59,8 @@ static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
                    FSTR(value_describe(l, v)));
         }
         fine = fine && v->kind != VAL_POISON && v->kind != VAL_ARRAY;
-        vec_push(l->a, out, (Given){args->at[i].name.text, copy, copy->at});
+        vec_push(l->a, out, (Given){args->at[i].name.text, copy,
+                                 args->at[i].name.text.n ? args->at[i].name.at : copy->at});
     }
     l->uniform_only = false;
     return fine;

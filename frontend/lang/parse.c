@@ -165,16 +165,18 @@ static DeclKind find_decl(Parser *p)
 static void fail_decl(Parser *p)
 {
     const Token *t = parse_ahead(p, 0);
-    const char *near = NULL;
-    if (t->kind == T_NAME) {
-        for (uint32_t i = 0; i < N_DECL_WORDS; i++) {
-            near = str_distance(t->text, str_of(decl_words[i].word)) <= 2 ? decl_words[i].word : near;
-        }
-        near = str_distance(t->text, STR("model")) <= 2 ? "model" : near;
+    Nearest near = nearest_to(t->text);
+    for (uint32_t i = 0; t->kind == T_NAME && i < N_DECL_WORDS; i++) {
+        nearest_consider(&near, str_of(decl_words[i].word));
     }
-    if (near) {
-        parse_fail(p, t->at, str_format(p->arena, "did you mean `%s`", near).s, "`%.*s` begins no declaration",
-                   FSTR(t->text));
+    if (t->kind == T_NAME) {
+        nearest_consider(&near, STR("model"));
+        nearest_consider(&near, STR("def"));
+        nearest_consider(&near, STR("graph"));
+    }
+    if (near.best.n) {
+        parse_fail(p, t->at, str_format(p->arena, "did you mean `%.*s`?", FSTR(near.best)).s,
+                   "`%.*s` begins no declaration", FSTR(t->text));
     } else if (t->kind == T_RBRACE) {
         parse_fail(p, t->at, NULL, "this `}` closes nothing");
     } else {

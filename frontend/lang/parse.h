@@ -60,7 +60,7 @@ typedef struct {
 } BlockScope;
 void parse_block_open(Parser *p, BlockScope *s, const char *where);
 bool parse_block_item(Parser *p, BlockScope *s);
-void parse_block_next(Parser *p, BlockScope *s);
+bool parse_block_next(Parser *p, BlockScope *s);            /* false: the item was broken */
 Span parse_block_close(Parser *p, BlockScope *s);
 void parse_file_scope(BlockScope *s);                   /* the whole file as a block without braces */
 
@@ -68,6 +68,7 @@ Name parse_name(Parser *p, const char *what);           /* what: "the name of th
 Name parse_path(Parser *p, const char *what);           /* `a.b.c` */
 void parse_names(Parser *p, const char *what, NameVec *out);    /* `a, b`, at least one */
 void parse_patterns(Parser *p, NameVec *out);           /* parameter patterns: `see, decoder.residual1[3].*` */
+Str  parse_rest_of_line(Parser *p);                      /* from the next token on, without a comment */
 Str  parse_string(Parser *p, const char *what);
 bool parse_decl_ahead(Parser *p);                       /* the next tokens can only begin a declaration */
 

@@ -315,6 +315,9 @@ static void parse_name_stmt(Parser *p, Stmt *s)
         return;
     } else if (next == T_LPAREN || next == T_PIPE || next == T_DOT) {
         parse_fail(p, parse_ahead(p, 0)->at, "give it a name: `y = …`", "a value that nothing uses");
+    } else if (next == T_EQ && same_line) {
+        parse_fail(p, parse_ahead(p, 1)->at, "a value is named with `=`; `==` compares",
+                   "a comparison that nothing uses");
     } else {
         parse_unexpected(p, "a statement");
     }
@@ -349,14 +352,36 @@ Stmt *parse_stmt(Parser *p)
     return s;
 }
 
+/* The line goes on behind what was understood, so that is not what was meant: names stay, the value does not. */
+static void spoil(Parser *p, Stmt *s)
+{
+    Expr *e = parse_error_expr(p);
+    switch (s->kind) {
+    case ST_BIND: s->bind.value = e; break;
+    case ST_COLUMN: s->column.value = e; break;
+    case ST_UPDATE: s->update.value = e; break;
+    case ST_LOSS: s->loss.value = e; break;
+    case ST_METRIC: s->metric.value = e; break;
+    case ST_COLLECT: s->collect.value = e; break;
+    case ST_PARAM: case ST_STATE: s->cell.init = e; break;
+    case ST_REQUIRE: s->require.cond = e; break;
+    case ST_ERROR: case ST_INSTANCE: case ST_FOR: case ST_SCAN: case ST_REPEAT: case ST_IF: case ST_MATCH:
+    case ST_WATCH: case ST_ALARM: case ST_FROM: case ST_DROP_DUPLICATES: case ST_DROP_WHERE:
+    case ST_DROP_EPISODES: case ST_EPISODES: case ST_SPLIT: case ST_COUNT: break;
+    }
+}
+
 Block parse_body(Parser *p, const char *where)
 {
     Block b = {0};
     BlockScope scope = {0};
     parse_block_open(p, &scope, where);
     while (parse_block_item(p, &scope)) {
-        vec_push(p->arena, &b.stmts, parse_stmt(p));
-        parse_block_next(p, &scope);
+        Stmt *s = parse_stmt(p);
+        vec_push(p->arena, &b.stmts, s);
+        if (!parse_block_next(p, &scope)) {
+            spoil(p, s);
+        }
     }
     b.at = parse_block_close(p, &scope);
     return b;

@@ -120,6 +120,7 @@ static void fail_from(Parser *p, Span at, Span from, const char *label, const ch
 typedef struct { const char *text, *help; } Hint;
 static const Hint hints[] = {
     {"=",        "`=` names a value; a comparison is `==`"},
+    {"==",       "`==` compares; a value is named with `=`"},
     {"<-",       "`<-` updates a state; a comparison with a negative number needs a space: `a < -b`"},
     {"if",       "between two values of the data choose with `where(c, a, b)`; an expression cannot hold `if`"},
     {"else",     "`else` stands behind the `}` of an `if`"},
@@ -153,6 +154,21 @@ static const char *hint_for(Str text)
     return NULL;
 }
 
+/* A misspelt word of the grammar: reserved ones anywhere, those of `data` where its lines begin. */
+static const char *near_word(Parser *p, Str text)
+{
+    static const char *const data_words[] = {"from", "drop", "episodes", "split"};
+    Nearest near = nearest_to(text);
+    near.edits = text.n <= 4 ? 2 : 3;            /* the words are short: `best` is not `yes` */
+    for (size_t i = 0; p->in_data && i < sizeof data_words / sizeof *data_words; i++) {
+        nearest_consider(&near, str_of(data_words[i]));
+    }
+    for (TokKind k = T_DIV; k < T_COUNT; k++) {
+        nearest_consider(&near, str_of(tok_text(k)));
+    }
+    return near.best.n ? str_format(p->arena, "did you mean `%.*s`?", FSTR(near.best)).s : NULL;
+}
+
 static Span end_of_last(const Parser *p)
 {
     return (Span){p->last.at + (p->last.n ? p->last.n - 1 : 0), 1};
@@ -176,6 +192,9 @@ void parse_unexpected(Parser *p, const char *expected)
     default:
         if (!help && tok_is_word(t->kind) && t->kind > T_NOGRAD) {
             help = "this word is reserved: no value, column or argument can be called so";
+        }
+        if (!help && t->kind == T_NAME) {
+            help = near_word(p, t->text);
         }
         parse_fail(p, t->at, help, "expected %s, found `%.*s`", expected, FSTR(t->text));
     }
@@ -356,16 +375,18 @@ bool parse_block_item(Parser *p, BlockScope *s)
     return true;
 }
 
-void parse_block_next(Parser *p, BlockScope *s)
+bool parse_block_next(Parser *p, BlockScope *s)
 {
     TokKind k = parse_tok(p);
     bool done = k == T_END || is_separator(p, s) || (s->open && k == T_RBRACE);
     if (!p->panic && !done) {
         parse_unexpected(p, "the end of the line or `;`");
     }
-    if (p->panic) {
+    bool fine = !p->panic;
+    if (!fine) {
         recover(p, s);
     }
+    return fine;
 }
 
 Span parse_block_close(Parser *p, BlockScope *s)
@@ -380,6 +401,17 @@ Span parse_block_close(Parser *p, BlockScope *s)
     p->brackets = s->brackets;
     parse_leave(p);
     return parse_since(p, s->opener);
+}
+
+Str parse_rest_of_line(Parser *p)
+{
+    Span at = parse_ahead(p, 0)->at;
+    Str text = p->lex.source->text;
+    uint32_t from = at.at - p->lex.source->base, end = from, i = from;
+    for (; i < text.n && text.s[i] != '\n' && text.s[i] != '#' && text.s[i] != ';' && text.s[i] != '}'; i++) {
+        end = text.s[i] == ' ' || text.s[i] == '\r' ? end : i + 1;
+    }
+    return (Str){text.s + from, end - from};
 }
 
 /* ---- names and strings */

@@ -127,15 +127,13 @@ static void fail_clause(Parser *p, const ClauseWord *words, const char *block)
 {
     const Token *t = parse_ahead(p, 0);
     Buf all = buf_make(p->arena);
-    const char *near = NULL;
+    Nearest near = nearest_to(t->text);
     for (const ClauseWord *w = words; w->word; w++) {
         buf_printf(&all, "%s`%s`", w == words ? "" : " ", w->word);
-        if (str_distance(t->text, str_of(w->word)) <= 2) {
-            near = w->word;
-        }
+        nearest_consider(&near, str_of(w->word));
     }
-    Str help = near ? str_format(p->arena, "did you mean `%s`", near)
-                    : str_format(p->arena, "the clauses are %.*s", FSTR(buf_str(&all)));
+    Str help = near.best.n ? str_format(p->arena, "did you mean `%.*s`?", FSTR(near.best))
+                           : str_format(p->arena, "the clauses are %.*s", FSTR(buf_str(&all)));
     parse_fail(p, t->at, help.s, "`%.*s` begins no clause of `%s`", FSTR(t->text), block);
 }
 
@@ -148,9 +146,11 @@ static void parse_train_clause(Parser *p, TrainClause *c)
         return;
     }
     Token word = parse_take(p);
-    if (parse_tok(p) == T_ASSIGN) {
-        parse_fail(p, parse_ahead(p, 0)->at, str_format(p->arena, "write `%.*s 3`", FSTR(word.text)).s,
-                   "a clause has no `=`");
+    if (parse_tok(p) == T_ASSIGN || parse_tok(p) == T_COLON) {
+        Token sign = parse_take(p);
+        Str value = parse_ahead(p, 0)->line_start ? STR("..") : parse_rest_of_line(p);
+        parse_fail(p, sign.at, str_format(p->arena, "write `%.*s %.*s`", FSTR(word.text), FSTR(value)).s,
+                   "a clause has no `%.*s`", FSTR(sign.text));
     }
     switch (c->kind) {
     case TC_ERROR: case TC_COUNT: break;
@@ -184,6 +184,9 @@ void parse_train(Parser *p, Decl *d)
     d->kind = DECL_TRAIN;
     BlockScope s = {0};
     parse_block_open(p, &s, "before the clauses of `train`");
+    if (p->panic) {
+        vec_push(p->arena, &d->train.clauses, (TrainClause){.kind = TC_ERROR});
+    }
     while (parse_block_item(p, &s)) {
         TrainClause c = {.kind = TC_ERROR};
         parse_train_clause(p, &c);

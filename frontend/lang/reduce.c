@@ -197,16 +197,43 @@ static bool factors_fine(Bracket *b) {
     return true;
 }
 
+/* The operand does not have the index: it lacks its brackets, or the index is one too many. */
+static bool not_indexed(Bracket *b, const Array *x, const Index *k) {
+    Lower *l = b->l;
+    const Expr *operand = b->e->reduce.x;
+    const char *word = reducer_text(b->e->reduce.op);
+    Buf names = buf_make(l->a);
+    for (uint32_t i = 0; i < l->frame->indices.n; i++) {
+        const Index *index = l->frame->indices.at[i];
+        if (array_lead_of(x, index) < 0) {
+            buf_printf(&names, "%s%.*s", names.n ? "," : "", FSTR(index->name.text));
+        }
+    }
+    uint32_t missing = 1;
+    for (size_t i = 0; i < names.n; i++) {
+        missing += names.s[i] == ',';
+    }
+    bool lacks = x->rank == missing && operand->kind != EX_BINARY;
+    Diag *d = report(l, DIAG_INDEX, lacks ? operand->at : k->name.at,
+                     "the operand of `%s` does not depend on `%.*s`", word, FSTR(k->name.text));
+    if (lacks) {
+        report_label(l, d, operand->at, "%.*s, as a whole", FSTR(array_describe(l, x)));
+        diag_help(d, "say which element: `%.*s[%s]`; or reduce all dims: `%s[..]`",
+                  FSTR(sources_text(l->p->sources, operand->at)), names.s, word);
+        return false;
+    }
+    report_label(l, d, operand->at, "the operand: the product to the right, up to `/ + - ==`");
+    diag_help(d, "take `%.*s` out of the bracket, or use it in the operand", FSTR(k->name.text));
+    return false;
+}
+
 static bool indices_used(Bracket *b, const Array *x, const Array *mask) {
     for (uint32_t i = 0; i < b->n_bound; i++) {
         const Index *k = b->bound[i];
         if (array_lead_of(x, k) >= 0 || (mask && array_lead_of(mask, k) >= 0)) {
             continue;
         }
-        Diag *d = report(b->l, DIAG_INDEX, k->name.at, "the operand of `%s` does not depend on `%.*s`",
-                         reducer_text(b->e->reduce.op), FSTR(k->name.text));
-        report_label(b->l, d, b->e->reduce.x->at, "the operand: the product to the right, up to `/ + - ==`");
-        return false;
+        return not_indexed(b, x, k);
     }
     return true;
 }

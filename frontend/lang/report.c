@@ -60,6 +60,12 @@ void report_origins(Lower *l, Diag *d, const Array *a) {
     }
 }
 
+void report_near(Diag *d, const Nearest *n) {
+    if (n->best.n) {
+        diag_help(d, "did you mean `%.*s`?", FSTR(n->best));
+    }
+}
+
 V not_yet(Lower *l, Span at, const char *what) {
     report(l, DIAG_NOT_YET, at, "%s: this version does not run it yet", what);
     return value_poison(l);

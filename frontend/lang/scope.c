@@ -2,6 +2,7 @@
  * library's, then the intrinsics, then the counters; nothing of its caller.  Indices are looked up first, and
  * no index may hide a value. */
 #include "lower.h"
+#include <string.h>
 
 Binding *scope_find(Frame *f, Str name) {
     for (uint32_t i = f->names.n; i-- > 0;) {
@@ -184,33 +185,47 @@ V scope_try(Lower *l, Name name) {
 
 /* ---- did you mean ---- */
 
-typedef struct { Str name, best; uint32_t distance; } Nearest;
-
-static void consider(Nearest *n, Str s) {
-    uint32_t d = str_distance(n->name, s);
-    if (s.n > 0 && d < n->distance) {
-        n->distance = d;
-        n->best = s;
-    }
-}
-
 void scope_suggest(Lower *l, Diag *d, Str name) {
-    Nearest near = {.name = name, .distance = name.n <= 1 ? 1 : name.n <= 3 ? 2 : name.n <= 6 ? 3 : 4};
+    Nearest near = nearest_to(name);
     for (uint32_t i = 0; i < l->frame->names.n; i++) {
-        consider(&near, l->frame->names.at[i].name);
+        nearest_consider(&near, l->frame->names.at[i].name);
+    }
+    for (uint32_t i = 0; i < l->frame->indices.n; i++) {
+        nearest_consider(&near, l->frame->indices.at[i]->name.text);
     }
     for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        consider(&near, l->p->settings.at[i].name.text);
+        nearest_consider(&near, l->p->settings.at[i].name.text);
     }
     for (uint32_t i = 0; i < l->p->decls.n; i++) {
-        consider(&near, l->p->decls.at[i]->name.text);
+        nearest_consider(&near, l->p->decls.at[i]->name.text);
     }
     for (uint32_t i = 0; i < intrinsic_count(); i++) {
-        consider(&near, intrinsic_name(intrinsic_at(i)));
+        nearest_consider(&near, intrinsic_name(intrinsic_at(i)));
     }
-    if (near.best.n) {
-        diag_help(d, "did you mean `%.*s`?", FSTR(near.best));
+    for (uint32_t i = 0; uniform_counter_name(i); i++) {
+        nearest_consider(&near, str_of(uniform_counter_name(i)));
     }
+    nearest_consider(&near, STR("training"));
+    report_near(d, &near);
+}
+
+/* The end of what the user meant to put under the reducer: of the quotient or product that holds `inner`. */
+static uint32_t operand_end(const SourceSet *sources, uint32_t from, Span inner) {
+    const Source *file = sources_of(sources, inner);
+    const char *s = file->text.s;
+    uint32_t i = from - file->base, end = i;
+    for (int depth = 0; i < file->text.n; i++) {
+        bool past = i >= inner.at - file->base;
+        if (strchr("([", s[i])) {
+            depth++;
+        } else if (strchr(")]", s[i]) && --depth < 0) {
+            break;
+        } else if (depth == 0 && (strchr("\n;,#", s[i]) || (past && strchr("+-=<>|!", s[i])))) {
+            break;
+        }
+        end = s[i] == ' ' ? end : i + 1;
+    }
+    return file->base + end;
 }
 
 /* `sum[j] w[n,j] / m[j]`: the reducer takes the product to its right and ends before `/`. */
@@ -218,15 +233,72 @@ static V ended_index(Lower *l, Name name, const Expr *reducer) {
     Diag *d = report(l, DIAG_INDEX, name.at, "`%.*s` is not bound here", FSTR(name.text));
     const char *word = reducer_text(reducer->reduce.op);
     report_label(l, d, reducer->at, "the `%s` ends before `/ + - ==`", word);
-    Str head = {sources_text(l->p->sources, reducer->at).s, reducer->reduce.x->at.at - reducer->at.at};
-    diag_help(d, "put all of it in parentheses: `%.*s(..)`", FSTR(head));
+    uint32_t from = reducer->reduce.x->at.at;
+    Span head = {reducer->at.at, from - reducer->at.at};
+    Span operand = {from, operand_end(l->p->sources, from, name.at) - from};
+    diag_help(d, "put all of it in parentheses: `%.*s(%.*s)`", FSTR(sources_text(l->p->sources, head)),
+              FSTR(sources_text(l->p->sources, operand)));
     return value_poison(l);
+}
+
+/* A short name may have been meant for an index of the statement. */
+static void note_indices(Lower *l, Diag *d, Str name) {
+    Buf b = buf_make(l->a);
+    for (uint32_t i = 0; name.n <= 2 && i < l->frame->indices.n; i++) {
+        buf_printf(&b, "%s`%.*s`", i ? ", " : "", FSTR(l->frame->indices.at[i]->name.text));
+    }
+    if (b.n > 0) {
+        diag_help(d, "the indices of this statement are %s", b.s);
+    }
+}
+
+/* What other languages call the things that have a word here. */
+static void foreign_name(Diag *d, Str name) {
+    static const struct { const char *name, *help; } table[] = {
+        {"True", "write `yes`"},
+        {"true", "write `yes`"},
+        {"False", "write `no`"},
+        {"false", "write `no`"},
+        {"None", "there is no value that is none: leave the argument out, or declare a setting `one of ..`"},
+        {"null", "there is no value that is none: leave the argument out, or declare a setting `one of ..`"},
+        {"float", "convert with `real(x)`; infinity is `inf`"},
+        {"range", "positions are `for i < n { .. }`; an index with an extent is `y[i < n] = ..`"},
+        {"len", "an extent has the name that the argument's type gives it; all elements are `size(x)`"},
+        {"torch", "there are no modules to call: `relu(x)`, `softmax(x)`, `linear(x, 64)` are in scope"},
+        {"np", "there are no modules to call: `exp(x)`, `sqrt(x)`, `sum[..] x` are in scope"},
+        {"nn", "there are no modules to call: `linear(x, 64)`, `mlp(x, [64, 10])` are in scope"},
+        {"F", "there are no modules to call: `relu(x)`, `cross_entropy(h, t)` are in scope"},
+        {"nan", "a mask chooses what counts: `mean[n, t, t < len[n]] x[n,t]`"},
+        {"self", "weights are `param w : real[A] = ..` in a `def` or `model`, and have their name"},
+        {"loss", "`loss` is a line of an objective: `loss fit = ..`"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (str_is(name, table[i].name)) {
+            diag_help(d, "%s", table[i].help);
+        }
+    }
+}
+
+/* Is the name written in a statement that did not parse?  Then that is where it was to be made. */
+static bool lost(Lower *l, Str name) {
+    for (uint32_t i = 0; i < l->frame->broken.n; i++) {
+        Str text = sources_text(l->p->sources, l->frame->broken.at[i]);
+        for (uint32_t k = 0; k + name.n <= text.n; k++) {
+            if (memcmp(text.s + k, name.s, name.n) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 V scope_name(Lower *l, Name name) {
     V v = scope_try(l, name);
     if (v) {
         return v;
+    }
+    if (lost(l, name.text)) {
+        return value_poison(l);
     }
     for (uint32_t i = l->closed.n; i-- > 0;) {
         if (str_eq(l->closed.at[i].name.text, name.text)) {
@@ -235,6 +307,8 @@ V scope_name(Lower *l, Name name) {
     }
     Diag *d = report(l, DIAG_NAME, name.at, "nothing is called `%.*s`", FSTR(name.text));
     scope_suggest(l, d, name.text);
+    note_indices(l, d, name.text);
+    foreign_name(d, name.text);
     return value_poison(l);
 }
 

@@ -32,6 +32,15 @@ V settings_value(Lower *l, Str name) {
     return NULL;
 }
 
+const TypeSyntax *settings_type(Lower *l, Str name) {
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        if (str_eq(l->p->settings.at[i].name.text, name)) {
+            return l->p->settings.at[i].type;
+        }
+    }
+    return NULL;
+}
+
 /* What was typed, parsed as if it stood in a file called `-s`, so that messages can point into it. */
 const Expr *setting_override(Lower *l, const SettingArg *s) {
     Str text = str_format(l->a, "%.*s = %.*s\n", FSTR(s->name), FSTR(s->value));
@@ -66,19 +75,32 @@ static bool is_word_type(const TypeSyntax *t) {
     return t->kind == TYPE_PLAIN && (str_is(t->base.text, "path") || str_is(t->base.text, "text"));
 }
 
-/* A choice is a bare word of the list. */
-static V choice(Lower *l, const TypeSyntax *t, Str word, Span at) {
+bool choice_listed(const TypeSyntax *t, Str word) {
     for (uint32_t i = 0; i < t->choices.n; i++) {
         if (str_eq(t->choices.at[i].text, word)) {
-            return value_text(l, at, VAL_CHOICE, word);
+            return true;
         }
     }
-    Diag *d = report(l, DIAG_SETTING, at, "`%.*s` is none of the choices", FSTR(word));
+    return false;
+}
+
+void choice_help(Lower *l, Diag *d, const TypeSyntax *t, Str word) {
     Buf b = buf_make(l->a);
+    Nearest near = nearest_to(word);
     for (uint32_t i = 0; i < t->choices.n; i++) {
         buf_printf(&b, "%s`%.*s`", i ? ", " : "", FSTR(t->choices.at[i].text));
+        nearest_consider(&near, t->choices.at[i].text);
     }
+    report_near(d, &near);
     diag_help(d, "they are %.*s", FSTR(buf_str(&b)));
+}
+
+/* A choice is a bare word of the list. */
+static V choice(Lower *l, const TypeSyntax *t, Str word, Span at) {
+    if (choice_listed(t, word)) {
+        return value_text(l, at, VAL_CHOICE, word);
+    }
+    choice_help(l, report(l, DIAG_SETTING, at, "`%.*s` is none of the choices", FSTR(word)), t, word);
     return value_poison(l);
 }
 
@@ -162,7 +184,7 @@ static bool kind_of(const TypeSyntax *t, SettingKind *k) {
 static void declare(Lower *l, const Decl *decl, uint32_t i) {
     const TypeSyntax *t = decl->setting.type;
     Name name = decl->setting.names.at[i];
-    Setting s = {.name = name, .value = value_poison(l)};
+    Setting s = {.name = name, .type = t, .value = value_poison(l)};
     Span at = name.at;
     const SettingArg *given = given_for(l->p, name.text);
     SettingKind kind;

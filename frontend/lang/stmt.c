@@ -15,11 +15,39 @@ static void bind_several(Lower *l, const Stmt *s) {
     V v = eval(l, s->bind.value);
     bool fits = (v->kind == VAL_TUPLE || v->kind == VAL_LIST) && v->list.n == ts->n;
     if (!fits && v->kind != VAL_POISON) {
-        report(l, DIAG_CALL, s->bind.value->at, "%u names for %.*s", ts->n, FSTR(value_describe(l, v)));
+        Diag *d = report(l, DIAG_CALL, s->bind.value->at, "%u names for %.*s", ts->n,
+                         FSTR(value_describe(l, v)));
+        Buf names = buf_make(l->a);
+        for (uint32_t i = 0; v->kind == VAL_TUPLE && v->list.names && i < v->list.n; i++) {
+            buf_printf(&names, "%s`%.*s`", i ? ", " : "", FSTR(v->list.names[i]));
+        }
+        if (names.n) {
+            diag_help(d, "the results are %s; `_` drops one", names.s);
+        }
     }
     for (uint32_t i = 0; i < ts->n; i++) {
         scope_bind(l, ts->at[i].name, fits ? v->list.at[i] : value_poison(l));
     }
+}
+
+/* `mu = encoder(x)` of two results: the names that are missing are bound too, so that this is said once. */
+static V several_in_one(Lower *l, const Stmt *s, V v) {
+    const Target *t = &s->bind.targets.at[0];
+    Str value = sources_text(l->p->sources, s->bind.value->at);
+    Buf names = buf_make(l->a);
+    for (uint32_t i = 0; i < v->list.n; i++) {
+        buf_printf(&names, "%s%.*s", i ? ", " : "", FSTR(v->list.names[i]));
+    }
+    Diag *d = report(l, DIAG_CALL, t->at, "one name for %u results", v->list.n);
+    report_label(l, d, s->bind.value->at, "gives %s", names.s);
+    diag_help(d, "`%s = %.*s`, with `_` for what is not needed; or one of them: `%.*s.%.*s`", names.s,
+              FSTR(value), FSTR(value), FSTR(v->list.names[0]));
+    for (uint32_t i = 0; i < v->list.n; i++) {
+        if (scope_find(l->frame, v->list.names[i]) == NULL) {
+            scope_bind(l, (Name){v->list.names[i], t->name.at}, value_poison(l));
+        }
+    }
+    return value_poison(l);
 }
 
 static void bind(Lower *l, const Stmt *s) {
@@ -28,7 +56,11 @@ static void bind(Lower *l, const Stmt *s) {
         return;
     }
     const Target *t = &s->bind.targets.at[0];
-    scope_bind(l, t->name, index_form(l, t, s->bind.value));
+    V v = index_form(l, t, s->bind.value);
+    if (v->kind == VAL_TUPLE && v->list.names && v->list.n > 1) {
+        v = several_in_one(l, s, v);
+    }
+    scope_bind(l, t->name, v);
 }
 
 static void instance(Lower *l, const Stmt *s) {
@@ -105,7 +137,7 @@ static void match(Lower *l, const Stmt *s) {
     for (uint32_t i = 0; i < s->match.arms.n; i++) {
         patterns[i] = s->match.arms.at[i].pattern;
     }
-    int arm = eval_match(l, subject, s->match.subject->at, s->match.arms.n, patterns);
+    int arm = eval_match(l, subject, s->match.subject, s->match.arms.n, patterns);
     if (arm >= 0) {
         stmt_block(l, &s->match.arms.at[arm].body);
     }
@@ -151,7 +183,7 @@ void stmt_eval(Lower *l, const Stmt *s) {
     Span saved = l->b.at;
     l->b.at = s->at;
     switch (s->kind) {
-    case ST_ERROR: break;
+    case ST_ERROR: vec_push(l->a, &l->frame->broken, s->at); break;
     case ST_BIND: bind(l, s); break;
     case ST_PARAM: cell_param(l, s); break;
     case ST_STATE: cell_state(l, s); break;

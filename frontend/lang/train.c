@@ -147,6 +147,7 @@ static bool check_series(void *user, const Expr *e) {
             report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
                    FSTR(sources_text(l->p->sources, e->at)), FSTR(split->name.text), FSTR(d->name));
         report_label(l, diag, d->span, "the data set");
+        data_suggest_split(diag, d, split->name.text);
         diag_help(diag, "`split val 0.1, train rest of train seed 1` in the data set");
         c->fine = false;
     } else if (!series_exists(c->o, name.text)) {
@@ -159,6 +160,17 @@ static bool check_series(void *user, const Expr *e) {
         }
         for (uint32_t i = 0; i < c->o->metrics.n; i++) {
             buf_printf(&b, ", %.*s", FSTR(c->o->metrics.at[i].name));
+        }
+        Nearest near = nearest_to(name.text);
+        nearest_consider(&near, STR("total"));
+        for (uint32_t i = 0; i < c->o->losses.n; i++) {
+            nearest_consider(&near, c->o->losses.at[i].name);
+        }
+        for (uint32_t i = 0; i < c->o->metrics.n; i++) {
+            nearest_consider(&near, c->o->metrics.at[i].name);
+        }
+        if (near.best.n) {
+            diag_help(diag, "did you mean `%.*s.%.*s`?", FSTR(split->name.text), FSTR(near.best));
         }
         diag_help(diag, "it has %.*s", FSTR(buf_str(&b)));
         c->fine = false;

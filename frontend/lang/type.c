@@ -3,6 +3,25 @@
  * any extent. */
 #include "lower.h"
 
+void type_suggest(Diag *d, Str name) {
+    static const char *const names[] = {"real", "int", "bool", "dim",  "path", "text", "u8",  "i32", "i64",
+                                        "f16",  "bf16", "f32", "f64"};
+    static const struct { const char *theirs, *ours; } foreign[] = {
+        {"float", "real"}, {"double", "f64"}, {"float32", "f32"}, {"float64", "f64"}, {"uint8", "u8"},
+        {"int32", "i32"},  {"int64", "i64"},  {"str", "text"},    {"string", "text"}, {"boolean", "bool"},
+        {"half", "f16"},   {"bfloat16", "bf16"}, {"float16", "f16"}, {"Tensor", "real[..]"},
+        {"list", "list dim"},
+    };
+    Nearest near = nearest_to(name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        nearest_consider(&near, str_of(names[i]));
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        near.best = str_is(name, foreign[i].theirs) ? str_of(foreign[i].ours) : near.best;
+    }
+    report_near(d, &near);
+}
+
 bool type_element(const TypeSyntax *t, DType *out) {
     if (t->kind != TYPE_PLAIN) {
         return false;
@@ -108,6 +127,23 @@ bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
 
 static Str type_text(Lower *l, const TypeSyntax *t) { return sources_text(l->p->sources, t->at); }
 
+/* A last dim of 1 too many is dropped by picking its only element. */
+static void help_squeeze(Lower *l, Diag *d, const TypeSyntax *t, V v) {
+    int64_t one;
+    uint32_t rank = v->kind == VAL_ARRAY ? v->array.rank : 0;
+    for (uint32_t i = 0; i < t->dims.n; i++) {
+        if (t->dims.at[i].kind == DIM_REST) {
+            return;
+        }
+    }
+    if (rank == t->dims.n + 1 && rank <= 4 && dim_known(v->array.dim[rank - 1], &one) && one == 1) {
+        static const char *const picks[] = {"", "0", ":, 0", ":, :, 0", ":, :, :, 0"};
+        Str text = sources_text(l->p->sources, v->at);
+        text = text.n && text.n < 50 ? text : STR("..");
+        diag_help(d, "drop the last dim: `%.*s[%s]`", FSTR(text), picks[rank]);
+    }
+}
+
 static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
     Diag *d = report(l, DIAG_SHAPE, v->at.n ? v->at : decl_at, "`%.*s` is declared %.*s but comes out %.*s",
                      FSTR(what), FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
@@ -125,6 +161,7 @@ static V differs(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
             diag_note(d, "`%.*s` is %s", FSTR(b->name), text.s);
         }
     }
+    help_squeeze(l, d, t, v);
     return value_poison(l);
 }
 
@@ -166,13 +203,40 @@ static bool dims_match(Lower *l, const TypeSyntax *t, const Array *x) {
     return true;
 }
 
+/* A run-time setting that is used as an extent: its declaration is what has to change. */
+static bool setting_as_dim(Lower *l, V v) {
+    const Setting *s = NULL;
+    for (uint32_t i = 0; v->kind == VAL_UNIFORM && i < l->p->settings.n; i++) {
+        const Setting *other = &l->p->settings.at[i];
+        s = other->value->kind == VAL_UNIFORM && other->value->uniform.inst == v->uniform.inst ? other : s;
+    }
+    if (s == NULL) {
+        return false;
+    }
+    const char *type = s->recipe.kind == SETTING_INT ? "int" : "real";
+    Diag *d = report(l, DIAG_SETTING, s->type->at, "`%.*s` is an extent, and `%s` shapes no program",
+                     FSTR(s->name.text), type);
+    report_label(l, d, v->at, "an extent here");
+    diag_help(d, "declare it `: dim`: a new value is then a new program; `int` and `real` are numbers of the "
+                 "same one");
+    return true;
+}
+
 static V wrong_kind(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
+    if (str_is(t->base.text, "dim") && setting_as_dim(l, v)) {
+        return value_poison(l);
+    }
     Diag *d = report(l, DIAG_TYPE, v->at.n ? v->at : decl_at, "`%.*s` is %.*s, this is %.*s", FSTR(what),
                      FSTR(type_text(l, t)), FSTR(value_describe(l, v)));
     report_label(l, d, decl_at, "declared here");
-    if (str_is(t->base.text, "dim") && v->kind == VAL_UNIFORM) {
-        diag_help(d, "a `dim` shapes the program; declare the setting `: dim`, not `: int`");
+    Str text = sources_text(l->p->sources, v->at);
+    DType want;
+    Elem have;
+    if (type_element(t, &want) && dtype_elem(want) == ELEM_INT && value_elem(v, &have) && have == ELEM_REAL) {
+        text = text.n && text.n < 50 ? text : STR("..");
+        diag_help(d, "convert it, `int(%.*s)`: the fraction is cut off", FSTR(text));
     }
+    function_lacks(l, d, v);
     return value_poison(l);
 }
 
@@ -240,6 +304,7 @@ V type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
         return accept_number(l, t, want, v, what, decl_at);
     }
     Diag *d = report(l, DIAG_TYPE, t->base.at, "`%.*s` is no type", FSTR(t->base.text));
+    type_suggest(d, t->base.text);
     diag_help(d, "types are real, int, bool, dim, path, text, `list dim`, `one of ..`, and u8 i32 i64 f16 "
                  "bf16 f32 f64");
     return value_poison(l);

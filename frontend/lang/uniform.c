@@ -47,10 +47,14 @@ Val uniform_val(Lower *l, V v, DType t) {
     return build_cast(&l->b, t, arg);
 }
 
-V uniform_counter(Lower *l, Name name) {
+const char *uniform_counter_name(uint32_t i) {
     static const char *const counters[] = {"epoch", "step", "epochs", "steps", "epoch_steps", "batch"};
-    for (uint32_t i = 0; i < sizeof counters / sizeof *counters; i++) {
-        if (str_is(name.text, counters[i])) {
+    return i < sizeof counters / sizeof *counters ? counters[i] : NULL;
+}
+
+V uniform_counter(Lower *l, Name name) {
+    for (uint32_t i = 0; uniform_counter_name(i); i++) {
+        if (str_is(name.text, uniform_counter_name(i))) {
             return value_uniform(l, name.at, uniforms_input(l->m->uniforms, name.text, true), ELEM_INT);
         }
     }

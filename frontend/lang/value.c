@@ -106,7 +106,7 @@ Str value_describe(Lower *l, V v) {
     case VAL_TUPLE: return str_format(l->a, "%u results", v->list.n);
     case VAL_FUNCTION:
         return str_format(l->a,
-                          v->function->n_given ? "`%.*s` without its first argument" : "the function `%.*s`",
+                          v->function->n_given ? "`%.*s` with an argument missing" : "the function `%.*s`",
                           FSTR(v->function->name));
     case VAL_BATCH: return str_format(l->a, "a batch of `%.*s`", FSTR(v->batch->data->name.text));
     }

@@ -58,6 +58,45 @@ static V mismatch(Lower *l, const Expr *e, const Array *x, const char *why) {
     return value_poison(l);
 }
 
+/* The one extent that would have to be another one; e->as.dims.n when there is no such. */
+static uint32_t wrong_extent(Lower *l, const Expr *e, Dim all, const Dim *dim, Dim *right) {
+    uint32_t n = e->as.dims.n, found = n;
+    for (uint32_t i = 0; i < n; i++) {
+        Dim others = dim_const(l->a, 1), fits;
+        for (uint32_t k = 0; k < n; k++) {
+            others = k == i ? others : dim_mul(l->a, others, dim[k]);
+        }
+        if (others->n == 1 && dim_divide(l->a, all, others, &fits) && fits->n > 0) {
+            if (found < n) {
+                return n;
+            }
+            found = i;
+            *right = fits;
+        }
+    }
+    return found;
+}
+
+/* The elements do not come out even: which extent is wrong, if only one can be. */
+static V miscounted(Lower *l, const Expr *e, const Array *x, Dim all, const Dim *dim, Dim made) {
+    Buf a = buf_make(l->a), b = buf_make(l->a), c = buf_make(l->a);
+    dim_print(&a, all);
+    dim_print(&b, made);
+    Str why = str_format(l->a, "%s elements are not %s", a.s, b.s);
+    Dim right = NULL;
+    uint32_t wrong = wrong_extent(l, e, all, dim, &right);
+    if (wrong == e->as.dims.n) {
+        return mismatch(l, e, x, why.s);
+    }
+    dim_print(&c, right);
+    Str is = array_describe(l, x);
+    Diag *d = report(l, DIAG_SHAPE, e->as.dims.at[wrong].at, "%.*s cannot be read as `%.*s`: %.*s", FSTR(is),
+                     FSTR(sources_text(l->p->sources, e->at)), FSTR(why));
+    report_label(l, d, e->as.x->at, "%.*s", FSTR(is));
+    diag_help(d, "write `%s` here, or `_` for what is left", c.s);
+    return value_poison(l);
+}
+
 V view_as(Lower *l, const Expr *e) {
     Array x;
     if (!eval_array(l, e->as.x, &x)) {
@@ -116,10 +155,7 @@ V view_as(Lower *l, const Expr *e) {
     }
     Dim made = product(l, rank, dim);
     if (!dim_eq(made, all)) {
-        Buf a = buf_make(l->a), b = buf_make(l->a);
-        dim_print(&a, all);
-        dim_print(&b, made);
-        return mismatch(l, e, &x, str_format(l->a, "%s elements are not %s", a.s, b.s).s);
+        return miscounted(l, e, &x, all, dim, made);
     }
     for (uint32_t i = 0; i < rank; i++) {
         const DimSyntax *d = &e->as.dims.at[i];

@@ -174,9 +174,7 @@ static V refuse(Lower *l, Span op_at, const char *what, V x, V y) {
         diag_help(
             d, "a bool is no number; count with `sum`, choose with `where(c, a, b)`, convert with `real(c)`");
     }
-    if (x->kind == VAL_FUNCTION || (y && y->kind == VAL_FUNCTION)) {
-        diag_help(d, "the function still lacks an argument: call it `f(x)` or `x |> f`");
-    }
+    function_lacks(l, d, y && y->kind == VAL_FUNCTION ? y : x);
     return value_poison(l);
 }
 

@@ -78,6 +78,18 @@ uint32_t str_distance(Str a, Str b) {
     return rows[a.n % 3][b.n];
 }
 
+Nearest nearest_to(Str want) {
+    return (Nearest){.want = want, .edits = want.n <= 1 ? 1 : want.n <= 3 ? 2 : want.n <= 6 ? 3 : 4};
+}
+
+void nearest_consider(Nearest *n, Str candidate) {
+    uint32_t edits = str_distance(n->want, candidate);
+    if (candidate.n > 0 && edits < n->edits) {
+        n->edits = edits;
+        n->best = candidate;
+    }
+}
+
 Buf buf_make(Arena *a) { return (Buf){.arena = a}; }
 
 /* Room for n more bytes and the NUL behind them. */

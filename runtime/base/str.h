@@ -17,7 +17,12 @@ bool str_is(Str a, const char *z);
 bool str_starts(Str a, const char *prefix);
 bool str_ends(Str a, const char *suffix);
 int  str_compare(Str a, Str b);                        /* byte order */
-uint32_t str_distance(Str a, Str b);                   /* edits (insert, delete, replace, swap): for "did you mean" */
+uint32_t str_distance(Str a, Str b);                   /* edits (insert, delete, replace, swap) */
+
+/* "Did you mean": the candidate fewest edits away, if that is few for such a name; else best is empty. */
+typedef struct { Str want, best; uint32_t edits; } Nearest;
+Nearest nearest_to(Str want);
+void nearest_consider(Nearest *n, Str candidate);
 
 typedef struct { Arena *arena; char *s; size_t n, cap; } Buf;   /* s is kept NUL-terminated after the first put */
 Buf  buf_make(Arena *a);
