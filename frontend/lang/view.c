@@ -93,6 +93,7 @@ static V miscounted(Lower *l, const Expr *e, const Array *x, Dim all, const Dim 
     Diag *d = report(l, DIAG_SHAPE, e->as.dims.at[wrong].at, "%.*s cannot be read as `%.*s`: %.*s", FSTR(is),
                      FSTR(sources_text(l->p->sources, e->at)), FSTR(why));
     report_label(l, d, e->as.x->at, "%.*s", FSTR(is));
+    report_origins(l, d, x);
     diag_help(d, "write `%s` here, or `_` for what is left", c.s);
     return value_poison(l);
 }
