@@ -277,7 +277,8 @@ TEST(examples_of_the_page_run) {
         REQUIRE(end != NULL);
         SourceSet *files = sources_create(a);
         Diags *ds = diags_create(a, files);
-        const Source *s = sources_add(files, STR("docs/language.md"), (Str){at, (uint32_t)(end - at)});
+        Str path = str_format(a, "%.*s/language.md", FSTR(test_root()));       /* `use` starts at the root */
+        const Source *s = sources_add(files, path, (Str){at, (uint32_t)(end - at)});
         Program *p = program_check(a, files, s, 0, NULL, math_of(a), ds);
         Buf out = buf_make(a);
         diags_render(ds, &out, false);

@@ -51,6 +51,7 @@ void session_close(Session *s);
 bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */
 int  report_error(const Error *e);        /* "graphc: what", "help: ..."; the exit status */
 int  report_no_train(const Common *c);    /* of a file that trains nothing; the exit status */
+int  report_no_objective(const Common *c);    /* of a file that measures nothing; the exit status */
 int  report_no_entry(const Common *c);    /* of a file that neither trains nor exports */
 
 /* ---- compiled entries (compile.c) ---- */

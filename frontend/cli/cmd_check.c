@@ -1,6 +1,7 @@
 /* graphc check: everything that can be known before the run. */
 #include "gradients.h"
 #include "table.h"
+#include "uses.h"
 
 typedef struct { Common common; } Options;
 
@@ -17,7 +18,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option options[] = {{"json", 'j', 0, 0, "diagnostics as JSON, one a line", 2}, {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Checks names, shapes and gradients of FILE without reading its data.\v"
+    .doc = "Checks names, shapes and gradients of FILE, and the runs it uses, without reading its data.\v"
            "Exit status 0 when there are no errors (there may be warnings), else 1."};
 
 static const char *cell_text(Reach r) {
@@ -82,6 +83,7 @@ static void print_all(Session *s) {
     }
     if (r->phases.n == 0) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     print_settings(s);
+    uses_print(s);
 }
 
 int cmd_check(int argc, char **argv) {
@@ -91,6 +93,11 @@ int cmd_check(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
+    Error e = {0};
+    if (ok && uses_check(&s, &e) != GR_OK) {
+        report_error(&e);
+        ok = false;
+    }
     if (ok && !o.common.json) print_all(&s);
     session_close(&s);
     return ok ? 0 : EXIT_WRONG;

@@ -1,6 +1,7 @@
 /* graphc eval: the metrics of a trained model over a whole split. */
 #include "job.h"
 #include "rundir.h"
+#include "used.h"
 
 typedef struct { Common common; const char *run, *split; } Options;
 enum { KEY_RUN = 0x200, KEY_SPLIT };
@@ -11,15 +12,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_RUN: o->run = arg; return 0;
     case KEY_SPLIT: o->split = arg; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
-    case ARGP_KEY_END:
-        if (!o->run) argp_error(state, "which --run?");
-        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp_option options[] = {
-    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model", 2},
+    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model; not needed when all models are of used runs", 2},
     {"split", KEY_SPLIT, "NAME", 0, "which rows: test (the default), val, train", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
@@ -32,6 +30,26 @@ static const struct argp parser = {
            "split, not means of batches. "
            "Takes the first kept checkpoint of the run, or the last one when nothing is kept."};
 
+/* Without --run: everything must have been trained elsewhere. */
+static GrStatus check_trained(const Session *s, Error *e) {
+    for (uint32_t i = 0; i < s->module->vars.n; i++) {
+        const Var *v = &s->module->vars.at[i];
+        if (v->kind != VAR_PARAM || used_has(s->recipe, v->path)) continue;
+        fail(e, GR_CHECKPOINT, "which run? `%.*s` is trained by none of those that the file uses", FSTR(v->path));
+        fail_help(e, "`--run DIR` names the folder of the trained model");
+        return GR_CHECKPOINT;
+    }
+    return GR_OK;
+}
+
+static GrStatus open_weights(const Session *s, const Options *o, Str *checkpoint, Error *e) {
+    *checkpoint = (Str){"", 0};
+    if (!o->run) return check_trained(s, e);
+    TRY(rundir_use(s->arena, str_of(o->run), true, e));
+    *checkpoint = train_best(s->arena, str_of(o->run));
+    return GR_OK;
+}
+
 int cmd_eval(int argc, char **argv) {
     Options o = {.common = common_make(), .split = "test"};
     argp_err_exit_status = EXIT_USAGE;
@@ -39,17 +57,19 @@ int cmd_eval(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
+    if (s.recipe->objectives.n == 0) return report_no_objective(&o.common);
     Job j = {0};
     Error e = {0};
     TrainValues values = {0};
-    GrStatus status = rundir_use(s.arena, str_of(o.run), true, &e);
+    Str checkpoint;
+    GrStatus status = open_weights(&s, &o, &checkpoint, &e);
     if (status == GR_OK) status = job_open(&s, &o.common, "fused", LOWER_EVAL, &j, &e);
-    Str checkpoint = train_best(s.arena, str_of(o.run));
+    if (status == GR_OK && !o.run) status = train_start(&j.job, &e);
     for (uint32_t i = 0; i < s.recipe->objectives.n && status == GR_OK; i++)
         status = train_evaluate(s.arena, &j.job, checkpoint, i, str_of(o.split), &values, &e);
     if (status == GR_OK) {
-        printf("%.*s on %s\n", FSTR(checkpoint), o.split);
+        if (o.run) printf("%.*s on %s\n", FSTR(checkpoint), o.split);
+        else printf("%s on %s\n", o.common.file, o.split);
         job_print_values(&values, stdout);
     }
     int code = status == GR_OK ? 0 : report_error(&e);

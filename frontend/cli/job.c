@@ -18,7 +18,22 @@ static void add_batches(Arena *a, Requests *r, LowerKind kind, Str name, int64_t
     if (rows % batch && (tail || rows < batch)) add_request(a, r, kind, name, rows % batch);
 }
 
-static Requests requests_of(const Session *s, Dataset *const *data) {
+/* `eval` also runs objectives that no phase trains. */
+static void add_untrained(const Session *s, Dataset *const *data, Requests *r) {
+    for (uint32_t i = 0; i < s->recipe->objectives.n; i++) {
+        const RecipeObjective *o = &s->recipe->objectives.at[i];
+        const Splits *splits = &data[o->data]->splits;
+        bool trained = false;
+        for (uint32_t p = 0; p < s->recipe->phases.n; p++)
+            trained = trained || s->recipe->phases.at[p].objective == i;
+        for (uint32_t k = 0; k < splits->at.n && !trained; k++)
+            add_batches(s->arena, r, LOWER_EVAL, o->name, splits->at.at[k].n, EVAL_BATCH, true);
+        add_request(s->arena, r, LOWER_BEGIN, o->name, 0);
+        add_request(s->arena, r, LOWER_FINISH, o->name, 0);
+    }
+}
+
+static Requests requests_of(const Session *s, Dataset *const *data, LowerKind first) {
     Requests r = {0};
     Arena *a = s->arena;
     add_request(a, &r, LOWER_INIT, STR("init"), 0);
@@ -35,6 +50,7 @@ static Requests requests_of(const Session *s, Dataset *const *data) {
         add_request(a, &r, LOWER_BEGIN, o->name, 0);
         add_request(a, &r, LOWER_FINISH, o->name, 0);
     }
+    if (first == LOWER_EVAL) add_untrained(s, data, &r);
     return r;
 }
 
@@ -89,7 +105,7 @@ static GrStatus load_first(Job *j, LowerKind first, const Requests *r, Error *e)
 
 uint64_t job_program(const Session *s) {
     Buf text = buf_make(s->arena);
-    ast_print(parse_source(s->arena, s->main, s->diags), &text);
+    program_print(s->program, &text);
     for (uint32_t i = 0; i < s->recipe->settings.n; i++) {
         const RecipeSetting *x = &s->recipe->settings.at[i];
         if (x->structural) buf_printf(&text, "%.*s=%.*s\n", FSTR(x->name), FSTR(x->text));
@@ -113,7 +129,7 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e) {
     *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
     for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &out->data[i], e));
-    Requests r = requests_of(s, out->data);
+    Requests r = requests_of(s, out->data, first);
     if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, c, &out->compiled, variant, e));
     TRY(load_first(out, first, &r, e));

@@ -23,6 +23,14 @@ int report_no_train(const Common *c) {
     return EXIT_WRONG;
 }
 
+int report_no_objective(const Common *c) {
+    fprintf(stderr,
+            "graphc: %s has no `objective`\n"
+            "  help: what is measured is an objective: `objective o(b : d[N]) { metric m = .. }`\n",
+            c->file);
+    return EXIT_WRONG;
+}
+
 int report_no_entry(const Common *c) {
     fprintf(stderr, "graphc: %s has neither `train` nor `export`: there is nothing to compile\n", c->file);
     return EXIT_WRONG;

@@ -26,7 +26,7 @@ const char *binary_text(BinaryOp op)
 
 static void put_expr(Buf *b, const Expr *e);
 
-static void put_text(Buf *b, Str s)
+void ast_print_text(Buf *b, Str s)
 {
     buf_char(b, '"');
     for (uint32_t i = 0; i < s.n; i++) {
@@ -135,7 +135,7 @@ static void put_expr(Buf *b, const Expr *e)
     switch (e->kind) {
     case EX_ERROR: case EX_COUNT: buf_put(b, STR("<error>")); return;
     case EX_NUMBER: buf_put(b, e->number.text); return;
-    case EX_STRING: put_text(b, e->string); return;
+    case EX_STRING: ast_print_text(b, e->string); return;
     case EX_BOOL: buf_put(b, e->boolean ? STR("yes") : STR("no")); return;
     case EX_INF: buf_put(b, STR("inf")); return;
     case EX_PI: buf_put(b, STR("pi")); return;
@@ -365,7 +365,7 @@ static void put_head(Buf *b, const Stmt *s)
     case ST_REQUIRE:
         put_label(b, "require ", s->require.cond);
         buf_put(b, STR(" why "));
-        put_text(b, s->require.why);
+        ast_print_text(b, s->require.why);
         break;
     case ST_LOSS:
         buf_put(b, STR("loss "));
@@ -381,7 +381,7 @@ static void put_head(Buf *b, const Stmt *s)
         break;
     case ST_ALARM:
         buf_put(b, s->alarm.stop ? STR("stop ") : STR("warn "));
-        put_text(b, s->alarm.text);
+        ast_print_text(b, s->alarm.text);
         put_label(b, " when ", s->alarm.when);
         put_count(b, " for ", s->alarm.patience);
         put_count(b, " after ", s->alarm.after);
@@ -595,14 +595,14 @@ static void put_decl_rest(Buf *b, const Decl *d)
     case DECL_EXPORT: case DECL_TRAIN: case DECL_SWEEP: break;
     case DECL_USE:
         buf_char(b, ' ');
-        put_text(b, d->use.path);
+        ast_print_text(b, d->use.path);
         break;
     case DECL_SETTING: put_setting(b, d); break;
     case DECL_CONSTANT: put_label(b, " = ", d->constant); break;
     case DECL_REQUIRE:
         put_label(b, "", d->require.cond);
         buf_put(b, STR(" why "));
-        put_text(b, d->require.why);
+        ast_print_text(b, d->require.why);
         break;
     case DECL_FOLLOWS:
         buf_printf(b, " follows %.*s", FSTR(d->follows.source.text));
@@ -614,7 +614,7 @@ static void put_decl_rest(Buf *b, const Decl *d)
         break;
     case DECL_EXTERN:
         buf_put(b, STR(" from "));
-        put_text(b, d->external.library);
+        ast_print_text(b, d->external.library);
         buf_printf(b, d->external.nograd ? " nograd" : " gradient %.*s", FSTR(d->external.gradient.text));
         break;
     }
@@ -651,7 +651,7 @@ void ast_print(const AstFile *file, Buf *out)
         bool spaced = d->name.text.n || d->kind == DECL_SETTING || d->kind == DECL_REQUIRE;
         if (d->doc.n) {
             buf_put(out, STR("doc "));
-            put_text(out, d->doc);
+            ast_print_text(out, d->doc);
             buf_char(out, '\n');
         }
         buf_printf(out, "%s%s%.*s", words[d->kind], spaced ? " " : "", FSTR(d->name.text));

@@ -367,7 +367,7 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
     if (f->instance.n) {
         to->path = f->instance;
     } else if (d->kind == DECL_MODEL) {
-        to->path = to->model = d->name.text;
+        to->path = to->model = str_format(l->a, "%.*s%.*s", FSTR(to->scope->prefix), FSTR(d->name.text));
     } else {
         to->path = str_format(l->a, "%.*s%s%.*s", FSTR(caller->path), caller->path.n ? "." : "", FSTR(step));
     }

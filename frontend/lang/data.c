@@ -13,14 +13,7 @@ uint32_t data_find(Program *p, Str name) {
     return 0;
 }
 
-const Decl *data_decl(Program *p, uint32_t id) {
-    for (uint32_t i = 0, k = 0; i < p->main->decls.n; i++) {
-        if (p->main->decls.at[i]->kind == DECL_DATA && k++ == id) {
-            return p->main->decls.at[i];
-        }
-    }
-    GR_BUG("no data set %u", id);
-}
+const Decl *data_decl(Program *p, uint32_t id) { return p->data_decls.at[id]; }
 
 bool data_broken(const Program *p, uint32_t id) { return id < p->broken_data.n && p->broken_data.at[id]; }
 
@@ -238,7 +231,9 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
 }
 
 static void declare(Lower *l, const Decl *decl) {
-    vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = decl->name.text, .span = decl->name.at});
+    Str name = str_format(l->m->arena, "%.*s%.*s", FSTR(l->frame->scope->prefix), FSTR(decl->name.text));
+    vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = name, .span = decl->name.at});
+    vec_push(l->m->arena, &l->p->data_decls, decl);
     RecipeData *d = &l->p->recipe->data.at[l->p->recipe->data.n - 1];
     uint32_t errors = diags_errors(l->ds);
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) { /* sources first: columns are named by them */
@@ -293,10 +288,30 @@ static void declare(Lower *l, const Decl *decl) {
     }
 }
 
+/* Data of a module that the file takes batches of: `b : a.robots[N]`.  Others are never read. */
+static void declare_used(Lower *l, const Decl *taker) {
+    const Scope *file = l->frame->scope;
+    for (uint32_t i = 0; i < taker->function.sig.args.n; i++) {
+        const TypeSyntax *t = taker->function.sig.args.at[i].type;
+        const Decl *d = t && t->kind == TYPE_PLAIN ? scope_decl(l->p, file, t->base.text) : NULL;
+        if (d && d->kind == DECL_DATA && data_find(l->p, t->base.text) == 0) {
+            l->frame->scope = scope_of(l->p, d->at);
+            declare(l, d);
+            l->frame->scope = file;
+        }
+    }
+}
+
 void data_declare(Lower *l) {
-    for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
-        if (l->p->main->decls.at[i]->kind == DECL_DATA) {
-            declare(l, l->p->main->decls.at[i]);
+    const AstFile *f = l->p->main;
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        if (f->decls.at[i]->kind == DECL_DATA) {
+            declare(l, f->decls.at[i]);
+        }
+    }
+    for (uint32_t i = 0; i < f->decls.n; i++) {
+        if (f->decls.at[i]->kind == DECL_OBJECTIVE || f->decls.at[i]->kind == DECL_EXPORT) {
+            declare_used(l, f->decls.at[i]);
         }
     }
 }
@@ -424,7 +439,7 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
     uint32_t errors = diags_errors(ds);
     Lower *l = lower_begin(p, LOWER_DATA, str_format(p->arena, "data.%.*s", FSTR(d->name)), DATA_BLOCK, ds);
     Frame *f = frame_push(l, FRAME_DATA, decl, decl->name.at);
-    f->path = f->stream = f->model = d->name;
+    f->path = f->stream = decl->name.text;           /* a module's rows are those of its own file */
     f->model = (Str){0};
     Index *row = PUSH(l->a, Index, 1);
     *row = (Index){

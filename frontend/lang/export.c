@@ -64,7 +64,7 @@ Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds) {
     const ParamVec *args = &d->function.sig.args;
     for (uint32_t i = 0; i < args->n; i++) {
         const Param *a = &args->at[i];
-        const Decl *data = a->type && a->type->kind == TYPE_PLAIN ? scope_decl(p, a->type->base.text) : NULL;
+        const Decl *data = a->type && a->type->kind == TYPE_PLAIN ? scope_decl(p, f->scope, a->type->base.text) : NULL;
         bool batch = data && data->kind == DECL_DATA, again = false;
         for (uint32_t k = 0; k < i && a->name.text.n; k++) {
             again = again || str_eq(args->at[k].name.text, a->name.text);

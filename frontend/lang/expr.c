@@ -48,10 +48,14 @@ static V series(Lower *l, const Expr *e) {
 
 static V field(Lower *l, const Expr *e) {
     const Expr *base = e->field.base;
+    const Scope *module = module_named(l, base);
+    if (module) {
+        return module_value(l, module, e);
+    }
     if (base->kind == EX_NAME && scope_find(l->frame, base->name.text) == NULL) {
-        const Decl *d = scope_decl(l->p, base->name.text);
-        if (d && d->kind == DECL_USE) {
-            return not_yet(l, base->at, "a name of a used file");
+        const Decl *d = scope_decl(l->p, l->frame->scope, base->name.text);
+        if (d && d->kind == DECL_USE && module_of_use(l->p, d) == NULL) {
+            return value_poison(l); /* said where it is used */
         }
         if (d && d->kind == DECL_DATA) {
             return not_yet(l, e->at, "a statistic of a data set");

@@ -16,6 +16,8 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
                        const Math *math, Diags *ds);
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
+/* The trees of the file and of what it uses, without places: equal for programs that differ in layout only. */
+void    program_print(Program *p, Buf *out);
 
 /* Graphs by name (of the phase for TRAIN, of the objective, data set or export else); lowering the same (kind,
  * name, rows) twice gives the same graph.  Every one is added to the module.  The finish graph reads accumulators

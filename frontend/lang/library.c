@@ -1,5 +1,5 @@
 /* The library: every .graph file of graphs/lib, put into the program when it is built, parsed at every start.
- * Its spans form one range. */
+ * Together they are one scope, and their spans one range. */
 #include "library.h"
 #include "lower.h"
 
@@ -10,9 +10,8 @@ void library_load(Program *p, Diags *ds) {
         const AstFile *file = parse_source(p->arena, s, ds);
         p->library_lo = i == 0 ? s->base : p->library_lo;
         p->library_hi = s->base + s->text.n;
-        vec_push(p->arena, &p->library, file);
         for (uint32_t k = 0; k < file->decls.n; k++) {
-            vec_push(p->arena, &p->decls, file->decls.at[k]);
+            vec_push(p->arena, &p->library.decls, file->decls.at[k]);
         }
     }
 }

@@ -88,10 +88,23 @@ typedef struct { Str name; V value; Span at; uint32_t var; bool extent; } Bindin
 typedef enum {
     FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA
 } FrameKind;
+/* A text with names of its own: the file, the library, and every `use` of another file or run (a file used twice
+ * is two of them, with weights and settings of their own). */
+typedef struct Scope {
+    const AstFile *file;            /* NULL: the library */
+    VEC(const Decl *) decls;
+    Str prefix;                     /* of its settings, weights and data: "" of the main file, "a.", "a.b." */
+    Str folder;                     /* its relative paths start here; with the last `/` */
+    const struct Scope *parent;     /* the text that uses it; NULL: none */
+    const Decl *use;                /* .. and where */
+    Str run;                        /* the directory, when it is a run; else empty */
+    Str real;                       /* path of the file without links and dots, to find cycles */
+} Scope;
 typedef struct Frame {
     struct Frame *caller;
     FrameKind kind;
     const Decl *decl;
+    const Scope *scope;             /* where its names are looked up */
     Span call_at;
     Str path, stream, model;        /* of weights; of draws; the model the weights belong to (empty: none) */
     Str turn;                       /* "[3]" inside `for` */
@@ -105,7 +118,8 @@ typedef struct Frame {
 
 /* ---- the program and one lowering of it ---------------------------------------------------------------- */
 
-typedef struct { Name name; const TypeSyntax *type; RecipeSetting recipe; V value; } Setting;
+/* its full name is the recipe's */
+typedef struct { Name name; const Scope *scope; const TypeSyntax *type; RecipeSetting recipe; V value; } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
 typedef struct { Val val; const Graph *graph; const Expr *call; } Softmax;
@@ -124,18 +138,18 @@ struct Program {
     Diags *ds;
     const Math *math;
     const AstFile *main;
-    VEC(const AstFile *) library;
     uint32_t library_lo, library_hi;        /* spans of library text */
-    VEC(const Decl *) decls;                /* of the main file, then of the library */
+    VEC(Scope *) scopes;                    /* the main file, then what it uses */
+    Scope library;
     VEC(Setting) settings;
     Module *module;
     Graph *init;
     Recipe *recipe;
-    Str folder;                             /* of the main file, for relative paths */
     uint32_t n_given; const SettingArg *given;
     VEC(CallSites) call_sites;
     VEC(const Decl *) called;               /* models that anything calls .. */
     VEC(const Decl *) trained;              /* .. and that an objective calls */
+    VEC(const Decl *) data_decls;           /* by recipe->data */
     VEC(bool) broken_data;
     bool objective_errors;
     VEC(Accumulator) accumulators;
@@ -226,11 +240,24 @@ Index *scope_index(Frame *f, Str name);
 bool  scope_is_value(Lower *l, Str name, Span *at);         /* something an index may not be called */
 V     scope_name(Lower *l, Name name);                      /* any name; reports */
 V     scope_try(Lower *l, Name name);                       /* NULL when nothing has it */
-const Decl *scope_decl(Program *p, Str name);
+const Scope *scope_of(const Program *p, Span at);           /* the text that holds it */
+/* what a scope sees under a name, `a.b` in the module a; NULL: nothing */
+const Decl *scope_decl(const Program *p, const Scope *s, Str name);
+/* the function that a call in this text names; NULL: none */
+const Decl *scope_callee(const Program *p, const Scope *s, const Expr *call);
+/* ---- module.c ------------------------------------------------------------------------------------------ */
+Scope *module_scope(Program *p, const AstFile *file);       /* a new one */
+void  modules_load(Lower *l);                               /* everything that the file uses */
+const Scope *module_of_use(const Program *p, const Decl *use);   /* NULL: it could not be read */
+bool  module_unread(Lower *l, Str path);                    /* `a.b` where a could not be used */
+const Scope *module_named(Lower *l, const Expr *e);         /* e is `a` or `a.b`; NULL: no module */
+V     module_value(Lower *l, const Scope *m, const Expr *field);
 V     function_value(Lower *l, Span at, Function f);
 Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at);
 void  frame_pop(Lower *l);
 void  scope_suggest(Lower *l, Diag *d, Str name);
+void  scope_suggest_of(Lower *l, Diag *d, const Scope *s, Str name);   /* only what it declares */
+V     scope_decl_value(Lower *l, Name name, const Decl *d);
 
 /* ---- walk.c: the syntax tree without meaning ----------------------------------------------------------- */
 typedef bool WalkExpr(void *user, const Expr *e);           /* false: do not go into it */
@@ -369,7 +396,9 @@ Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
 
 /* ---- settings.c, source.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
 void  settings_declare(Lower *l);
-V     settings_value(Lower *l, Str name);                   /* NULL: none */
+V     settings_value(Lower *l, Str name);                   /* of the frame's own text; NULL: none */
+const Setting *settings_find(const Program *p, const Scope *s, Str name);
+bool  settings_known(const Program *p, Str name);           /* `latent`, `a.latent` */
 const TypeSyntax *settings_type(Lower *l, Str name);        /* NULL: none */
 bool  choice_listed(const TypeSyntax *one_of, Str word);
 void  choice_help(Lower *l, Diag *d, const TypeSyntax *one_of, Str word);
@@ -379,7 +408,7 @@ const Expr *setting_override(Lower *l, const SettingArg *s);
 void  source_declare(Lower *l, RecipeData *d, const Stmt *from);
 bool  source_gives(const RecipeData *d, Str column);        /* as far as can be told without the files */
 void  data_declare(Lower *l);
-uint32_t data_find(Program *p, Str name);                   /* 1 + id */
+uint32_t data_find(Program *p, Str name);                   /* 1 + id; `robots`, `a.robots` */
 const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);

@@ -42,7 +42,7 @@ Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, 
 
 V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
     const TypeSyntax *t = p->type;
-    uint32_t id = data_find(l->p, data->name.text);
+    uint32_t id = data_find(l->p, t->base.text);
     bool fits = id && t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_EXPR &&
                 t->dims.at[0].expr->kind == EX_NAME;
     if (!fits) {
@@ -200,6 +200,9 @@ static void poison_argument(Lower *l, const Param *p) {
 /* The argument of an objective is of no data set: misspelt, of another type, or without one. */
 static void no_batch(Lower *l, const Param *p, const Decl *other) {
     DType element;
+    if (p->type && module_unread(l, p->type->base.text)) {
+        return; /* said where it is used */
+    }
     if (p->type && p->type->kind == TYPE_PLAIN && other == NULL && !type_element(p->type, &element)) {
         Diag *d = report(l, DIAG_NAME, p->type->base.at, "there is no data set `%.*s`", FSTR(p->type->base.text));
         Nearest near = nearest_to(p->type->base.text);
@@ -223,7 +226,7 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
     for (uint32_t i = 0; i < args->n; i++) {
         const Param *p = &args->at[i];
         const Decl *data =
-            p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, p->type->base.text) : NULL;
+            p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, f->scope, p->type->base.text) : NULL;
         if (i > 0) {
             not_yet(l, p->name.at, "an objective of two data sets");
             poison_argument(l, p);

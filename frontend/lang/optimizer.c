@@ -74,7 +74,7 @@ static void bind_array(Lower *l, Name name, uint32_t var, Array x) {
 /* Lowers one optimizer's body for one parameter. */
 static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
     Name name = call_name(c->optimizer.call);
-    const Decl *d = scope_decl(l->p, name.text);
+    const Decl *d = scope_callee(l->p, l->frame->scope, c->optimizer.call);
     if (d == NULL || d->kind != DECL_OPTIMIZER) {
         Diag *diag = report(l, DIAG_NAME, name.at, "there is no optimizer `%.*s`", FSTR(name.text));
         scope_suggest(l, diag, name.text);

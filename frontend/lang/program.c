@@ -7,35 +7,57 @@
 Recipe *program_recipe(Program *p) { return p->recipe; }
 Module *program_module(Program *p) { return p->module; }
 
-static Str folder_of(Arena *a, Str path) {
+void program_print(Program *p, Buf *out) {
+    for (uint32_t i = 0; i < p->scopes.n; i++) {
+        ast_print(p->scopes.at[i]->file, out);
+    }
+}
+
+static Str name_of(Arena *a, Str path) {
     uint32_t n = path.n;
     while (n > 0 && path.s[n - 1] != '/') {
         n--;
     }
-    return str_copy(a, (Str){path.s, n});
-}
-
-static Str name_of(Arena *a, Str path) {
-    Str folder = folder_of(a, path), file = {path.s + folder.n, path.n - folder.n};
+    Str file = {path.s + n, path.n - n};
     return str_ends(file, ".graph") ? str_copy(a, (Str){file.s, file.n - 6}) : str_copy(a, file);
 }
 
 /* ---- names of the file ---- */
 
-static void check_twice(Lower *l) {
-    const AstFile *f = l->p->main;
-    for (uint32_t i = 0; i < f->decls.n; i++) {
+static bool one_namespace(const Decl *a, const Decl *b) {
+    bool phase = a->kind == DECL_TRAIN || a->kind == DECL_SWEEP,
+         other = b->kind == DECL_TRAIN || b->kind == DECL_SWEEP;
+    return phase == other || a->kind == DECL_USE || b->kind == DECL_USE;       /* `-s a.epochs`: of which a? */
+}
+
+static Name setting_called(const Decl *d, Str name) {
+    for (uint32_t i = 0; d->kind == DECL_SETTING && i < d->setting.names.n; i++) {
+        if (str_eq(d->setting.names.at[i].text, name)) {
+            return d->setting.names.at[i];
+        }
+    }
+    return d->name;
+}
+
+static void check_twice(Lower *l, const Scope *s) {
+    for (uint32_t i = 0; i < s->decls.n; i++) {
         for (uint32_t k = 0; k < i; k++) {
-            const Decl *a = f->decls.at[k], *b = f->decls.at[i];
-            bool phase = a->kind == DECL_TRAIN || a->kind == DECL_SWEEP,
-                 other = b->kind == DECL_TRAIN || b->kind == DECL_SWEEP;
-            if (phase == other && b->name.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR &&
-                str_eq(a->name.text, b->name.text)) {
-                Diag *d = report(l, DIAG_TWICE, b->name.at, "`%.*s` is declared twice", FSTR(b->name.text));
-                report_label(l, d, a->name.at, "first here");
+            const Decl *a = s->decls.at[k], *b = s->decls.at[i];
+            Name x = b->kind == DECL_USE ? setting_called(a, b->name.text) : a->name,
+                 y = a->kind == DECL_USE ? setting_called(b, a->name.text) : b->name;
+            if (one_namespace(a, b) && y.text.n && a->kind != DECL_ERROR && b->kind != DECL_ERROR &&
+                str_eq(x.text, y.text)) {
+                Diag *d = report(l, DIAG_TWICE, y.at, "`%.*s` is declared twice", FSTR(y.text));
+                report_label(l, d, x.at, "first here");
                 break;
             }
         }
+    }
+}
+
+static void check_names(Lower *l) {
+    for (uint32_t i = 0; i < l->p->scopes.n; i++) {
+        check_twice(l, l->p->scopes.at[i]);
     }
 }
 
@@ -43,21 +65,31 @@ static void refuse_later_parts(Lower *l) {
     const AstFile *f = l->p->main;
     for (uint32_t i = 0; i < f->decls.n; i++) {
         const Decl *d = f->decls.at[i];
-        if (d->kind == DECL_USE) {
-            not_yet(l, d->at, "`use`");
-        } else if (d->kind == DECL_SWEEP) {
+        if (d->kind == DECL_SWEEP) {
             not_yet(l, d->at, "`sweep`");
         } else if (d->kind == DECL_EXTERN) {
             not_yet(l, d->at, "`extern def`");
         } else if (d->kind == DECL_FOLLOWS) {
             not_yet(l, d->at, "`follows`");
-        } else if (d->kind == DECL_REQUIRE) {
-            Stmt s = {.kind = ST_REQUIRE, .at = d->at, .require = {d->require.cond, d->require.why}};
-            stmt_eval(l, &s);
-        } else if (d->kind == DECL_CONSTANT) {
-            eval(l, &(Expr){.kind = EX_NAME, .at = d->name.at, .op_at = d->name.at, .name = d->name});
         }
     }
+}
+
+/* What stands in a file, or a module, by itself. */
+static void check_conditions(Lower *l) {
+    for (uint32_t i = 0; i < l->p->scopes.n; i++) {
+        const Scope *s = l->frame->scope = l->p->scopes.at[i];
+        for (uint32_t k = 0; k < s->decls.n; k++) {
+            const Decl *d = s->decls.at[k];
+            if (d->kind == DECL_REQUIRE) {
+                stmt_eval(l, &(Stmt){.kind = ST_REQUIRE, .at = d->at,
+                                     .require = {d->require.cond, d->require.why}});
+            } else if (d->kind == DECL_CONSTANT) {
+                eval(l, &(Expr){.kind = EX_NAME, .at = d->name.at, .op_at = d->name.at, .name = d->name});
+            }
+        }
+    }
+    l->frame->scope = l->p->scopes.at[0];
 }
 
 /* ---- objectives ---- */
@@ -295,16 +327,15 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     p->recipe = PUSH(a, Recipe, 1);
     p->recipe->arena = a;
     p->recipe->name = name_of(a, main->path);
-    p->folder = folder_of(a, main->path);
     p->main = parse_source(a, main, ds);
-    for (uint32_t i = 0; i < p->main->decls.n; i++) {
-        vec_push(a, &p->decls, p->main->decls.at[i]);
-    }
+    module_scope(p, p->main);
     library_load(p, ds);
     p->init = graph_create(p->module, STR("init"));
     Lower *file = lower_begin(p, LOWER_INIT, STR("file"), 0, ds);
-    check_twice(file);
+    modules_load(file);
+    check_names(file);
     settings_declare(file);
+    check_conditions(file);
     refuse_later_parts(file);
     data_declare(file);
     check_all(p, file);

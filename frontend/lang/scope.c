@@ -1,6 +1,6 @@
-/* Names.  A function sees its own bindings, then the file's settings, constants and declarations, then the
- * library's, then the intrinsics, then the counters; nothing of its caller.  Indices are looked up first, and
- * no index may hide a value. */
+/* Names.  A function sees its own bindings, then settings, constants and declarations of the text it stands in,
+ * then the library's, then the intrinsics, then the counters; nothing of its caller.  Indices are looked up
+ * first, and no index may hide a value. */
 #include "lower.h"
 #include <string.h>
 
@@ -41,9 +41,22 @@ Index *scope_index(Frame *f, Str name) {
     return NULL;
 }
 
-const Decl *scope_decl(Program *p, Str name) {
-    for (uint32_t i = 0; i < p->decls.n; i++) {
-        const Decl *d = p->decls.at[i];
+const Scope *scope_of(const Program *p, Span at) {
+    if (in_library(p, at)) {
+        return &p->library;
+    }
+    const Source *s = sources_of(p->sources, at);
+    for (uint32_t i = 0; i < p->scopes.n; i++) {
+        if (p->scopes.at[i]->file->source == s) {
+            return p->scopes.at[i];
+        }
+    }
+    return p->scopes.at[0];
+}
+
+static const Decl *own_decl(const Scope *s, Str name) {
+    for (uint32_t i = 0; i < s->decls.n; i++) {
+        const Decl *d = s->decls.at[i];
         if (d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP &&
             str_eq(d->name.text, name)) {
             return d;
@@ -53,13 +66,31 @@ const Decl *scope_decl(Program *p, Str name) {
 }
 
 /* Text of the library sees only the library: a file's own `relu` changes no layer of ours. */
-static const Decl *library_decl(Program *p, Str name) {
-    for (uint32_t i = p->main->decls.n; i < p->decls.n; i++) {
-        if (str_eq(p->decls.at[i]->name.text, name)) {
-            return p->decls.at[i];
+static const Decl *seen_decl(const Program *p, const Scope *s, Str name) {
+    const Decl *d = own_decl(s, name);
+    return d || s->file == NULL ? d : own_decl(&p->library, name);
+}
+
+/* Behind a dot stands what the module declares itself, not what it sees. */
+const Decl *scope_decl(const Program *p, const Scope *s, Str name) {
+    uint32_t start = 0;
+    for (uint32_t i = 0; i < name.n; i++) {
+        if (name.s[i] == '.') {
+            const Decl *use = own_decl(s, (Str){name.s + start, i - start});
+            s = use && use->kind == DECL_USE ? module_of_use(p, use) : NULL;
+            if (s == NULL) {
+                return NULL;
+            }
+            start = i + 1;
         }
     }
-    return NULL;
+    return start ? own_decl(s, (Str){name.s + start, name.n - start}) : seen_decl(p, s, name);
+}
+
+const Decl *scope_callee(const Program *p, const Scope *s, const Expr *call) {
+    const Expr *f = call->kind == EX_CALL ? call->call.callee : call;
+    Str path = f->kind == EX_FIELD || f->kind == EX_NAME ? sources_text(p->sources, f->at) : (Str){0};
+    return path.n ? scope_decl(p, s, path) : NULL;
 }
 
 bool scope_is_value(Lower *l, Str name, Span *at) {
@@ -68,14 +99,13 @@ bool scope_is_value(Lower *l, Str name, Span *at) {
         *at = b->at;
         return true;
     }
-    for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        if (str_eq(l->p->settings.at[i].name.text, name)) {
-            *at = l->p->settings.at[i].name.at;
-            return !(l->frame->decl && in_library(l->p, l->frame->decl->at));
-        }
+    const Setting *setting = settings_find(l->p, l->frame->scope, name);
+    if (setting) {
+        *at = setting->name.at;
+        return true;
     }
-    const Decl *d = scope_decl(l->p, name);
-    if (d && d->kind == DECL_CONSTANT && !(l->frame->decl && in_library(l->p, l->frame->decl->at))) {
+    const Decl *d = scope_decl(l->p, l->frame->scope, name);
+    if (d && d->kind == DECL_CONSTANT && !in_library(l->p, d->at)) {
         *at = d->name.at;
         return true;
     }
@@ -106,7 +136,7 @@ static V constant_value(Lower *l, const Decl *d) {
     uint32_t slot = l->constants.n;
     vec_push(l->a, &l->constants, (Constant){d, NULL});
     Frame *saved = l->frame;
-    Frame file = {.kind = FRAME_FILE, .training = saved->training};
+    Frame file = {.kind = FRAME_FILE, .scope = scope_of(l->p, d->at), .training = saved->training};
     l->frame = &file;
     V v = eval(l, d->constant);
     l->frame = saved;
@@ -119,7 +149,7 @@ static V constant_value(Lower *l, const Decl *d) {
     return v;
 }
 
-static V decl_value(Lower *l, Name name, const Decl *d) {
+V scope_decl_value(Lower *l, Name name, const Decl *d) {
     switch (d->kind) {
     case DECL_CONSTANT: return constant_value(l, d);
     case DECL_DEF:
@@ -127,8 +157,8 @@ static V decl_value(Lower *l, Name name, const Decl *d) {
         return function_value(l, name.at, (Function){.decl = d, .name = name.text, .at = name.at});
     case DECL_FOLLOWS: return not_yet(l, name.at, "`follows`");
     case DECL_EXTERN: return not_yet(l, name.at, "`extern def`");
-    case DECL_USE: return not_yet(l, name.at, "`use`");
     case DECL_ERROR: return value_poison(l);
+    case DECL_USE:
     case DECL_DATA:
     case DECL_OPTIMIZER:
     case DECL_OBJECTIVE:
@@ -139,7 +169,8 @@ static V decl_value(Lower *l, Name name, const Decl *d) {
     case DECL_SWEEP:
     case DECL_COUNT: break;
     }
-    static const char *const what[DECL_COUNT] = {[DECL_DATA] = "a data set",
+    static const char *const what[DECL_COUNT] = {[DECL_USE] = "a module",
+                                                 [DECL_DATA] = "a data set",
                                                  [DECL_OPTIMIZER] = "an optimizer",
                                                  [DECL_OBJECTIVE] = "an objective",
                                                  [DECL_EXPORT] = "an export"};
@@ -164,17 +195,16 @@ V scope_try(Lower *l, Name name) {
     if (b) {
         return b->value;
     }
-    bool library = l->frame->decl && in_library(l->p, l->frame->decl->at);
-    V v = library ? NULL : settings_value(l, name.text);
+    V v = settings_value(l, name.text);
     if (v) {
         return v;
     }
     if (str_is(name.text, "training")) {
         return value_bool(l, name.at, l->frame->training);
     }
-    const Decl *d = library ? library_decl(l->p, name.text) : scope_decl(l->p, name.text);
+    const Decl *d = scope_decl(l->p, l->frame->scope, name.text);
     if (d) {
-        return decl_value(l, name, d);
+        return scope_decl_value(l, name, d);
     }
     const Intrinsic *f = intrinsic_find(name.text);
     if (f) {
@@ -185,6 +215,23 @@ V scope_try(Lower *l, Name name) {
 
 /* ---- did you mean ---- */
 
+static void consider_scope(Lower *l, Nearest *n, const Scope *s) {
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        if (l->p->settings.at[i].scope == s) {
+            nearest_consider(n, l->p->settings.at[i].name.text);
+        }
+    }
+    for (uint32_t i = 0; i < s->decls.n; i++) {
+        nearest_consider(n, s->decls.at[i]->name.text);
+    }
+}
+
+void scope_suggest_of(Lower *l, Diag *d, const Scope *s, Str name) {
+    Nearest near = nearest_to(name);
+    consider_scope(l, &near, s);
+    report_near(d, &near);
+}
+
 void scope_suggest(Lower *l, Diag *d, Str name) {
     Nearest near = nearest_to(name);
     for (uint32_t i = 0; i < l->frame->names.n; i++) {
@@ -193,12 +240,8 @@ void scope_suggest(Lower *l, Diag *d, Str name) {
     for (uint32_t i = 0; i < l->frame->indices.n; i++) {
         nearest_consider(&near, l->frame->indices.at[i]->name.text);
     }
-    for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        nearest_consider(&near, l->p->settings.at[i].name.text);
-    }
-    for (uint32_t i = 0; i < l->p->decls.n; i++) {
-        nearest_consider(&near, l->p->decls.at[i]->name.text);
-    }
+    consider_scope(l, &near, l->frame->scope);
+    consider_scope(l, &near, &l->p->library);
     for (uint32_t i = 0; i < intrinsic_count(); i++) {
         nearest_consider(&near, intrinsic_name(intrinsic_at(i)));
     }
@@ -315,6 +358,7 @@ V scope_name(Lower *l, Name name) {
 Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at) {
     Frame *f = PUSH(l->a, Frame, 1);
     *f = (Frame){.caller = l->frame, .kind = k, .decl = d, .call_at = call_at};
+    f->scope = d ? scope_of(l->p, d->at) : l->p->scopes.at[0];
     if (l->frame) {
         f->path = l->frame->path;
         f->stream = l->frame->stream;

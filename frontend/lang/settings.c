@@ -12,7 +12,7 @@ double uniform_now(Lower *l, uint32_t inst) {
         const Setting *s = &l->p->settings.at[i];
         for (uint32_t k = 0; k < u->inputs.n; k++) {
             Str name = u->inputs.at[k].name;
-            if (str_starts(name, "setting.") && str_eq((Str){name.s + 8, name.n - 8}, s->name.text)) {
+            if (str_starts(name, "setting.") && str_eq((Str){name.s + 8, name.n - 8}, s->recipe.name)) {
                 in[k] = s->recipe.value;
             }
         }
@@ -23,22 +23,32 @@ double uniform_now(Lower *l, uint32_t inst) {
     return x;
 }
 
-V settings_value(Lower *l, Str name) {
-    for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        if (str_eq(l->p->settings.at[i].name.text, name)) {
-            return l->p->settings.at[i].value;
+const Setting *settings_find(const Program *p, const Scope *scope, Str name) {
+    for (uint32_t i = 0; i < p->settings.n; i++) {
+        if (p->settings.at[i].scope == scope && str_eq(p->settings.at[i].name.text, name)) {
+            return &p->settings.at[i];
         }
     }
     return NULL;
 }
 
+V settings_value(Lower *l, Str name) {
+    const Setting *s = settings_find(l->p, l->frame->scope, name);
+    return s ? s->value : NULL;
+}
+
 const TypeSyntax *settings_type(Lower *l, Str name) {
-    for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        if (str_eq(l->p->settings.at[i].name.text, name)) {
-            return l->p->settings.at[i].type;
+    const Setting *s = settings_find(l->p, l->frame->scope, name);
+    return s ? s->type : NULL;
+}
+
+bool settings_known(const Program *p, Str name) {
+    for (uint32_t i = 0; i < p->settings.n; i++) {
+        if (str_eq(p->settings.at[i].recipe.name, name)) {
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 /* What was typed, parsed as if it stood in a file called `-s`, so that messages can point into it. */
@@ -181,18 +191,31 @@ static bool kind_of(const TypeSyntax *t, SettingKind *k) {
     return false;
 }
 
+/* `-s vae.latent=4` of a run: its weights have the shapes of the settings it was trained with. */
+static void run_is_shaped(Lower *l, const Scope *scope, Name name, Str full) {
+    Diag *d = report(l, DIAG_SETTING, name.at, "`%.*s` shapes the run %.*s and stays what it was trained with",
+                     FSTR(full), FSTR(scope->run));
+    report_label(l, d, scope->use->at, "used here");
+}
+
 static void declare(Lower *l, const Decl *decl, uint32_t i) {
     const TypeSyntax *t = decl->setting.type;
     Name name = decl->setting.names.at[i];
-    Setting s = {.name = name, .type = t, .value = value_poison(l)};
+    const Scope *scope = l->frame->scope;
+    Str full = str_format(l->m->arena, "%.*s%.*s", FSTR(scope->prefix), FSTR(name.text));
+    Setting s = {.name = name, .scope = scope, .type = t, .value = value_poison(l)};
     Span at = name.at;
-    const SettingArg *given = given_for(l->p, name.text);
+    const SettingArg *given = given_for(l->p, full);
     SettingKind kind;
     if (!kind_of(t, &kind)) {
         report(l, DIAG_TYPE, t->at,
                "a setting is dim, bool, path, text, real, int, `one of ..` or `list dim`");
         vec_push(l->a, &l->p->settings, s);
         return;
+    }
+    if (given && scope->run.n && kind != SETTING_PATH && kind != SETTING_REAL && kind != SETTING_INT) {
+        given = NULL;
+        run_is_shaped(l, scope, name, full);
     }
     V v = setting_eval(l, decl, i, given, &at);
     if (v->kind != VAL_POISON && t->kind != TYPE_ONE_OF) {
@@ -209,7 +232,7 @@ static void declare(Lower *l, const Decl *decl, uint32_t i) {
     }
     double x = value_scalar(v) ? uniform_now(l, value_inst(l, v)) : 0;
     bool number = kind == SETTING_REAL || kind == SETTING_INT;
-    s.recipe = (RecipeSetting){.name = name.text,
+    s.recipe = (RecipeSetting){.name = full,
                                .kind = kind,
                                .span = name.at,
                                .text = typed_text(l, v, x),
@@ -217,7 +240,7 @@ static void declare(Lower *l, const Decl *decl, uint32_t i) {
                                .structural = !number,
                                .given = given != NULL};
     if (number && v->kind != VAL_POISON) {
-        Str input = str_format(l->m->arena, "setting.%.*s", FSTR(name.text));
+        Str input = str_format(l->m->arena, "setting.%.*s", FSTR(full));
         uint32_t inst = uniforms_input(l->m->uniforms, input, kind == SETTING_INT);
         v = value_uniform(l, name.at, inst, kind == SETTING_INT ? ELEM_INT : ELEM_REAL);
     }
@@ -258,7 +281,7 @@ static void unknown_setting(Lower *l, const SettingArg *g) {
     uint32_t distance = 4;
     Buf b = buf_make(l->a);
     for (uint32_t i = 0; i < l->p->settings.n; i++) {
-        Str name = l->p->settings.at[i].name.text;
+        Str name = l->p->settings.at[i].recipe.name;
         uint32_t far = str_distance(name, g->name);
         if (far < distance) {
             distance = far;
@@ -276,24 +299,30 @@ static void unknown_setting(Lower *l, const SettingArg *g) {
     }
 }
 
-void settings_declare(Lower *l) {
-    const AstFile *f = l->p->main;
-    for (uint32_t i = 0; i < f->decls.n; i++) {
-        const Decl *d = f->decls.at[i];
+static void declare_all(Lower *l, const Scope *scope) {
+    for (uint32_t i = 0; i < scope->decls.n; i++) {
+        const Decl *d = scope->decls.at[i];
         for (uint32_t k = 0; d->kind == DECL_SETTING && k < d->setting.names.n; k++) {
-            for (uint32_t j = 0; j < l->p->settings.n; j++) {
-                if (str_eq(l->p->settings.at[j].name.text, d->setting.names.at[k].text)) {
-                    Diag *diag =
-                        report(l, DIAG_TWICE, d->setting.names.at[k].at,
-                               "the setting `%.*s` is declared twice", FSTR(d->setting.names.at[k].text));
-                    report_label(l, diag, l->p->settings.at[j].name.at, "first here");
-                }
+            const Setting *old = settings_find(l->p, scope, d->setting.names.at[k].text);
+            if (old) {
+                Diag *diag =
+                    report(l, DIAG_TWICE, d->setting.names.at[k].at,
+                           "the setting `%.*s` is declared twice", FSTR(d->setting.names.at[k].text));
+                report_label(l, diag, old->name.at, "first here");
             }
             declare(l, d, k);
         }
     }
+}
+
+/* Modules first: a setting of the file may start from one of theirs. */
+void settings_declare(Lower *l) {
+    for (uint32_t i = l->p->scopes.n; i-- > 0;) {
+        l->frame->scope = l->p->scopes.at[i];
+        declare_all(l, l->p->scopes.at[i]);
+    }
     for (uint32_t i = 0; i < l->p->n_given; i++) {
-        if (settings_value(l, l->p->given[i].name) == NULL && !train_is_setting(l->p, l->p->given[i].name)) {
+        if (!settings_known(l->p, l->p->given[i].name) && !train_is_setting(l->p, l->p->given[i].name)) {
             unknown_setting(l, &l->p->given[i]);
         }
     }

@@ -114,7 +114,7 @@ static Str resolved_path(Lower *l, Str path) {
     if (path.n && path.s[0] == '/') {
         return str_copy(l->m->arena, path);
     }
-    return str_format(l->m->arena, "%.*s%.*s", FSTR(l->p->folder), FSTR(path));
+    return str_format(l->m->arena, "%.*s%.*s", FSTR(l->frame->scope->folder), FSTR(path));
 }
 
 static void wrong_argument(Lower *l, ReaderKind reader, const Arg *a) {

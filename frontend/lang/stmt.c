@@ -171,9 +171,9 @@ static void require(Lower *l, const Expr *cond, Str why) {
         Diag *d = report(l, DIAG_REQUIRE, cond->at, "%.*s",
                          FSTR(why.n ? why : str_format(l->a, "`%.*s` does not hold", FSTR(text))));
         for (uint32_t i = 0; i < l->p->settings.n; i++) {
-            if (walk_mentions(cond, l->p->settings.at[i].name.text)) {
-                diag_note(d, "`%.*s` is %.*s", FSTR(l->p->settings.at[i].name.text),
-                          FSTR(l->p->settings.at[i].recipe.text));
+            const Setting *x = &l->p->settings.at[i];
+            if (x->scope == l->frame->scope && walk_mentions(cond, x->name.text)) {
+                diag_note(d, "`%.*s` is %.*s", FSTR(x->recipe.name), FSTR(x->recipe.text));
             }
         }
     }

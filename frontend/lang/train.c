@@ -227,7 +227,7 @@ static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
             word = (Str){g->name.s + i + 1, g->name.n - i - 1};
         }
     }
-    if (!is_phase_word(word) || settings_value(l, g->name)) {
+    if (!is_phase_word(word) || settings_known(l->p, g->name)) {
         return;
     }
     const Expr *e = setting_override(l, g);

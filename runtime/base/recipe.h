@@ -17,6 +17,16 @@ typedef struct {
     bool given;            /* by -s, not the file's default */
 } RecipeSetting;
 
+/* ---- used files and runs ---- */
+/* A module.  Its weights have paths NAME.MODEL..; those of a run begin as they are kept there.  `copy`: where text
+ * and weights are kept beside the resolved text. */
+typedef struct {
+    Str name, copy;        /* "a", "a.b"; "used/a.b.graph", "used/vae" for a run */
+    Str run;               /* the directory of the run; "" for a file */
+    Str text;              /* resolved, like Recipe.resolved */
+    Span span;
+} RecipeUse;
+
 /* ---- data ---- */
 /* Who says which columns a source has: the name of each argument, the file, the reader, or whoever declares them. */
 typedef enum { COLUMNS_BY_ARGUMENT, COLUMNS_BY_FILE, COLUMNS_BY_READER, COLUMNS_BY_DECLARATION } ColumnNaming;
@@ -95,6 +105,7 @@ typedef struct Recipe {
     Arena *arena;
     Str name;                              /* of the file, without folder and ending */
     VEC(RecipeSetting) settings;
+    VEC(RecipeUse) uses;                   /* a module stands before what it uses itself */
     VEC(RecipeData) data;
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;

@@ -18,8 +18,7 @@ static GrStatus cannot_make(Str path, Error *e) {
     return GR_IO;
 }
 
-/* Like mkdir -p. */
-static GrStatus make_path(Arena *a, Str path, Error *e) {
+GrStatus rundir_make(Arena *a, Str path, Error *e) {
     char *z = PUSH(a, char, path.n + 1);
     memcpy(z, path.s, path.n);
     for (uint32_t i = 1; i <= path.n; i++) {
@@ -35,7 +34,7 @@ static GrStatus make_path(Arena *a, Str path, Error *e) {
 }
 
 GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e) {
-    TRY(make_path(a, parent, e));
+    TRY(rundir_make(a, parent, e));
     for (int i = 1; i < RUNS_MOST; i++) {
         *path = str_format(a, "%.*s/%.*s-%03d", FSTR(parent), FSTR(name), i);
         if (mkdir(path->s, 0777) == 0)
@@ -90,7 +89,7 @@ GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e) {
     if (resume)
         return check_resume(a, path, e);
     if (stat(z, &st) != 0)
-        TRY(make_path(a, path, e));
+        TRY(rundir_make(a, path, e));
     else if (!S_ISDIR(st.st_mode))
         return fail(e, GR_IO, "%.*s is a file, not a folder", FSTR(path));
     TRY(check_free(a, path, e));

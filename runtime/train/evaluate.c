@@ -5,8 +5,6 @@
 #include "session.h"
 #include <unistd.h>
 
-enum { BATCH_DEFAULT = 64 };
-
 Str train_best(Arena *a, Str run) {
     Str best = rundir_file(a, run, "best-1.safetensors");
     return access(best.s, F_OK) == 0 ? best : rundir_file(a, run, RUN_LAST);
@@ -26,7 +24,7 @@ static void set_counters(Session *s, uint32_t phase) {
     int64_t validated = at->batch == 0 && at->epoch > 0 ? at->epoch - 1 : at->epoch;
     s->counters = (Counters){.epoch = validated,
                              .step = at->step,
-                             .batch = p != NULL ? p->batch : BATCH_DEFAULT,
+                             .batch = p != NULL ? p->batch : EVAL_BATCH,
                              .seed = p != NULL ? p->seed : 0,
                              .phase = phase > 0 ? phase - 1 : 0};
     if (p == NULL)
@@ -64,6 +62,14 @@ static GrStatus evaluate(Session *s, Arena *a, Str checkpoint, uint32_t objectiv
     TRY(feed_open(s, str_format(s->arena, "%.*s.eval", FSTR(o->name)), d, batch, &feed));
     GrStatus status = session_evaluate(s, a, &feed, o, split, out);
     feed_close(&feed);
+    return status;
+}
+
+GrStatus train_start(const TrainJob *job, Error *e) {
+    Session s = {.job = job, .arena = arena_create(), .e = e};
+    s.uniforms = (UniformRun){.arena = s.arena, .recipe = job->recipe};
+    GrStatus status = session_start(&s);
+    arena_destroy(s.arena);
     return status;
 }
 

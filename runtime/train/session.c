@@ -1,5 +1,6 @@
 /* Entries are asked for when they are needed and again for every batch: a plan that has grown has moved. */
 #include "session.h"
+#include "used.h"
 #include <string.h>
 #include <time.h>
 
@@ -35,6 +36,28 @@ GrStatus session_run(Session *s, Str name, const PlanEntry **out) {
     return fail(s->e, health & HEALTH_INDEX ? GR_DATA : GR_NONFINITE, "`%.*s`: %s; nothing was written",
                 FSTR(name),
                 health & HEALTH_INDEX ? "an index is outside its tensor" : "a value is not finite");
+}
+
+static GrStatus load_used(Session *s) {
+    const Plan *plan = exec_plan(s->job->exec);
+    UsedVar *vars = PUSH(s->arena, UsedVar, plan->vars.n + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plan->vars.n; i++) {
+        const PlanVar *v = &plan->vars.at[i];
+        const PlanBuffer *b = &plan->buffers.at[v->buffer];
+        if (b->region == REGION_PARAM || b->region == REGION_STATE)
+            vars[n++] = (UsedVar){b->region == REGION_STATE, v->path, b->dtype, b->shape,
+                                  exec_buffer(s->job->exec, v->buffer)};
+    }
+    return used_load(s->arena, s->job->recipe, vars, n, s->e);
+}
+
+GrStatus session_start(Session *s) {
+    const Recipe *r = s->job->recipe;
+    s->counters = (Counters){.seed = r->phases.n > 0 ? r->phases.at[0].seed : 1};
+    TRY(session_run(s, STR("init"), NULL));
+    TRY(load_used(s));
+    return exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(s, STR("pack"), NULL) : GR_OK;
 }
 
 /* ---- batches ---- */

@@ -32,6 +32,8 @@ GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out
 /* Runs an entry without columns, as "OBJ.begin".  One that commits has to be healthy; a number read out may
  * be anything. */
 GrStatus session_run(Session *s, Str name, const PlanEntry **out);
+/* Initial values of all variables, and of used runs their weights. */
+GrStatus session_start(Session *s);
 GrStatus feed_open(Session *s, Str name, const Dataset *d, int64_t batch, Feed *out);
 void     feed_close(Feed *f);
 /* Fills the entry's columns with the next batch; rows 0: there is none. */

@@ -11,6 +11,7 @@
 #include "runlog.h"
 #include "atomic.h"
 #include "session.h"
+#include "used.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -402,13 +403,12 @@ static GrStatus pack(Trainer *t) {
 
 static GrStatus start_fresh(Trainer *t) {
     const TrainJob *job = t->s.job;
-    t->s.counters = (Counters){.seed = job->recipe->phases.at[0].seed};
-    TRY(session_run(&t->s, STR("init"), NULL));
-    TRY(pack(t));
+    TRY(session_start(&t->s));
     if (job->run.n == 0)
         return GR_OK;
     TRY(atomic_write_text(t->s.arena, rundir_file(t->s.arena, job->run, RUN_PROGRAM), job->recipe->resolved,
                           t->s.e));
+    TRY(used_keep(t->s.arena, job->recipe, job->run, t->s.e));
     return runlog_open(t->s.arena, rundir_file(t->s.arena, job->run, RUN_METRICS), 0, &t->log, t->s.e);
 }
 

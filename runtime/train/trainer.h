@@ -45,6 +45,10 @@ typedef struct {
 /* All phases.  GR_INTERRUPTED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file could not
  * be written. */
 GrStatus train_run(const TrainJob *job, Error *e);
+/* Batches of an objective that no phase trains. */
+enum { EVAL_BATCH = 64 };
+/* The variables as a training would begin with them: initial values, and the weights of used runs. */
+GrStatus train_start(const TrainJob *job, Error *e);
 /* Metrics of a split, exact over its rows.  `checkpoint` is loaded first; "": the variables are as they are
  * in the exec. */
 GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split,

@@ -1,0 +1,50 @@
+/* Trained further is what a training graph commits: whatever keeps a parameter out of the optimizer keeps it out of
+ * here too. */
+#include "uses.h"
+#include "table.h"
+#include "used.h"
+
+GrStatus uses_check(const Session *s, Error *e) {
+    UsedVar *vars = PUSH(s->arena, UsedVar, s->module->vars.n + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->module->vars.n; i++) {
+        const Var *v = &s->module->vars.at[i];
+        if (v->kind == VAR_PARAM || v->kind == VAR_STATE)
+            vars[n++] = (UsedVar){v->kind == VAR_STATE, v->path, v->dtype, v->shape, NULL};
+    }
+    return used_load(s->arena, s->recipe, vars, n, e);
+}
+
+static bool begins(Str path, Str name) {
+    return path.n > name.n && path.s[name.n] == '.' && str_eq((Str){path.s, name.n}, name);
+}
+
+static bool phase_writes(const Session *s, const RecipePhase *p, Str name) {
+    const Graph *g = lower_graph(s->program, LOWER_TRAIN, p->name, p->batch, s->diags);
+    for (uint32_t i = 0; g && i < g->effects.n; i++) {
+        const Node *n = node_of(g, g->effects.at[i]);
+        if (n->op != OP_commit) continue;
+        const Var *v = &s->module->vars.at[n->attr.commit.var];
+        if (v->kind == VAR_PARAM && begins(v->path, name)) return true;
+    }
+    return false;
+}
+
+static const char *what_of(const Session *s, const RecipeUse *u) {
+    if (u->run.n == 0) return "a file";
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++)
+        if (phase_writes(s, &s->recipe->phases.at[i], u->name)) return "a run, trained further (fine-tuned)";
+    return s->recipe->phases.n ? "a run; no phase changes its weights" : "a run";
+}
+
+void uses_print(const Session *s) {
+    const Recipe *r = s->recipe;
+    if (r->uses.n == 0) return;
+    puts("modules");
+    Table out = table_make(s->arena, 2, "");
+    for (uint32_t i = 0; i < r->uses.n; i++) {
+        table_cell(&out, "  %.*s", FSTR(r->uses.at[i].name));
+        table_cell(&out, "%s", what_of(s, &r->uses.at[i]));
+    }
+    table_print(&out, stdout);
+}
