@@ -114,9 +114,10 @@ TEST(wrong_programs) {
 TEST(programs_with_nothing_to_do) {
     put_file("bare.graph", STR("graph 1\n"));
     expect("check bare.graph", 0, "there is no `train`");
-    static const char *const need_train[] = {"summary", "train", "eval --run r", "verify", "explain"};
+    static const char *const need_train[] = {"summary", "train", "verify", "explain"};
     for (size_t i = 0; i < sizeof need_train / sizeof *need_train; i++)
         expect(str_format(test_arena(), "%s bare.graph", need_train[i]).s, 1, "bare.graph has no `train`");
+    expect("eval --run r bare.graph", 1, "bare.graph has no `objective`");
     expect("bench bare.graph", 1, "neither `train` nor `export`");
     expect("dump --stage=graph bare.graph", 1, "neither `train` nor `export`");
     expect("predict --run r --picture p.png bare.graph", 1, "bare.graph has no `export`");

@@ -406,6 +406,7 @@ double uniform_now(Lower *l, uint32_t inst);                /* with the settings
 /* the value of -s NAME=VALUE as an expression; NULL reported */
 const Expr *setting_override(Lower *l, const SettingArg *s);
 void  source_declare(Lower *l, RecipeData *d, const Stmt *from);
+bool  source_takes_path(const Expr *call, const Arg *a);    /* of a reader: the argument is no option */
 bool  source_gives(const RecipeData *d, Str column);        /* as far as can be told without the files */
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id; `robots`, `a.robots` */

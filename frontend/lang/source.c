@@ -86,6 +86,15 @@ static const Option *find_option(ReaderKind reader, Str name) {
     return NULL;
 }
 
+bool source_takes_path(const Expr *call, const Arg *a) {
+    for (uint32_t i = 0; i < READER_COUNT; i++) {
+        if (str_is(call_name(call).text, k_readers[i].name)) {
+            return find_option((ReaderKind)i, a->name.text) == NULL;
+        }
+    }
+    return false;
+}
+
 static bool separator_fits(Str s) { return s.n == 1 && s.s[0] != '"' && s.s[0] != '\n' && s.s[0] != '\r'; }
 
 static void take_option(Lower *l, RecipeSource *s, const Option *o, const Expr *value) {
