@@ -47,17 +47,25 @@ static void list_add(DimList *l, const Contract *c, uint32_t dim) {
     l->count *= c->extent[dim];
 }
 
-static int64_t even_block(int64_t extent, int64_t most) {
-    int64_t panels = (extent + most - 1) / most;
-    return panels > 0 ? (extent + panels - 1) / panels : 1;
+static int64_t panels_of(int64_t extent, int64_t block) { return (extent + block - 1) / block; }
+
+/* Rows of a tile: as many as registers hold, or one or two less where fewer rows then lie past the end. */
+static int64_t choose_rows(int64_t extent, int64_t most) {
+    int64_t best = 1;
+    for (int64_t rows = most; rows > 0 && rows >= most - 2; rows--) {
+        int64_t panels = panels_of(extent, rows), even = panels > 0 ? panels_of(extent, panels) : 1;
+        if (rows == most || panels * even < panels_of(extent, best) * best)
+            best = even;
+    }
+    return best;
 }
 
 static void choose_tile(Product *p, const FuseOptions *o) {
     bool wide = strcmp(o->cpu, "avx512") == 0;
-    p->block[0] = even_block(p->run[0].count, wide ? 14 : 6);
+    p->block[0] = choose_rows(p->run[0].count, wide ? 14 : 6);
     p->block[1] = wide && p->run[1].count > 16 ? 32 : 16;
     for (int i = 0; i < 2; i++) {
-        p->panels[i] = (p->run[i].count + p->block[i] - 1) / p->block[i];
+        p->panels[i] = panels_of(p->run[i].count, p->block[i]);
     }
 }
 

@@ -33,10 +33,10 @@ static Value target_row(Emit *e, const Square *s, Value i) {
     return emit_at(e, s->element, s->to, LLVMBuildNSWMul(e->b, i, s->across, ""));
 }
 
-/* All rows, from registers; mask NULL: whole ones. */
-static void store_all(Emit *e, const Square *s, const Value row[LANES], Value mask) {
+/* All rows, from registers: `whole` ones without the mask, the others with it. */
+static void store_all(Emit *e, const Square *s, const Value row[LANES], Value mask, int whole) {
     for (int i = 0; i < LANES; i++)
-        access_store_vector(e, row[i], target_row(e, s, emit_i64(e, i)), s->bytes, mask);
+        access_store_vector(e, row[i], target_row(e, s, emit_i64(e, i)), s->bytes, i < whole ? NULL : mask);
     LLVMBuildRetVoid(e->b);
 }
 
@@ -52,22 +52,35 @@ static void store_some(Emit *e, const Square *s, const Value row[LANES], Value m
     LLVMBuildRetVoid(e->b);
 }
 
+/* Does each row end where the next begins, and is it at least half a vector?  Then what a whole vector writes past
+ * its row is written again by the rows behind it; a masked store takes several times as long as a whole one. */
+static Value rows_touch(Emit *e, const Square *s) {
+    Value n = LLVMBuildZExt(e->b, emit_call(e, "llvm.ctpop", &e->i16, 1, (Value[]){s->lanes}, 1), e->i64, "");
+    Value touch = LLVMBuildICmp(e->b, LLVMIntEQ, n, s->across, "");
+    Value half = LLVMBuildICmp(e->b, LLVMIntSGE, n, emit_i64(e, LANES / 2), "");
+    return LLVMBuildAnd(e->b, touch, half, "");
+}
+
 static void body(Emit *e, const Square *s) {
     Value row[LANES], mask = LLVMBuildBitCast(e->b, s->lanes, emit_vector(e->i1), "");
     for (int i = 0; i < LANES; i++)
         row[i] = emit_load(e, s->row, square_row(e, s, emit_i64(e, i)), BUFFER_ALIGN / LANES);
     turn(e, row);
-    Value every_row = LLVMBuildICmp(e->b, LLVMIntEQ, s->rows, emit_i64(e, LANES), "");
-    Value every_lane = LLVMBuildICmp(e->b, LLVMIntEQ, s->lanes, LLVMConstAllOnes(e->i16), "");
     LLVMBasicBlockRef all = emit_block(e, "all"), whole = emit_block(e, "whole"), cut = emit_block(e, "cut"),
-                      some = emit_block(e, "some");
+                      dense = emit_block(e, "dense"), apart = emit_block(e, "apart"), some = emit_block(e, "some");
+    Value every_row = LLVMBuildICmp(e->b, LLVMIntEQ, s->rows, emit_i64(e, LANES), "");
     LLVMBuildCondBr(e->b, every_row, all, some);
     LLVMPositionBuilderAtEnd(e->b, all);
+    Value every_lane = LLVMBuildICmp(e->b, LLVMIntEQ, s->lanes, LLVMConstAllOnes(e->i16), "");
     LLVMBuildCondBr(e->b, every_lane, whole, cut);
     LLVMPositionBuilderAtEnd(e->b, whole);
-    store_all(e, s, row, NULL);
+    store_all(e, s, row, NULL, LANES);
     LLVMPositionBuilderAtEnd(e->b, cut);
-    store_all(e, s, row, mask);
+    LLVMBuildCondBr(e->b, rows_touch(e, s), dense, apart);
+    LLVMPositionBuilderAtEnd(e->b, dense);
+    store_all(e, s, row, mask, LANES - 1);
+    LLVMPositionBuilderAtEnd(e->b, apart);
+    store_all(e, s, row, mask, 0);
     LLVMPositionBuilderAtEnd(e->b, some);
     store_some(e, s, row, mask);
 }
