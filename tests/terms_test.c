@@ -50,3 +50,44 @@ TEST_ALL(clipped_gradients) {
               "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
               "train { optimizer adam(lr = 0.1);  clip norm 0.5 * warmup(step, 10);  epochs 4;  batch 12 }\n");
 }
+
+static const char k_watched[] =
+    "setting low : real = 0.9\n"
+    "def fit_of(a, b : real[N]) -> (e : real) {\n"
+    "    e = mse(a, b)\n"
+    "    metric r2 = 1 - (mean[..] (a - b)^2) / (mean[..] b^2 - (mean[..] b)^2)\n"
+    "    warn \"bad fit\" when r2 < low for 2 reports after 12 steps\n"
+    "}\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { h = relu(linear(x, 8));  watch h;  y = linear(h, 1)[:, 0] }\n"
+    "objective fit(b : d[N]) {\n"
+    "    y = net(b.x)\n"
+    "    loss square = fit_of(y, b.y)\n"
+    "    stop \"good enough\" when square < goal and h.mean > 0\n"
+    "}\n";
+
+static void put_watched(void) {
+    put_program(str_format(test_arena(), "setting goal : real = 0\n%s%s", k_watched,
+                           "train { optimizer adam(lr = 0.02);  report every 4 steps;  epochs 9;  batch 12 }\n").s);
+}
+
+TEST_ALL(a_warning_comes_once_for_each_row_of_reports) {
+    put_watched();
+    Str out = expect("graphc train p.graph --run r", 0, "graphc: warning: bad fit (fit_of1, val, epoch 3, step 18)");
+    const char *first = strstr(out.s, "bad fit (fit_of1, val");
+    CHECK(strstr(first + 1, "bad fit (fit_of1, val") == NULL);
+    expect("grep -c '\"event\":\"warn\".*\"split\":\"val\"' r/metrics.jsonl", 0, "1");
+    expect("grep -c 'train.h.nonfinite\":0' r/metrics.jsonl", 0, "");
+}
+
+TEST_ALL(a_stop_saves_and_is_gone_on_with) {
+    put_watched();
+    expect("graphc train p.graph -q --run whole", 0, "");
+    expect("graphc train p.graph -q -s goal=5 --run parts", 3, "good enough");
+    expect("graphc train p.graph -q --run parts --resume", 0, "");
+    CHECK(str_eq(tensors_of("whole"), tensors_of("parts")));
+}
+
+TEST_ALL(watched_and_warned) {
+    same_bits(str_format(test_arena(), "setting goal : real = 0\n%s%s", k_watched,
+                         "train { optimizer adam(lr = 0.02);  report every 4 steps;  epochs 4;  batch 12 }\n").s);
+}

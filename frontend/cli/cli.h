@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 /* Exit statuses: 0 all is well, 1 the program or the world is wrong, 2 wrong usage, 130 interrupted. */
-enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_STOPPED = 3, EXIT_INTERRUPTED = 130 };
 
 #define COMMAND(name, arguments, what) int cmd_##name(int argc, char **argv);
 #include "commands.def"

@@ -71,11 +71,21 @@ static void draw_step(Screen *s, const TrainProgress *p) {
     fflush(stderr);
 }
 
-static void print_epoch(const TrainProgress *p) {
+/* Of what is watched the log has all numbers; the screen has none. */
+static bool is_watch(const Recipe *r, const RecipePhase *p, Str series) {
+    const RecipeObjective *o = &r->objectives.at[p->objective];
+    for (uint32_t i = 0; i < o->metrics.n; i++)
+        if (o->metrics.at[i].watch && str_ends(series, str_format(r->arena, ".%.*s", FSTR(o->metrics.at[i].name)).s))
+            return true;
+    return false;
+}
+
+static void print_epoch(const Recipe *r, const TrainProgress *p) {
     printf("epoch %3lld", (long long)p->epoch);
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];
-        if (shape_count(v->shape) == 1) printf("  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
+        if (shape_count(v->shape) == 1 && !is_watch(r, p->phase, v->name))
+            printf("  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
     }
     printf("  %.1f s%s\n", p->seconds, p->improved ? "  kept" : "");
     fflush(stdout);
@@ -88,14 +98,21 @@ static void progress(void *user, const TrainProgress *p) {
         r->first_step = seconds_now() - r->start;
         job_compile_behind(&r->job);
     }
+    if (p->event == TRAIN_ALARM && !p->alarm->stop) {
+        clear_line(s);
+        fprintf(stderr, "graphc: warning: %.*s (%.*s%s%.*s, epoch %lld, step %lld)\n", FSTR(p->alarm->text),
+                FSTR(p->alarm->from), p->alarm->from.n ? ", " : "", FSTR(p->split), (long long)p->epoch,
+                (long long)p->step);
+    }
     if (s->quiet) return;
     switch (p->event) {
     case TRAIN_STEP: draw_step(s, p); return;
     case TRAIN_REPORT: case TRAIN_EPOCH:
         clear_line(s);
-        print_epoch(p);
+        print_epoch(r->job.job.recipe, p);
         return;
     case TRAIN_EVAL: return;
+    case TRAIN_ALARM: return;                                      /* said above */
     }
 }
 
@@ -155,6 +172,9 @@ int cmd_train(int argc, char **argv) {
                 "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n",
                 o.common.file, FSTR(run));
         code = EXIT_INTERRUPTED;
+    } else if (status == GR_STOPPED) {
+        report_error(&e);
+        code = EXIT_STOPPED;
     } else if (status != GR_OK) {
         session_report(&s, &o.common);
         code = report_error(&e);

@@ -40,12 +40,6 @@ static V list(Lower *l, const Expr *e, ValueKind k) {
     return v;
 }
 
-/* `val.total` in a criterion: a series the trainer knows; train.c has checked the name. */
-static V series(Lower *l, const Expr *e) {
-    Str name = str_format(l->a, "series.%.*s", FSTR(sources_text(l->p->sources, e->at)));
-    return value_uniform(l, e->at, uniforms_input(l->m->uniforms, name, false), ELEM_REAL);
-}
-
 static V field(Lower *l, const Expr *e) {
     const Expr *base = e->field.base;
     const Scope *module = module_named(l, base);
@@ -61,11 +55,11 @@ static V field(Lower *l, const Expr *e) {
             return not_yet(l, e->at, "a statistic of a data set");
         }
         if (l->uniform_only && d == NULL) {
-            return series(l, e);
+            return series_value(l, e);
         }
     }
     if (base->kind == EX_FIELD && l->uniform_only) {
-        return series(l, e);
+        return series_value(l, e);
     }
     V v = eval(l, base);
     if (v->kind == VAL_BATCH) {

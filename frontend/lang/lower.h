@@ -83,8 +83,8 @@ struct Value {
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
-/* var: 1 + id of the state it is */
-typedef struct { Str name; V value; Span at; uint32_t var; bool extent; } Binding;
+/* var: 1 + id of the state it is; series: of the metric or loss it is */
+typedef struct { Str name; V value; Span at; uint32_t var; bool extent; Str series; } Binding;
 typedef enum {
     FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA
 } FrameKind;
@@ -125,7 +125,8 @@ typedef struct { Name name; const Expr *reducer; } Closed;
 typedef struct { Val val; const Graph *graph; const Expr *call; } Softmax;
 typedef struct { const Decl *decl; V value; } Constant;
 typedef struct { Name name; Val value, weight, weighted; Span at; bool nograd, poison; } LossTerm;
-typedef struct { Name name; V value; } MetricTerm;
+typedef struct { Name name; V value; bool watch; } MetricTerm;
+typedef struct { Name name; const Frame *frame; Str series; } Watch;
 typedef struct { Val now; bool read, dirty; } VarNow;
 typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;
 /* and how it takes one more batch */
@@ -152,6 +153,7 @@ struct Program {
     VEC(const Decl *) data_decls;           /* by recipe->data */
     VEC(bool) broken_data;
     bool objective_errors;
+    VEC(const Expr *) series;               /* that anything reads: series.c */
     VEC(Accumulator) accumulators;
     VEC(Lowered) lowered;
 };
@@ -191,6 +193,8 @@ struct Lower {
     VEC(uint8_t) row_axes;                  /* by Val of main_graph: which axes are batch rows */
     VEC(LossTerm) losses;
     VEC(MetricTerm) metrics;
+    VEC(Watch) watches;
+    VEC(RecipeAlarm) alarms;
 };
 
 /* ---- report.c: diagnostics at the place the user wrote ------------------------------------------------- */
@@ -378,7 +382,6 @@ Lower *lower_begin(Program *p, LowerKind kind, Str graph, int64_t rows, Diags *d
 /* losses and metrics; false: errors */
 bool  objective_run(Lower *l, const Decl *d, bool training, int64_t rows);
 void  objective_loss(Lower *l, const Stmt *s);
-void  objective_metric(Lower *l, const Stmt *s);
 /* outputs of losses and weights; false: there is no loss */
 bool  objective_total(Lower *l, Val *total);
 V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
@@ -388,11 +391,22 @@ void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commit
 void  metric_begin(Lower *l, const Decl *objective);
 void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
 void  optimizer_step(Lower *l, const Decl *train, Val total);
+void  monitor_metric(Lower *l, const Stmt *s);
+void  monitor_watch(Lower *l, const Stmt *s);
+void  monitor_alarm(Lower *l, const Stmt *s);
+bool  monitor_name_is_new(Lower *l, Name name);             /* reports two of one name */
+/* binds what is also a series, for conditions of alarms */
+void  monitor_bind(Lower *l, Name name, V v, Str series);
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
+
+/* ---- series.c ------------------------------------------------------------------------------------------ */
+V     series_value(Lower *l, const Expr *e);                /* `val.total` as a number of the program; noted */
+bool  series_check(Lower *l, const RecipeObjective *o, const Expr *e);     /* reports */
+void  series_check_noted(Lower *l);
 
 /* ---- settings.c, source.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
 void  settings_declare(Lower *l);

@@ -426,7 +426,7 @@ void metric_finish(Lower *l, const Decl *objective, Graph *to, Val total, Recipe
         graph_output(to, OUT_METRIC, b.name, build_cast(&b, DT_F32, v));
         if (recipe) {
             vec_push(l->p->arena, &recipe->metrics,
-                     (RecipeMetric){name.text, array_shape(&x), c.exact, name.at});
+                     (RecipeMetric){name.text, array_shape(&x), c.exact, l->metrics.at[i].watch, name.at});
         }
     }
 }

@@ -96,28 +96,7 @@ V batch_column(Lower *l, Batch *b, Name name) {
     return value_poison(l);
 }
 
-/* ---- losses and metrics ---- */
-
-static bool in_objective(Lower *l, Span at, const char *what) {
-    if (l->frame->kind != FRAME_OBJECTIVE || l->scan) {
-        not_yet(l, at, what);
-        return false;
-    }
-    return true;
-}
-
-static bool name_is_new(Lower *l, Name name) {
-    for (uint32_t i = 0; i < l->losses.n + l->metrics.n; i++) {
-        Name old = i < l->losses.n ? l->losses.at[i].name : l->metrics.at[i - l->losses.n].name;
-        if (str_eq(old.text, name.text)) {
-            Diag *d =
-                report(l, DIAG_TWICE, name.at, "two losses or metrics are called `%.*s`", FSTR(name.text));
-            report_label(l, d, old.at, "the first");
-            return false;
-        }
-    }
-    return true;
-}
+/* ---- losses ---- */
 
 static bool weight_of(Lower *l, const Stmt *s, Val *out) {
     *out = build_const(&l->b, DT_F32, 1);
@@ -142,7 +121,16 @@ static bool weight_of(Lower *l, const Stmt *s, Val *out) {
 
 void objective_loss(Lower *l, const Stmt *s) {
     Name name = s->loss.target.name;
-    if (!in_objective(l, s->at, "a loss outside an objective") || !name_is_new(l, name)) {
+    if (l->frame->kind != FRAME_OBJECTIVE) {
+        Diag *d = report(l, DIAG_TYPE, s->at, "a loss belongs into an objective");
+        diag_help(d, "give the number back, and say `loss %.*s = ..` where this is called", FSTR(name.text));
+        return;
+    }
+    if (l->scan) {
+        not_yet(l, s->at, "a loss in `scan`");
+        return;
+    }
+    if (!monitor_name_is_new(l, name)) {
         return;
     }
     V v = index_form(l, &s->loss.target, s->loss.value);
@@ -167,24 +155,7 @@ void objective_loss(Lower *l, const Stmt *s) {
         v = value_array(l, name.at, x);
     }
     vec_push(l->a, &l->losses, term);
-    scope_bind(l, name, v);
-}
-
-void objective_metric(Lower *l, const Stmt *s) {
-    Name name = s->metric.target.name;
-    if (!in_objective(l, s->at, "a metric outside an objective") || !name_is_new(l, name)) {
-        return;
-    }
-    V v = index_form(l, &s->metric.target, s->metric.value);
-    Elem e;
-    if (v->kind != VAL_POISON && !value_elem(v, &e)) {
-        Diag *d = report(l, DIAG_TYPE, s->metric.value->at, "a metric is a number or a table, this is %.*s",
-                         FSTR(value_describe(l, v)));
-        function_lacks(l, d, v);
-        v = value_poison(l);
-    }
-    scope_bind(l, name, v);
-    vec_push(l->a, &l->metrics, (MetricTerm){name, v});
+    monitor_bind(l, name, v, name.text);
 }
 
 static void poison_argument(Lower *l, const Param *p) {

@@ -300,6 +300,20 @@ static Expr *parse_primary(Parser *p)
     }
 }
 
+static bool is_reducer(TokKind k) { return k >= T_SUM && k <= T_LOGSUMEXP; }
+static_assert(T_LOGSUMEXP - T_SUM == RED_LOGSUMEXP && T_MEAN - T_SUM == RED_MEAN && RED_COUNT == 10,
+              "the reducers of tokens.def stand in the order of REDUCER_LIST");
+
+/* A word behind `.` that is a reducer elsewhere is a name: `h.mean` of a watch. */
+static Name field_name(Parser *p)
+{
+    if (!is_reducer(parse_tok(p))) {
+        return parse_name(p, "a name behind `.`");
+    }
+    Token t = parse_take(p);
+    return (Name){t.text, t.at};
+}
+
 static Expr *parse_tail(Parser *p, Expr *e, Span start)
 {
     for (;;) {
@@ -328,7 +342,7 @@ static Expr *parse_tail(Parser *p, Expr *e, Span start)
             parse_take(p);
             x = make(p, EX_FIELD, start);
             x->field.base = e;
-            x->field.name = parse_name(p, "a name behind `.`");
+            x->field.name = field_name(p);
             x->op_at = x->field.name.at;
         } else {
             return e;
@@ -373,10 +387,6 @@ Expr *parse_callable(Parser *p, const char *what)
 /* ---- reducers and factors */
 
 static Expr *parse_factor(Parser *p);
-
-static bool is_reducer(TokKind k) { return k >= T_SUM && k <= T_LOGSUMEXP; }
-static_assert(T_LOGSUMEXP - T_SUM == RED_LOGSUMEXP && T_MEAN - T_SUM == RED_MEAN && RED_COUNT == 10,
-              "the reducers of tokens.def stand in the order of REDUCER_LIST");
 
 /* The product to the right of a reducer. */
 static Expr *parse_reduced(Parser *p)

@@ -180,6 +180,9 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
         const LossTerm *t = &l->losses.at[i];
         vec_push(p->arena, &r->losses, (RecipeLoss){t->name.text, t->nograd, t->name.at});
     }
+    for (uint32_t i = 0; l && i < l->alarms.n; i++) {
+        vec_push(p->arena, &r->alarms, l->alarms.at[i]);
+    }
 }
 
 /* The batch an objective is checked with: of the phase that trains it, as far as a number says so. */

@@ -196,10 +196,10 @@ void stmt_eval(Lower *l, const Stmt *s) {
     case ST_MATCH: match(l, s); break;
     case ST_REQUIRE: require(l, s->require.cond, s->require.why); break;
     case ST_LOSS: objective_loss(l, s); break;
-    case ST_METRIC: objective_metric(l, s); break;
+    case ST_METRIC: monitor_metric(l, s); break;
     case ST_REPEAT: scope_bind(l, s->repeat.target.name, not_yet(l, s->at, "`repeat .. until`")); break;
-    case ST_WATCH: not_yet(l, s->at, "`watch`"); break;
-    case ST_ALARM: not_yet(l, s->at, s->alarm.stop ? "`stop .. when`" : "`warn .. when`"); break;
+    case ST_WATCH: monitor_watch(l, s); break;
+    case ST_ALARM: monitor_alarm(l, s); break;
     case ST_FROM:
     case ST_COLUMN:
     case ST_DROP_DUPLICATES:

@@ -106,76 +106,14 @@ static void clause_count(Lower *l, const TrainClause *c, const char *what, int64
     }
 }
 
-/* Series a criterion may name: SPLIT.total, SPLIT.NAME, SPLIT.OBJECTIVE.NAME. */
-static bool series_exists(const RecipeObjective *o, Str name) {
-    if (str_is(name, "total")) {
-        return o->losses.n > 0;
-    }
-    for (uint32_t i = 0; i < o->losses.n; i++) {
-        if (str_eq(o->losses.at[i].name, name)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < o->metrics.n; i++) {
-        if (str_eq(o->metrics.at[i].name, name)) {
-            return o->metrics.at[i].shape.rank == 0;
-        }
-    }
-    return false;
-}
-
 typedef struct { Lower *l; const RecipeObjective *o; bool fine; } Criterion;
 
 static bool check_series(void *user, const Expr *e) {
     Criterion *c = user;
-    if (e->kind != EX_FIELD || !c->fine) {
-        return c->fine;
+    if (e->kind == EX_FIELD && c->fine) {
+        c->fine = series_check(c->l, c->o, e);
     }
-    const Expr *base = e->field.base;
-    bool deep = base->kind == EX_FIELD;
-    const Expr *split = deep ? base->field.base : base;
-    Name name = e->field.name;
-    Lower *l = c->l;
-    if (split->kind != EX_NAME || (deep && !str_eq(base->field.name.text, c->o->name))) {
-        report(l, DIAG_SERIES, e->at, "a series is `val.NAME`: a split and a loss, metric or `total`");
-        c->fine = false;
-        return false;
-    }
-    const RecipeData *d = &l->p->recipe->data.at[c->o->data];
-    if (!data_has_split(d, split->name.text)) {
-        Diag *diag =
-            report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
-                   FSTR(sources_text(l->p->sources, e->at)), FSTR(split->name.text), FSTR(d->name));
-        report_label(l, diag, d->span, "the data set");
-        data_suggest_split(diag, d, split->name.text);
-        diag_help(diag, "`split val 0.1, train rest of train seed 1` in the data set");
-        c->fine = false;
-    } else if (!series_exists(c->o, name.text)) {
-        Diag *diag = report(l, DIAG_SERIES, name.at, "objective `%.*s` has no series `%.*s`",
-                            FSTR(c->o->name), FSTR(name.text));
-        Buf b = buf_make(l->a);
-        buf_printf(&b, "total");
-        for (uint32_t i = 0; i < c->o->losses.n; i++) {
-            buf_printf(&b, ", %.*s", FSTR(c->o->losses.at[i].name));
-        }
-        for (uint32_t i = 0; i < c->o->metrics.n; i++) {
-            buf_printf(&b, ", %.*s", FSTR(c->o->metrics.at[i].name));
-        }
-        Nearest near = nearest_to(name.text);
-        nearest_consider(&near, STR("total"));
-        for (uint32_t i = 0; i < c->o->losses.n; i++) {
-            nearest_consider(&near, c->o->losses.at[i].name);
-        }
-        for (uint32_t i = 0; i < c->o->metrics.n; i++) {
-            nearest_consider(&near, c->o->metrics.at[i].name);
-        }
-        if (near.best.n) {
-            diag_help(diag, "did you mean `%.*s.%.*s`?", FSTR(split->name.text), FSTR(near.best));
-        }
-        diag_help(diag, "it has %.*s", FSTR(buf_str(&b)));
-        c->fine = false;
-    }
-    return false;
+    return c->fine && e->kind != EX_FIELD;
 }
 
 static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
@@ -294,5 +232,8 @@ void train_declare(Lower *l) {
         if (l->p->main->decls.at[i]->kind == DECL_TRAIN) {
             declare(l, l->p->main->decls.at[i]);
         }
+    }
+    if (!l->p->objective_errors) {
+        series_check_noted(l);
     }
 }

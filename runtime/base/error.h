@@ -17,6 +17,7 @@
     _(JIT,         "code generation failed")                                                \
     _(UNSUPPORTED, "this machine cannot run it")                                            \
     _(NONFINITE,   "a value is not finite")                                                 \
+    _(STOPPED,     "stopped by the program")                                                \
     _(INTERRUPTED, "interrupted")
 typedef enum {
 #define X(id, text) GR_##id,

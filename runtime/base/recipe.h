@@ -79,11 +79,17 @@ typedef struct {
 
 /* ---- objectives ---- */
 typedef struct { Str name; bool nograd; Span span; } RecipeLoss;
-/* exact over rows, or says in `note` why not */
-typedef struct { Str name; Shape shape; bool exact; Span span; } RecipeMetric;
+/* exact: over rows, not a mean of batches; watch: one of the statistics of a `watch` */
+typedef struct { Str name; Shape shape; bool exact, watch; Span span; } RecipeMetric;
+/* `warn` or `stop` when inst of the uniform program holds in so many reports of one split in a row; inputs
+ * "report.NAME" are the values of that report.  Before after_* are finished nobody looks. */
+typedef struct {
+    bool stop; Str text, when, from; uint32_t inst;        /* from: the call that brings it, or empty */
+    int64_t reports, after_steps, after_epochs; Span span;
+} RecipeAlarm;
 typedef struct {
     Str name; uint32_t data; Span span;    /* the batch is of this data set */
-    VEC(RecipeLoss) losses; VEC(RecipeMetric) metrics;
+    VEC(RecipeLoss) losses; VEC(RecipeMetric) metrics; VEC(RecipeAlarm) alarms;
 } RecipeObjective;
 
 /* ---- exports ---- */

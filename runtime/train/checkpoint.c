@@ -135,7 +135,7 @@ static GrStatus read_state(Load *l, TrainState *s) {
     for (uint32_t i = 0; i < l->file->texts.n; i++) {
         const StoreText *t = &l->file->texts.at[i];
         char *end;
-        if (!str_starts(t->key, "series.") && !str_starts(t->key, "best."))
+        if (!state_holds(t->key))
             continue;
         double x = strtod(t->value.s, &end);
         if (t->value.n == 0 || *end != 0)

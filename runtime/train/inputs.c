@@ -21,11 +21,22 @@ static double setting(const Recipe *r, Str name) {
     GR_BUG("the uniform program reads the setting `%.*s`, which the recipe does not have", FSTR(name));
 }
 
-static double input_value(const Recipe *r, Str name, const Counters *c, const TrainState *s) {
+/* NaN outside of a report, and for what the report has not. */
+static double reported(const UniformRun *r, Str name) {
+    for (uint32_t i = 0; i < r->n_report; i++) {
+        if (str_eq(r->report[i].name, name))
+            return r->report[i].x;
+    }
+    return (double)NAN;
+}
+
+static double input_value(const UniformRun *u, Str name, const Counters *c, const TrainState *s) {
     if (str_starts(name, "setting."))
-        return setting(r, (Str){name.s + 8, name.n - 8});
+        return setting(u->recipe, (Str){name.s + 8, name.n - 8});
     if (str_starts(name, "series."))
         return state_real(s, name);
+    if (str_starts(name, "report."))
+        return reported(u, (Str){name.s + 7, name.n - 7});
     for (size_t i = 0; i < sizeof k_counters / sizeof *k_counters; i++) {
         if (str_is(name, k_counters[i].name))
             return (double)*(const int64_t *)((const char *)c + k_counters[i].at);
@@ -48,7 +59,7 @@ static void make_room(UniformRun *r, const Uniforms *u) {
 const UValue *inputs_run(UniformRun *r, const Uniforms *u, const Counters *c, const TrainState *s) {
     make_room(r, u);
     for (uint32_t i = 0; i < u->inputs.n; i++)
-        r->inputs[i] = input_value(r->recipe, u->inputs.at[i].name, c, s);
+        r->inputs[i] = input_value(r, u->inputs.at[i].name, c, s);
     uniforms_run(u, r->inputs, r->values, r->outputs);
     return r->outputs;
 }

@@ -16,6 +16,7 @@ typedef struct {
     uint32_t n_inputs, n_insts, n_outputs;     /* there is room for so many */
     double *inputs, *values;
     UValue *outputs;
+    const NamedReal *report; uint32_t n_report;    /* the values an alarm looks at, by name */
 } UniformRun;
 
 /* The outputs for kernels; they last until the next call.  `u` may have grown since the last one. */

@@ -156,6 +156,21 @@ void session_progress(Session *s, TrainEvent event, int64_t batches, const Train
     s->job->progress(s->job->user, &p);
 }
 
+void session_alarm(Session *s, const RecipeAlarm *a, Str split) {
+    if (s->job->progress == NULL)
+        return;
+    TrainProgress p = {.event = TRAIN_ALARM,
+                       .phase = s->phase,
+                       .epoch = s->state.epoch,
+                       .epochs = s->counters.epochs,
+                       .step = s->state.step,
+                       .steps = s->counters.steps,
+                       .alarm = a,
+                       .split = split,
+                       .seconds = session_seconds(s)};
+    s->job->progress(s->job->user, &p);
+}
+
 /* ---- a pass over a split ---- */
 static GrStatus check_health(Session *s, const Feed *f, uint32_t health) {
     if (health == 0)

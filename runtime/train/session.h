@@ -42,6 +42,7 @@ GrStatus feed_next(Session *s, Feed *f, const PlanEntry **entry, int64_t *rows);
 void     session_values(Session *s, Arena *a, const PlanEntry *entry, Str prefix, TrainValues *out);
 void     session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values,
                           bool improved);
+void     session_alarm(Session *s, const RecipeAlarm *a, Str split);
 /* Begin, all batches of a split, finish: values named SPLIT.OUTPUT. */
 GrStatus session_evaluate(Session *s, Arena *a, Feed *f, const RecipeObjective *o, const Split *split,
                           TrainValues *out);

@@ -2,6 +2,15 @@
 #include "state.h"
 #include <math.h>
 
+bool state_holds(Str name) {
+    static const char *const begins[] = {"series.", "best.", "alarm."};
+    for (uint32_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        if (str_starts(name, begins[i]))
+            return true;
+    }
+    return false;
+}
+
 double state_real(const TrainState *s, Str name) {
     for (uint32_t i = 0; i < s->reals.n; i++) {
         if (str_eq(s->reals.at[i].name, name))

@@ -15,9 +15,11 @@ typedef struct {
 #define X(name) int64_t name;
     STATE_COUNTERS(X)
 #undef X
-    VEC(NamedReal) reals;          /* "series.val.total" the latest of each; "best.1" of each kept line */
+    VEC(NamedReal) reals;          /* "series.val.total" the latest of each; "best.1" of each kept line;
+                                    * "alarm.1.val": reports in a row in which an alarm's condition held */
 } TrainState;
 
+bool   state_holds(Str name);                        /* may a real be called so? */
 double state_real(const TrainState *s, Str name);                  /* NaN when it is not there */
 void   state_set_real(Arena *a, TrainState *s, Str name, double x);
 #endif

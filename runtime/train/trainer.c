@@ -6,6 +6,7 @@
  * checkpoint; the order of an epoch follows from seed, phase and epoch.  Hence a resumed run takes the same
  * steps with the same bits, also from the middle of an epoch, whose accumulators are variables like any
  * others. */
+#include "alarm.h"
 #include "checkpoint.h"
 #include "rundir.h"
 #include "runlog.h"
@@ -26,6 +27,7 @@ typedef struct {
     uint32_t *order;                       /* of this epoch */
     char *metrics; /* accumulators of a broken off epoch while it is being validated */
     RunLog *log;                           /* NULL: nothing is written */
+    const RecipeAlarm *stop;               /* that has gone off */
     Arena *values;                         /* what an epoch reports; emptied after it */
 } Trainer;
 
@@ -62,6 +64,10 @@ static GrStatus save_kept(Trainer *t, uint32_t improved) {
 
 typedef struct { VEC(LogField) at; } LogRow;
 
+static void row_text(Trainer *t, LogRow *r, Str name, Str x) {
+    vec_push(t->values, &r->at, (LogField){.name = name, .kind = LOG_TEXT, .text = x});
+}
+
 static void row_int(Trainer *t, LogRow *r, Str name, int64_t x) {
     vec_push(t->values, &r->at, (LogField){.name = name, .kind = LOG_INT, .i = x});
 }
@@ -70,10 +76,9 @@ static GrStatus log_values(Trainer *t, Str event, const TrainValues *values) {
     LogRow r = {0};
     if (t->log == NULL)
         return GR_OK;
-    vec_push(t->values, &r.at, (LogField){.name = STR("event"), .kind = LOG_TEXT, .text = event});
+    row_text(t, &r, STR("event"), event);
     if (t->s.phase->name.n > 0)
-        vec_push(t->values, &r.at,
-                 (LogField){.name = STR("phase"), .kind = LOG_TEXT, .text = t->s.phase->name});
+        row_text(t, &r, STR("phase"), t->s.phase->name);
     row_int(t, &r, STR("epoch"), t->s.state.epoch);
     row_int(t, &r, STR("step"), t->s.state.step);
     vec_push(t->values, &r.at,
@@ -113,6 +118,41 @@ static uint32_t compare_kept(Trainer *t) {
     return improved;
 }
 
+/* ---- alarms ---- */
+static GrStatus log_alarm(Trainer *t, const RecipeAlarm *a, Str split) {
+    LogRow r = {0};
+    if (t->log == NULL)
+        return GR_OK;
+    row_text(t, &r, STR("event"), a->stop ? STR("stop") : STR("warn"));
+    if (t->s.phase->name.n > 0)
+        row_text(t, &r, STR("phase"), t->s.phase->name);
+    row_int(t, &r, STR("epoch"), t->s.state.epoch);
+    row_int(t, &r, STR("step"), t->s.state.step);
+    row_text(t, &r, STR("split"), split);
+    row_text(t, &r, STR("text"), a->text);
+    return runlog_row(t->log, r.at.at, r.at.n, t->s.e);
+}
+
+/* Every alarm looks at the values of a split. */
+static GrStatus look(Trainer *t, Str split, const TrainValues *values) {
+    for (uint32_t i = 0; i < t->objective->alarms.n; i++) {
+        const RecipeAlarm *a = &t->objective->alarms.at[i];
+        if (!alarm_goes_off(&t->s, t->values, t->objective, i, split, values))
+            continue;
+        TRY(log_alarm(t, a, split));
+        session_alarm(&t->s, a, split);
+        t->stop = a->stop && t->stop == NULL ? a : t->stop;
+    }
+    return GR_OK;
+}
+
+static GrStatus stopped(Trainer *t) {
+    fail(t->s.e, GR_STOPPED, "stopped after step %lld: %.*s", (long long)t->s.state.step, FSTR(t->stop->text));
+    fail_help(t->s.e, "`%.*s` held %lld times in a row; the run is saved, `--resume` goes on in spite of it",
+              FSTR(t->stop->when), (long long)t->stop->reports);
+    return GR_STOPPED;
+}
+
 /* ---- validation ---- */
 /* Copies the accumulators to `metrics`, or back. */
 static void copy_metrics(Trainer *t, bool back) {
@@ -144,6 +184,7 @@ static GrStatus validate_between(Trainer *t) {
     uint32_t improved = compare_kept(t);
     t->s.state.idle = improved != 0 ? 0 : t->s.state.idle;
     TRY(log_values(t, STR("validate"), &values));
+    TRY(look(t, t->val_split->name, &values));
     TRY(save_kept(t, improved));
     session_progress(&t->s, TRAIN_REPORT, t->s.counters.epoch_steps, &values, improved != 0);
     arena_pop(mark);
@@ -164,6 +205,7 @@ static GrStatus report(Trainer *t) {
     ArenaMark mark = arena_mark(t->values);
     TRY(read_out(t, &values));
     TRY(log_values(t, STR("report"), &values));
+    TRY(look(t, STR("train"), &values));
     session_progress(&t->s, TRAIN_REPORT, t->s.counters.epoch_steps, &values, false);
     arena_pop(mark);
     return GR_OK;
@@ -215,9 +257,11 @@ static GrStatus after_step(Trainer *t) {
         TRY(report(t));
     if (every(t->s.phase->validate_steps, t->s.state.step) && t->val_split != NULL)
         TRY(validate_between(t));
-    if (!interrupted(t))
+    if (!interrupted(t) && t->stop == NULL)
         return GR_OK;
     TRY(save(t, RUN_LAST));
+    if (t->stop != NULL)
+        return stopped(t);
     fail(t->s.e, GR_INTERRUPTED, "interrupted after step %lld", (long long)t->s.state.step);
     fail_help(t->s.e, "`--resume` goes on from here");
     return GR_INTERRUPTED;
@@ -269,6 +313,10 @@ static GrStatus end_epoch(Trainer *t) {
     t->s.state.epoch++;
     t->s.state.batch = 0;
     TRY(log_values(t, STR("epoch"), &values));
+    if (!every(t->s.phase->report_steps, t->s.state.step))
+        TRY(look(t, STR("train"), &values));
+    if (validated)
+        TRY(look(t, t->val_split->name, &values));
     TRY(save_kept(t, improved));
     if (every(t->s.phase->save_epochs, t->s.state.epoch)) {
         char file[48];
@@ -306,6 +354,8 @@ static GrStatus run_epoch(Trainer *t) {
     if (status == GR_OK)
         status = end_epoch(t);
     arena_pop(mark);
+    if (status == GR_OK && t->stop != NULL)
+        return stopped(t);
     if (status == GR_OK && interrupted(t) && !phase_over(t)) {
         fail(t->s.e, GR_INTERRUPTED, "interrupted after epoch %lld", (long long)t->s.state.epoch);
         fail_help(t->s.e, "`--resume` goes on from here");

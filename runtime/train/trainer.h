@@ -12,14 +12,16 @@ typedef struct { Str name; Shape shape; const float *values; } TrainValue;
 typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
- *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished */
-typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL } TrainEvent;
+ *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished
+ *  ALARM   an alarm goes off */
+typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM } TrainEvent;
 typedef struct {
     TrainEvent event;
     const RecipePhase *phase;              /* NULL in train_evaluate of an objective that no phase trains */
     int64_t epoch, epochs, step, steps;    /* finished ones, totals */
     int64_t batch, batches;                /* of this epoch, or of the evaluated split */
     const TrainValues *values;
+    const RecipeAlarm *alarm; Str split;   /* ALARM: which, and the split it looked at */
     bool improved;                         /* EPOCH: a kept line did, its checkpoint is written */
     double seconds;                        /* since the call */
 } TrainProgress;
@@ -42,8 +44,8 @@ typedef struct {
     void (*progress)(void *user, const TrainProgress *p);          /* may be NULL */
 } TrainJob;
 
-/* All phases.  GR_INTERRUPTED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file could not
- * be written. */
+/* All phases.  GR_INTERRUPTED, GR_STOPPED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file
+ * could not be written. */
 GrStatus train_run(const TrainJob *job, Error *e);
 /* Batches of an objective that no phase trains. */
 enum { EVAL_BATCH = 64 };
