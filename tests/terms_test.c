@@ -91,3 +91,15 @@ TEST_ALL(watched_and_warned) {
     same_bits(str_format(test_arena(), "setting goal : real = 0\n%s%s", k_watched,
                          "train { optimizer adam(lr = 0.02);  report every 4 steps;  epochs 4;  batch 12 }\n").s);
 }
+
+TEST_ALL(models_that_follow) {
+    same_bits("model trunk(x : real[N, 4]) -> (h : real[N, 8]) { h = x |> linear(8) |> batchnorm |> tanh }\n"
+              "model online(x : real[N, 4]) -> (y : real[N]) { y = (x |> trunk |> linear(1))[:, 0] }\n"
+              "model slow follows online rate 1 - cosine(step, 24, from = 0.5, to = 0)\n"
+              "objective fit(b : d[N]) {\n"
+              "    if training { y = online(b.x) } else { y = slow(b.x) }\n"
+              "    loss square = mse(y, b.y)\n"
+              "    loss near = mse(online(b.x), slow(b.x + 0.1 * normal(like = b.x)))\n"
+              "}\n"
+              "train { optimizer adam(lr = 0.02);  epochs 4;  batch 12 }\n");
+}

@@ -342,15 +342,16 @@ static bool listed(const Decl *const *at, uint32_t n, const Decl *d) {
     return false;
 }
 
-static void note_called(Lower *l, const Decl *d) {
+static void note_called(Lower *l, const Decl *d, bool copy) {
     bool objective = false;
     for (const Frame *f = l->frame; f; f = f->caller) {
         objective = objective || f->kind == FRAME_OBJECTIVE;
+        copy = copy || f->follows;
     }
     if (!listed(l->p->called.at, l->p->called.n, d)) {
         vec_push(l->p->arena, &l->p->called, d);
     }
-    if (objective && !listed(l->p->trained.at, l->p->trained.n, d)) {
+    if (objective && !copy && !listed(l->p->trained.at, l->p->trained.n, d)) {
         vec_push(l->p->arena, &l->p->trained, d);
     }
 }
@@ -367,7 +368,11 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
     if (f->instance.n) {
         to->path = f->instance;
     } else if (d->kind == DECL_MODEL) {
+        to->follows = f->follows ? f->follows : to->follows;
         to->path = to->model = str_format(l->a, "%.*s%.*s", FSTR(to->scope->prefix), FSTR(d->name.text));
+        if (to->follows) {
+            to->path = str_format(l->a, "%.*s%.*s", FSTR(follow_prefix(l, to->follows)), FSTR(to->path));
+        }
     } else {
         to->path = str_format(l->a, "%.*s%s%.*s", FSTR(caller->path), caller->path.n ? "." : "", FSTR(step));
     }
@@ -393,7 +398,7 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         return value_poison(l);
     }
     if (d->kind == DECL_MODEL) {
-        note_called(l, d);
+        note_called(l, d, f->follows != NULL);
     }
     l->depth++;
     Frame *to = enter(l, e, f, written);

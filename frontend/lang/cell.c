@@ -88,7 +88,7 @@ void cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Di
         like.dim[i] = dim[i];
     }
     l->draw_like = &like;
-    l->draw_path = l->m->vars.at[var].path;
+    l->draw_path = follow_original(l, l->m->vars.at[var].path);
     V v = init ? eval(l, init) : value_number(l, saved.at, 0);
     l->draw_like = NULL;
     Elem t;
@@ -173,6 +173,30 @@ static Str cell_path(Lower *l, Name name) {
     return str_format(l->a, "%.*s%s%.*s", FSTR(l->frame->path), l->frame->path.n ? "." : "", FSTR(name.text));
 }
 
+/* One variable, made or found; the copy of one also makes what it follows. */
+static uint32_t variable(Lower *l, const Stmt *s, Name name, VarKind k, Shape shape, const Dim *dim) {
+    Str path = cell_path(l, name);
+    const Decl *follows = l->frame->follows;
+    bool fresh;
+    uint32_t var = cell_var(l, follows ? VAR_STATE : k, path, DT_F32, shape, name.at, &fresh);
+    if (!fresh) {
+        return var;
+    }
+    cell_init(l, var, s->cell.init, shape.rank, dim);
+    if (follows) {
+        Str original = follow_original(l, path);
+        l->m->vars.at[var].model = name_id(l, follows->name.text);
+        l->frame->follows = NULL;
+        uint32_t of = cell_var(l, k, original, DT_F32, shape, name.at, &fresh);
+        if (fresh) {
+            cell_init(l, of, s->cell.init, shape.rank, dim);
+        }
+        l->frame->follows = follows;
+        follow_note(l, var, of);
+    }
+    return var;
+}
+
 /* Makes or finds the variables of one statement and binds their names. */
 static void declare(Lower *l, const Stmt *s, VarKind k, uint32_t rank, const Dim *dim) {
     Shape shape = {.rank = (uint8_t)rank};
@@ -185,11 +209,7 @@ static void declare(Lower *l, const Stmt *s, VarKind k, uint32_t rank, const Dim
             report(l, DIAG_NAME, name.at, "a variable has a name: checkpoints are read by it");
             continue;
         }
-        bool fresh;
-        uint32_t var = cell_var(l, k, cell_path(l, name), DT_F32, shape, name.at, &fresh);
-        if (fresh) {
-            cell_init(l, var, s->cell.init, rank, dim);
-        }
+        uint32_t var = variable(l, s, name, k, shape, dim);
         if (!shape_eq(l->m->vars.at[var].shape, shape)) {
             Diag *d = report(l, DIAG_SHAPE, name.at, "`%.*s` has another shape here than at an earlier call",
                              FSTR(l->m->vars.at[var].path));
@@ -253,7 +273,7 @@ void cell_update(Lower *l, const Stmt *s) {
         }
         return;
     }
-    if (l->frame->kind != FRAME_OPTIMIZER && !l->frame->training) {
+    if ((l->frame->kind != FRAME_OPTIMIZER && !l->frame->training) || l->frame->follows) {
         return;
     }
     if (l->scan) {

@@ -62,6 +62,7 @@ typedef struct {
     Str name; Span at;
     Given *given; uint32_t n_given;                         /* of a function that lacks its first argument */
     Str instance;                                           /* path of a named instance, or empty */
+    const Decl *follows;                                    /* the copy of decl it is, or NULL */
 } Function;
 typedef struct { const Decl *data; uint32_t data_id; Extent *rows; } Batch;
 
@@ -108,6 +109,7 @@ typedef struct Frame {
     Span call_at;
     Str path, stream, model;        /* of weights; of draws; the model the weights belong to (empty: none) */
     Str turn;                       /* "[3]" inside `for` */
+    const Decl *follows;            /* in a copy of a model: whose variables these are; else NULL */
     bool training;
     VEC(Binding) names;
     VEC(Span) broken;               /* statements that did not parse */
@@ -128,6 +130,7 @@ typedef struct { Name name; Val value, weight, weighted; Span at; bool nograd, p
 typedef struct { Name name; V value; bool watch; } MetricTerm;
 typedef struct { Name name; const Frame *frame; Str series; } Watch;
 typedef struct { Val now; bool read, dirty; } VarNow;
+typedef struct { const Decl *follows; uint32_t var, of; } CopyVar;
 typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;
 /* and how it takes one more batch */
 typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumulator;
@@ -153,6 +156,7 @@ struct Program {
     VEC(const Decl *) data_decls;           /* by recipe->data */
     VEC(bool) broken_data;
     bool objective_errors;
+    VEC(CopyVar) copies;                    /* follow.c */
     VEC(const Expr *) series;               /* that anything reads: series.c */
     VEC(Accumulator) accumulators;
     VEC(Lowered) lowered;
@@ -292,6 +296,7 @@ V     uniform_counter(Lower *l, Name name);                 /* NULL when it is n
 const char *uniform_counter_name(uint32_t i);               /* NULL behind the last */
 bool  dim_expr_value(Lower *l, const Expr *e, Dim *out);    /* an extent; reports */
 bool  const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int64_t *out);
+V     uniform_expr(Lower *l, const Expr *e);                /* with series, and without tensors of the frame */
 bool  number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst);    /* a uniform number */
 
 /* ---- expr.c -------------------------------------------------------------------------------------------- */
@@ -402,6 +407,14 @@ void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
+
+/* ---- follow.c ------------------------------------------------------------------------------------------ */
+void  follow_declare(Lower *l);
+V     follow_value(Lower *l, Name name, const Decl *d);
+Str   follow_prefix(Lower *l, const Decl *d);               /* of the variables of the copy d */
+Str   follow_original(const Lower *l, Str path);            /* what the variable is a copy of; itself outside of one */
+void  follow_note(Lower *l, uint32_t var, uint32_t of);
+void  follow_step(Lower *l);                                /* the copies, when what they follow is written */
 
 /* ---- series.c ------------------------------------------------------------------------------------------ */
 V     series_value(Lower *l, const Expr *e);                /* `val.total` as a number of the program; noted */

@@ -69,8 +69,6 @@ static void refuse_later_parts(Lower *l) {
             not_yet(l, d->at, "`sweep`");
         } else if (d->kind == DECL_EXTERN) {
             not_yet(l, d->at, "`extern def`");
-        } else if (d->kind == DECL_FOLLOWS) {
-            not_yet(l, d->at, "`follows`");
         }
     }
 }
@@ -154,6 +152,7 @@ static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, 
     metric_accumulate(l, d, total);
     l->frame = l->frame->caller;
     optimizer_step(l, phase_decl(p, phase), total);
+    follow_step(l);
     cell_commit(l);
     return diags_errors(ds) == errors ? l : NULL;
 }
@@ -205,6 +204,12 @@ static void warn_dead(Lower *l) {
     for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
         const Decl *d = l->p->main->decls.at[i];
         bool trained = false, phases = l->p->recipe->phases.n > 0;
+        for (uint32_t k = 0; k < l->p->copies.n; k++) {
+            trained = trained || l->p->copies.at[k].follows == d;
+        }
+        if (d->kind == DECL_FOLLOWS && !trained) {
+            report(l, DIAG_DEAD, d->name.at, "nothing calls `%.*s`", FSTR(d->name.text));
+        }
         for (uint32_t k = 0; k < l->p->trained.n; k++) {
             trained = trained || l->p->trained.at[k] == d;
         }
@@ -341,6 +346,7 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     check_conditions(file);
     refuse_later_parts(file);
     data_declare(file);
+    follow_declare(file);
     check_all(p, file);
     p->recipe->resolved = diags_errors(ds) == 0 ? resolved_text(p) : main->text;
     return p;

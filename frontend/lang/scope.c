@@ -155,7 +155,7 @@ V scope_decl_value(Lower *l, Name name, const Decl *d) {
     case DECL_DEF:
     case DECL_MODEL:
         return function_value(l, name.at, (Function){.decl = d, .name = name.text, .at = name.at});
-    case DECL_FOLLOWS: return not_yet(l, name.at, "`follows`");
+    case DECL_FOLLOWS: return follow_value(l, name, d);
     case DECL_EXTERN: return not_yet(l, name.at, "`extern def`");
     case DECL_ERROR: return value_poison(l);
     case DECL_USE:
@@ -364,6 +364,7 @@ Frame *frame_push(Lower *l, FrameKind k, const Decl *d, Span call_at) {
         f->stream = l->frame->stream;
         f->model = l->frame->model;
         f->training = l->frame->training;
+        f->follows = l->frame->follows;
     }
     l->frame = f;
     return f;

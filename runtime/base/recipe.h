@@ -96,6 +96,9 @@ typedef struct {
 /* data: of its batch argument; -1: plain tensors of fixed shape */
 typedef struct { Str name; int32_t data; Span span; } RecipeExport;
 
+/* A state that begins as the variable it follows. */
+typedef struct { Str copy, of; } RecipeCopy;
+
 /* ---- training ---- */
 /* inst of the uniform program, inputs "series.val.total" .. */
 typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;
@@ -115,6 +118,7 @@ typedef struct Recipe {
     VEC(RecipeData) data;
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;
+    VEC(RecipeCopy) copies;
     VEC(RecipeExport) exports;
     /* the program's text with settings filled in and every default written out */
     Str resolved;

@@ -52,11 +52,35 @@ static GrStatus load_used(Session *s) {
     return used_load(s->arena, s->job->recipe, vars, n, s->e);
 }
 
+static void *var_data(Session *s, Str path, size_t *bytes) {
+    const Plan *plan = exec_plan(s->job->exec);
+    for (uint32_t i = 0; i < plan->vars.n; i++) {
+        if (!str_eq(plan->vars.at[i].path, path))
+            continue;
+        *bytes = plan->buffers.at[plan->vars.at[i].buffer].bytes;
+        return exec_buffer(s->job->exec, plan->vars.at[i].buffer);
+    }
+    return NULL;
+}
+
+/* Copies begin as what they follow, wherever that came from. */
+static void begin_copies(Session *s) {
+    const Recipe *r = s->job->recipe;
+    for (uint32_t i = 0; i < r->copies.n; i++) {
+        size_t bytes = 0, more = 0;
+        void *to = var_data(s, r->copies.at[i].copy, &bytes), *from = var_data(s, r->copies.at[i].of, &more);
+        GR_ASSERT(to == NULL || (from != NULL && bytes == more));
+        if (to != NULL)
+            memcpy(to, from, bytes);
+    }
+}
+
 GrStatus session_start(Session *s) {
     const Recipe *r = s->job->recipe;
     s->counters = (Counters){.seed = r->phases.n > 0 ? r->phases.at[0].seed : 1};
     TRY(session_run(s, STR("init"), NULL));
     TRY(load_used(s));
+    begin_copies(s);
     return exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(s, STR("pack"), NULL) : GR_OK;
 }
 
