@@ -216,7 +216,7 @@ static void lower_all(Reading *r, Program *p) {
 }
 
 static void read_graph(Reading *r) {
-    Program *p = program_check(r->arena, r->files, r->main, 0, NULL, r->math, r->diags);
+    Program *p = program_check(r->arena, r->files, r->main, 0, NULL, r->math, NULL, r->diags);
     if (diags_errors(r->diags) == 0)
         lower_all(r, p);
 }

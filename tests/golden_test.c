@@ -239,7 +239,7 @@ static Golden open_golden(const char *name, bool f64) {
     Error e = {0};
     REQUIRE(sources_load(files, str_format(g.a, "%.*s.graph", FSTR(base)), &main, &e) == GR_OK);
     REQUIRE(math_create(g.a, &math, &e) == GR_OK);
-    g.program = program_check(g.a, files, main, 0, NULL, math, g.ds);
+    g.program = program_check(g.a, files, main, 0, NULL, math, NULL, g.ds);
     if (diags_count(g.ds) > 0) {
         Buf text = buf_make(g.a);
         diags_render(g.ds, &text, false);

@@ -202,7 +202,7 @@ static Str lower(Arena *a, const TextTest *t) {
             given = (SettingArg){{set.s, i}, {set.s + i + 1, set.n - i - 1}};
         }
     }
-    Program *p = program_check(a, files, s, given.name.n > 0, &given, math_of(a), ds);
+    Program *p = program_check(a, files, s, given.name.n > 0, &given, math_of(a), NULL, ds);
     Buf out = buf_make(a);
     if (diags_errors(ds) == 0) {
         put_graphs(&out, t, p, ds);
@@ -227,7 +227,7 @@ static void lowers(const char *path, uint32_t n_parameters) {
     SourceSet *files = sources_create(a);
     Diags *ds = diags_create(a, files);
     const Source *s = sources_add(files, str_of(path), test_read(str_format(a, "%.*s/%s", FSTR(test_root()), path)));
-    Program *p = program_check(a, files, s, 0, NULL, math_of(a), ds);
+    Program *p = program_check(a, files, s, 0, NULL, math_of(a), NULL, ds);
     const Recipe *r = program_recipe(p);
     if (diags_errors(ds) == 0) {
         TextTest all = {.options = STR("graphs=init,data,train,eval,begin,finish,export")};
@@ -252,7 +252,7 @@ static void is_checked(const char *name) {
     SourceSet *files = sources_create(a);
     Diags *ds = diags_create(a, files);
     Str text = test_read(str_format(a, "%.*s/tests/programs/%s.graph", FSTR(test_root()), name));
-    program_check(a, files, sources_add(files, STR("test.graph"), text), 0, NULL, math_of(a), ds);
+    program_check(a, files, sources_add(files, STR("test.graph"), text), 0, NULL, math_of(a), NULL, ds);
     Buf out = buf_make(a);
     diags_render(ds, &out, false);
     CHECK(diags_errors(ds) > 0 || str_is(str_of(name), "00-library"));
@@ -279,7 +279,7 @@ TEST(examples_of_the_page_run) {
         Diags *ds = diags_create(a, files);
         Str path = str_format(a, "%.*s/language.md", FSTR(test_root()));       /* `use` starts at the root */
         const Source *s = sources_add(files, path, (Str){at, (uint32_t)(end - at)});
-        Program *p = program_check(a, files, s, 0, NULL, math_of(a), ds);
+        Program *p = program_check(a, files, s, 0, NULL, math_of(a), NULL, ds);
         Buf out = buf_make(a);
         diags_render(ds, &out, false);
         CHECK_MSG(diags_count(ds) == 0, "%s", out.s ? out.s : "");

@@ -82,7 +82,7 @@ static bool says(const json_t *message, const char *what) {
 static Diags *checked(Score *s, Str text) {
     SourceSet *files = sources_create(s->arena);
     Diags *ds = diags_create(s->arena, files);
-    program_check(s->arena, files, sources_add(files, STR("test.graph"), text), 0, NULL, s->math, ds);
+    program_check(s->arena, files, sources_add(files, STR("test.graph"), text), 0, NULL, s->math, NULL, ds);
     return ds;
 }
 

@@ -101,7 +101,7 @@ static void expect_form(const char *sum, uint32_t contracts) {
     REQUIRE(math_create(a, &math, &e) == GR_OK);
     Str text = str_format(
         a, "graph 1\nexport f(x : real[4, 6], w : real[6, 3], v : real[6]) -> (y : real[..]) { %s }\n", sum);
-    Program *p = program_check(a, files, sources_add(files, STR("form.graph"), text), 0, NULL, math, ds);
+    Program *p = program_check(a, files, sources_add(files, STR("form.graph"), text), 0, NULL, math, NULL, ds);
     Graph *g = diags_errors(ds) == 0 ? lower_graph(p, LOWER_EXPORT, STR("f"), 1, ds) : NULL;
     if (g == NULL) {
         Buf out = buf_make(a);

@@ -1,5 +1,6 @@
 /* Opening a program: read, parse, check; and saying what went wrong. */
 #include "gradients.h"
+#include "source.h"
 #include <string.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,7 +55,8 @@ bool session_open(Session *s, const Common *c) {
         report_error(&e);
         return false;
     }
-    s->program = program_check(s->arena, s->files, s->main, c->n_settings, c->settings, s->math, s->diags);
+    s->program = program_check(s->arena, s->files, s->main, c->n_settings, c->settings, s->math, source_probe,
+                               s->diags);
     if (diags_errors(s->diags) > 0) return false;
     s->recipe = program_recipe(s->program);
     s->module = program_module(s->program);

@@ -230,6 +230,33 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
     }
 }
 
+/* A typed column whose formula is just a column of the source, or a part of one, is read as what it is. */
+static bool read_part(Lower *l, RecipeData *d, const Block *b, const Stmt *st) {
+    RecipeColumn c = {.name = st->column.names.at[0].text, .raw = true, .span = st->column.names.at[0].at};
+    uint32_t rank;
+    Dim dim[MAX_RANK];
+    bool well = column_type(l, st, &c.dtype, &rank, dim, &c.bound) && rank < MAX_RANK;
+    c.shape = well ? known_shape(rank, dim) : (Shape){0};
+    if (!well || !source_part(l, d, b, st, &c, &well)) {
+        return false;
+    }
+    for (uint32_t i = 0; well && i < st->column.names.n; i++) {
+        c.name = st->column.names.at[i].text;
+        c.span = st->column.names.at[i].at;
+        vec_push(l->m->arena, &d->columns, c);
+    }
+    return true;
+}
+
+static bool is_read(const RecipeData *d, const Stmt *st) {
+    for (uint32_t i = 0; i < d->columns.n; i++) {
+        if (d->columns.at[i].raw && str_eq(d->columns.at[i].name, st->column.names.at[0].text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void declare(Lower *l, const Decl *decl) {
     Str name = str_format(l->m->arena, "%.*s%.*s", FSTR(l->frame->scope->prefix), FSTR(decl->name.text));
     vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = name, .span = decl->name.at});
@@ -248,7 +275,7 @@ static void declare(Lower *l, const Decl *decl) {
         switch (st->kind) {
         case ST_COLUMN:
             if (st->column.value) {
-                d->has_graph = true;
+                d->has_graph = !(sources && read_part(l, d, &decl->data, st)) || d->has_graph;
             } else if (sources) {
                 raw_columns(l, d, st);
             }
@@ -278,6 +305,9 @@ static void declare(Lower *l, const Decl *decl) {
         case ST_ALARM:
         case ST_COUNT: report(l, DIAG_DATA_DECL, st->at, "this does not belong into `data`"); break;
         }
+    }
+    if (diags_errors(l->ds) == errors) {
+        source_check(l, d, &decl->data);
     }
     bool refused = diags_errors(l->ds) > errors;
     vec_push(l->a, &l->p->broken_data, refused);
@@ -450,7 +480,7 @@ Lower *data_lower(Program *p, uint32_t data, Diags *ds) {
     for (uint32_t i = 0; i < decl->data.stmts.n; i++) {
         const Stmt *st = decl->data.stmts.at[i];
         l->b.at = st->at;
-        if (st->kind == ST_COLUMN && st->column.value) {
+        if (st->kind == ST_COLUMN && st->column.value && !is_read(d, st)) {
             formula_column(&r, st);
         } else if (st->kind == ST_BIND) {
             formula_bind(&r, &decl->data, i);

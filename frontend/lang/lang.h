@@ -11,9 +11,9 @@ typedef struct { Str name, value; } SettingArg;                  /* -s NAME=VALU
 typedef struct Program Program;
 
 /* Never NULL; usable only when diags_errors() is 0.  `files` is the SourceSet the main source was loaded into
- * (library and used files are added to it). */
+ * (library and used files are added to it).  probe looks into files of data; NULL: nobody does. */
 Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings, const SettingArg *settings,
-                       const Math *math, Diags *ds);
+                       const Math *math, DataProbe *probe, Diags *ds);
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
 /* The trees of the file and of what it uses, without places: equal for programs that differ in layout only. */

@@ -141,6 +141,7 @@ struct Program {
     SourceSet *sources;
     Diags *ds;
     const Math *math;
+    DataProbe *probe;                       /* NULL: files of data are not looked at */
     const AstFile *main;
     uint32_t library_lo, library_hi;        /* spans of library text */
     VEC(Scope *) scopes;                    /* the main file, then what it uses */
@@ -435,6 +436,10 @@ const Expr *setting_override(Lower *l, const SettingArg *s);
 void  source_declare(Lower *l, RecipeData *d, const Stmt *from);
 bool  source_takes_path(const Expr *call, const Arg *a);    /* of a reader: the argument is no option */
 bool  source_gives(const RecipeData *d, Str column);        /* as far as can be told without the files */
+/* `x : T = column`, `.. = columns[a:b] as [..]`: c, with its type, becomes that part of a source; false: a formula */
+bool  source_part(Lower *l, const RecipeData *d, const Block *b, const Stmt *st, RecipeColumn *c, bool *well);
+/* columns against the files that are there; columns that formulas name */
+void  source_check(Lower *l, RecipeData *d, const Block *b);
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id; `robots`, `a.robots` */
 const Decl *data_decl(Program *p, uint32_t id);

@@ -327,10 +327,10 @@ static void check_all(Program *p, Lower *file) {
 }
 
 Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings,
-                       const SettingArg *settings, const Math *math, Diags *ds) {
+                       const SettingArg *settings, const Math *math, DataProbe *probe, Diags *ds) {
     Program *p = PUSH(a, Program, 1);
     *p = (Program){
-        .arena = a, .sources = files, .ds = ds, .math = math, .n_given = n_settings, .given = settings};
+        .arena = a, .sources = files, .ds = ds, .math = math, .probe = probe, .n_given = n_settings, .given = settings};
     p->module = module_create(a, files, math);
     p->recipe = PUSH(a, Recipe, 1);
     p->recipe->arena = a;

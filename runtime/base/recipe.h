@@ -1,6 +1,6 @@
-/* The recipe: what a checked program asks of the trainer and the data loader, as plain data (the plan says how to
- * compute a step; the recipe says which steps to take).  Written by the front end, read by runtime/data and
- * runtime/train. */
+/* The recipe: what a checked program asks of the trainer and the data loader, as plain data (the plan says
+ * how to compute a step; the recipe says which steps to take).  Written by the front end, read by
+ * runtime/data and runtime/train. */
 #ifndef GR_BASE_RECIPE_H
 #define GR_BASE_RECIPE_H
 #include "plan.h"
@@ -18,8 +18,8 @@ typedef struct {
 } RecipeSetting;
 
 /* ---- used files and runs ---- */
-/* A module.  Its weights have paths NAME.MODEL..; those of a run begin as they are kept there.  `copy`: where text
- * and weights are kept beside the resolved text. */
+/* A module.  Its weights have paths NAME.MODEL..; those of a run begin as they are kept there.  `copy`:
+ * where text and weights are kept beside the resolved text. */
 typedef struct {
     Str name, copy;        /* "a", "a.b"; "used/a.b.graph", "used/vae" for a run */
     Str run;               /* the directory of the run; "" for a file */
@@ -28,7 +28,8 @@ typedef struct {
 } RecipeUse;
 
 /* ---- data ---- */
-/* Who says which columns a source has: the name of each argument, the file, the reader, or whoever declares them. */
+/* Who says which columns a source has: the name of each argument, the file, the reader, or whoever declares
+ * them. */
 typedef enum { COLUMNS_BY_ARGUMENT, COLUMNS_BY_FILE, COLUMNS_BY_READER, COLUMNS_BY_DECLARATION } ColumnNaming;
 typedef enum {
 #define READER(id, name, naming, columns, sample) READER_##id,
@@ -38,8 +39,8 @@ typedef enum {
 #undef READER_OPTION
     READER_COUNT
 } ReaderKind;
-/* path is resolved against the file that says it, and may be a pattern (`a*.csv`); column: of a reader whose arguments
- * name the columns, else empty */
+/* path is resolved against the file that says it, and may be a pattern (`a*.csv`); column: of a reader whose
+ * arguments name the columns, else empty */
 typedef struct { Str column, path; Span span; } RecipeFile;
 typedef struct {
     ReaderKind reader; Span span;
@@ -76,6 +77,11 @@ typedef struct {
     bool has_graph;                        /* some columns are computed */
     VEC(RecipeColumn) inputs;              /* raw columns the graph reads, in the order of its columns */
 } RecipeData;
+/* What the first files of a source say, for the checker: the columns they have (of text: f32), and whether
+ * the raw columns of `data` fit them.  GR_IO: the files are not there.  GR_DATA: `wrong` does not fit, or,
+ * NULL, a file is no such file. */
+typedef struct { VEC(RecipeColumn) columns; const RecipeColumn *wrong; } RecipeProbe;
+typedef GrStatus DataProbe(Arena *a, const RecipeData *data, uint32_t source, RecipeProbe *out, Error *e);
 
 /* ---- objectives ---- */
 typedef struct { Str name; bool nograd; Span span; } RecipeLoss;

@@ -20,6 +20,7 @@ typedef struct {
     Shape shape;
     bool any_type;                 /* it is read as whatever is declared */
     bool ragged;                   /* rows have each their own length */
+    Str problem, help;             /* not empty: it is there, but cannot be read */
 } FileColumn;
 typedef struct {
     VEC(FileColumn) at;
@@ -59,4 +60,12 @@ const Reader *reader_of(ReaderKind k);                      /* NULL: it reads no
     GrStatus name##_read(Arena *scratch, const ReaderFile *f, Sink *sink, Error *e)
 READER_FUNCTIONS(idx);
 READER_FUNCTIONS(npy);
+READER_FUNCTIONS(npz);
+READER_FUNCTIONS(csv);
+READER_FUNCTIONS(bytes);
+READER_FUNCTIONS(lines);
+READER_FUNCTIONS(hdf5);
+READER_FUNCTIONS(tensors);
+READER_FUNCTIONS(images);
+READER_FUNCTIONS(extern);
 #endif

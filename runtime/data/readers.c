@@ -1,9 +1,19 @@
 /* The table of readers, and what they share. */
 #include "reader.h"
 
+#define FUNCTIONS(name)                                                                                      \
+    { name##_describe, name##_read }
 static const Reader k_readers[READER_COUNT] = {
-    [READER_IDX] = {idx_describe, idx_read},
-    [READER_NPY] = {npy_describe, npy_read},
+    [READER_IDX] = FUNCTIONS(idx),
+    [READER_NPY] = FUNCTIONS(npy),
+    [READER_NPZ] = FUNCTIONS(npz),
+    [READER_HDF5] = FUNCTIONS(hdf5),
+    [READER_SAFETENSORS] = FUNCTIONS(tensors),
+    [READER_CSV] = FUNCTIONS(csv),
+    [READER_BYTES] = FUNCTIONS(bytes),
+    [READER_LINES] = FUNCTIONS(lines),
+    [READER_IMAGES] = FUNCTIONS(images),
+    [READER_EXTERN] = FUNCTIONS(extern),
 };
 
 const Reader *reader_of(ReaderKind k) { return k_readers[k].read == NULL ? NULL : &k_readers[k]; }

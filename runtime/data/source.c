@@ -76,6 +76,11 @@ static GrStatus check_cut(Arena *a, const ReaderFile *f, const RecipeColumn *c, 
 
 static GrStatus check_column(Arena *a, const ReaderFile *f, const RecipeColumn *c, const FileColumn *x,
                              Error *e) {
+    if (x->problem.n > 0) {
+        fail(e, GR_DATA, "%.*s", FSTR(x->problem));
+        fail_help(e, "%.*s", FSTR(x->help));
+        return GR_DATA;
+    }
     if (x->shape.rank == 0)
         return fail(e, GR_DATA, "%.*s holds one number, not rows%s%.*s", FSTR(f->path),
                     f->column.n == 0 ? ", as `" : "", f->column.n == 0 ? (int)x->name.n : 0, x->name.s);
@@ -225,6 +230,51 @@ GrStatus source_open(Arena *a, const RecipeData *d, uint32_t source, const Recip
             TRY(open_file(a, out, &files.at[i], e));
     }
     return count_rows(out, e);
+}
+
+/* ---- probing ---- */
+
+/* As a formula sees it: int and real. */
+static RecipeColumn as_seen(const FileColumn *c) {
+    RecipeColumn x = {.name = c->name, .dtype = c->dtype, .raw = true, .ragged = c->ragged};
+    if (c->any_type || c->dtype == DT_F64)
+        x.dtype = DT_F32;
+    if (c->dtype == DT_I64)
+        x.dtype = DT_I32;
+    x.shape.rank = (uint8_t)(c->shape.rank - 1);
+    memcpy(x.shape.dim, c->shape.dim + 1, sizeof *x.shape.dim * x.shape.rank);
+    return x;
+}
+
+static GrStatus probe_file(Arena *a, const RecipeData *d, const ReaderFile *f, RecipeProbe *out, Error *e) {
+    FileColumns have = {.rows = -1};
+    TRY(reader_of(f->source->reader)->describe(a, f, false, &have, e));
+    for (uint32_t i = 0; i < have.at.n; i++) {
+        if (have.at.at[i].shape.rank > 0 && have.at.at[i].problem.n == 0)
+            vec_push(a, &out->columns, as_seen(&have.at.at[i]));
+    }
+    for (uint32_t i = 0; i < d->columns.n && !have.open; i++) {
+        const RecipeColumn *c = &d->columns.at[i];
+        if (!c->raw || (by_argument(f) && !str_eq(f->column, column_source(c))))
+            continue;
+        const FileColumn *x = find_column(&have, column_source(c));
+        GrStatus s = x == NULL ? no_column(a, f, &have, column_source(c), e) : check_column(a, f, c, x, e);
+        out->wrong = s == GR_OK ? NULL : c;
+        TRY(s);
+    }
+    return GR_OK;
+}
+
+GrStatus source_probe(Arena *a, const RecipeData *d, uint32_t source, RecipeProbe *out, Error *e) {
+    ReaderFiles files = {0};
+    if (reader_of(d->sources.at[source].reader) == NULL)
+        return GR_OK;
+    TRY(source_files(a, d, &d->sources.at[source], &files, e));
+    for (uint32_t i = 0; i < files.n; i++) {
+        if (i == 0 || !str_eq(files.at[i].column, files.at[i - 1].column))
+            TRY(probe_file(a, d, &files.at[i], out, e));
+    }
+    return GR_OK;
 }
 
 /* ---- reading ---- */

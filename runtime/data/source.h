@@ -22,6 +22,9 @@ GrStatus source_open(Arena *a, const RecipeData *d, uint32_t source, const Recip
 /* to[i]: where the rows of want i go. */
 GrStatus source_read(const DataSource *s, char *const *to, Error *e);
 
+/* DataProbe: the first file of each path. */
+GrStatus source_probe(Arena *a, const RecipeData *d, uint32_t source, RecipeProbe *out, Error *e);
+
 Str      column_type_text(Arena *a, const RecipeColumn *c);           /* "u8[2,2] < 5" */
 /* Element i of `in` is row `row`, place `place` of the row, and does not fit. */
 GrStatus column_refuse(const RecipeData *d, const RecipeColumn *c, Str where, int64_t row, int64_t place, DType type,

@@ -2,6 +2,7 @@
 #include "stream.h"
 #include <string.h>
 #include <sys/stat.h>
+#include <zip.h>
 
 GrStatus file_check(Arena *a, Str path, uint64_t *size, Error *e) {
     struct stat st;
@@ -36,10 +37,16 @@ GrStatus stream_open(Arena *a, Str path, Stream *out, Error *e) {
 void stream_close(Stream *s) {
     if (s->gz != NULL)
         gzclose(s->gz);
+    if (s->entry != NULL)
+        zip_fclose(s->entry);
     s->gz = NULL;
+    s->entry = NULL;
 }
 
 static GrStatus broken(Stream *s) {
+    if (s->entry != NULL)
+        return fail(s->e, GR_DATA, "%.*s: the packed bytes are damaged (%s)", FSTR(s->path),
+                    zip_error_strerror(zip_file_get_error(s->entry)));
     int code;
     const char *what = gzerror(s->gz, &code);
     const char *colon = strrchr(what, ':'); /* zlib puts the path in front */
@@ -50,7 +57,9 @@ static GrStatus broken(Stream *s) {
 GrStatus stream_some(Stream *s, void *to, uint64_t n, uint64_t *got) {
     for (*got = 0; *got < n;) {
         uint64_t rest = n - *got;
-        int k = gzread(s->gz, (char *)to + *got, rest > (1 << 30) ? 1 << 30 : (unsigned)rest);
+        unsigned most = rest > (1 << 30) ? 1 << 30 : (unsigned)rest;
+        int64_t k = s->entry != NULL ? zip_fread(s->entry, (char *)to + *got, most)
+                                     : gzread(s->gz, (char *)to + *got, most);
         if (k < 0)
             return broken(s);
         if (k == 0)
@@ -76,8 +85,7 @@ GrStatus stream_end(Stream *s) {
     uint64_t got;
     int code;
     TRY(stream_some(s, &one, 1, &got));
-    gzerror(s->gz, &code);
-    if (code == Z_BUF_ERROR)
+    if (s->gz != NULL && (gzerror(s->gz, &code), code == Z_BUF_ERROR))
         return fail(s->e, GR_DATA, "%.*s is cut short: its gzip stream has no end", FSTR(s->path));
     if (got > 0)
         return fail(s->e, GR_DATA, "%.*s is longer than its header says", FSTR(s->path));

@@ -14,6 +14,7 @@ typedef struct {
     uint64_t most;                 /* bytes that can come out of it */
     bool exact;                    /* it is just so many */
     gzFile gz;
+    struct zip_file *entry;        /* of a zip; instead of gz */
     Error *e;
 } Stream;
 

@@ -60,7 +60,7 @@ static Str header_text(Arena *a, const StoreFile *file) {
     for (uint32_t i = 0; i < file->tensors.n; start += bytes_of(&file->tensors.at[i++]))
         json_object_set_new(root, str_copy(a, file->tensors.at[i].name).s,
                             tensor_json(&file->tensors.at[i], start));
-    GR_ASSERT(json_object_size(root) == file->tensors.n + 1);      /* names are UTF-8 and differ */
+    GR_ASSERT(json_object_size(root) == file->tensors.n + 1); /* names are UTF-8 and differ */
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
     GR_ASSERT(text != NULL);
@@ -106,8 +106,17 @@ GrStatus safetensors_write(Arena *scratch, Str path, const StoreFile *file, Erro
 }
 
 /* ---- reading ---- */
-typedef struct { Arena *arena; Str path; const char *data; uint64_t data_bytes; Error *e; } Reading;
-typedef struct { StoreTensor tensor; uint64_t start, end; } Placed;
+typedef struct {
+    Arena *arena;
+    Str path;
+    const char *data;
+    uint64_t data_bytes;
+    Error *e;
+} Reading;
+typedef struct {
+    StoreTensor tensor;
+    uint64_t start, end;
+} Placed;
 
 static GrStatus not_whole(Reading *r, const char *why) {
     fail(r->e, GR_CHECKPOINT, "%.*s is not a whole safetensors file: %s", FSTR(r->path), why);
@@ -115,27 +124,30 @@ static GrStatus not_whole(Reading *r, const char *why) {
     return GR_CHECKPOINT;
 }
 
-static GrStatus load_all(Reading *r, const char **bytes, uint64_t *n) {
-    int fd = open(str_copy(r->arena, r->path).s, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        fail_errno(r->e, GR_IO, "%.*s", FSTR(r->path));
-        if (fd >= 0)
-            close(fd);
-        return GR_IO;
-    }
-    *n = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-    char *to = arena_push(r->arena, *n + 1, 64);
+static GrStatus read_from(int fd, Reading *r, void *to, uint64_t n) {
     uint64_t got = 0;
-    for (ssize_t k = 1; got < *n && k != 0;) {
-        k = read(fd, to + got, *n - got);
+    for (ssize_t k = 1; got < n && k != 0;) {
+        k = read(fd, (char *)to + got, n - got);
         if (k < 0 && errno != EINTR)
             break;
         got += k > 0 ? (uint64_t)k : 0;
     }
-    close(fd);
-    *bytes = to;
-    return got == *n ? GR_OK : fail_errno(r->e, GR_IO, "reading %.*s", FSTR(r->path));
+    return got == n ? GR_OK : fail_errno(r->e, GR_IO, "reading %.*s", FSTR(r->path));
+}
+
+/* Length and header; *start: where the tensors begin. */
+static GrStatus load_header(int fd, Reading *r, uint64_t file_bytes, Str *header, uint64_t *start) {
+    uint64_t n = 0;
+    if (file_bytes < LENGTH_BYTES)
+        return not_whole(r, "it is too short for a header");
+    TRY(read_from(fd, r, &n, LENGTH_BYTES));
+    if (n > file_bytes - LENGTH_BYTES || n > HEADER_MOST)
+        return not_whole(r, "its header is longer than the file");
+    char *text = PUSH(r->arena, char, n + 1);
+    *header = (Str){text, (uint32_t)n};
+    *start = LENGTH_BYTES + n;
+    r->data_bytes = file_bytes - *start;
+    return read_from(fd, r, text, n);
 }
 
 static bool read_dtype(const char *name, DType *out) {
@@ -182,7 +194,7 @@ static GrStatus read_tensor(Reading *r, const char *name, json_t *j, Placed *out
         return not_whole(r, "the place of a tensor is not in the file, or not of its size");
     out->start = (uint64_t)start;
     out->end = (uint64_t)end;
-    out->tensor.at = r->data + start;
+    out->tensor.at = r->data == NULL ? NULL : r->data + start;
     return GR_OK;
 }
 
@@ -240,24 +252,46 @@ static void flush_tensors(Arena *a, StoreFile *f) {
     }
 }
 
-GrStatus safetensors_read(Arena *a, Str path, StoreFile *out, Error *e) {
-    Reading r = {.arena = a, .path = path, .e = e};
-    const char *bytes;
-    uint64_t n, header = 0;
-    *out = (StoreFile){0};
-    TRY(load_all(&r, &bytes, &n));
-    if (n < LENGTH_BYTES)
-        return not_whole(&r, "it is too short for a header");
-    memcpy(&header, bytes, LENGTH_BYTES);
-    if (header > n - LENGTH_BYTES || header > HEADER_MOST)
-        return not_whole(&r, "its header is longer than the file");
-    r.data = bytes + LENGTH_BYTES + header;
-    r.data_bytes = n - LENGTH_BYTES - header;
-    json_t *root = json_loadb(bytes + LENGTH_BYTES, (size_t)header, JSON_REJECT_DUPLICATES, NULL);
+static GrStatus parse_header(Reading *r, Str header, StoreFile *out) {
+    json_t *root = json_loadb(header.s, header.n, JSON_REJECT_DUPLICATES, NULL);
     GrStatus s =
-        json_is_object(root) ? read_header(&r, root, out) : not_whole(&r, "its header is not a JSON object");
+        json_is_object(root) ? read_header(r, root, out) : not_whole(r, "its header is not a JSON object");
     json_decref(root);
-    if (s == GR_OK)
-        flush_tensors(a, out);
     return s;
+}
+
+static GrStatus read_open(int fd, Reading *r, bool tensors, StoreFile *out, uint64_t *start) {
+    struct stat st;
+    Str header;
+    if (fstat(fd, &st) != 0)
+        return fail_errno(r->e, GR_IO, "%.*s", FSTR(r->path));
+    TRY(load_header(fd, r, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, &header, start));
+    if (tensors) {
+        char *data = arena_push(r->arena, r->data_bytes + 1, 64);
+        TRY(read_from(fd, r, data, r->data_bytes));
+        r->data = data;
+    }
+    return parse_header(r, header, out);
+}
+
+static GrStatus read_path(Arena *a, Str path, bool tensors, StoreFile *out, uint64_t *start, Error *e) {
+    Reading r = {.arena = a, .path = path, .e = e};
+    *out = (StoreFile){0};
+    int fd = open(str_copy(a, path).s, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    GrStatus s = read_open(fd, &r, tensors, out, start);
+    close(fd);
+    return s;
+}
+
+GrStatus safetensors_read(Arena *a, Str path, StoreFile *out, Error *e) {
+    uint64_t start;
+    TRY(read_path(a, path, true, out, &start, e));
+    flush_tensors(a, out);
+    return GR_OK;
+}
+
+GrStatus safetensors_list(Arena *a, Str path, StoreFile *out, uint64_t *start, Error *e) {
+    return read_path(a, path, false, out, start, e);
 }

@@ -17,6 +17,8 @@ GrStatus safetensors_write(Arena *scratch, Str path, const StoreFile *file, Erro
 /* Everything is checked before anything is believed: GR_IO when it cannot be read, GR_CHECKPOINT when it is
  * not whole. */
 GrStatus safetensors_read(Arena *a, Str path, StoreFile *out, Error *e);
+/* The header alone: at is NULL, the tensors' bytes lie one behind the other from byte *start on, in their order. */
+GrStatus safetensors_list(Arena *a, Str path, StoreFile *out, uint64_t *start, Error *e);
 const StoreTensor *store_tensor(const StoreFile *f, Str name);                     /* NULL */
 const Str         *store_text(const StoreFile *f, const char *key);                /* NULL */
 #endif

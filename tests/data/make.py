@@ -1,0 +1,43 @@
+"""Writes the small files that the tests of the readers read; numpy, h5py and Pillow are writers independent of ours.
+Run it in this folder with Debian's /usr/bin/python3 (python3-numpy, python3-h5py, python3-pil)."""
+import gzip
+import os
+
+import h5py
+import numpy as np
+from PIL import Image
+
+x = np.arange(24, dtype="<f4").reshape(4, 3, 2) / 4
+label = np.array([3, 1, 4, 1], dtype="u1")
+np.savez("stored.npz", x=x, label=label, words=np.array(["a", "b", "c", "d"]))
+np.savez_compressed("deflated.npz", x=x, label=label, one=np.float32(7))
+
+with h5py.File("plain.h5", "w") as f:
+    f["x"] = x
+    f["label"] = label
+    f["group/deep"] = np.arange(4, dtype="<i8") * 10
+    f["flag"] = np.array([True, False, False, True])
+    f["half"] = np.array([0.5, 1, 2, -3], dtype="<f2")
+    f["big"] = np.array([1.5, 2.5, 3.5, 4.5], dtype=">f8")
+    f["huge"] = np.array([1, 2, 3, 2**64 - 1], dtype="<u8")
+    f["word"] = [b"a", b"b", b"c", b"d"]
+with h5py.File("chunked.h5", "w") as f:
+    wide = (np.arange(1000 * 40, dtype="<i4") % 97).reshape(1000, 40)
+    f.create_dataset("x", data=wide, chunks=(64, 7), compression="gzip", shuffle=True, fletcher32=True)
+    f.create_dataset("slab", data=np.repeat(np.arange(600, dtype="<u2"), 1000).reshape(600, 1000), chunks=(600, 1000),
+                     compression="gzip")
+    f.create_dataset("empty", shape=(10**15,), dtype="u1", chunks=(1024,))
+
+for folder, values in ("photos/ant", (10, 20)), ("photos/bee", (30,)):
+    os.makedirs(folder, exist_ok=True)
+    for v in values:
+        Image.fromarray(np.arange(6, dtype="u1").reshape(2, 3) + v).save(f"{folder}/{v}.png")
+rgb = np.arange(24, dtype="u1").reshape(2, 4, 3)
+Image.fromarray(rgb).save("rgb.png")
+Image.fromarray(rgb).convert("P").save("palette.png")
+Image.fromarray((np.arange(6).reshape(2, 3) * 9000).astype("uint16")).save("deep.png")
+Image.fromarray(np.full((8, 8), 90, dtype="u1")).save("grey.jpg", quality=100)
+Image.fromarray(np.full((8, 8, 3), (250, 250, 250), dtype="u1")).save("rgb.jpg", quality=100)
+
+with gzip.GzipFile("table.csv.gz", "wb", mtime=0) as f:
+    f.write(b"id,x,y\r\n1,0.5,2\r\n2,-1e3,3\r\n")
