@@ -151,6 +151,11 @@ bool eval_condition(Lower *l, const Expr *e, bool *out) {
     if (v->kind == VAL_POISON) {
         return false;
     }
+    double x;
+    if (v->kind == VAL_UNIFORM && uniforms_constant(l->m->uniforms, v->uniform.inst, &x)) {
+        *out = x != 0;                            /* made of literals */
+        return true;
+    }
     Diag *d = report(l, DIAG_TYPE, e->at, "a condition here is decided before the run; this is %.*s",
                      FSTR(value_describe(l, v)));
     if (v->kind == VAL_UNIFORM) {

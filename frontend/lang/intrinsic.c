@@ -307,6 +307,13 @@ static V call_length(Lower *l, const Expr *e, const Args *a) {
     return value_int(l, e->at, a->at[0]->list.n);
 }
 
+/* Is it a number that does not change from run to run of one program?  For defaults that mean "none". */
+static V call_known(Lower *l, const Expr *e, const Args *a) {
+    double x;
+    bool scalar = value_scalar(a->at[0]);
+    return value_bool(l, e->at, scalar && uniforms_constant(l->m->uniforms, value_inst(l, a->at[0]), &x));
+}
+
 /* Over all dims of x; the gradient at 0 is 0, as that of sqrt. */
 static V call_norm(Lower *l, const Expr *e, const Args *a) {
     Array x;

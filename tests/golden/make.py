@@ -58,9 +58,13 @@ def activations():
     functions = {
         "relu": F.relu, "leaky_relu": lambda x: F.leaky_relu(x, 0.125), "elu": F.elu, "gelu": F.gelu, "silu": F.silu,
         "softplus": F.softplus, "sigmoid": torch.sigmoid, "softmax": lambda x: F.softmax(x, -1),
-        "log_softmax": lambda x: F.log_softmax(x, -1),
+        "log_softmax": lambda x: F.log_softmax(x, -1), "softmin": lambda x: F.softmin(x, -1), "relu6": F.relu6,
+        "selu": F.selu, "mish": F.mish, "log_sigmoid": F.logsigmoid, "hard_sigmoid": F.hardsigmoid,
+        "hard_silu": F.hardswish, "softsign": F.softsign, "unit": lambda x: F.normalize(x, dim=-1),
     }
-    return {"exports": {k + "_pair": pair(f, d_y, x=x) for k, f in functions.items()}}
+    exports = {k + "_pair": pair(f, d_y, x=x) for k, f in functions.items()}
+    exports["glu_pair"] = pair(F.glu, draw(4, 4), x=draw(4, 8, scale=2))
+    return {"exports": exports}
 
 
 def losses():
@@ -77,6 +81,107 @@ def losses():
                                         each=F.cross_entropy(h, label, reduction="none")),
         "gaussian_kl_pair": loss_pair(gaussian_kl, {"mu": mu, "logvar": logvar}, ["mu", "logvar"]),
     }}
+
+
+def labels():
+    h, t, w = draw(4, 6, scale=3), draw(4, 6).abs(), draw(6).abs() + 0.25
+    t = torch.round(F.normalize(t, p=1, dim=1) * 1024) / 1024
+    label, mask = torch.tensor([5, 0, 2, 2]), (draw(4, 6) > 0).double()
+    given = {"h": h, "label": label}
+
+    def focal(p, t, alpha, gamma):
+        q = torch.where(t == 1, p, 1 - p)
+        return torch.where(t == 1, alpha, 1 - alpha) * (1 - q) ** gamma * -torch.log(q)
+
+    def dice(p, t, smooth):
+        return 1 - (2 * (p * t).sum(-1) + smooth) / (p.sum(-1) + t.sum(-1) + smooth)
+    p = torch.sigmoid(h)
+    return {"exports": {
+        "rows_pair": loss_pair(lambda h, label, w: F.cross_entropy(h, label, w, reduction="none").mean(),
+                               {**given, "w": w}, ["h"], each=F.cross_entropy(h, label, w, reduction="none")),
+        "weights_pair": loss_pair(F.cross_entropy, {**given, "w": w}, ["h"]),
+        "smooth_pair": loss_pair(lambda h, label: F.cross_entropy(h, label, label_smoothing=0.125), given, ["h"],
+                                 each=F.cross_entropy(h, label, label_smoothing=0.125, reduction="none")),
+        "both_pair": loss_pair(lambda h, label, w: F.cross_entropy(h, label, w, label_smoothing=0.125),
+                               {**given, "w": w}, ["h"]),
+        "soft_pair": loss_pair(F.cross_entropy, {"h": h, "t": t}, ["h", "t"]),
+        "nll_pair": loss_pair(F.nll_loss, given, ["h"]),
+        "focal_pair": loss_pair(lambda h, t: focal(torch.sigmoid(h), t, 0.25, 2.0).mean(), {"h": h, "t": mask}, ["h"],
+                                each=focal(p, mask, 0.25, 2.0)),
+        "focal_probability_pair": loss_pair(lambda h, t: focal(torch.sigmoid(h), t, 0.75, 1.5).mean(),
+                                            {"h": h, "t": mask}, ["h"]),
+        "dice_pair": loss_pair(lambda h, t: dice(torch.sigmoid(h).flatten(), t.flatten(), 1.0), {"h": h, "t": mask},
+                               ["h"], each=dice(p, mask, 0.5)),
+    }}
+
+
+def distances():
+    a, b, c = draw(4, 6), draw(4, 6), draw(4, 6)
+    two, ab = {"a": a, "b": b}, ["a", "b"]
+
+    def normal_kl(a, b):
+        p, q = torch.distributions.Normal(a, torch.exp(b)), torch.distributions.Normal(b, torch.exp(a))
+        return torch.distributions.kl_divergence(p, q)
+
+    def classes_kl(a, b):
+        return F.kl_div(F.log_softmax(b, -1), F.log_softmax(a, -1), log_target=True, reduction="none").sum(-1)
+
+    def triplet(a, b, c, reduction="mean"):
+        return F.triplet_margin_with_distance_loss(a, b, c, distance_function=lambda x, y: (x - y).norm(dim=-1),
+                                                   margin=0.5, reduction=reduction)
+
+    def cosine(a, b):
+        return 1 - F.cosine_similarity(a, b)
+    return {"exports": {
+        "huber_pair": loss_pair(lambda a, b: F.huber_loss(a, b, delta=0.75), two, ab,
+                                each=F.huber_loss(a, b, delta=0.75, reduction="none")),
+        "smooth_l1_pair": loss_pair(lambda a, b: F.smooth_l1_loss(a, b, beta=0.5), two, ab),
+        "hinge_pair": loss_pair(lambda a, b: F.relu(1 - a * torch.sign(b)).mean(), two, ["a"]),
+        "cosine_pair": loss_pair(lambda a, b: cosine(a, b).mean(), two, ab, each=cosine(a, b)),
+        "triplet_pair": loss_pair(triplet, {**two, "c": c}, ["a", "b", "c"], each=triplet(a, b, c, "none")),
+        "normal_kl_pair": loss_pair(lambda a, b: normal_kl(a, b).mean(), two, ab, each=normal_kl(a, b)),
+        "categorical_kl_pair": loss_pair(lambda a, b: classes_kl(a, b).mean(), two, ab, each=classes_kl(a, b)),
+    }}
+
+
+def contrastive():
+    def nt_xent(a, b, reduction="mean"):
+        f = F.normalize(torch.cat([a, b]), dim=-1)
+        s = (f @ f.T / 0.25).masked_fill(torch.eye(8, dtype=torch.bool), -math.inf)
+        return F.cross_entropy(s, (torch.arange(8) + 4) % 8, reduction=reduction)
+
+    def variance(z):
+        return F.relu(1 - torch.sqrt(z.var(0) + 1e-4))
+
+    def covariance(z):
+        c = torch.cov(z.T)
+        return (c ** 2).sum() / 3 - (torch.diagonal(c) ** 2).sum() / 3
+    a, b, z = draw(4, 6), draw(4, 6), draw(5, 3, scale=0.75)
+    return {"exports": {
+        "nt_xent_pair": loss_pair(nt_xent, {"a": a, "b": b}, ["a", "b"], each=nt_xent(a, b, "none")),
+        "variance_pair": loss_pair(lambda z: variance(z).mean(), {"z": z}, ["z"], each=variance(z)),
+        "covariance_pair": loss_pair(covariance, {"z": z}, ["z"]),
+    }}
+
+
+def orders():
+    x, d_y, k = draw(4, 5), draw(4, 5), torch.randint(0, 3, (4, 5))
+
+    def recur(a, b):
+        y = [b[:, 0]]
+        for i in range(1, 5):
+            y.append(a[:, i] * y[-1] + b[:, i])
+        return torch.stack(y, 1)
+    functions = {
+        "sorted": lambda x: x.sort(1)[0], "falling": lambda x: x.sort(0, descending=True)[0],
+        "sums": lambda x: x.cumsum(0), "products": lambda x: x.cumprod(1), "highest": lambda x: x.cummax(1)[0],
+        "lowest": lambda x: x.cummin(0)[0],
+    }
+    exports = {n + "_pair": pair(f, d_y, x=x) for n, f in functions.items()}
+    exports["places"] = {"in": {"x": x, "k": k}, "out": {
+        "up": x.argsort(1), "down": k.sort(stable=True, dim=1, descending=True)[1]}}
+    exports["recur_pair"] = pair(recur, d_y, a=draw(4, 5), b=draw(4, 5))
+    return {"exports": exports}
 
 
 def gaussian_kl(mu, logvar):
@@ -226,6 +331,89 @@ def gru():
     return case
 
 
+def layer(net, parameters, x, t):
+    """An export with the gradient of the input, and one step of plain descent."""
+    case = {"exports": {"pair": pair(net, draw(*t), x=draw(*x))}, "vars": values(parameters)}
+    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x), t)}, parameters, plain_sgd(1),
+                                     [{"x": draw(*x), "t": draw(*t)}])}
+    return case
+
+
+def recurrent(kind, name):
+    module = kind(2, 5, num_layers=2, batch_first=True)
+    parameters = {}
+    with torch.no_grad():
+        for p in module.parameters():
+            p.copy_(draw(*p.shape, scale=0.5))
+    for i in range(2):
+        for k, way in ((1, "ih"), (2, "hh")):
+            path = "net.%s1.%s_cell1[%d].linear%d" % (name, name, i, k)
+            parameters[path + ".w"] = (getattr(module, "weight_%s_l%d" % (way, i)), torch.t)
+            parameters[path + ".b"] = (getattr(module, "bias_%s_l%d" % (way, i)), same)
+    return layer(lambda x: module(x)[0], parameters, (4, 3, 2), (4, 3, 5))
+
+
+def rnn():
+    return recurrent(torch.nn.RNN, "rnn")
+
+
+def gru_layers():
+    return recurrent(torch.nn.GRU, "gru")
+
+
+def lstm():
+    return recurrent(torch.nn.LSTM, "lstm")
+
+
+def attention():
+    module = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.copy_(draw(*p.shape, scale=0.5))
+    mask = torch.triu(torch.ones(3, 3, dtype=torch.bool), 1)
+    path = "net.attention1.linear"
+    parameters = {path + "1.w": (module.in_proj_weight, torch.t), path + "1.b": (module.in_proj_bias, same),
+                  path + "2.w": (module.out_proj.weight, torch.t), path + "2.b": (module.out_proj.bias, same)}
+    return layer(lambda x: module(x, x, x, attn_mask=mask)[0], parameters, (4, 3, 6), (4, 3, 6))
+
+
+def norms():
+    gain, bias, scale = leaf(4), leaf(4), leaf(5)
+
+    def net(x):
+        y = F.group_norm(x, 2, gain, bias)
+        return y * torch.rsqrt((y ** 2).mean(-1, keepdim=True) + 1e-6) * scale
+    parameters = {"net.groupnorm1.gain": (gain, same), "net.groupnorm1.bias": (bias, same),
+                  "net.rmsnorm1.gain": (scale, same)}
+    return layer(net, parameters, (4, 4, 3, 5), (4, 4, 3, 5))
+
+
+def embedding():
+    w = leaf(7, 5)
+    ids = torch.tensor([[1, 0, 6], [3, 3, 1], [5, 2, 3], [6, 6, 6]])
+    return {"phases": {"train": train(lambda i, x, t: {"fit": F.mse_loss(F.embedding(x, w), t)},
+                                      {"net.embedding1.w": (w, same)}, plain_sgd(1),
+                                      [{"x": ids, "t": draw(4, 3, 5)}])}}
+
+
+class Lars(torch.optim.Optimizer):
+    """You and others 2017, as systems use it: vectors without decay and without the scale."""
+    def __init__(self, parameters, lr, momentum, trust, decay):
+        super().__init__(parameters, dict(lr=lr, momentum=momentum, trust=trust, decay=decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                g = p.grad
+                if p.dim() > 1:
+                    g = g + group["decay"] * p
+                    g = group["trust"] * p.norm() / g.norm() * g
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                m.mul_(group["momentum"]).add_(g)
+                p.sub_(group["lr"] * m)
+
+
 def optimizers():
     w0, b0 = draw(2, 3), draw(2)
     batches = [{"x": draw(4, 3), "t": draw(4, 2)} for _ in range(3)]
@@ -241,6 +429,11 @@ def optimizers():
         "decayed": phase(lambda ps: torch.optim.Adam(ps, lr=0.01, betas=(0.8, 0.99), eps=1e-6, weight_decay=0.1)),
         "decoupled": phase(lambda ps: torch.optim.AdamW(ps, lr=0.01, weight_decay=0.1)),
         "clipped": phase(plain_sgd(0.25), clip=0.5),
+        "ahead": phase(lambda ps: torch.optim.SGD(ps, lr=0.125, momentum=0.9, weight_decay=0.01, nesterov=True)),
+        "root": phase(lambda ps: torch.optim.RMSprop(ps, lr=0.01, alpha=0.9, eps=1e-6)),
+        "root_heavy": phase(lambda ps: torch.optim.RMSprop(ps, lr=0.01, momentum=0.5, weight_decay=0.01)),
+        "summed": phase(lambda ps: torch.optim.Adagrad(ps, lr=0.1)),
+        "layers": phase(lambda ps: Lars(ps, lr=2, momentum=0.9, trust=0.125, decay=0.01)),
         "unclipped": phase(plain_sgd(0.25), clip=100),
     }}
 
@@ -257,16 +450,28 @@ def metrics():
     table = torch.zeros(4, 4)
     for i, j in zip(label.tolist(), best.tolist()):
         table[i, j] += 1
-    f1 = 0.0
+    f1, macro = 0.0, torch.zeros(4, 3)
     for k in range(4):
         precision = table[k, k] / max(table[:, k].sum(), 1)
         recall = table[k, k] / max(table[k].sum(), 1)
+        f = 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+        macro[k] = torch.tensor([precision, recall, f])
         if precision + recall > 0:
             f1 += table[k].sum() / 22 * 2 * precision * recall / (precision + recall)
+    there = table.sum(1) / 22
+    regions = torch.diagonal(table) / (table.sum(0) + table.sum(1) - torch.diagonal(table)).clamp(min=1)
+    cell = torch.floor(torch.sigmoid(h[:, 0]) * 8)
+    up, down = cell[label == 0][:, None], cell[label != 0][None, :]
+    more = {"macro_p": macro[:, 0].mean(), "macro_r": macro[:, 1].mean(), "macro_f": macro[:, 2].mean(),
+            "weighted_p": (there * macro[:, 0]).sum(), "weighted_r": (there * macro[:, 1]).sum(),
+            "micro": (best == label).sum() / 22, "regions": regions.mean(),
+            "top2": (h.topk(2, 1)[1] == label[:, None]).any(1).sum() / 22,
+            "masks": ((h > 0) & (x > 0)).sum() / ((h > 0) | (x > 0)).sum(),
+            "area": ((up > down).double() + (up == down).double() / 2).mean()}
     return {"splits": {"score": {
         "vars": {"net.linear1.w": stored(torch.t(w)), "net.linear1.b": stored(b)},
         "batches": [{"x": x[s], "t": t[s], "label": label[s]} for s in batches],
-        "out": {"ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22, "f1": f1,
+        "out": {**more, "ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22, "f1": f1,
                 "table": table, "rmse": torch.sqrt(F.mse_loss(h[:, 0], t)),
                 "spread": h[:, 1].std(unbiased=False),
                 "active": ((h ** 2).mean(0) > 0.5).sum(), "largest": h.max(0)[0]}}}}
@@ -364,7 +569,8 @@ def text(x, depth=0):
     return ends[0] + "\n" + ",\n".join(pad + line for line in inner) + "\n" + " " * depth + ends[1]
 
 
-CASES = [activations, losses, products, product, layernorm, batchnorm, conv1d, gru, optimizers, metrics, small_vae]
+CASES = [activations, losses, labels, distances, contrastive, orders, products, product, layernorm, batchnorm, conv1d, norms,
+         attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
 
 
 def main():
