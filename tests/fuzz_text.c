@@ -195,13 +195,13 @@ static void lower_all(Reading *r, Program *p) {
     const Recipe *recipe = program_recipe(p);
     for (uint32_t i = 0; i < recipe->phases.n && diags_errors(r->diags) == 0; i++) {
         const RecipePhase *phase = &recipe->phases.at[i];
-        Str objective = recipe->objectives.at[phase->objective].name;
+        Str objective = recipe->objectives.at[phase->runs.at[0].objective].name;
         const struct {
             LowerKind kind;
             Str name;
             int64_t rows;
         } entries[] = {{LOWER_INIT, STR("init"), 0},
-                       {LOWER_TRAIN, phase->name, phase->batch},
+                       {LOWER_TRAIN, phase->runs.at[0].name, phase->batch},
                        {LOWER_EVAL, objective, phase->batch},
                        {LOWER_BEGIN, objective, 0},
                        {LOWER_FINISH, objective, 0}};

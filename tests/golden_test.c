@@ -197,7 +197,7 @@ static const RecipePhase *phase_named(const Golden *g, const char *name) {
 
 static void check_phase(Golden *g, const char *name, const json_t *numbers) {
     const RecipePhase *p = phase_named(g, name);
-    const Graph *graph = lowered(g, LOWER_TRAIN, p->name, p->batch);
+    const Graph *graph = lowered(g, LOWER_TRAIN, p->runs.at[0].name, p->batch);
     set_vars(g, lowered(g, LOWER_INIT, STR("init"), 0), json_object_get(numbers, "vars"));
     const json_t *steps = json_object_get(numbers, "steps");
     for (size_t s = 0; s < json_array_size(steps); s++) {

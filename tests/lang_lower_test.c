@@ -66,7 +66,9 @@ static void put_graphs(Buf *out, const TextTest *t, Program *p, Diags *ds) {
         put_graph(out, p, LOWER_DATA, r->data.at[i].name, DATA_BLOCK, ds);
     }
     for (uint32_t i = 0; wanted(t, "train") && i < r->phases.n; i++) {
-        put_graph(out, p, LOWER_TRAIN, r->phases.at[i].name, rows, ds);
+        for (uint32_t k = 0; k < r->phases.at[i].runs.n; k++) {
+            put_graph(out, p, LOWER_TRAIN, r->phases.at[i].runs.at[k].name, rows, ds);
+        }
     }
     static const struct { const char *name; LowerKind kind; } of[] = {
         {"eval", LOWER_EVAL}, {"begin", LOWER_BEGIN}, {"finish", LOWER_FINISH}};

@@ -20,19 +20,15 @@ static Common common_of(const ProgramWish *w) {
 static const Tensor *batch_of(ProgramCase *c, const Graph *g, uint32_t step, Error *e) {
     Arena *a = c->session.arena;
     Tensor *columns = PUSH(a, Tensor, g->columns.n + 1);
-    const Split *split;
-    if (g->columns.n > 0 && dataset_split(c->data, STR("train"), &split, e) != GR_OK)
-        return NULL;
+    uint32_t objective = c->session.recipe->phases.at[0].runs.at[0].objective;
     for (uint32_t i = 0; i < g->columns.n; i++) {
         const Column *column = &g->columns.at[i];
+        int64_t id;
+        const Dataset *d = run_column(c->session.recipe, c->data, objective,
+                                      intern_str(g->module->names, column->name), &id);
         columns[i] = tensor_new(a, column->dtype, column->shape);
-        int64_t id = dataset_column(c->data, intern_str(g->module->names, column->name));
-        DataTarget target = {(uint32_t)id, columns[i].data};
-        uint32_t *rows = PUSH(a, uint32_t, g->rows + 1);
-        for (int64_t k = 0; k < g->rows; k++) {
-            rows[k] = split->rows[((int64_t)step * g->rows + k) % split->n];
-        }
-        dataset_fill(c->data, rows, g->rows, &target, 1);
+        if (run_fill_column(a, d, id, "train", column->shape.dim[0], step, columns[i].data, e) != GR_OK)
+            return NULL;
     }
     return columns;
 }
@@ -95,17 +91,16 @@ bool program_case(const ProgramWish *w, ProgramCase *out, Buf *why) {
     Error e = {0};
     *out = (ProgramCase){0};
     bool good = session_open(&out->session, &common);
-    EntryRequest entries[8];
+    Entries entries = {0};
     if (good) {
-        uint32_t n = phase_entries(&out->session, 0, entries);
+        phase_entries(&out->session, 0, &entries);
         if (w->batch > 0)
-            entries[PROGRAM_TRAIN].rows = entries[PROGRAM_EVAL].rows = w->batch;
-        good = compile_graphs(&out->session, &common, n, entries, &out->compiled) && differentiate(out);
+            entries.at.at[PROGRAM_TRAIN].rows = entries.at.at[PROGRAM_EVAL].rows = w->batch;
+        good = compile_graphs(&out->session, &common, entries.at.n, entries.at.at, &out->compiled) &&
+               differentiate(out);
     }
     if (good) {
-        uint32_t data = out->session.recipe->objectives.at[out->session.recipe->phases.at[0].objective].data;
-        good =
-            run_open_data(&out->session, &common, data, &out->data, &e) == GR_OK && add_moments(w, out, &e);
+        good = run_open_all(&out->session, &common, &out->data, &e) == GR_OK && add_moments(w, out, &e);
         buf_printf(why, "%s", e.what);
     }
     if (out->session.diags != NULL)

@@ -10,8 +10,9 @@ typedef struct {
     Session session;
     Compiled compiled;
     Scenario scenario;
-    Dataset *data;
+    Dataset **data;
 } ProgramCase;
+/* of a phase with one objective */
 enum { PROGRAM_INIT, PROGRAM_TRAIN, PROGRAM_EVAL, PROGRAM_BEGIN, PROGRAM_FINISH }; /* its graphs */
 typedef struct {
     const char *file, *settings[4]; /* "lr=0.1", to the first NULL */

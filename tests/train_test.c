@@ -234,6 +234,8 @@ static Toy *toy(const char *folder, uint32_t threads) {
     add_setting(t->recipe, "kind", 0);
     vec_push(test_arena(), &t->recipe->objectives, (RecipeObjective){.name = STR("fit")});
     RecipePhase phase = {.epochs = EPOCHS, .batch = BATCH, .seed = 3};
+    vec_push(test_arena(), &phase.runs, ((RecipeRun){.name = STR("train.fit"), .times = 1}));
+    vec_push(test_arena(), &phase.validations, (RecipeValidation){.epochs = 1});
     vec_push(test_arena(), &phase.keep,
              (RecipeKeep){.inst = uniforms_input(p->uniforms, STR("series.val.total"), false)});
     vec_push(test_arena(), &t->recipe->phases, phase);
@@ -343,7 +345,7 @@ TEST(reports_and_validations_between_change_no_bit) {
     Toy *t = toy("run", 1);
     Error e;
     t->recipe->phases.at[0].report_steps = 2;
-    t->recipe->phases.at[0].validate_steps = 1;
+    t->recipe->phases.at[0].validations.at[0] = (RecipeValidation){.steps = 1};
     REQUIRE(run(t, &e) == GR_OK);
     CHECK_INT(t->reports, EPOCHS * EPOCH_STEPS / 2 + EPOCHS * EPOCH_STEPS);
     const float *w = exec_buffer(t->exec, B_W);
@@ -479,7 +481,6 @@ TEST(a_checkpoint_cut_short_touches_nothing) {
     CHECK(checkpoint_load(test_arena(), t->exec, CHECKPOINT_RESUME, 42, path, &s, &e) == GR_OK);
     CHECK_INT(s.step, 4);
     CHECK_INT(s.batch, 1);
-    CHECK_INT(s.rows, 4);
     exec_destroy(t->exec);
 }
 

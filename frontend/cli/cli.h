@@ -55,7 +55,9 @@ int  report_no_objective(const Common *c);    /* of a file that measures nothing
 int  report_no_entry(const Common *c);    /* of a file that neither trains nor exports */
 
 /* ---- compiled entries (compile.c) ---- */
-typedef struct { LowerKind kind; Str name; int64_t rows; } EntryRequest;
+/* objective: whose batches TRAIN and EVAL take */
+typedef struct { LowerKind kind; Str name; int64_t rows; uint32_t objective; } EntryRequest;
+typedef struct { VEC(EntryRequest) at; } Entries;
 typedef struct {
     Module   lowered, final;              /* graphs as lowered, and after the passes; the rest is the session's */
     Planned  planned;
@@ -74,8 +76,11 @@ void     compile_close(Compiled *compiled);
 /* The text of --time-passes. */
 void     compile_times(const Compiled *compiled, const Common *c);
 
-/* The entries of the first phase, or the exports of a file that trains nothing; how many (at most 8). */
-uint32_t program_entries(const Session *s, EntryRequest *out);
-/* The entries a training phase needs (not data, not exports): init, train, eval, begin, finish. */
-uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out /* 8 */);
+/* One more, unless it is there. */
+void entries_add(Arena *a, Entries *entries, EntryRequest r);
+/* Those a phase needs: init, its runs in text order, then eval, begin and finish of each objective it trains or
+ * validates. */
+void phase_entries(const Session *s, uint32_t phase, Entries *out);
+/* Those of all phases, or the exports of a file that trains nothing. */
+void program_entries(const Session *s, Entries *out);
 #endif

@@ -101,7 +101,7 @@ static void fill_columns(Bench *b) {
 static GrStatus prepare(Bench *b, Error *e) {
     Session *s = b->s;
     bool trains = b->entry.kind == LOWER_TRAIN;
-    EntryRequest requests[2] = {b->entry, {LOWER_INIT, STR("init"), 0}};
+    EntryRequest requests[2] = {b->entry, {LOWER_INIT, STR("init"), 0, 0}};
     if (!compile_graphs(s, &b->o->common, trains ? 2 : 1, requests, &b->c))
         return fail(e, GR_PROGRAM, "the program has errors");
     uint32_t number[VARIANTS] = {0}; /* 1 + entry of the plan; a pointer would not survive the next variant */
@@ -130,11 +130,10 @@ static GrStatus prepare(Bench *b, Error *e) {
     if (!trains) return GR_OK;
     const PlanEntry *init = plan_entry(p, "init", 0, variant_names[b->entries[0] ? 0 : b->entries[1] ? 1 : 2]);
     exec_run(b->exec, init, b->uniforms);
-    Dataset *data;
-    const RecipePhase *phase = &s->recipe->phases.at[0];
-    TRY(run_open_data(s, &b->o->common, s->recipe->objectives.at[phase->objective].data, &data, e));
+    Dataset **data;
+    TRY(run_open_all(s, &b->o->common, &data, e));
     for (uint32_t v = 0; v < VARIANTS; v++)
-        if (b->entries[v]) TRY(run_fill(s->arena, p, b->entries[v], b->exec, data, "train", 0, e));
+        if (b->entries[v]) TRY(run_fill(s, p, b->entries[v], b->entry.objective, b->exec, data, "train", 0, e));
     return GR_OK;
 }
 
@@ -210,6 +209,7 @@ static void profile(Bench *b, const PlanEntry *entry, double *ns) {
 }
 
 static void print_table(Bench *b, const Machine *m) {
+    printf("entry       %.*s\n", FSTR(b->entry.name));
     printf(
         "machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
         m->fma_l1_gflops[1], m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy,
@@ -290,15 +290,19 @@ int cmd_bench(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    EntryRequest entries[8];
-    uint32_t n = program_entries(&s, entries);
-    if (n == 0) return report_no_entry(&o.common);
+    Entries entries = {0};
+    program_entries(&s, &entries);
+    if (entries.at.n == 0) return report_no_entry(&o.common);
     Error e = {0};
     Machine m;
     int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&e);
-    bool trains = s.recipe->phases.n > 0;
-    for (uint32_t i = 0; i < n && status == 0; i++)
-        if (!trains || entries[i].kind == LOWER_TRAIN) status = bench_entry(&s, &o, entries[i], &m);
+    bool trains = s.recipe->phases.n > 0, several = false;
+    for (uint32_t i = 0; i < entries.at.n && status == 0; i++) {
+        if (trains && entries.at.at[i].kind != LOWER_TRAIN) continue;
+        if (several && !o.common.json) putchar('\n');
+        several = true;
+        status = bench_entry(&s, &o, entries.at.at[i], &m);
+    }
     session_report(&s, &o.common);
     session_close(&s);
     return status;

@@ -31,12 +31,11 @@ static const char *cell_text(Reach r) {
     return "";
 }
 
-static void print_losses(Session *s, uint32_t phase) {
-    const RecipePhase *p = &s->recipe->phases.at[phase];
-    const RecipeObjective *o = &s->recipe->objectives.at[p->objective];
-    Graph *g = lower_graph(s->program, LOWER_TRAIN, p->name, p->batch, s->diags);
+static void print_losses(Session *s, const RecipePhase *p, const RecipeRun *run) {
+    const RecipeObjective *o = &s->recipe->objectives.at[run->objective];
+    Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->batch, s->diags);
     if (!g) return;
-    GradientTable t = gradient_table(s, phase, g);
+    GradientTable t = gradient_table(s, run->objective, g);
     Table out = table_make(s->arena, t.n_models + 2, "");
     table_cell(&out, "losses of %.*s", FSTR(o->name));
     for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%.*s", FSTR(intern_str(s->module->names, t.models[m])));
@@ -78,9 +77,10 @@ static void print_settings(Session *s) {
 static void print_all(Session *s) {
     const Recipe *r = s->recipe;
     for (uint32_t p = 0; p < r->phases.n; p++) {
-        print_losses(s, p);
-        print_metrics(s, &r->objectives.at[r->phases.at[p].objective]);
+        const RecipePhase *phase = &r->phases.at[p];
+        for (uint32_t i = 0; i < phase->runs.n; i++) print_losses(s, phase, &phase->runs.at[i]);
     }
+    for (uint32_t i = 0; i < r->objectives.n && r->phases.n > 0; i++) print_metrics(s, &r->objectives.at[i]);
     if (r->phases.n == 0) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     print_settings(s);
     uses_print(s);

@@ -152,13 +152,13 @@ static int dump_planned(Session *s, const Options *o, Compiled *c) {
     return 0;
 }
 
-/* The entries of a file's first phase; its exports when it trains nothing. */
+/* The entries of all phases; a file's exports when it trains nothing. */
 static int dump(Session *s, const Options *o) {
-    EntryRequest entries[8];
-    uint32_t n = program_entries(s, entries);
-    if (n == 0) return report_no_entry(&o->common);
+    Entries entries = {0};
+    program_entries(s, &entries);
+    if (entries.at.n == 0) return report_no_entry(&o->common);
     Compiled c;
-    if (!compile_graphs(s, &o->common, n, entries, &c)) return EXIT_WRONG;
+    if (!compile_graphs(s, &o->common, entries.at.n, entries.at.at, &c)) return EXIT_WRONG;
     if (o->stage == STAGE_TEXT_graph) return dump_graphs(s, o, &c.lowered, NULL);
     if (o->stage == STAGE_TEXT_grad) return dump_graphs(s, o, &c.lowered, "grad");
     if (o->stage == STAGE_TEXT_opt) return dump_graphs(s, o, &c.final, NULL);

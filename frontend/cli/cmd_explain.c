@@ -29,12 +29,14 @@ int cmd_explain(int argc, char **argv) {
     if (!ok) return EXIT_WRONG;
     if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     int status = 0;
-    for (uint32_t p = 0; p < s.recipe->phases.n && !status; p++) {
-        const RecipePhase *phase = &s.recipe->phases.at[p];
-        EntryRequest entry = {LOWER_TRAIN, phase->name, phase->batch};
+    Entries entries = {0};
+    program_entries(&s, &entries);
+    for (uint32_t i = 0; i < entries.at.n && !status; i++) {
+        if (entries.at.at[i].kind != LOWER_TRAIN) continue;
         Compiled c;
         Error e = {0};
-        if (!compile_graphs(&s, &o.common, 1, &entry, &c) || compile_plan(&s, &o.common, &c, "fused", &e) != GR_OK) {
+        if (!compile_graphs(&s, &o.common, 1, &entries.at.at[i], &c) ||
+            compile_plan(&s, &o.common, &c, "fused", &e) != GR_OK) {
             status = e.what[0] ? report_error(&e) : EXIT_WRONG;
             session_report(&s, &o.common);
             break;

@@ -79,6 +79,17 @@ static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const
     return png_write_grid(s->arena, str_of(o->picture), images, lines * PER_ROW, h, w, PER_ROW, e);
 }
 
+/* The first rows of the split. */
+static GrStatus fill(Session *s, const Plan *p, Exec *x, const Dataset *data, const char *split, Error *e) {
+    const PlanEntry *entry = &p->entries.at[0];
+    for (uint32_t i = entry->first_column; i < entry->first_column + entry->n_columns; i++) {
+        const PlanBinding *b = &p->bindings.at[i];
+        TRY(run_fill_column(s->arena, data, dataset_column(data, b->name), split, entry->rows, 0,
+                            exec_buffer(x, b->buffer), e));
+    }
+    return GR_OK;
+}
+
 static GrStatus predict(Session *s, const Options *o, Error *e) {
     const RecipeExport *export = find_export(s, o->name);
     if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
@@ -87,7 +98,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     TRY(rundir_use(s->arena, str_of(o->run), true, e));
     Dataset *data;
     TRY(run_open_data(s, &o->common, (uint32_t)export->data, &data, e));
-    EntryRequest request = {LOWER_EXPORT, export->name, o->rows};
+    EntryRequest request = {LOWER_EXPORT, export->name, o->rows, 0};
     Compiled c;
     if (!compile_graphs(s, &o->common, 1, &request, &c)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, &o->common, &c, "fused", e));
@@ -99,7 +110,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     TrainState state = {0};
     GrStatus status = checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0,
                                       train_best(s->arena, str_of(o->run)), &state, e);
-    if (status == GR_OK) status = run_fill(s->arena, p, &p->entries.at[0], x, data, o->split, 0, e);
+    if (status == GR_OK) status = fill(s, p, x, data, o->split, e);
     if (status == GR_OK) {
         Counters at = {.rows = o->rows, .batch = o->rows};
         exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));

@@ -152,12 +152,12 @@ static void print_memory(Arena *a, const Plan *p, uint32_t threads) {
     table_print(&t, stdout);
 }
 
-static bool summarise(Session *s, const Options *o, uint32_t phase, Error *e) {
-    EntryRequest entries[8];
+static bool summarise(Session *s, const Options *o, Error *e) {
+    Entries entries = {0};
     Compiled c;
-    uint32_t n = phase_entries(s, phase, entries);
-    if (!compile_graphs(s, &o->common, n, entries, &c)) return false;
-    if (phase == 0) print_layers(s, c.lowered.graphs.at[1]);
+    program_entries(s, &entries);
+    if (!compile_graphs(s, &o->common, entries.at.n, entries.at.at, &c)) return false;
+    print_layers(s, c.lowered.graphs.at[1]);
     if (compile_plan(s, &o->common, &c, "fused", e) != GR_OK) return false;
     print_entries(s->arena, c.planned.plan);
     print_memory(s->arena, c.planned.plan, o->common.threads);
@@ -176,9 +176,8 @@ int cmd_summary(int argc, char **argv) {
     if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return report_no_train(&o.common);
     if (s.recipe->phases.n == 0) print_layers(&s, NULL);
     int status = 0;
-    for (uint32_t p = 0; p < s.recipe->phases.n && !status; p++) {
-        Error e = {0};
-        if (summarise(&s, &o, p, &e)) continue;
+    Error e = {0};
+    if (s.recipe->phases.n > 0 && !summarise(&s, &o, &e)) {
         status = e.what[0] ? report_error(&e) : EXIT_WRONG;
         session_report(&s, &o.common);
     }

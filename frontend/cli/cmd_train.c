@@ -72,19 +72,24 @@ static void draw_step(Screen *s, const TrainProgress *p) {
 }
 
 /* Of what is watched the log has all numbers; the screen has none. */
-static bool is_watch(const Recipe *r, const RecipePhase *p, Str series) {
-    const RecipeObjective *o = &r->objectives.at[p->objective];
-    for (uint32_t i = 0; i < o->metrics.n; i++)
-        if (o->metrics.at[i].watch && str_ends(series, str_format(r->arena, ".%.*s", FSTR(o->metrics.at[i].name)).s))
-            return true;
+static bool is_watch(const Recipe *r, const TrainValue *v) {
+    for (uint32_t k = 0; k < r->objectives.n; k++) {
+        const RecipeObjective *o = &r->objectives.at[k];
+        for (uint32_t i = 0; i < o->metrics.n; i++) {
+            const RecipeMetric *m = &o->metrics.at[i];
+            Str name = str_format(r->arena, ".%.*s.%.*s", FSTR(o->name), FSTR(m->name));
+            if (m->watch && str_ends(v->whole, name.s)) return true;
+        }
+    }
     return false;
 }
 
 static void print_epoch(const Recipe *r, const TrainProgress *p) {
+    if (r->phases.n > 1) printf("%.*s  ", FSTR(p->phase->name));
     printf("epoch %3lld", (long long)p->epoch);
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];
-        if (shape_count(v->shape) == 1 && !is_watch(r, p->phase, v->name))
+        if (shape_count(v->shape) == 1 && !is_watch(r, v))
             printf("  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
     }
     printf("  %.1f s%s\n", p->seconds, p->improved ? "  kept" : "");

@@ -31,7 +31,7 @@ static const struct argp parser = {.options = options,
                                    .doc = "Runs the first training steps by the interpreter, unfused and "
                                           "fused, on 1, 2 and 3 threads, and compares every bit."};
 
-enum { MAX_MOMENTS = 2048, INIT = 0, TRAIN, EVAL, BEGIN, FINISH };   /* as phase_entries orders them */
+enum { MAX_MOMENTS = 4096 };
 
 /* What happens, in order: entry number and step. */
 typedef struct { uint32_t entry; uint32_t step; } Moment;
@@ -40,11 +40,10 @@ typedef struct {
     Session *s;
     const Options *o;
     uint32_t phase;
-    EntryRequest entries[8];
-    uint32_t n_entries;
+    Entries entries;
     Compiled compiled;
     Module meaning;                    /* the graphs the interpreter runs */
-    Dataset *data;
+    Dataset **data;
     Moment moments[MAX_MOMENTS];
     uint32_t n_moments;
     Tensor **expected;                 /* [moment][var] of the interpreter, then its outputs */
@@ -53,7 +52,8 @@ typedef struct {
 static const UValue *values_at(Verify *v, Moment m) {
     const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
     Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .seed = p->seed, .batch = p->batch,
-                   .rows = v->entries[m.entry].rows, .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
+                   .rows = v->entries.at.at[m.entry].rows, .phase = v->phase,
+                   .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
 }
 
@@ -96,19 +96,16 @@ static double element(const Tensor *t, int64_t i) {
 }
 
 /* ---- the interpreter's run ---- */
-static Tensor *columns_of(Verify *v, const Graph *g, uint32_t step, Error *e) {
+static Tensor *columns_of(Verify *v, const Graph *g, Moment m, Error *e) {
     Arena *a = v->s->arena;
     Tensor *columns = PUSH(a, Tensor, g->columns.n + 1);
-    const Split *rows;
-    if (g->columns.n == 0) return columns;
-    if (dataset_split(v->data, STR("train"), &rows, e) != GR_OK) return NULL;
     for (uint32_t i = 0; i < g->columns.n; i++) {
-        columns[i] = tensor_copy(a, g->columns.at[i].dtype, g->columns.at[i].shape, NULL);
-        int64_t column = dataset_column(v->data, intern_str(v->s->module->names, g->columns.at[i].name));
-        DataTarget target = {(uint32_t)column, columns[i].data};
-        uint32_t *pick = PUSH(a, uint32_t, g->rows + 1);
-        for (int64_t k = 0; k < g->rows; k++) pick[k] = rows->rows[((int64_t)step * g->rows + k) % rows->n];
-        dataset_fill(v->data, pick, g->rows, &target, 1);
+        const Column *c = &g->columns.at[i];
+        int64_t column;
+        const Dataset *d = run_column(v->s->recipe, v->data, v->entries.at.at[m.entry].objective,
+                                      intern_str(v->s->module->names, c->name), &column);
+        columns[i] = tensor_copy(a, c->dtype, c->shape, NULL);
+        if (run_fill_column(a, d, column, "train", c->shape.dim[0], m.step, columns[i].data, e) != GR_OK) return NULL;
     }
     return columns;
 }
@@ -121,7 +118,7 @@ static GrStatus interpret(Verify *v, Error *e) {
         vars[i] = tensor_copy(a, v->s->module->vars.at[i].dtype, v->s->module->vars.at[i].shape, NULL);
     for (uint32_t m = 0; m < v->n_moments; m++) {
         const Graph *g = v->meaning.graphs.at[v->moments[m].entry];
-        Tensor *columns = columns_of(v, g, v->moments[m].step, e);
+        Tensor *columns = columns_of(v, g, v->moments[m], e);
         if (!columns) return e->status;
         Tensor *seen = PUSH(a, Tensor, n_vars + g->outputs.n + 1);
         EvalRun run = {.graph = g,
@@ -147,7 +144,7 @@ static void name_difference(Verify *v, const char *variant, uint32_t threads, Mo
     Place p = sources_place(v->s->files, at);
     printf("%s on %u thread%s differs from the interpreter after %.*s, step %u:\n  %s `%.*s`, element %lld: "
            "%.9g, the interpreter has %.9g\n",
-           variant, threads, threads == 1 ? "" : "s", FSTR(v->entries[m.entry].name), m.step, kind,
+           variant, threads, threads == 1 ? "" : "s", FSTR(v->entries.at.at[m.entry].name), m.step, kind,
            FSTR(name), (long long)i, element(got, i), element(want, i));
     if (p.path.n) printf("  declared at %.*s:%u\n", FSTR(p.path), p.line);
 }
@@ -234,13 +231,12 @@ static GrStatus run_variant(Verify *v, const char *variant, uint32_t threads, bo
     *same = true;
     GrStatus status = GR_OK;
     for (uint32_t m = 0; m < v->n_moments && *same && status == GR_OK; m++) {
-        const EntryRequest *r = &v->entries[v->moments[m].entry];
+        const EntryRequest *r = &v->entries.at.at[v->moments[m].entry];
         const Graph *g = v->meaning.graphs.at[v->moments[m].entry];
         const PlanEntry *entry = plan_entry(p, intern_str(v->s->module->names, g->name).s, r->rows, variant);
         GR_ASSERT(entry);
         if (entry->n_columns)
-            status = run_fill(v->s->arena, p, entry, x, v->data, "train", v->moments[m].step * entry->rows,
-                              e);
+            status = run_fill(v->s, p, entry, r->objective, x, v->data, "train", v->moments[m].step, e);
         if (status != GR_OK) break;
         memcpy(before, start, p->arena_bytes);
         exec_run(x, entry, values_at(v, v->moments[m]));
@@ -255,14 +251,28 @@ static void add_moment(Verify *v, uint32_t entry, uint32_t step) {
     if (v->n_moments < MAX_MOMENTS) v->moments[v->n_moments++] = (Moment){entry, step};
 }
 
+static void add_all(Verify *v, LowerKind kind) {
+    for (uint32_t i = 0; i < v->entries.at.n; i++)
+        if (v->entries.at.at[i].kind == kind) add_moment(v, i, 0);
+}
+
+static uint32_t entry_of_run(const Verify *v, Str name) {
+    for (uint32_t i = 0; i < v->entries.at.n; i++)
+        if (v->entries.at.at[i].kind == LOWER_TRAIN && str_eq(v->entries.at.at[i].name, name)) return i;
+    GR_BUG("a run without an entry");
+}
+
+/* So many steps that every run has had its turns, at least. */
 static void plan_moments(Verify *v) {
-    add_moment(v, INIT, 0);
-    add_moment(v, BEGIN, 0);
-    for (uint32_t i = 0; i < v->o->steps; i++) add_moment(v, TRAIN, i);
-    add_moment(v, FINISH, 0);                                     /* finish */
-    add_moment(v, BEGIN, 0);
-    add_moment(v, EVAL, 0);
-    add_moment(v, FINISH, 0);
+    const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
+    add_all(v, LOWER_INIT);
+    add_all(v, LOWER_BEGIN);
+    for (uint32_t i = 0; i < v->o->steps || recipe_runs_before(p, i, p->runs.n - 1) == 0; i++)
+        add_moment(v, entry_of_run(v, p->runs.at[recipe_run_at(p, i)].name), i);
+    add_all(v, LOWER_FINISH);
+    add_all(v, LOWER_BEGIN);
+    add_all(v, LOWER_EVAL);
+    add_all(v, LOWER_FINISH);
     v->expected = PUSH(v->s->arena, Tensor *, v->n_moments);
 }
 
@@ -281,15 +291,16 @@ static GrStatus meaning_of(Verify *v) {
 static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
     static const char *const variants[] = {"unfused", "fused"};
     Session *s = v->s;
-    const RecipePhase *p = &s->recipe->phases.at[v->phase];
-    v->n_entries = phase_entries(s, v->phase, v->entries);
-    if (v->o->batch) v->entries[TRAIN].rows = v->entries[EVAL].rows = v->o->batch;
-    if (!compile_graphs(s, &v->o->common, v->n_entries, v->entries, &v->compiled))
+    phase_entries(s, v->phase, &v->entries);
+    for (uint32_t i = 0; i < v->entries.at.n && v->o->batch; i++)
+        if (v->entries.at.at[i].rows) v->entries.at.at[i].rows = v->o->batch;
+    if (!compile_graphs(s, &v->o->common, v->entries.at.n, v->entries.at.at, &v->compiled))
         return fail(e, GR_PROGRAM, "the program has errors");
     TRY(meaning_of(v));
-    TRY(run_open_data(s, &v->o->common, s->recipe->objectives.at[p->objective].data, &v->data, e));
+    TRY(run_open_all(s, &v->o->common, &v->data, e));
     plan_moments(v);
     TRY(interpret(v, e));
+    if (s->recipe->phases.n > 1) printf("phase           %.*s\n", FSTR(s->recipe->phases.at[v->phase].name));
     printf("interpreter     %u moments\n", v->n_moments);
     for (uint32_t k = 0; k < 2; k++) TRY(compile_plan(s, &v->o->common, &v->compiled, variants[k], e));
     TRY(compile_load(&v->o->common, &v->compiled, 0, NULL, e));

@@ -60,24 +60,40 @@ void compile_times(const Compiled *compiled, const Common *c) {
     fprintf(stderr, "%-10s %8llu bytes\n", "arena", (unsigned long long)compiled->planned.plan->arena_bytes);
 }
 
-uint32_t phase_entries(const Session *s, uint32_t phase, EntryRequest *out) {
-    const RecipePhase *p = &s->recipe->phases.at[phase];
-    Str objective = s->recipe->objectives.at[p->objective].name;
-    uint32_t n = 0;
-    out[n++] = (EntryRequest){LOWER_INIT, STR("init"), 0};
-    out[n++] = (EntryRequest){LOWER_TRAIN, p->name, p->batch};
-    out[n++] = (EntryRequest){LOWER_EVAL, objective, p->batch};
-    out[n++] = (EntryRequest){LOWER_BEGIN, objective, 0};
-    out[n++] = (EntryRequest){LOWER_FINISH, objective, 0};
-    return n;
+void entries_add(Arena *a, Entries *entries, EntryRequest r) {
+    for (uint32_t i = 0; i < entries->at.n; i++) {
+        const EntryRequest *old = &entries->at.at[i];
+        if (old->kind == r.kind && str_eq(old->name, r.name) && old->rows == r.rows) return;
+    }
+    vec_push(a, &entries->at, r);
 }
 
-uint32_t program_entries(const Session *s, EntryRequest *out) {
-    if (s->recipe->phases.n > 0) return phase_entries(s, 0, out);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->recipe->exports.n && n < 8; i++)
-        out[n++] = (EntryRequest){LOWER_EXPORT, s->recipe->exports.at[i].name, 64};
-    return n;
+static void add_measured(const Session *s, uint32_t phase, const char *split, Entries *out) {
+    const RecipePhase *p = &s->recipe->phases.at[phase];
+    uint32_t o;
+    for (uint32_t i = 0; recipe_measured(s->recipe, p, str_of(split), i, &o); i++) {
+        Str name = s->recipe->objectives.at[o].name;
+        entries_add(s->arena, out, (EntryRequest){LOWER_EVAL, name, p->batch, o});
+        entries_add(s->arena, out, (EntryRequest){LOWER_BEGIN, name, 0, o});
+        entries_add(s->arena, out, (EntryRequest){LOWER_FINISH, name, 0, o});
+    }
+}
+
+void phase_entries(const Session *s, uint32_t phase, Entries *out) {
+    const RecipePhase *p = &s->recipe->phases.at[phase];
+    entries_add(s->arena, out, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        const RecipeRun *r = &p->runs.at[i];
+        entries_add(s->arena, out, (EntryRequest){LOWER_TRAIN, r->name, p->batch, r->objective});
+    }
+    add_measured(s, phase, "train", out);
+    add_measured(s, phase, "val", out);
+}
+
+void program_entries(const Session *s, Entries *out) {
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++) phase_entries(s, i, out);
+    for (uint32_t i = 0; i < s->recipe->exports.n && s->recipe->phases.n == 0; i++)
+        entries_add(s->arena, out, (EntryRequest){LOWER_EXPORT, s->recipe->exports.at[i].name, 64, 0});
 }
 
 static void want_kernels(const Plan *plan, const PlanEntry *entry, bool *wanted) {

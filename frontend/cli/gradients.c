@@ -21,8 +21,8 @@ static const Output *loss_output(const Graph *g, uint32_t loss) {
     return NULL;
 }
 
-GradientTable gradient_table(Session *s, uint32_t phase, const Graph *train) {
-    const RecipeObjective *o = &s->recipe->objectives.at[s->recipe->phases.at[phase].objective];
+GradientTable gradient_table(Session *s, uint32_t objective, const Graph *train) {
+    const RecipeObjective *o = &s->recipe->objectives.at[objective];
     GradientTable t = {.n_losses = o->losses.n};
     t.models = PUSH(s->arena, uint32_t, s->module->vars.n + 1);
     for (uint32_t i = 0; i < s->module->vars.n; i++)
@@ -73,19 +73,23 @@ static void report_dead_models(Session *s, const uint32_t *models, uint32_t n, c
 
 /* Lowered first, all of them: that may still add variables. */
 void gradients_check(Session *s) {
-    uint32_t n = s->recipe->phases.n;
+    Entries entries = {0};
+    program_entries(s, &entries);
+    uint32_t n = entries.at.n;
     Graph **graphs = PUSH(s->arena, Graph *, n + 1);
-    for (uint32_t p = 0; p < n; p++) {
-        const RecipePhase *phase = &s->recipe->phases.at[p];
-        graphs[p] = lower_graph(s->program, LOWER_TRAIN, phase->name, phase->batch, s->diags);
-        if (!graphs[p]) return;
+    for (uint32_t i = 0; i < n; i++) {
+        const EntryRequest *r = &entries.at.at[i];
+        if (r->kind != LOWER_TRAIN) continue;
+        graphs[i] = lower_graph(s->program, r->kind, r->name, r->rows, s->diags);
+        if (!graphs[i]) return;
     }
     bool *trained = PUSH(s->arena, bool, s->module->vars.n + 1);       /* by model of the table */
     GradientTable t = {0};
-    for (uint32_t p = 0; p < n; p++) {
-        t = gradient_table(s, p, graphs[p]);                           /* each has the models of the whole program */
-        for (uint32_t i = 0; i < t.n_losses * t.n_models; i++)
-            if (t.cells[i] == REACH_YES) trained[i % t.n_models] = true;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!graphs[i]) continue;
+        t = gradient_table(s, entries.at.at[i].objective, graphs[i]);  /* each has the models of the whole program */
+        for (uint32_t k = 0; k < t.n_losses * t.n_models; k++)
+            if (t.cells[k] == REACH_YES) trained[k % t.n_models] = true;
     }
     report_dead_models(s, t.models, t.n_models, trained);
 }

@@ -9,8 +9,8 @@ typedef struct {
     uint32_t *models;              /* interned names, in order of first parameter */
     Reach *cells;                  /* loss-major: the best over the model's parameters */
 } GradientTable;
-/* Of one phase's train graph. */
-GradientTable gradient_table(Session *s, uint32_t phase, const Graph *train);
+/* Of the train graph of a run of the objective. */
+GradientTable gradient_table(Session *s, uint32_t objective, const Graph *train);
 /* Warns of every model that is in a training and that nothing trains. */
 void gradients_check(Session *s);
 #endif

@@ -4,53 +4,44 @@
 #include "hash.h"
 #include <string.h>
 
-typedef struct { VEC(EntryRequest) at; } Requests;
-
-static void add_request(Arena *a, Requests *r, LowerKind kind, Str name, int64_t rows) {
-    for (uint32_t i = 0; i < r->at.n; i++)
-        if (r->at.at[i].kind == kind && str_eq(r->at.at[i].name, name) && r->at.at[i].rows == rows) return;
-    vec_push(a, &r->at, ((EntryRequest){kind, name, rows}));
-}
-
 /* Full batches of a split, and its tail. */
-static void add_batches(Arena *a, Requests *r, LowerKind kind, Str name, int64_t rows, int64_t batch, bool tail) {
-    if (rows >= batch) add_request(a, r, kind, name, batch);
-    if (rows % batch && (tail || rows < batch)) add_request(a, r, kind, name, rows % batch);
+static void add_batches(Arena *a, Entries *r, EntryRequest of, int64_t rows, int64_t batch, bool tail) {
+    of.rows = batch;
+    if (rows >= batch) entries_add(a, r, of);
+    of.rows = rows % batch;
+    if (rows % batch && (tail || rows < batch)) entries_add(a, r, of);
 }
 
-/* `eval` also runs objectives that no phase trains. */
-static void add_untrained(const Session *s, Dataset *const *data, Requests *r) {
-    for (uint32_t i = 0; i < s->recipe->objectives.n; i++) {
-        const RecipeObjective *o = &s->recipe->objectives.at[i];
-        const Splits *splits = &data[o->data]->splits;
-        bool trained = false;
-        for (uint32_t p = 0; p < s->recipe->phases.n; p++)
-            trained = trained || s->recipe->phases.at[p].objective == i;
-        for (uint32_t k = 0; k < splits->at.n && !trained; k++)
-            add_batches(s->arena, r, LOWER_EVAL, o->name, splits->at.at[k].n, EVAL_BATCH, true);
-        add_request(s->arena, r, LOWER_BEGIN, o->name, 0);
-        add_request(s->arena, r, LOWER_FINISH, o->name, 0);
-    }
+/* Of every split: which ones are evaluated is not known before. */
+static void add_evaluation(const Session *s, Dataset *const *data, uint32_t objective, int64_t batch, Entries *r) {
+    const RecipeObjective *o = &s->recipe->objectives.at[objective];
+    const Splits *splits = &data[o->data]->splits;
+    for (uint32_t k = 0; k < splits->at.n; k++)
+        add_batches(s->arena, r, (EntryRequest){LOWER_EVAL, o->name, 0, objective}, splits->at.at[k].n, batch, true);
+    entries_add(s->arena, r, (EntryRequest){LOWER_BEGIN, o->name, 0, objective});
+    entries_add(s->arena, r, (EntryRequest){LOWER_FINISH, o->name, 0, objective});
 }
 
-static Requests requests_of(const Session *s, Dataset *const *data, LowerKind first) {
-    Requests r = {0};
-    Arena *a = s->arena;
-    add_request(a, &r, LOWER_INIT, STR("init"), 0);
-    for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
-        const RecipePhase *p = &s->recipe->phases.at[i];
-        const RecipeObjective *o = &s->recipe->objectives.at[p->objective];
-        const Splits *splits = &data[o->data]->splits;
-        for (uint32_t k = 0; k < splits->at.n; k++) {
-            const Split *split = &splits->at.at[k];
-            if (str_is(split->name, "train"))
-                add_batches(a, &r, LOWER_TRAIN, p->name, split->n, p->batch, !p->drop_tail);
-            add_batches(a, &r, LOWER_EVAL, o->name, split->n, p->batch, true);
-        }
-        add_request(a, &r, LOWER_BEGIN, o->name, 0);
-        add_request(a, &r, LOWER_FINISH, o->name, 0);
+static void add_phase(const Session *s, Dataset *const *data, const RecipePhase *p, Entries *r) {
+    uint32_t o;
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        const RecipeRun *run = &p->runs.at[i];
+        const Split *train = splits_find(&data[s->recipe->objectives.at[run->objective].data]->splits, STR("train"));
+        EntryRequest entry = {LOWER_TRAIN, run->name, 0, run->objective};
+        if (train) add_batches(s->arena, r, entry, train->n, p->batch, !p->drop_tail);
     }
-    if (first == LOWER_EVAL) add_untrained(s, data, &r);
+    for (uint32_t i = 0; recipe_measured(s->recipe, p, STR("train"), i, &o); i++)
+        add_evaluation(s, data, o, p->batch, r);
+    for (uint32_t i = 0; recipe_measured(s->recipe, p, STR("val"), i, &o); i++)
+        add_evaluation(s, data, o, p->batch, r);
+}
+
+static Entries requests_of(const Session *s, Dataset *const *data, LowerKind first) {
+    Entries r = {0};
+    entries_add(s->arena, &r, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++) add_phase(s, data, &s->recipe->phases.at[i], &r);
+    for (uint32_t i = 0; i < s->recipe->objectives.n && first == LOWER_EVAL; i++)
+        add_evaluation(s, data, i, train_evaluation_batch(s->recipe, i), &r);
     return r;
 }
 
@@ -88,7 +79,7 @@ void job_compile_behind(Job *j) {
 }
 
 /* The entries that the first batch needs, in one go, so that their kernels are compiled side by side. */
-static GrStatus load_first(Job *j, LowerKind first, const Requests *r, Error *e) {
+static GrStatus load_first(Job *j, LowerKind first, const Entries *r, Error *e) {
     const Plan *p = j->compiled.planned.plan;
     const PlanEntry **entries = PUSH(j->s->arena, const PlanEntry *, p->entries.n + 1);
     uint32_t n = 0;
@@ -113,15 +104,24 @@ uint64_t job_program(const Session *s) {
     return hash_str(SEMANTICS_VERSION, buf_str(&text));
 }
 
+static size_t bytes_of(const Dataset *d, int64_t rows) {
+    size_t bytes = 0;
+    for (uint32_t k = 0; k < d->columns.n; k++) bytes += d->columns.at[k].row_bytes * (size_t)rows;
+    return bytes;
+}
+
 /* A thread of its own pays off only when gathering a batch takes longer than handing it over. */
 static bool batches_are_large(const Session *s, Dataset *const *data) {
     enum { LARGE_BYTES = 1 << 20 };
     for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
         const RecipePhase *p = &s->recipe->phases.at[i];
-        const Dataset *d = data[s->recipe->objectives.at[p->objective].data];
-        size_t bytes = 0;
-        for (uint32_t k = 0; k < d->columns.n; k++) bytes += d->columns.at[k].row_bytes * (size_t)p->batch;
-        if (bytes > LARGE_BYTES) return true;
+        for (uint32_t k = 0; k < p->runs.n; k++) {
+            const RecipeObjective *o = &s->recipe->objectives.at[p->runs.at[k].objective];
+            size_t bytes = bytes_of(data[o->data], p->batch);
+            for (uint32_t m = 0; m < o->more.n; m++)
+                bytes += bytes_of(data[o->more.at[m].data], recipe_batch(p, o->more.at[m].data));
+            if (bytes > LARGE_BYTES) return true;
+        }
     }
     return false;
 }
@@ -129,7 +129,7 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e) {
     *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
     for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &out->data[i], e));
-    Requests r = requests_of(s, out->data, first);
+    Entries r = requests_of(s, out->data, first);
     if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, c, &out->compiled, variant, e));
     TRY(load_first(out, first, &r, e));

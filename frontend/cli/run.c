@@ -43,7 +43,7 @@ static GrStatus compute_block(void *user, const RecipeData *data, int64_t block,
 
 static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, Formula *f, Error *e) {
     *f = (Formula){.s = s, .scratch = arena_create()};
-    EntryRequest request = {LOWER_DATA, data->name, DATA_BLOCK};
+    EntryRequest request = {LOWER_DATA, data->name, DATA_BLOCK, 0};
     if (!compile_graphs(s, c, 1, &request, &f->compiled))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     TRY(compile_plan(s, c, &f->compiled, "fused", e));
@@ -70,20 +70,47 @@ GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out
     return status;
 }
 
-GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d,
-                  const char *split, int64_t first, Error *e) {
-    const Split *rows;
-    TRY(dataset_split(d, str_of(split), &rows, e));
-    if (rows->n == 0) return fail(e, GR_DATA, "split `%s` of data `%.*s` is empty", split, FSTR(d->recipe->name));
-    uint32_t *pick = PUSH(a, uint32_t, entry->rows + 1);
-    for (int64_t i = 0; i < entry->rows; i++) pick[i] = rows->rows[(first + i) % rows->n];
-    DataTarget *targets = PUSH(a, DataTarget, entry->n_columns + 1);
+GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e) {
+    *out = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &(*out)[i], e));
+    return GR_OK;
+}
+
+/* ---- batches ---- */
+const Dataset *run_column(const Recipe *r, Dataset *const *data, uint32_t objective, Str name, int64_t *column) {
+    const RecipeObjective *o = &r->objectives.at[objective];
+    const Dataset *d = data[o->data];
+    for (uint32_t i = 0; i < o->more.n; i++) {
+        Str of = r->data.at[o->more.at[i].data].name;
+        if (!str_starts(name, of.s) || name.n <= of.n || name.s[of.n] != '.') continue;
+        d = data[o->more.at[i].data];
+        name = (Str){name.s + of.n + 1, name.n - of.n - 1};
+        break;
+    }
+    *column = dataset_column(d, name);
+    GR_ASSERT(*column >= 0);
+    return d;
+}
+
+GrStatus run_fill_column(Arena *a, const Dataset *d, int64_t column, const char *split, int64_t rows, int64_t step,
+                         void *to, Error *e) {
+    const Split *of;
+    TRY(dataset_split(d, str_of(split), &of, e));
+    if (of->n == 0) return fail(e, GR_DATA, "split `%s` of data `%.*s` is empty", split, FSTR(d->recipe->name));
+    uint32_t *pick = PUSH(a, uint32_t, rows + 1);
+    for (int64_t i = 0; i < rows; i++) pick[i] = of->rows[(step * rows + i) % of->n];
+    dataset_fill(d, pick, rows, &(DataTarget){(uint32_t)column, to}, 1);
+    return GR_OK;
+}
+
+GrStatus run_fill(Session *s, const Plan *plan, const PlanEntry *entry, uint32_t objective, Exec *x,
+                  Dataset *const *data, const char *split, int64_t step, Error *e) {
     for (uint32_t i = 0; i < entry->n_columns; i++) {
         const PlanBinding *b = &plan->bindings.at[entry->first_column + i];
-        int64_t column = dataset_column(d, b->name);
-        GR_ASSERT(column >= 0);
-        targets[i] = (DataTarget){(uint32_t)column, exec_buffer(x, b->buffer)};
+        int64_t column;
+        const Dataset *d = run_column(s->recipe, data, objective, b->name, &column);
+        TRY(run_fill_column(s->arena, d, column, split, plan->buffers.at[b->buffer].shape.dim[0], step,
+                            exec_buffer(x, b->buffer), e));
     }
-    dataset_fill(d, pick, entry->rows, targets, entry->n_columns);
     return GR_OK;
 }

@@ -12,7 +12,15 @@ const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const
 /* Opens data set number `data`; columns that the program computes are computed with compiled code. */
 GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out, Error *e);
 
-/* Fills the columns of an entry from the first rows of a split (wrapping round when it is shorter). */
-GrStatus run_fill(Arena *a, const Plan *plan, const PlanEntry *entry, Exec *x, const Dataset *d,
-                  const char *split, int64_t first, Error *e);
+/* All of them, by recipe->data. */
+GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e);
+
+/* What a column of an entry of the objective is: "image" of its first batch, "photos.image" of another. */
+const Dataset *run_column(const Recipe *r, Dataset *const *data, uint32_t objective, Str name, int64_t *column);
+/* Fills a column from the rows `step` batches into a split (wrapping round when it is shorter). */
+GrStatus run_fill_column(Arena *a, const Dataset *d, int64_t column, const char *split, int64_t rows, int64_t step,
+                         void *to, Error *e);
+/* All columns of an entry. */
+GrStatus run_fill(Session *s, const Plan *plan, const PlanEntry *entry, uint32_t objective, Exec *x,
+                  Dataset *const *data, const char *split, int64_t step, Error *e);
 #endif

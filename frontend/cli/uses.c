@@ -19,8 +19,8 @@ static bool begins(Str path, Str name) {
     return path.n > name.n && path.s[name.n] == '.' && str_eq((Str){path.s, name.n}, name);
 }
 
-static bool phase_writes(const Session *s, const RecipePhase *p, Str name) {
-    const Graph *g = lower_graph(s->program, LOWER_TRAIN, p->name, p->batch, s->diags);
+static bool run_writes(const Session *s, const RecipePhase *p, const RecipeRun *run, Str name) {
+    const Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->batch, s->diags);
     for (uint32_t i = 0; g && i < g->effects.n; i++) {
         const Node *n = node_of(g, g->effects.at[i]);
         if (n->op != OP_commit) continue;
@@ -28,6 +28,12 @@ static bool phase_writes(const Session *s, const RecipePhase *p, Str name) {
         if (v->kind == VAR_PARAM && begins(v->path, name)) return true;
     }
     return false;
+}
+
+static bool phase_writes(const Session *s, const RecipePhase *p, Str name) {
+    bool writes = false;
+    for (uint32_t i = 0; i < p->runs.n; i++) writes = writes || run_writes(s, p, &p->runs.at[i], name);
+    return writes;
 }
 
 static const char *what_of(const Session *s, const RecipeUse *u) {

@@ -376,6 +376,7 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
     } else {
         to->path = str_format(l->a, "%.*s%s%.*s", FSTR(caller->path), caller->path.n ? "." : "", FSTR(step));
     }
+    to->training = to->training && !(to->model.n && pattern_freezes(l, to->path));
     return to;
 }
 

@@ -273,7 +273,8 @@ void cell_update(Lower *l, const Stmt *s) {
         }
         return;
     }
-    if ((l->frame->kind != FRAME_OPTIMIZER && !l->frame->training) || l->frame->follows) {
+    bool frozen = pattern_freezes(l, l->m->vars.at[b->var - 1].path);
+    if ((l->frame->kind != FRAME_OPTIMIZER && (!l->frame->training || frozen)) || l->frame->follows) {
         return;
     }
     if (l->scan) {

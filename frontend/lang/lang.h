@@ -19,9 +19,9 @@ Module *program_module(Program *p);
 /* The trees of the file and of what it uses, without places: equal for programs that differ in layout only. */
 void    program_print(Program *p, Buf *out);
 
-/* Graphs by name (of the phase for TRAIN, of the objective, data set or export else); lowering the same (kind,
- * name, rows) twice gives the same graph.  Every one is added to the module.  The finish graph reads accumulators
- * only, the number of rows included.
+/* Graphs by name (of the run, "PHASE.OBJ", for TRAIN, else of the objective, data set or export); lowering the same
+ * (kind, name, rows) twice gives the same graph.  Every one is added to the module.  The finish graph reads
+ * accumulators only, the number of rows included.
  *   LOWER_INIT    "init"           commits the initial value of every variable (all parameters, states, optimiser
  *                                  states)
  *   LOWER_DATA    "data.D"         columns of D computed from raw ones (DATA_BLOCK rows)

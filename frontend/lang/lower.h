@@ -135,6 +135,7 @@ typedef struct { const Decl *decl; VEC(Name) sites; } CallSites;
 /* and how it takes one more batch */
 typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumulator;
 typedef struct { LowerKind kind; Str name; int64_t rows; Graph *graph; } Lowered;
+typedef struct { uint32_t phase, run; VEC(uint32_t) vars; } Targets;    /* what a run of a phase updates */
 
 struct Program {
     Arena *arena;
@@ -161,6 +162,7 @@ struct Program {
     VEC(const Expr *) series;               /* that anything reads: series.c */
     VEC(Accumulator) accumulators;
     VEC(Lowered) lowered;
+    VEC(Targets *) targets;
 };
 
 /* An access `x[s*i + d*j - p]` in a product that may be a contraction: `position` stands for the dim of x. */
@@ -180,6 +182,8 @@ struct Lower {
     Frame *frame;
     LowerKind kind;
     const Decl *objective;
+    const Decl *train;                      /* TRAIN: the phase, its number, and which of its runs; else NULL */
+    uint32_t phase, run;
     uint32_t births, next_extent;
     uint32_t depth, n_calls;
     VEC(Constant) constants;
@@ -396,7 +400,10 @@ Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, 
 void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commits into the accumulators */
 void  metric_begin(Lower *l, const Decl *objective);
 void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
-void  optimizer_step(Lower *l, const Decl *train, Val total);
+/* The parameters that a run updates, by var id, in order; how many.  There is room for all. */
+uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out);
+void  optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total);
+const Targets *program_targets(Program *p, uint32_t phase, uint32_t run);
 void  monitor_metric(Lower *l, const Stmt *s);
 void  monitor_watch(Lower *l, const Stmt *s);
 void  monitor_alarm(Lower *l, const Stmt *s);
@@ -419,10 +426,10 @@ void  follow_step(Lower *l);                                /* the copies, when 
 
 /* ---- series.c ------------------------------------------------------------------------------------------ */
 V     series_value(Lower *l, const Expr *e);                /* `val.total` as a number of the program; noted */
-bool  series_check(Lower *l, const RecipeObjective *o, const Expr *e);     /* reports */
+bool  series_check(Lower *l, const RecipePhase *p, const Expr *e);     /* the phase measures it; reports */
 void  series_check_noted(Lower *l);
 
-/* ---- settings.c, source.c, data.c, train.c, library.c, resolved.c ------------------------------------------------ */
+/* ---- settings.c, source.c, data.c, train.c, pattern.c, library.c, resolved.c ------------ */
 void  settings_declare(Lower *l);
 V     settings_value(Lower *l, Str name);                   /* of the frame's own text; NULL: none */
 const Setting *settings_find(const Program *p, const Scope *s, Str name);
@@ -449,6 +456,9 @@ bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` o
 void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
+bool  pattern_names(const NameVec *patterns, Str path);     /* one of them does */
+bool  pattern_freezes(const Lower *l, Str path);            /* a clause of the phase being lowered */
+void  pattern_check(Lower *l, const Decl *train);           /* every pattern names something; reports */
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
 const Decl *phase_decl(Program *p, uint32_t phase);
 void  library_load(Program *p, Diags *ds);

@@ -3,37 +3,17 @@
  * variable beside the parameter. */
 #include "lower.h"
 
-/* `decoder.residual1[3].*` against a path: `*` is any text; a pattern also names all that lies below it. */
-static bool pattern_matches(Str pattern, Str path) {
-    if (pattern.n == 0) {
-        return path.n == 0 || path.s[0] == '.' || path.s[0] == '[';
-    }
-    if (pattern.s[0] == '*') {
-        Str rest = {pattern.s + 1, pattern.n - 1};
-        for (uint32_t i = 0; i <= path.n; i++) {
-            if (pattern_matches(rest, (Str){path.s + i, path.n - i})) {
-                return true;
-            }
-        }
-        return false;
-    }
-    return path.n > 0 && path.s[0] == pattern.s[0] &&
-           pattern_matches((Str){pattern.s + 1, pattern.n - 1}, (Str){path.s + 1, path.n - 1});
-}
-
 static bool clause_names(Lower *l, const TrainClause *c, const Var *v) {
     if (c->optimizer.rank_below) {
         int64_t rank;
         return const_expr_value(l, c->optimizer.rank_below, "a rank", 0, &rank) && v->shape.rank < rank;
     }
-    bool any = c->optimizer.patterns.n == 0;
-    for (uint32_t i = 0; i < c->optimizer.patterns.n; i++) {
-        any = any || pattern_matches(c->optimizer.patterns.at[i].text, v->path);
-    }
-    return any;
+    return c->optimizer.patterns.n == 0 || pattern_names(&c->optimizer.patterns, v->path);
 }
 
-static const TrainClause *clause_for(Lower *l, const Decl *train, const Var *v) {
+/* The last clause that names the parameter, or NULL. */
+static const TrainClause *clause_for(Lower *l, const Var *v) {
+    const Decl *train = l->train;
     const TrainClause *found = NULL;
     for (uint32_t i = 0; i < train->train.clauses.n; i++) {
         const TrainClause *c = &train->train.clauses.at[i];
@@ -71,6 +51,30 @@ static void bind_array(Lower *l, Name name, uint32_t var, Array x) {
     scope_find(l->frame, name.text)->var = var;
 }
 
+/* The number of this update of the parameter, from 1.  Where not every run of the phase updates it, the trainer
+ * counts those that do: bit i of the input's name is run i. */
+static uint32_t update_number(Lower *l, uint32_t var) {
+    const RecipePhase *p = &l->p->recipe->phases.at[l->phase];
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < p->runs.n && p->runs.n > 1; i++) {
+        const Targets *t = program_targets(l->p, l->phase, i);
+        for (uint32_t k = 0; t && k < t->vars.n; k++) {
+            mask |= t->vars.at[k] == var ? UINT64_C(1) << i : 0;
+        }
+    }
+    bool all = mask == 0 || mask == UINT64_MAX >> (64 - p->runs.n);
+    Str name = all ? STR("update") : str_format(l->m->arena, "update.%llu", (unsigned long long)mask);
+    return uniforms_input(l->m->uniforms, name, true);
+}
+
+/* Optimisers of different phases keep states of their own. */
+static Str state_path(Lower *l, Str var, Str optimizer) {
+    bool one = l->p->recipe->phases.n < 2;
+    Str phase = l->p->recipe->phases.at[l->phase].name;
+    return str_format(l->a, "%.*s%s%.*s.%.*s", FSTR(var), one ? "" : ".", FSTR(one ? (Str){0} : phase),
+                      FSTR(optimizer));
+}
+
 /* Lowers one optimizer's body for one parameter. */
 static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
     Name name = call_name(c->optimizer.call);
@@ -86,7 +90,7 @@ static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
     }
     const Var *v = &l->m->vars.at[var];
     Frame *f = frame_push(l, FRAME_OPTIMIZER, d, c->optimizer.call->at);
-    f->path = f->stream = str_format(l->a, "%.*s.%.*s", FSTR(v->path), FSTR(name.text));
+    f->path = f->stream = state_path(l, v->path, name.text);
     f->model = v->model ? intern_str(l->m->names, v->model) : (Str){0};
     l->optim_of = var + 1;
     Dim dim[MAX_RANK];
@@ -97,7 +101,7 @@ static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
     if (call_bind(l, c->optimizer.call, &d->optimizer.sig.args, &given, f)) {
         bind_array(l, d->optimizer.p, var + 1, cell_array(l, var, rank, dim));
         bind_array(l, d->optimizer.g, 0, array_make(l, gradient, 0, NULL, rank, dim));
-        uint32_t k = uniforms_input(l->m->uniforms, STR("update"), true);
+        uint32_t k = update_number(l, var);
         scope_bind(l, d->optimizer.k, value_uniform(l, d->optimizer.k.at, k, ELEM_INT));
         stmt_block(l, &d->optimizer.body);
     }
@@ -105,22 +109,40 @@ static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
     frame_pop(l);
 }
 
-void optimizer_step(Lower *l, const Decl *train, Val total) {
-    uint32_t n_vars = l->m->vars.n, n = 0;
-    bool *reached = PUSH(l->a, bool, n_vars + 1);
-    uint32_t *vars = PUSH(l->a, uint32_t, n_vars + 1);
-    Val *xs = PUSH(l->a, Val, n_vars + 1);
-    reach_vars(l, total, reached);
-    for (uint32_t i = 0; i < n_vars; i++) {
-        if (reached[i] && l->m->vars.at[i].kind == VAR_PARAM && !l->m->vars.at[i].frozen) {
-            vars[n] = i;
-            xs[n++] = cell_now(l, i);
+/* The clause of the run being lowered; NULL when the phase need not say what it trains. */
+static const TrainClause *run_clause(const Lower *l) {
+    uint32_t run = l->run;
+    for (uint32_t i = 0; i < l->train->train.clauses.n; i++) {
+        const TrainClause *c = &l->train->train.clauses.at[i];
+        if (c->kind == TC_OBJECTIVE && run-- == 0) {
+            return c;
         }
     }
-    if (n == 0) {
-        return;
+    return NULL;
+}
+
+uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out) {
+    uint32_t n_vars = l->m->vars.n, n = 0;
+    bool *reached = PUSH(l->a, bool, n_vars + 1);
+    const TrainClause *c = run_clause(l);
+    reach_vars(l, total, reached);
+    for (uint32_t i = 0; i < n_vars; i++) {
+        const Var *v = &l->m->vars.at[i];
+        bool named = c == NULL || c->objective.updates.n == 0 || pattern_names(&c->objective.updates, v->path);
+        if (reached[i] && v->kind == VAR_PARAM && !v->frozen && named && !pattern_freezes(l, v->path) &&
+            clause_for(l, v)) {
+            out[n++] = i;
+        }
     }
-    l->b.at = train->at;
+    return n;
+}
+
+void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total) {
+    Val *xs = PUSH(l->a, Val, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        xs[i] = cell_now(l, vars[i]);
+    }
+    l->b.at = l->train->at;
     Val tuple = build_grad(&l->b, total, n, xs);
     uint32_t errors = diags_errors(l->ds);
     for (uint32_t i = 0; i < n; i++) {
@@ -128,11 +150,8 @@ void optimizer_step(Lower *l, const Decl *train, Val total) {
         xs[i] = build_result(&l->b, tuple, i);
         build_check(&l->b, xs[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
     }
-    clip_gradients(l, train, n, xs);
+    clip_gradients(l, l->train, n, xs);
     for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
-        const TrainClause *c = clause_for(l, train, &l->m->vars.at[vars[i]]);
-        if (c) {
-            update(l, c, vars[i], xs[i]);
-        }
+        update(l, clause_for(l, &l->m->vars.at[vars[i]]), vars[i], xs[i]);
     }
 }

@@ -124,21 +124,61 @@ static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish,
     return diags_errors(ds) == errors ? l : NULL;
 }
 
-static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, Diags *ds) {
+/* The losses of a run of a phase, in training mode; NULL after a mistake. */
+static Lower *lower_losses(Program *p, uint32_t phase, uint32_t run, int64_t rows, Val *total, Diags *ds) {
     const RecipePhase *f = &p->recipe->phases.at[phase];
-    Str objective = p->recipe->objectives.at[f->objective].name;
+    const RecipeRun *r = &f->runs.at[run];
+    Str objective = p->recipe->objectives.at[r->objective].name;
     const Decl *d = find_decl(p, DECL_OBJECTIVE, objective);
-    Str name = str_format(p->arena, "%.*s.%.*s.train", FSTR(f->name), FSTR(objective));
-    Lower *l = lower_begin(p, LOWER_TRAIN, name, rows, ds);
-    uint32_t errors = diags_errors(ds);
-    Val total;
+    Lower *l = lower_begin(p, LOWER_TRAIN, graph_name(p, r->name, "train"), rows, ds);
+    l->train = phase_decl(p, phase);
+    l->phase = phase;
+    l->run = run;
     if (!objective_run(l, d, true, rows)) {
         return NULL;
     }
-    if (!objective_total(l, &total)) {
-        Diag *diag =
-            report(l, DIAG_TRAIN_DECL, f->span, "objective `%.*s` has no loss to train", FSTR(objective));
+    if (!objective_total(l, total)) {
+        Diag *diag = report(l, DIAG_TRAIN_DECL, r->span, "objective `%.*s` has no loss to train", FSTR(objective));
         report_label(l, diag, d->name.at, "the objective");
+        return NULL;
+    }
+    return l;
+}
+
+/* Found once, aside, when another run of the phase asks: mistakes are reported where the run itself is lowered. */
+const Targets *program_targets(Program *p, uint32_t phase, uint32_t run) {
+    for (uint32_t i = 0; i < p->targets.n; i++) {
+        if (p->targets.at[i]->phase == phase && p->targets.at[i]->run == run) {
+            return p->targets.at[i];
+        }
+    }
+    Targets *t = PUSH(p->arena, Targets, 1);
+    *t = (Targets){.phase = phase, .run = run};
+    Val total;
+    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].batch, &total,
+                            diags_create(p->arena, p->sources));
+    if (l) {
+        t->vars.at = PUSH(p->arena, uint32_t, p->module->vars.n + 1);
+        t->vars.n = t->vars.cap = optimizer_targets(l, total, t->vars.at);
+    }
+    vec_push(p->arena, &p->targets, t);
+    return t;
+}
+
+static void nothing_to_update(Lower *l, const RecipePhase *f) {
+    const RecipeRun *r = &f->runs.at[l->run];
+    Diag *d = report(l, DIAG_TRAIN_DECL, r->span,
+                     "`%.*s` updates nothing: its losses reach no parameter that `%.*s` may change",
+                     FSTR(l->p->recipe->objectives.at[r->objective].name), FSTR(f->name));
+    diag_help(d, "look at `updates`, `freeze` and what the optimizers are for");
+}
+
+static Lower *lower_train(Program *p, uint32_t phase, uint32_t run, int64_t rows, bool check, Diags *ds) {
+    const RecipePhase *f = &p->recipe->phases.at[phase];
+    uint32_t errors = diags_errors(ds);
+    Val total;
+    Lower *l = lower_losses(p, phase, run, rows, &total, ds);
+    if (l == NULL) {
         return NULL;
     }
     if (check) {
@@ -149,9 +189,15 @@ static Lower *lower_train(Program *p, uint32_t phase, int64_t rows, bool check, 
         build_check(&l->b, l->losses.at[i].weighted,       /* a term of weight 0 cannot spoil a step */
                     name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
     }
-    metric_accumulate(l, d, total);
+    metric_accumulate(l, l->objective, total);
     l->frame = l->frame->caller;
-    optimizer_step(l, phase_decl(p, phase), total);
+    uint32_t *vars = PUSH(l->a, uint32_t, l->m->vars.n + 1);
+    uint32_t n = optimizer_targets(l, total, vars);
+    if (n > 0) {
+        optimizer_step(l, n, vars, total);
+    } else if (diags_errors(ds) == errors) {
+        nothing_to_update(l, f);
+    }
     follow_step(l);
     cell_commit(l);
     return diags_errors(ds) == errors ? l : NULL;
@@ -303,8 +349,14 @@ static void check_all(Program *p, Lower *file) {
     }
     uint32_t errors = diags_errors(p->ds);
     train_declare(file);
-    for (uint32_t i = 0; i < p->recipe->phases.n && !p->objective_errors && diags_errors(p->ds) == 0; i++) {
-        lower_train(p, i, p->recipe->phases.at[i].batch, true, p->ds);
+    for (uint32_t i = 0; i < p->recipe->phases.n && diags_errors(p->ds) == 0; i++) {
+        pattern_check(file, phase_decl(p, i));
+    }
+    for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
+        const RecipePhase *f = &p->recipe->phases.at[i];
+        for (uint32_t k = 0; k < f->runs.n && !p->objective_errors && diags_errors(p->ds) == 0; k++) {
+            lower_train(p, i, k, f->batch, true, p->ds);
+        }
     }
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
         const Decl *d = p->main->decls.at[i];
@@ -363,8 +415,11 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
     case LOWER_INIT: return p->init;
     case LOWER_DATA: l = data_find(p, name) ? data_lower(p, data_find(p, name) - 1, ds) : NULL; break;
     case LOWER_TRAIN:
-        for (uint32_t i = 0; i < p->recipe->phases.n && l == NULL; i++) {
-            l = str_eq(p->recipe->phases.at[i].name, name) ? lower_train(p, i, rows, false, ds) : NULL;
+        for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
+            const RecipePhase *f = &p->recipe->phases.at[i];
+            for (uint32_t k = 0; k < f->runs.n && l == NULL; k++) {
+                l = str_eq(f->runs.at[k].name, name) ? lower_train(p, i, k, rows, false, ds) : NULL;
+            }
         }
         break;
     case LOWER_EVAL: l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL; break;

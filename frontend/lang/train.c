@@ -52,23 +52,44 @@ static int32_t find_objective(const Program *p, Str name) {
     return -1;
 }
 
-static void clause_objective(Lower *l, RecipePhase *p, const TrainClause *c, bool *said) {
-    if (*said) {
-        not_yet(l, c->at, "several objectives in one `train`");
+/* The entry "PHASE.OBJECTIVE.train", or "PHASE.OBJECTIVE.2.train" when the phase names the objective again. */
+static Str run_name(Lower *l, const RecipePhase *p, uint32_t objective) {
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        same += p->runs.at[i].objective == objective;
+    }
+    Str name = str_format(l->m->arena, "%.*s.%.*s", FSTR(p->name),
+                          FSTR(l->p->recipe->objectives.at[objective].name));
+    return same ? str_format(l->m->arena, "%.*s.%u", FSTR(name), same + 1) : name;
+}
+
+static void add_run(Lower *l, RecipePhase *p, uint32_t objective, int64_t times, Span at) {
+    const RecipeObjective *o = l->p->recipe->objectives.at;
+    if (p->runs.n && o[p->runs.at[0].objective].data != o[objective].data) {
+        not_yet(l, at, "objectives of different data sets in one `train`");
         return;
     }
-    if (c->objective.updates.n || c->objective.times) {
-        not_yet(l, c->at, c->objective.updates.n ? "`updates`" : "`times`");
-    }
-    int32_t o = find_objective(l->p, c->objective.name.text);
+    Str name = run_name(l, p, objective);
+    vec_push(l->m->arena, &p->runs, (RecipeRun){name, objective, times, at});
+}
+
+static bool objective_named(Lower *l, Name name, uint32_t *out) {
+    int32_t o = find_objective(l->p, name.text);
     if (o < 0) {
-        Diag *d = report(l, DIAG_NAME, c->objective.name.at, "there is no objective `%.*s`",
-                         FSTR(c->objective.name.text));
-        scope_suggest(l, d, c->objective.name.text);
-        return;
+        Diag *d = report(l, DIAG_NAME, name.at, "there is no objective `%.*s`", FSTR(name.text));
+        scope_suggest(l, d, name.text);
     }
-    p->objective = (uint32_t)o;
-    *said = true;
+    *out = (uint32_t)o;
+    return o >= 0;
+}
+
+static void clause_objective(Lower *l, RecipePhase *p, const TrainClause *c) {
+    uint32_t objective;
+    int64_t times = 1;
+    if (objective_named(l, c->objective.name, &objective) &&
+        (c->objective.times == NULL || const_expr_value(l, c->objective.times, "how often", 1, &times))) {
+        add_run(l, p, objective, times, c->at);
+    }
 }
 
 static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
@@ -80,23 +101,43 @@ static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
     p->drop_tail = c->batch.drop_tail;
 }
 
+/* Each of what the phase trains once, in text order. */
+static void validate_trained(Lower *l, RecipePhase *p, RecipeValidation v) {
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < i; k++) {
+            known = known || p->runs.at[k].objective == p->runs.at[i].objective;
+        }
+        v.objective = p->runs.at[i].objective;
+        if (!known) {
+            vec_push(l->m->arena, &p->validations, v);
+        }
+    }
+}
+
+/* `validate o every 2 epochs`; without a name it is what the phase trains. */
 static void clause_validate(Lower *l, RecipePhase *p, const TrainClause *c) {
-    int64_t n = 0;
-    Str own =
-        p->objective < l->p->recipe->objectives.n ? l->p->recipe->objectives.at[p->objective].name : (Str){0};
-    if (c->validate.objective.text.n && !str_eq(c->validate.objective.text, own)) {
-        not_yet(l, c->at, "validating another objective");
+    RecipeValidation v = {.span = c->at};
+    int64_t n = 1;
+    Name name = c->validate.objective;
+    if ((name.text.n && !objective_named(l, name, &v.objective)) ||
+        (c->validate.every.n &&
+         !const_expr_value(l, c->validate.every.n, "a number of epochs or steps", 1, &n))) {
         return;
     }
-    if (c->validate.every.n &&
-        !const_expr_value(l, c->validate.every.n, "a number of epochs or steps", 1, &n)) {
+    *(c->validate.every.unit == UNIT_STEPS ? &v.steps : &v.epochs) = n;
+    if (name.text.n) {
+        const RecipeData *d = &l->p->recipe->data.at[l->p->recipe->objectives.at[v.objective].data];
+        if (data_has_split(d, STR("val"))) {
+            vec_push(l->m->arena, &p->validations, v);
+        } else {
+            Diag *diag = report(l, DIAG_TRAIN_DECL, name.at, "`%.*s` cannot be validated: data `%.*s` has no `val`",
+                                FSTR(name.text), FSTR(d->name));
+            report_label(l, diag, d->span, "the data set");
+        }
         return;
     }
-    if (c->validate.every.unit == UNIT_STEPS) {
-        p->validate_steps = n;
-    } else {
-        p->validate_epochs = n ? n : 1;
-    }
+    validate_trained(l, p, v);
 }
 
 static void clause_count(Lower *l, const TrainClause *c, const char *what, int64_t *out) {
@@ -106,18 +147,18 @@ static void clause_count(Lower *l, const TrainClause *c, const char *what, int64
     }
 }
 
-typedef struct { Lower *l; const RecipeObjective *o; bool fine; } Criterion;
+typedef struct { Lower *l; const RecipePhase *phase; bool fine; } Criterion;
 
 static bool check_series(void *user, const Expr *e) {
     Criterion *c = user;
     if (e->kind == EX_FIELD && c->fine) {
-        c->fine = series_check(c->l, c->o, e);
+        c->fine = series_check(c->l, c->phase, e);
     }
     return c->fine && e->kind != EX_FIELD;
 }
 
 static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
-    Criterion crit = {l, &l->p->recipe->objectives.at[p->objective], true};
+    Criterion crit = {l, p, true};
     walk_expr(c->keep.score, check_series, &crit);
     uint32_t inst;
     l->uniform_only = true;
@@ -128,23 +169,23 @@ static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
     l->uniform_only = false;
 }
 
-static void clause(Lower *l, RecipePhase *p, const TrainClause *c, bool *said) {
+static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     switch (c->kind) {
     case TC_ERROR:
     case TC_COUNT: break;
-    case TC_OBJECTIVE: clause_objective(l, p, c, said); break;
     case TC_OPTIMIZER: break; /* optimizer.c, at each parameter */
+    case TC_FREEZE: break;    /* pattern.c, at each parameter and each call */
     case TC_EPOCHS: const_expr_value(l, c->number, "a number of epochs", 1, &p->epochs); break;
     case TC_STEPS: const_expr_value(l, c->number, "a number of steps", 1, &p->steps); break;
     case TC_SEED: const_expr_value(l, c->number, "a seed", 0, &p->seed); break;
     case TC_BATCH: clause_batch(l, p, c); break;
-    case TC_VALIDATE: clause_validate(l, p, c); break;
     case TC_REPORT: clause_count(l, c, "a number of steps", &p->report_steps); break;
     case TC_SAVE: clause_count(l, c, "a number of epochs", &p->save_epochs); break;
     case TC_PATIENCE: clause_count(l, c, "a number of epochs", &p->patience); break;
-    case TC_KEEP: break; /* when the objective is known */
+    case TC_OBJECTIVE:
+    case TC_VALIDATE:
+    case TC_KEEP: break; /* before the others, and when the objectives are known */
     case TC_CLIP: clip_declare(l, c); break;
-    case TC_FREEZE: not_yet(l, c->at, "`freeze`"); break;
     case TC_LOAD: not_yet(l, c->at, "`load`"); break;
     case TC_PRECISION:
         if (!str_is(c->precision.text, "f32")) {
@@ -186,23 +227,54 @@ static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
     }
 }
 
-static void declare(Lower *l, const Decl *d) {
-    RecipePhase p = {.name = phase_name(d), .span = d->at, .batch = 0, .seed = 1};
-    bool said = false, optimizer = false;
-    Span length = d->at; /* the last clause that says how long */
+static void objectives(Lower *l, const Decl *d, RecipePhase *p) {
+    bool said = false;
     uint32_t n = l->p->recipe->objectives.n;
     for (uint32_t i = 0; i < d->train.clauses.n; i++) {
-        clause(l, &p, &d->train.clauses.at[i], &said);
-        TrainClauseKind k = d->train.clauses.at[i].kind;
-        optimizer = optimizer || k == TC_OPTIMIZER || k == TC_ERROR;
-        length = k == TC_EPOCHS || k == TC_STEPS ? d->train.clauses.at[i].at : length;
+        if (d->train.clauses.at[i].kind == TC_OBJECTIVE) {
+            clause_objective(l, p, &d->train.clauses.at[i]);
+            said = true;
+        }
     }
-    if (!said && n != 1) {
+    if (!said && n == 1) {
+        add_run(l, p, 0, 1, d->at);
+    } else if (!said) {
         Diag *diag = report(
             l, DIAG_TRAIN_DECL, d->at,
             n ? "the file has %u objectives; which one is trained?" : "there is no objective to train", n);
         diag_help(diag, n ? "`objective NAME`" : "declare one: `objective o(b : data[N]) { loss .. }`");
-        p.objective = UINT32_MAX;
+    }
+}
+
+/* What hangs on the objectives of the phase: validations, then the criteria that name their series. */
+static void measures(Lower *l, const Decl *d, RecipePhase *p) {
+    bool said = false;
+    for (uint32_t i = 0; i < d->train.clauses.n; i++) {
+        if (d->train.clauses.at[i].kind == TC_VALIDATE) {
+            clause_validate(l, p, &d->train.clauses.at[i]);
+            said = true;
+        }
+    }
+    if (!said) {
+        validate_trained(l, p, (RecipeValidation){.epochs = 1, .span = p->span});
+    }
+    for (uint32_t i = 0; i < d->train.clauses.n; i++) {
+        if (d->train.clauses.at[i].kind == TC_KEEP) {
+            clause_keep(l, p, &d->train.clauses.at[i]);
+        }
+    }
+}
+
+static void declare(Lower *l, const Decl *d) {
+    RecipePhase p = {.name = phase_name(d), .span = d->at, .batch = 0, .seed = 1};
+    bool optimizer = false;
+    Span length = d->at; /* the last clause that says how long */
+    objectives(l, d, &p);
+    for (uint32_t i = 0; i < d->train.clauses.n; i++) {
+        clause(l, &p, &d->train.clauses.at[i]);
+        TrainClauseKind k = d->train.clauses.at[i].kind;
+        optimizer = optimizer || k == TC_OPTIMIZER || k == TC_ERROR;
+        length = k == TC_EPOCHS || k == TC_STEPS ? d->train.clauses.at[i].at : length;
     }
     for (uint32_t i = 0; i < l->p->n_given; i++) {
         override(l, &p, &l->p->given[i]);
@@ -218,11 +290,8 @@ static void declare(Lower *l, const Decl *d) {
         p.epochs = 10;
     }
     p.batch = p.batch ? p.batch : 32;
-    bool known = p.objective != UINT32_MAX && !l->p->objective_errors; /* else its series are not known */
-    for (uint32_t i = 0; i < d->train.clauses.n && known; i++) {
-        if (d->train.clauses.at[i].kind == TC_KEEP) {
-            clause_keep(l, &p, &d->train.clauses.at[i]);
-        }
+    if (p.runs.n && !l->p->objective_errors) { /* else its series are not known */
+        measures(l, d, &p);
     }
     vec_push(l->m->arena, &l->p->recipe->phases, p);
 }

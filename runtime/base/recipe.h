@@ -93,8 +93,11 @@ typedef struct {
     bool stop; Str text, when, from; uint32_t inst;        /* from: the call that brings it, or empty */
     int64_t reports, after_steps, after_epochs; Span span;
 } RecipeAlarm;
+/* Rows of a data set that go together: in a phase, or while an objective is evaluated. */
+typedef struct { uint32_t data; int64_t rows; } RecipeBatch;
 typedef struct {
-    Str name; uint32_t data; Span span;    /* the batch is of this data set */
+    Str name; uint32_t data; Span span;    /* data: of its first batch, a pass over which is an epoch */
+    VEC(RecipeBatch) more;                 /* its other batches, and their rows in an evaluation */
     VEC(RecipeLoss) losses; VEC(RecipeMetric) metrics; VEC(RecipeAlarm) alarms;
 } RecipeObjective;
 
@@ -108,12 +111,23 @@ typedef struct { Str copy, of; } RecipeCopy;
 /* ---- training ---- */
 /* inst of the uniform program, inputs "series.val.total" .. */
 typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;
+/* A line `objective o updates P n times`: the objective runs so often in each round.  A run is a step: it takes
+ * the next batch and makes one update, by the entry "NAME.train". */
+typedef struct { Str name; uint32_t objective; int64_t times; Span span; } RecipeRun;
+typedef struct { uint32_t objective; int64_t epochs, steps; Span span; } RecipeValidation;  /* one of them, other 0 */
+/* `every n epochs train p`: the phase starts afresh by the entry "PHASE.restart". */
+typedef struct { uint32_t phase; int64_t epochs; Span span; } RecipeInner;
 typedef struct {
-    Str name; uint32_t objective; Span span;
+    Str name; Span span;
+    VEC(RecipeRun) runs;                   /* at least one; they take turns, also across the end of an epoch */
+    VEC(RecipeValidation) validations;
     int64_t epochs, steps;                 /* one of them, the other 0 */
     int64_t batch; bool drop_tail; int64_t seed;
-    int64_t validate_epochs, validate_steps, report_steps, save_epochs, patience;   /* 0: default: every epoch / off */
+    VEC(RecipeBatch) more;                 /* of other data sets than the first */
+    int64_t report_steps, save_epochs, patience;   /* 0: off */
     VEC(RecipeKeep) keep;
+    VEC(RecipeInner) inner;                /* in text order */
+    bool called;                           /* is an inner one: does not run by itself */
 } RecipePhase;
 
 typedef struct Recipe {
@@ -129,4 +143,19 @@ typedef struct Recipe {
     /* the program's text with settings filled in and every default written out */
     Str resolved;
 } Recipe;
+
+/* Which run step `step` of a phase is, from 0; and how many of the steps before it were runs of `run`. */
+uint32_t recipe_run_at(const RecipePhase *p, int64_t step);
+int64_t  recipe_runs_before(const RecipePhase *p, int64_t step, uint32_t run);
+/* The first phase from number `from` on that runs by itself; phases.n: there is none. */
+uint32_t recipe_phase_from(const Recipe *r, uint32_t from);
+/* Rows of a batch of this data set. */
+int64_t  recipe_batch(const RecipePhase *p, uint32_t data);
+/* `total`, a loss or a metric of one number. */
+bool     recipe_has_series(const RecipeObjective *o, Str name);
+/* The i-th objective that a phase measures on a split: on `train` what it trains, else what it validates; without a
+ * phase all of the program.  false: there are fewer. */
+bool     recipe_measured(const Recipe *r, const RecipePhase *p, Str split, uint32_t i, uint32_t *objective);
+/* How many of these have the series: one that is alone goes by SPLIT.NAME, else it is SPLIT.OBJECTIVE.NAME. */
+uint32_t recipe_series_owners(const Recipe *r, const RecipePhase *p, Str split, Str name);
 #endif

@@ -34,8 +34,10 @@ static int64_t rows_of(const Loader *l, int64_t i) {
 static const uint32_t *order_of(const Loader *l, int64_t i) { return l->order + l->first + i * l->batch; }
 
 static void gather(const Loader *l, const uint32_t *rows, int64_t n, void *const *to) {
-    for (uint32_t c = 0; c < l->n_columns; c++)
-        dataset_fill(l->data, rows, n, &(DataTarget){l->columns[c], to[c]}, 1);
+    for (uint32_t c = 0; c < l->n_columns; c++) {
+        if (to[c] != NULL)
+            dataset_fill(l->data, rows, n, &(DataTarget){l->columns[c], to[c]}, 1);
+    }
 }
 
 static bool has_work(const Loader *l) { return l->filled < batches(l) && l->filled - l->taken < SLOTS; }
@@ -145,9 +147,11 @@ void loader_begin(Loader *l, const uint32_t *order, int64_t n, int64_t first) {
 }
 
 static void copy_out(const Loader *l, int64_t i, void *const *targets) {
-    for (uint32_t c = 0; c < l->n_columns; c++)
-        memcpy(targets[c], l->slots[i % SLOTS][c],
-               l->data->columns.at[l->columns[c]].row_bytes * (size_t)rows_of(l, i));
+    for (uint32_t c = 0; c < l->n_columns; c++) {
+        if (targets[c] != NULL)
+            memcpy(targets[c], l->slots[i % SLOTS][c],
+                   l->data->columns.at[l->columns[c]].row_bytes * (size_t)rows_of(l, i));
+    }
 }
 
 int64_t loader_rows(const Loader *l) { return rows_of(l, l->taken); }

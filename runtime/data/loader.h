@@ -15,6 +15,6 @@ void     loader_destroy(Loader *l);                                     /* NULL 
 void     loader_begin(Loader *l, const uint32_t *order, int64_t n, int64_t first);
 void     loader_end(Loader *l);
 int64_t  loader_rows(const Loader *l);                                  /* of the next batch, 0 at the end */
-/* Copies the next batch to `targets` (a pointer a column); the rows in it, 0 at the end. */
+/* Copies the next batch to `targets` (a pointer a column, NULL: not wanted); the rows in it, 0 at the end. */
 int64_t  loader_next(Loader *l, void *const *targets);
 #endif

@@ -4,15 +4,14 @@
 
 typedef VEC(NamedReal) Reals;
 
-/* "val.f1" is "f1" in a report of val. */
-static Reals report_of(Arena *a, Str split, const TrainValues *values) {
+/* "val.fit.f1" is "f1" in a report of fit on val. */
+static Reals report_of(Arena *a, const RecipeObjective *o, Str split, const TrainValues *values) {
     Reals out = {0};
+    Str prefix = str_format(a, "%.*s.%.*s.", FSTR(split), FSTR(o->name));
     for (uint32_t i = 0; i < values->at.n; i++) {
         const TrainValue *v = &values->at.at[i];
-        uint32_t n = split.n + 1;
-        bool own = v->name.n > n && str_eq((Str){v->name.s, split.n}, split) && v->name.s[split.n] == '.';
-        if (own && v->shape.rank == 0)
-            vec_push(a, &out, (NamedReal){{v->name.s + n, v->name.n - n}, (double)v->values[0]});
+        if (str_starts(v->whole, prefix.s) && v->shape.rank == 0)
+            vec_push(a, &out, (NamedReal){{v->whole.s + prefix.n, v->whole.n - prefix.n}, (double)v->values[0]});
     }
     return out;
 }
@@ -22,13 +21,15 @@ bool alarm_goes_off(Session *s, Arena *scratch, const RecipeObjective *o, uint32
     const RecipeAlarm *a = &o->alarms.at[alarm];
     if (s->state.step < a->after_steps || s->state.epoch < a->after_epochs)
         return false;
-    Reals report = report_of(scratch, split, values);
+    Reals report = report_of(scratch, o, split, values);
+    if (report.n == 0)
+        return false;                      /* it was not measured this time */
     s->uniforms.report = report.at;
     s->uniforms.n_report = report.n;
     bool holds =
         inputs_value(&s->uniforms, exec_plan(s->job->exec)->uniforms, a->inst, &s->counters, &s->state) != 0;
     s->uniforms.n_report = 0;
-    Str name = str_format(scratch, "alarm.%u.%.*s", alarm + 1, FSTR(split));
+    Str name = str_format(scratch, "alarm.%.*s.%u.%.*s", FSTR(o->name), alarm + 1, FSTR(split));
     double before = state_real(&s->state, name);
     double count = !holds ? 0 : before > 0 ? before + 1 : 1;
     state_set_real(s->arena, &s->state, name, count);

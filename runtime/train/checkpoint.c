@@ -16,12 +16,17 @@ static void put_text(Arena *a, StoreFile *f, const char *key, Str value) {
     vec_push(a, &f->texts, (StoreText){str_of(key), value});
 }
 
-static void put_state(Arena *a, StoreFile *f, const TrainState *s) {
-#define X(name) put_text(a, f, #name, str_format(a, "%lld", (long long)s->name));
+/* The phases that wait for this one have "outer." before each name, once for each of them. */
+static void put_state(Arena *a, StoreFile *f, const TrainState *s, Str prefix) {
+#define X(name) \
+    put_text(a, f, str_format(a, "%.*s%s", FSTR(prefix), #name).s, str_format(a, "%lld", (long long)s->name));
     STATE_COUNTERS(X)
 #undef X
     for (uint32_t i = 0; i < s->reals.n; i++)
-        put_text(a, f, s->reals.at[i].name.s, str_format(a, "%a", s->reals.at[i].x));
+        put_text(a, f, str_format(a, "%.*s%.*s", FSTR(prefix), FSTR(s->reals.at[i].name)).s,
+                 str_format(a, "%a", s->reals.at[i].x));
+    if (s->outer != NULL)
+        put_state(a, f, s->outer, str_format(a, "%.*souter.", FSTR(prefix)));
 }
 
 GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uint64_t program, Str path,
@@ -32,7 +37,7 @@ GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uin
     put_text(scratch, &f, "format", STR("graphc checkpoint"));
     put_text(scratch, &f, "semantics", str_format(scratch, "%d", SEMANTICS_VERSION));
     put_text(scratch, &f, "program", str_format(scratch, "%016llx", (unsigned long long)program));
-    put_state(scratch, &f, s);
+    put_state(scratch, &f, s, STR(""));
     for (uint32_t i = 0; i < plan->vars.n; i++) {
         const PlanVar *v = &plan->vars.at[i];
         const PlanBuffer *b = &plan->buffers.at[v->buffer];
@@ -127,22 +132,39 @@ static GrStatus read_counter(Load *l, const char *key, int64_t *out) {
     return *end == 0 && errno == 0 && *out >= 0 ? GR_OK : bad_text(l, key);
 }
 
-static GrStatus read_state(Load *l, TrainState *s) {
+static GrStatus read_state(Load *l, Str prefix, TrainState *s) {
     *s = (TrainState){0};
-#define X(name) TRY(read_counter(l, #name, &s->name));
+#define X(name) TRY(read_counter(l, str_format(l->arena, "%.*s%s", FSTR(prefix), #name).s, &s->name));
     STATE_COUNTERS(X)
 #undef X
     for (uint32_t i = 0; i < l->file->texts.n; i++) {
         const StoreText *t = &l->file->texts.at[i];
         char *end;
-        if (!state_holds(t->key))
+        if (!str_starts(t->key, prefix.s))
+            continue;
+        Str key = {t->key.s + prefix.n, t->key.n - prefix.n};
+        if (!state_holds(key))
             continue;
         double x = strtod(t->value.s, &end);
         if (t->value.n == 0 || *end != 0)
             return bad_text(l, t->key.s);
-        state_set_real(l->arena, s, t->key, x);
+        state_set_real(l->arena, s, key, x);
     }
     return GR_OK;
+}
+
+/* As many states as the file has, each with those of the phases that wait for it. */
+static GrStatus read_states(Load *l, TrainState *s) {
+    Str prefix = STR("");
+    for (uint32_t depth = 0;; depth++) {
+        TRY(read_state(l, prefix, s));
+        prefix = str_format(l->arena, "%.*souter.", FSTR(prefix));
+        if (store_text(l->file, str_format(l->arena, "%.*sphase", FSTR(prefix)).s) == NULL)
+            return GR_OK;
+        if (depth == STATE_DEPTH)
+            return fail(l->e, GR_CHECKPOINT, "%.*s: more than %d phases inside each other", FSTR(l->path), STATE_DEPTH);
+        s = s->outer = PUSH(l->arena, TrainState, 1);
+    }
 }
 
 static GrStatus check_program(Load *l, uint64_t program) {
@@ -169,7 +191,7 @@ static GrStatus check_all(Load *l, uint64_t program, TrainState *s) {
         return fail(l->e, GR_CHECKPOINT, "%.*s is no checkpoint of graphc", FSTR(l->path));
     TRY(check_vars(l));
     TRY(check_program(l, program));
-    return read_state(l, s);
+    return read_states(l, s);
 }
 
 GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s,

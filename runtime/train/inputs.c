@@ -3,6 +3,7 @@
 #include "inputs.h"
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct { const char *name; size_t at; } CounterRow;
@@ -30,6 +31,14 @@ static double reported(const UniformRun *r, Str name) {
     return (double)NAN;
 }
 
+/* The number of this update, from 1, among those of the runs in `mask`. */
+static double update_of(const RecipePhase *p, uint64_t mask, int64_t update) {
+    int64_t n = 1;
+    for (uint32_t i = 0; i < p->runs.n; i++)
+        n += mask >> i & 1 ? recipe_runs_before(p, update - 1, i) : 0;
+    return (double)n;
+}
+
 static double input_value(const UniformRun *u, Str name, const Counters *c, const TrainState *s) {
     if (str_starts(name, "setting."))
         return setting(u->recipe, (Str){name.s + 8, name.n - 8});
@@ -37,6 +46,8 @@ static double input_value(const UniformRun *u, Str name, const Counters *c, cons
         return state_real(s, name);
     if (str_starts(name, "report."))
         return reported(u, (Str){name.s + 7, name.n - 7});
+    if (str_starts(name, "update."))
+        return update_of(&u->recipe->phases.at[c->phase], strtoull(name.s + 7, NULL, 10), c->update);
     for (size_t i = 0; i < sizeof k_counters / sizeof *k_counters; i++) {
         if (str_is(name, k_counters[i].name))
             return (double)*(const int64_t *)((const char *)c + k_counters[i].at);

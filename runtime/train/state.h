@@ -6,17 +6,21 @@
 #include "plan.h"
 
 /*  phase      in text order                         epoch, step  finished ones of this phase
- *  batch      steps done in the unfinished epoch    rows         rows they had
- *  idle       epochs since a kept line improved     log_bytes    of metrics.jsonl */
-#define STATE_COUNTERS(_) _(phase) _(epoch) _(step) _(batch) _(rows) _(idle) _(log_bytes)
+ *  batch      steps done in the unfinished epoch    idle         epochs since a kept line improved
+ *  inner      inner phases that are through since the last epoch ended
+ *  log_bytes  of metrics.jsonl */
+#define STATE_COUNTERS(_) _(phase) _(epoch) _(step) _(batch) _(idle) _(inner) _(log_bytes)
+
+enum { STATE_DEPTH = 4 };          /* phases inside each other, at most */
 
 typedef struct { Str name; double x; } NamedReal;
-typedef struct {
+typedef struct TrainState {
 #define X(name) int64_t name;
     STATE_COUNTERS(X)
 #undef X
     VEC(NamedReal) reals;          /* "series.val.total" the latest of each; "best.1" of each kept line;
-                                    * "alarm.1.val": reports in a row in which an alarm's condition held */
+                                    * "alarm.OBJ.1.val": reports in a row in which an alarm's condition held */
+    struct TrainState *outer;      /* of the phase that waits for this inner one; NULL: none does */
 } TrainState;
 
 bool   state_holds(Str name);                        /* may a real be called so? */

@@ -7,8 +7,9 @@
 #include "recipe.h"
 #include <signal.h>
 
-/* "val.total", "train.kl", a table .. */
-typedef struct { Str name; Shape shape; const float *values; } TrainValue;
+/* "val.total", "train.kl", a table ..; whole: "val.vae.total", which is also the name where several objectives have
+ * such a value. */
+typedef struct { Str name, whole; Shape shape; const float *values; } TrainValue;
 typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
@@ -17,7 +18,7 @@ typedef struct { VEC(TrainValue) at; } TrainValues;
 typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM } TrainEvent;
 typedef struct {
     TrainEvent event;
-    const RecipePhase *phase;              /* NULL in train_evaluate of an objective that no phase trains */
+    const RecipePhase *phase;              /* NULL in train_evaluate */
     int64_t epoch, epochs, step, steps;    /* finished ones, totals */
     int64_t batch, batches;                /* of this epoch, or of the evaluated split */
     const TrainValues *values;
@@ -55,6 +56,8 @@ GrStatus train_start(const TrainJob *job, Error *e);
  * in the exec. */
 GrStatus train_evaluate(Arena *a, const TrainJob *job, Str checkpoint, uint32_t objective, Str split,
                         TrainValues *out, Error *e);
+/* The rows of its batches: those of the last phase that trains the objective, or else that validates it. */
+int64_t  train_evaluation_batch(const Recipe *r, uint32_t objective);
 /* What `eval` and `export` take of a run: the first kept checkpoint, or the last when nothing is kept. */
 Str      train_best(Arena *a, Str run);
 #endif

@@ -1,0 +1,53 @@
+/* What the parts of the trainer share: steps and epochs (trainer.c), what is measured in between (measure.c), and
+ * what is written down (record.c). */
+#ifndef GRR_TRAIN_PHASE_H
+#define GRR_TRAIN_PHASE_H
+#include "pass.h"
+#include "runlog.h"
+
+/* A validation: its clause, and the pass that answers it. */
+typedef struct { const RecipeValidation *clause; Pass pass; } Check;
+
+/* A phase while it runs.  Inner phases have one of their own; the outer one waits in `outer`. */
+typedef struct Phase {
+    struct Phase *outer;
+    Arena *arena;
+    const RecipePhase *recipe;
+    Feeds feeds;
+    VEC(Check) checks;                     /* what can be validated */
+} Phase;
+
+typedef struct {
+    Session s;
+    Phase *phase;
+    char *metrics;                         /* accumulators of a broken off epoch while it is being validated */
+    RunLog *log;                           /* NULL: nothing is written */
+    const RecipeAlarm *stop;               /* that has gone off */
+    Arena *values;                         /* what an epoch reports; emptied after it */
+    TrainState *waiting;                   /* resumed: states of inner phases that are to be gone on with */
+} Trainer;
+
+static inline bool every(int64_t n, int64_t step) { return n > 0 && step % n == 0; }
+
+/* ---- measure.c ---- */
+GrStatus measure_open(Trainer *t);         /* the checks of the phase */
+void     measure_close(Phase *p);
+/* The values of the unfinished epoch so far, of everything that it trained. */
+GrStatus measure_trained(Trainer *t, TrainValues *out);
+/* Validations that are due at the end of an epoch; false: none is. */
+GrStatus measure_validate(Trainer *t, bool last, TrainValues *out, bool *any);
+/* Those that are due after a step, in the middle of an epoch. */
+GrStatus measure_between(Trainer *t);
+/* Every alarm of what is among the values looks at them. */
+GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values);
+/* The latest values, for schedules and criteria. */
+void     measure_keep(Trainer *t, const TrainValues *values);
+uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ever, as bits */
+
+/* ---- record.c ---- */
+GrStatus record_save(Trainer *t, const char *file);            /* a checkpoint */
+GrStatus record_epoch(Trainer *t, uint32_t improved);          /* all that are due after an epoch */
+GrStatus record_kept(Trainer *t, uint32_t improved);
+GrStatus record_values(Trainer *t, Str event, const TrainValues *values);
+GrStatus record_alarm(Trainer *t, const RecipeAlarm *a, Str split);
+#endif

@@ -1,0 +1,93 @@
+/* The folder of a run: checkpoints, and a line of metrics.jsonl for each event.  What is kept and saved in passing
+ * bears the name of its phase, but for the phase that ends the training: its kept checkpoint is the run's result. */
+#include "checkpoint.h"
+#include "phase.h"
+#include "rundir.h"
+
+GrStatus record_save(Trainer *t, const char *file) {
+    if (t->log == NULL)
+        return GR_OK;
+    t->s.state.log_bytes = runlog_bytes(t->log);
+    ArenaMark mark = arena_mark(t->values);
+    Str path = rundir_file(t->values, t->s.job->run, file);
+    GrStatus status =
+        checkpoint_save(t->values, t->s.job->exec, &t->s.state, t->s.job->program, path, t->s.e);
+    arena_pop(mark);
+    return status;
+}
+
+static bool ends_the_training(const Trainer *t) {
+    const Recipe *r = t->s.job->recipe;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < r->phases.n; i++)
+        last = r->phases.at[i].called ? last : i;
+    return t->s.state.phase == last;
+}
+
+static GrStatus save_of_phase(Trainer *t, const char *what, int64_t number, int digits) {
+    Str name = ends_the_training(t) ? STR("") : t->s.phase->name;
+    return record_save(t, str_format(t->values, "%.*s%s%s-%0*lld.safetensors", FSTR(name), name.n ? "-" : "", what,
+                                     digits, (long long)number).s);
+}
+
+GrStatus record_kept(Trainer *t, uint32_t improved) {
+    for (uint32_t k = 0; improved >> k != 0; k++) {
+        if (improved >> k & 1)
+            TRY(save_of_phase(t, "best", k + 1, 1));
+    }
+    return GR_OK;
+}
+
+GrStatus record_epoch(Trainer *t, uint32_t improved) {
+    TRY(record_kept(t, improved));
+    if (every(t->s.phase->save_epochs, t->s.state.epoch))
+        TRY(save_of_phase(t, "epoch", t->s.state.epoch, 4));
+    return record_save(t, RUN_LAST);
+}
+
+/* ---- metrics.jsonl ---- */
+typedef struct { VEC(LogField) at; } LogRow;
+
+static void row_int(Trainer *t, LogRow *r, Str name, int64_t x) {
+    vec_push(t->values, &r->at, (LogField){.name = name, .kind = LOG_INT, .i = x});
+}
+
+static void row_text(Trainer *t, LogRow *r, Str name, Str text) {
+    vec_push(t->values, &r->at, (LogField){.name = name, .kind = LOG_TEXT, .text = text});
+}
+
+/* Which event, and when. */
+static LogRow row_begin(Trainer *t, Str event) {
+    LogRow r = {0};
+    row_text(t, &r, STR("event"), event);
+    if (t->s.phase->name.n > 0)
+        row_text(t, &r, STR("phase"), t->s.phase->name);
+    if (t->s.state.outer != NULL)
+        row_int(t, &r, STR("outer_epoch"), t->s.state.outer->epoch);
+    row_int(t, &r, STR("epoch"), t->s.state.epoch);
+    row_int(t, &r, STR("step"), t->s.state.step);
+    return r;
+}
+
+GrStatus record_alarm(Trainer *t, const RecipeAlarm *a, Str split) {
+    if (t->log == NULL)
+        return GR_OK;
+    LogRow r = row_begin(t, a->stop ? STR("stop") : STR("warn"));
+    row_text(t, &r, STR("split"), split);
+    row_text(t, &r, STR("text"), a->text);
+    return runlog_row(t->log, r.at.at, r.at.n, t->s.e);
+}
+
+GrStatus record_values(Trainer *t, Str event, const TrainValues *values) {
+    if (t->log == NULL)
+        return GR_OK;
+    LogRow r = row_begin(t, event);
+    vec_push(t->values, &r.at,
+             (LogField){.name = STR("seconds"), .kind = LOG_REAL, .x = session_seconds(&t->s)});
+    for (uint32_t i = 0; i < values->at.n; i++) {
+        const TrainValue *v = &values->at.at[i];
+        vec_push(t->values, &r.at,
+                 (LogField){.name = v->name, .kind = LOG_TENSOR, .shape = v->shape, .values = v->values});
+    }
+    return runlog_row(t->log, r.at.at, r.at.n, t->s.e);
+}
