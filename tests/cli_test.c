@@ -111,6 +111,24 @@ TEST(wrong_programs) {
     expect("check binary.graph", 1, "line 2");
 }
 
+TEST(messages_for_programs) {
+    put_file("bad.graph", STR("graph 1\nmodel net(x : real[N, 4]) -> (y : real[N, 2]) {\n    y = linar(x, 2)\n}\n"));
+    put_file("broken.graph", STR("graph 1\nexport f(x : real[4]) -> (y : real[4]) { y = (x }\n"));
+    expect("summary --diag=json bad.graph", 1,
+           "{\"severity\":\"error\",\"kind\":\"name\",\"message\":\"nothing is called `linar`\",\"path\":\"bad.graph\","
+           "\"line\":3,\"column\":9,\"bytes\":5,\"labels\":[],\"notes\":[],\"help\":[\"did you mean `linear`?\"]}\n");
+    expect("fmt --diag=json broken.graph", 1, "\"kind\":\"syntax\"");
+    expect("train --diag=text bad.graph", 1, "error[name]");
+    expect("check --diag=xml bad.graph", 2, "`text` or `json`");
+}
+
+TEST(names_are_told) {
+    expect("doc", 0, "kinds of messages");
+    expect("doc linear", 0, "def linear(x : real[.., A]");
+    expect("doc softmx", 1, "did you mean `softmax`?");
+    expect("doc a b", 2, "one NAME");
+}
+
 TEST(programs_with_nothing_to_do) {
     put_file("bare.graph", STR("graph 1\n"));
     expect("check bare.graph", 0, "there is no `train`");

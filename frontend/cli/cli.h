@@ -25,6 +25,7 @@ typedef struct {
     const char *cpu;                     /* --cpu: NULL for this one */
     uint32_t    threads;                 /* --threads: as many as there are cores */
     bool        sanitize, no_cache, json;
+    bool        diag_json;               /* --diag=json */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
 } Common;
 Common common_make(void);
@@ -47,6 +48,7 @@ typedef struct {
 bool session_open(Session *s, const Common *c);
 /* Renders the diagnostics; true when there are no errors. */
 bool session_report(const Session *s, const Common *c);
+void report_diags(const Diags *ds, const Common *c);      /* on standard error, as text or as --diag=json */
 void session_close(Session *s);
 bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */
 int  report_error(const Error *e);        /* "graphc: what", "help: ..."; the exit status */

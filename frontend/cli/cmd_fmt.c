@@ -32,11 +32,8 @@ int cmd_fmt(int argc, char **argv) {
     Buf out = buf_make(a);
     fmt_source(main, ds, &out);
     bool same = str_eq(buf_str(&out), main->text);
-    if (diags_count(ds)) {
-        Buf text = buf_make(a);
-        diags_render(ds, &text, colour_wanted(stderr));
-        fwrite(text.s, 1, text.n, stderr);
-    } else if (!o.check) fwrite(out.s, 1, out.n, stdout);
+    if (diags_count(ds)) report_diags(ds, &o.common);
+    else if (!o.check) fwrite(out.s, 1, out.n, stdout);
     else if (!same)
         fprintf(stderr, "graphc: %s is not in its layout\n  help: graphc fmt %s > new\n", o.common.file,
                 o.common.file);

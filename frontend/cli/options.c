@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER, KEY_TIME_PASSES };
+enum { KEY_DIAG = 0x180, KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER, KEY_TIME_PASSES };
 
 /* Instrumented kernels report to the sanitizer of the program that runs them. */
 #ifdef __SANITIZE_ADDRESS__
@@ -39,6 +39,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state) {
     Common *c = state->input;
     switch (key) {
     case 's': add_setting(c, arg, state); return 0;
+    case KEY_DIAG:
+        if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)
+            argp_error(state, "--diag takes `text` or `json`, not `%s`", arg);
+        c->diag_json = strcmp(arg, "json") == 0;
+        return 0;
     case ARGP_KEY_ARG:
         if (c->file) argp_error(state, "one FILE at a time: `%s` and `%s`", c->file, arg);
         c->file = arg;
@@ -81,6 +86,7 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option common_options[] = {
     {"set", 's', "NAME=VALUE", 0, "give a setting of the file another value; may be repeated", 1},
+    {"diag", KEY_DIAG, "FORM", 0, "messages about the file as `text`, or for programs as `json`, an object a line", 1},
     {0}};
 const struct argp common_argp = {.options = common_options, .parser = parse_common};
 

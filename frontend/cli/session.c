@@ -64,12 +64,18 @@ bool session_open(Session *s, const Common *c) {
     return diags_errors(s->diags) == 0;
 }
 
+void report_diags(const Diags *ds, const Common *c) {
+    Arena *scratch = arena_create();
+    Buf text = buf_make(scratch);
+    if (c->json || c->diag_json) diags_render_json(ds, &text);
+    else diags_render(ds, &text, colour_wanted(stderr));
+    fwrite(text.s, 1, text.n, c->json ? stdout : stderr);
+    arena_destroy(scratch);
+}
+
 bool session_report(const Session *s, const Common *c) {
     if (!s->diags || diags_count(s->diags) == 0) return s->main != NULL;
-    Buf text = buf_make(s->arena);
-    if (c->json) diags_render_json(s->diags, &text);
-    else diags_render(s->diags, &text, colour_wanted(stderr));
-    fwrite(text.s, 1, text.n, c->json ? stdout : stderr);
+    report_diags(s->diags, c);
     return diags_errors(s->diags) == 0;
 }
 

@@ -4,8 +4,8 @@
 #include "lower.h"
 
 void library_load(Program *p, Diags *ds) {
-    for (uint32_t i = 0; i < library_count; i++) {
-        const LibraryFile *f = &library_files[i];
+    for (uint32_t i = 0; i < lib_count; i++) {
+        const EmbeddedFile *f = &lib_files[i];
         const Source *s = sources_add(p->sources, str_of(f->path), (Str){f->text, f->bytes});
         const AstFile *file = parse_source(p->arena, s, ds);
         p->library_lo = i == 0 ? s->base : p->library_lo;

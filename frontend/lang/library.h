@@ -1,8 +1,9 @@
-/* The texts of the library, generated from graphs/lib by embed_library.cmake. */
+/* Texts that are put into the program when it is built, by embed_texts.cmake: the library of graphs/lib, and what
+ * docs/kinds says about the kinds of diagnostics. */
 #ifndef GRF_LANG_LIBRARY_H
 #define GRF_LANG_LIBRARY_H
 #include <stdint.h>
-typedef struct { const char *path, *text; uint32_t bytes; } LibraryFile;
-extern const LibraryFile library_files[];
-extern const uint32_t library_count;
+typedef struct { const char *path, *text; uint32_t bytes; } EmbeddedFile;
+extern const EmbeddedFile lib_files[], kinds_files[];
+extern const uint32_t lib_count, kinds_count;
 #endif

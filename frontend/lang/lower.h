@@ -435,6 +435,7 @@ V     settings_value(Lower *l, Str name);                   /* of the frame's ow
 const Setting *settings_find(const Program *p, const Scope *s, Str name);
 bool  settings_known(const Program *p, Str name);           /* `latent`, `a.latent` */
 const TypeSyntax *settings_type(Lower *l, Str name);        /* NULL: none */
+bool  setting_is_no_dim(Lower *l, V v, Span at);            /* reports a run-time setting as an extent */
 bool  choice_listed(const TypeSyntax *one_of, Str word);
 void  choice_help(Lower *l, Diag *d, const TypeSyntax *one_of, Str word);
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */

@@ -51,6 +51,25 @@ bool settings_known(const Program *p, Str name) {
     return false;
 }
 
+/* A run-time setting that is used as an extent: its declaration is what has to change. */
+bool setting_is_no_dim(Lower *l, V v, Span at) {
+    const Setting *s = NULL;
+    for (uint32_t i = 0; v->kind == VAL_UNIFORM && i < l->p->settings.n; i++) {
+        const Setting *other = &l->p->settings.at[i];
+        s = other->value->kind == VAL_UNIFORM && other->value->uniform.inst == v->uniform.inst ? other : s;
+    }
+    if (s == NULL) {
+        return false;
+    }
+    const char *type = s->recipe.kind == SETTING_INT ? "int" : "real";
+    Diag *d = report(l, DIAG_SETTING, s->type->at, "`%.*s` is an extent, and `%s` shapes no program",
+                     FSTR(s->name.text), type);
+    report_label(l, d, at, "an extent here");
+    diag_help(d, "declare it `: dim`: a new value is then a new program; `int` and `real` are numbers of the "
+                 "same one");
+    return true;
+}
+
 /* What was typed, parsed as if it stood in a file called `-s`, so that messages can point into it. */
 const Expr *setting_override(Lower *l, const SettingArg *s) {
     Str text = str_format(l->a, "%.*s = %.*s\n", FSTR(s->name), FSTR(s->value));

@@ -203,27 +203,8 @@ static bool dims_match(Lower *l, const TypeSyntax *t, const Array *x) {
     return true;
 }
 
-/* A run-time setting that is used as an extent: its declaration is what has to change. */
-static bool setting_as_dim(Lower *l, V v) {
-    const Setting *s = NULL;
-    for (uint32_t i = 0; v->kind == VAL_UNIFORM && i < l->p->settings.n; i++) {
-        const Setting *other = &l->p->settings.at[i];
-        s = other->value->kind == VAL_UNIFORM && other->value->uniform.inst == v->uniform.inst ? other : s;
-    }
-    if (s == NULL) {
-        return false;
-    }
-    const char *type = s->recipe.kind == SETTING_INT ? "int" : "real";
-    Diag *d = report(l, DIAG_SETTING, s->type->at, "`%.*s` is an extent, and `%s` shapes no program",
-                     FSTR(s->name.text), type);
-    report_label(l, d, v->at, "an extent here");
-    diag_help(d, "declare it `: dim`: a new value is then a new program; `int` and `real` are numbers of the "
-                 "same one");
-    return true;
-}
-
 static V wrong_kind(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
-    if (str_is(t->base.text, "dim") && setting_as_dim(l, v)) {
+    if (str_is(t->base.text, "dim") && setting_is_no_dim(l, v, v->at)) {
         return value_poison(l);
     }
     Diag *d = report(l, DIAG_TYPE, v->at.n ? v->at : decl_at, "`%.*s` is %.*s, this is %.*s", FSTR(what),

@@ -232,7 +232,7 @@ bool dim_expr_value(Lower *l, const Expr *e, Dim *out) {
         *out = v->d.dim;
         return true;
     }
-    if (v->kind != VAL_POISON) {
+    if (v->kind != VAL_POISON && !setting_is_no_dim(l, v, e->at)) {
         Diag *d =
             report(l, DIAG_TYPE, e->at, "an extent is needed here, this is %.*s", FSTR(value_describe(l, v)));
         if (v->kind == VAL_UNIFORM) {
@@ -253,8 +253,11 @@ bool const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int
                  (v->kind == VAL_UNIFORM && uniforms_constant(l->m->uniforms, v->uniform.inst, &x) &&
                   x == floor(x) && fabs(x) < 9e15 && (*out = (int64_t)x, true));
     if (!known) {
-        report(l, DIAG_TYPE, e->at, "%s is a whole number known before the run, this is %.*s", what,
-               FSTR(value_describe(l, v)));
+        Diag *d = report(l, DIAG_TYPE, e->at, "%s is a whole number known before the run, this is %.*s", what,
+                         FSTR(value_describe(l, v)));
+        if (v->kind == VAL_UNIFORM) {
+            diag_help(d, "a setting of type `dim` is known; `int` and `real` may change while it runs");
+        }
         return false;
     }
     if (*out < lo) {
