@@ -80,14 +80,16 @@ TEST(doc_has_every_word) {
         CHECK_MSG(doc_has_word(name), "words.def has no row for `%.*s`", FSTR(name));
     }
     for (uint32_t i = 0; uniform_counter_name(i); i++)
-        CHECK_MSG(doc_has_word(str_of(uniform_counter_name(i))), "words.def has no row for `%s`", uniform_counter_name(i));
+        CHECK_MSG(doc_has_word(str_of(uniform_counter_name(i))), "words.def has no row for `%s`",
+                  uniform_counter_name(i));
 }
 
 TEST(doc_prints_definitions) {
     Arena *a = test_arena();
     Buf out = buf_make(a);
     CHECK(doc_print(a, STR("linear"), &out));
-    CHECK(strstr(out.s, "def linear(x : real[.., A], out : dim, bias : bool = yes) -> (y : real[.., out])\n    Affine"));
+    CHECK(strstr(out.s, "def linear(x : real[.., A], out : dim, bias : bool = yes) -> (y : real[.., out])\n"
+                        "    Affine"));
     CHECK(strstr(out.s, "(lib/layers.graph)"));
     out.n = 0;
     CHECK(doc_print(a, STR("broadcast"), &out));           /* a kind, and an operation */

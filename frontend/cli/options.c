@@ -4,7 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_DIAG = 0x180, KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER, KEY_TIME_PASSES };
+enum {
+    KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
+    KEY_TIME_PASSES, KEY_DIAG
+};
 
 /* Instrumented kernels report to the sanitizer of the program that runs them. */
 #ifdef __SANITIZE_ADDRESS__
