@@ -29,7 +29,7 @@ static Str next_block(const char **at, bool *is_ir) {
 static Diags *run(Arena *a, SourceSet *files, Str text, bool is_ir) {
     Diags *ds = diags_create(a, files);
     if (!is_ir) {
-        program_check(a, files, sources_add(files, STR("test.graph"), text), 0, NULL, math_of(a), ds);
+        program_check(a, files, sources_add(files, STR("test.graph"), text), 0, NULL, math_of(a), NULL, ds);
         return ds;
     }
     Module *m = module_parse(a, sources_add(files, STR("test.ir"), text), files, math_of(a), ds);
