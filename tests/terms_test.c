@@ -103,3 +103,19 @@ TEST_ALL(models_that_follow) {
               "}\n"
               "train { optimizer adam(lr = 0.02);  epochs 4;  batch 12 }\n");
 }
+
+TEST_ALL(schedules_with_state) {
+    same_bits("rate = 0.2 * plateau(val.total, relative = no, patience = 1)\n"
+              "def warmed(x : real) -> (y : real) { state seen = 0;  seen <- seen + x;  y = 1 / (1 + seen) }\n"
+              "model net(x : real[N, 4]) -> (y : real[N]) { y = mlp(x, [8, 1], act = tanh)[:, 0] }\n"
+              "objective fit(b : d[N]) {\n"
+              "    loss square = mse(net(b.x), b.y)\n"
+              "    loss size = mean[..] net(b.x)^2    weight 0.1 * warmed(1) + 0.1 * warmed(val.square)\n"
+              "}\n"
+              "train {\n"
+              "    optimizer adam(lr = rate * plateau(val.size, relative = yes, patience = 0))\n"
+              "    validate every 4 steps;  epochs 6;  batch 12;  keep lowest val.total\n"
+              "}\n");
+    expect("grep -c 'schedule.rate.plateau1.scale' one/last.safetensors", 0, "");
+    expect("graphc eval p.graph --run one --split val", 0, "val.total");
+}

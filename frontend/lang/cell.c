@@ -239,6 +239,10 @@ void cell_state(Lower *l, const Stmt *s) {
     uint32_t rank;
     Dim dim[MAX_RANK];
     FrameKind root = root_of(l->frame)->kind;
+    if (l->uniform_only && l->frame->path.n > 0) {
+        schedule_state(l, s);
+        return;
+    }
     if (l->frame->path.n == 0 || (root == FRAME_FILE && l->frame->model.n == 0)) {
         not_yet(l, s->at, "a schedule with state");
         poison_names(l, s);
@@ -260,6 +264,10 @@ void cell_state(Lower *l, const Stmt *s) {
 void cell_update(Lower *l, const Stmt *s) {
     Binding *b = scope_find(l->frame, s->update.name.text);
     if (b && b->value->kind == VAL_POISON) {
+        return;
+    }
+    if (b && b->schedule) {
+        schedule_update(l, s, b);
         return;
     }
     if (b == NULL || b->var == 0) {

@@ -21,10 +21,8 @@ void clip_declare(Lower *l, const TrainClause *c) {
         diag_help(d, "`clip norm x` shortens all gradients together to the norm x");
         return;
     }
-    l->uniform_only = true;
-    bool number = number_expr_value(l, c->clip.limit, "the limit of a norm", &inst);
-    l->uniform_only = false;
-    if (number && uniforms_constant(l->m->uniforms, inst, &limit) && !(limit > 0)) {
+    if (number_expr_value(l, c->clip.limit, "the limit of a norm", &inst) &&
+        uniforms_constant(l->m->uniforms, inst, &limit) && !(limit > 0)) {
         report(l, DIAG_TRAIN_DECL, c->clip.limit->at, "the limit of a norm is above 0, this is %g", limit);
     }
 }
@@ -42,9 +40,7 @@ void clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients) {
     if (c == NULL || n == 0) {
         return;
     }
-    l->uniform_only = true;
-    V limit = eval(l, c->clip.limit);
-    l->uniform_only = false;
+    V limit = uniform_expr(l, c->clip.limit);
     if (limit->kind != VAL_DIM && limit->kind != VAL_UNIFORM) {
         return; /* reported by clip_declare */
     }

@@ -24,7 +24,7 @@ Str follow_prefix(Lower *l, const Decl *d) {
 
 static V rate_of(Lower *l, const Decl *d) {
     Frame *saved = l->frame;
-    Frame file = {.kind = FRAME_FILE, .scope = scope_of(l->p, d->at), .path = d->name.text, .stream = d->name.text};
+    Frame file = {.kind = FRAME_FILE, .scope = scope_of(l->p, d->at), .decl = d, .path = d->name.text};
     l->frame = &file;
     V e = uniform_expr(l, d->follows.rate);
     l->frame = saved;

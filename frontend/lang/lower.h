@@ -84,8 +84,8 @@ struct Value {
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
 
-/* var: 1 + id of the state it is; series: of the metric or loss it is */
-typedef struct { Str name; V value; Span at; uint32_t var; bool extent; Str series; } Binding;
+/* var: 1 + id of the state it is; series: of the metric or loss it is; schedule: 1 + number of its state */
+typedef struct { Str name; V value; Span at; uint32_t var; bool extent; Str series; uint32_t schedule; } Binding;
 typedef enum {
     FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA
 } FrameKind;
@@ -188,6 +188,8 @@ struct Lower {
     uint32_t depth, n_calls;
     VEC(Constant) constants;
     bool uniform_only;
+    bool advancing;                         /* schedules: `<-` says what follows a validation */
+    uint32_t n_schedule_states;             /* met so far */
     VEC(Memo) memo;
     VEC(Softmax) softmaxes;                 /* what calls of `softmax` gave */
     VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
@@ -301,7 +303,6 @@ V     uniform_counter(Lower *l, Name name);                 /* NULL when it is n
 const char *uniform_counter_name(uint32_t i);               /* NULL behind the last */
 bool  dim_expr_value(Lower *l, const Expr *e, Dim *out);    /* an extent; reports */
 bool  const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int64_t *out);
-V     uniform_expr(Lower *l, const Expr *e);                /* with series, and without tensors of the frame */
 bool  number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst);    /* a uniform number */
 
 /* ---- expr.c -------------------------------------------------------------------------------------------- */
@@ -416,6 +417,11 @@ void  reach_losses(Lower *l);                               /* a loss that reach
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
 
+/* ---- schedule.c ---------------------------------------------------------------------------------------- */
+V     uniform_expr(Lower *l, const Expr *e);                /* a number that may have series and schedules in it */
+void  schedule_state(Lower *l, const Stmt *s);
+void  schedule_update(Lower *l, const Stmt *s, const Binding *b);
+
 /* ---- follow.c ------------------------------------------------------------------------------------------ */
 void  follow_declare(Lower *l);
 V     follow_value(Lower *l, Name name, const Decl *d);
@@ -462,6 +468,7 @@ bool  pattern_freezes(const Lower *l, Str path);            /* a clause of the p
 void  pattern_check(Lower *l, const Decl *train);           /* every pattern names something; reports */
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
 const Decl *phase_decl(Program *p, uint32_t phase);
+void  phase_frame(Lower *l, const Decl *train);             /* for numbers in clauses; frame_pop ends it */
 void  library_load(Program *p, Diags *ds);
 Str   resolved_text(Program *p);
 #endif

@@ -308,10 +308,13 @@ void monitor_alarm(Lower *l, const Stmt *s) {
     RecipeAlarm a = {.stop = s->alarm.stop, .text = s->alarm.text, .from = call_path(l), .span = s->at};
     a.when = sources_text(l->p->sources, s->alarm.when->at);
     enter_condition(l);
-    l->uniform_only = true;
-    V v = eval(l, s->alarm.when);
-    l->uniform_only = false;
+    uint32_t states = l->n_schedule_states;
+    V v = uniform_expr(l, s->alarm.when);
     frame_pop(l);
+    if (l->n_schedule_states > states) {
+        not_yet(l, s->alarm.when->at, "an alarm with a state");
+        return;
+    }
     Elem e;
     if (v->kind == VAL_POISON || !counts_of(l, s, &a)) {
         return;

@@ -103,9 +103,7 @@ static bool weight_of(Lower *l, const Stmt *s, Val *out) {
     if (s->loss.weight == NULL) {
         return true;
     }
-    l->uniform_only = true;
-    V w = eval(l, s->loss.weight);
-    l->uniform_only = false;
+    V w = uniform_expr(l, s->loss.weight);
     if (w->kind == VAL_DIM || w->kind == VAL_UNIFORM) {
         *out = uniform_val(l, w, DT_F32);
         return true;

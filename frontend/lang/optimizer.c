@@ -27,9 +27,8 @@ static const TrainClause *clause_for(Lower *l, const Var *v) {
 static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
     const ArgVec *args = call->kind == EX_CALL ? &call->call.args : NULL;
     bool fine = true;
-    l->uniform_only = true;
     for (uint32_t i = 0; args && i < args->n; i++) {
-        V v = eval(l, args->at[i].value);
+        V v = uniform_expr(l, args->at[i].value);
         Value *copy = PUSH(l->a, Value, 1);
         *copy = *v;
         copy->at = args->at[i].value->at;
@@ -42,7 +41,6 @@ static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
         vec_push(l->a, out, (Given){args->at[i].name.text, copy,
                                  args->at[i].name.text.n ? args->at[i].name.at : copy->at});
     }
-    l->uniform_only = false;
     return fine;
 }
 
@@ -143,6 +141,7 @@ void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total) {
         xs[i] = cell_now(l, vars[i]);
     }
     l->b.at = l->train->at;
+    phase_frame(l, l->train);
     Val tuple = build_grad(&l->b, total, n, xs);
     uint32_t errors = diags_errors(l->ds);
     for (uint32_t i = 0; i < n; i++) {
@@ -154,4 +153,5 @@ void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total) {
     for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
         update(l, clause_for(l, &l->m->vars.at[vars[i]]), vars[i], xs[i]);
     }
+    frame_pop(l);
 }

@@ -136,9 +136,11 @@ static V constant_value(Lower *l, const Decl *d) {
     uint32_t slot = l->constants.n;
     vec_push(l->a, &l->constants, (Constant){d, NULL});
     Frame *saved = l->frame;
-    Frame file = {.kind = FRAME_FILE, .scope = scope_of(l->p, d->at), .training = saved->training};
+    const Scope *scope = scope_of(l->p, d->at);
+    Str path = str_format(l->a, "%.*s%.*s", FSTR(scope->prefix), FSTR(d->name.text));
+    Frame file = {.kind = FRAME_FILE, .decl = d, .scope = scope, .path = path, .training = saved->training};
     l->frame = &file;
-    V v = eval(l, d->constant);
+    V v = uniform_expr(l, d->constant);
     l->frame = saved;
     if (v->kind == VAL_ARRAY) {
         report(l, DIAG_TYPE, d->constant->at, "a constant is made of settings and counters, this is %.*s",

@@ -32,6 +32,11 @@ bool train_is_setting(Program *p, Str name) {
     return is_phase_word(name);
 }
 
+void phase_frame(Lower *l, const Decl *train) {
+    Frame *f = frame_push(l, FRAME_FILE, train, train->at);
+    f->path = f->stream = phase_name(train);
+}
+
 const Decl *phase_decl(Program *p, uint32_t phase) {
     for (uint32_t i = 0, k = 0; i < p->main->decls.n; i++) {
         if (p->main->decls.at[i]->kind == DECL_TRAIN && k++ == phase) {
@@ -161,12 +166,10 @@ static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
     Criterion crit = {l, p, true};
     walk_expr(c->keep.score, check_series, &crit);
     uint32_t inst;
-    l->uniform_only = true;
     if (crit.fine && number_expr_value(l, c->keep.score, "a criterion", &inst)) {
         Str text = sources_text(l->p->sources, c->keep.score->at);
         vec_push(l->m->arena, &p->keep, (RecipeKeep){c->keep.highest, inst, text, c->at});
     }
-    l->uniform_only = false;
 }
 
 static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
@@ -299,7 +302,9 @@ static void declare(Lower *l, const Decl *d) {
 void train_declare(Lower *l) {
     for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
         if (l->p->main->decls.at[i]->kind == DECL_TRAIN) {
+            phase_frame(l, l->p->main->decls.at[i]);
             declare(l, l->p->main->decls.at[i]);
+            frame_pop(l);
         }
     }
     if (!l->p->objective_errors) {

@@ -268,16 +268,8 @@ bool const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int
     return true;
 }
 
-V uniform_expr(Lower *l, const Expr *e) {
-    bool outer = l->uniform_only;
-    l->uniform_only = true;
-    V v = eval(l, e);
-    l->uniform_only = outer;
-    return v;
-}
-
 bool number_expr_value(Lower *l, const Expr *e, const char *what, uint32_t *inst) {
-    V v = eval(l, e);
+    V v = uniform_expr(l, e);
     if (v->kind == VAL_DIM || v->kind == VAL_UNIFORM) {
         *inst = value_inst(l, v);
         return true;

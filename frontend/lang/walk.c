@@ -139,6 +139,20 @@ void walk_block(const Block *b, WalkExpr *f, void *user) {
     }
 }
 
+/* Expressions of a `train` that are computed in every step. */
+static void walk_clauses(const Decl *d, WalkExpr *f, void *user) {
+    for (uint32_t i = 0; i < d->train.clauses.n; i++) {
+        const TrainClause *c = &d->train.clauses.at[i];
+        if (c->kind == TC_OPTIMIZER) {
+            walk_expr(c->optimizer.call, f, user);
+        } else if (c->kind == TC_CLIP) {
+            walk_expr(c->clip.limit, f, user);
+        } else if (c->kind == TC_KEEP) {
+            walk_expr(c->keep.score, f, user);
+        }
+    }
+}
+
 typedef struct { Str name; bool found; } Mention;
 
 static bool mention(void *user, const Expr *e) {
@@ -181,6 +195,12 @@ static CallSites *sites_of(Program *p, const Decl *d) {
         walk_block(&d->data, collect, &c);
     } else if (d->kind == DECL_OPTIMIZER) {
         walk_block(&d->optimizer.body, collect, &c);
+    } else if (d->kind == DECL_CONSTANT) {
+        walk_expr(d->constant, collect, &c);
+    } else if (d->kind == DECL_FOLLOWS) {
+        walk_expr(d->follows.rate, collect, &c);
+    } else if (d->kind == DECL_TRAIN) {
+        walk_clauses(d, collect, &c);
     } else if (d->kind == DECL_DEF || d->kind == DECL_MODEL || d->kind == DECL_OBJECTIVE ||
                d->kind == DECL_EXPORT) {
         walk_expr(d->function.value, collect, &c);

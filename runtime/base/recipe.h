@@ -108,6 +108,10 @@ typedef struct { Str name; int32_t data; Span span; } RecipeExport;
 /* A state that begins as the variable it follows. */
 typedef struct { Str copy, of; } RecipeCopy;
 
+/* A number that a schedule keeps, the input `name` of the uniform program ("schedule.PATH"): insts of its first value,
+ * made of settings, and of the one after a validation. */
+typedef struct { Str name; uint32_t init, next; Span span; } RecipeSchedule;
+
 /* ---- training ---- */
 /* inst of the uniform program, inputs "series.val.total" .. */
 typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;
@@ -139,6 +143,7 @@ typedef struct Recipe {
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;
     VEC(RecipeCopy) copies;
+    VEC(RecipeSchedule) schedules;
     VEC(RecipeExport) exports;
     /* the program's text with settings filled in and every default written out */
     Str resolved;

@@ -42,7 +42,7 @@ static double update_of(const RecipePhase *p, uint64_t mask, int64_t update) {
 static double input_value(const UniformRun *u, Str name, const Counters *c, const TrainState *s) {
     if (str_starts(name, "setting."))
         return setting(u->recipe, (Str){name.s + 8, name.n - 8});
-    if (str_starts(name, "series."))
+    if (str_starts(name, "series.") || str_starts(name, "schedule."))
         return state_real(s, name);
     if (str_starts(name, "report."))
         return reported(u, (Str){name.s + 7, name.n - 7});
@@ -67,11 +67,29 @@ static void make_room(UniformRun *r, const Uniforms *u) {
     r->outputs = PUSH(r->arena, UValue, u->outputs.n + 1);
 }
 
+/* States of schedules that nothing has written yet: their first values are made of settings, which the first run has
+ * computed.  False: there are none. */
+static bool begin_schedules(UniformRun *r, const Uniforms *u, const TrainState *s) {
+    bool any = false;
+    for (uint32_t k = 0; k < r->recipe->schedules.n; k++) {
+        const RecipeSchedule *x = &r->recipe->schedules.at[k];
+        for (uint32_t i = 0; i < u->inputs.n; i++) {
+            if (!str_eq(u->inputs.at[i].name, x->name) || state_has(s, x->name))
+                continue;
+            r->inputs[i] = r->values[x->init];
+            any = true;
+        }
+    }
+    return any;
+}
+
 const UValue *inputs_run(UniformRun *r, const Uniforms *u, const Counters *c, const TrainState *s) {
     make_room(r, u);
     for (uint32_t i = 0; i < u->inputs.n; i++)
         r->inputs[i] = input_value(r, u->inputs.at[i].name, c, s);
     uniforms_run(u, r->inputs, r->values, r->outputs);
+    if (begin_schedules(r, u, s))
+        uniforms_run(u, r->inputs, r->values, r->outputs);
     return r->outputs;
 }
 

@@ -2,6 +2,7 @@
  * series that kept lines and schedules read. */
 #include "alarm.h"
 #include "phase.h"
+#include "schedule.h"
 #include <math.h>
 #include <string.h>
 
@@ -98,6 +99,7 @@ GrStatus measure_between(Trainer *t) {
     }
     copy_metrics(t, true);
     measure_keep(t, &values);
+    schedules_due(&t->s);
     uint32_t improved = measure_improved(t);
     t->s.state.idle = improved != 0 ? 0 : t->s.state.idle;
     TRY(record_values(t, STR("validate"), &values));

@@ -25,5 +25,6 @@ typedef struct TrainState {
 
 bool   state_holds(Str name);                        /* may a real be called so? */
 double state_real(const TrainState *s, Str name);                  /* NaN when it is not there */
+bool   state_has(const TrainState *s, Str name);
 void   state_set_real(Arena *a, TrainState *s, Str name, double x);
 #endif

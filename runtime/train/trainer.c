@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "phase.h"
 #include "rundir.h"
+#include "schedule.h"
 #include "used.h"
 
 static bool interrupted(const Trainer *t) {
@@ -59,6 +60,7 @@ static GrStatus step(Trainer *t, int64_t rows) {
     const PlanEntry *entry;
     const RecipeRun *run = &t->phase->recipe->runs.at[recipe_run_at(t->phase->recipe, t->s.state.step)];
     set_counters(t);
+    schedules_advance(&t->s);
     t->s.counters.rows = rows;
     TRY(session_entry(&t->s, str_format(t->values, "%.*s.train", FSTR(run->name)), rows, &entry));
     feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
@@ -122,7 +124,11 @@ static GrStatus end_epoch(Trainer *t) {
     TRY(measure_trained(t, &values));
     measure_keep(t, &values);
     TRY(measure_validate(t, last, &values, &validated));
-    uint32_t improved = validated || t->phase->checks.n == 0 ? measure_improved(t) : 0;
+    uint32_t improved = 0;
+    if (validated || t->phase->checks.n == 0) {
+        improved = measure_improved(t);
+        schedules_due(&t->s);
+    }
     t->s.state.idle = improved != 0 ? 0 : t->s.state.idle + 1;
     t->s.state.epoch++;
     t->s.state.batch = 0;
