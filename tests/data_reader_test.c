@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK_SAYS(e, part) \
+#define CHECK_SAYS(e, part)                                                                                  \
     CHECK_MSG(strstr((e).what, part) != NULL, "`%s` does not say `%s`", (e).what, part)
 
 static Str fixture(const char *name) {
@@ -54,6 +54,16 @@ TEST(npz_reads_stored_and_deflated) {
     CHECK_SAYS(e, "is a folder, not a file");
 }
 
+TEST(safetensors_and_idx) {
+    Array x;
+    Error e;
+    check_x(READER_SAFETENSORS, "x.safetensors");
+    CHECK(read_of(READER_IDX, fixture("x.idx.gz"), "x", &x, &e) == GR_OK && ((float *)x.at)[23] == 5.75f);
+    CHECK(read_of(READER_NPY, fixture("x.npy"), "x", &x, &e) == GR_OK && ((float *)x.at)[23] == 5.75f);
+    CHECK(read_of(READER_SAFETENSORS, file_of("a.safetensors", "no"), "x", &x, &e) == GR_CHECKPOINT);
+    CHECK_SAYS(e, "is not a whole safetensors file");
+}
+
 TEST(hdf5_reads_numbers_of_all_kinds) {
     Array x;
     Error e;
@@ -90,7 +100,8 @@ TEST(hdf5_reads_chunks) {
 TEST(csv_reads) {
     Array x;
     Error e;
-    Str path = file_of("a.csv", "\xef\xbb\xbf" "a,\"b \"\"q\"\"\",c\r\n1, 2.5 ,\"3\"\r\n\n-4,1e3,6");
+    Str path = file_of("a.csv", "\xef\xbb\xbf"
+                                "a,\"b \"\"q\"\"\",c\r\n1, 2.5 ,\"3\"\r\n\n-4,1e3,6");
     REQUIRE(read_of(READER_CSV, path, "a", &x, &e) == GR_OK);
     CHECK(is_array(&x, DT_F64, 1, (int64_t[]){2}, (double[]){1, -4}));
     REQUIRE(read_of(READER_CSV, path, "b \"q\"", &x, &e) == GR_OK);
@@ -100,11 +111,14 @@ TEST(csv_reads) {
     REQUIRE(read_of(READER_CSV, fixture("table.csv.gz"), "x", &x, &e) == GR_OK);
     CHECK(is_array(&x, DT_F64, 1, (int64_t[]){2}, (double[]){0.5, -1000}));
     RecipeSource tabs = {.reader = READER_CSV, .separator = STR("\t")};
-    REQUIRE(read_file(test_arena(), &tabs, file_of("t.csv", "1\t2\n3\t4\n"), STR("columns"), &x, &e) == GR_OK);
+    REQUIRE(read_file(test_arena(), &tabs, file_of("t.csv", "1\t2\n3\t4\n"), STR("columns"), &x, &e) ==
+            GR_OK);
     CHECK(is_array(&x, DT_F64, 2, (int64_t[]){2, 2}, (double[]){1, 2, 3, 4}));
 }
 
-typedef struct { const char *text, *says; } Wrong;
+typedef struct {
+    const char *text, *says;
+} Wrong;
 
 TEST(csv_says_what_is_wrong_where) {
     static const Wrong wrong[] = {
@@ -121,7 +135,8 @@ TEST(csv_says_what_is_wrong_where) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         Array x;
         Error e;
-        CHECK_MSG(read_of(READER_CSV, file_of("w.csv", wrong[i].text), "y", &x, &e) != GR_OK, "%s", wrong[i].text);
+        CHECK_MSG(read_of(READER_CSV, file_of("w.csv", wrong[i].text), "y", &x, &e) != GR_OK, "%s",
+                  wrong[i].text);
         CHECK_SAYS(e, wrong[i].says);
     }
 }
@@ -189,15 +204,18 @@ TEST_ALL(files_cut_short_are_refused) {
 
 /* ---- extern ---- */
 static Str library_of(const char *body) {
-    Str source = file_of("gen.c", body), library = str_format(test_arena(), "%.*s/gen.so", FSTR(test_folder()));
-    Str command = str_format(test_arena(), "%s -shared -fPIC -o %.*s %.*s", GRAPHC_CC, FSTR(library), FSTR(source));
+    Str source = file_of("gen.c", body),
+        library = str_format(test_arena(), "%.*s/gen.so", FSTR(test_folder()));
+    Str command =
+        str_format(test_arena(), "%s -shared -fPIC -o %.*s %.*s", GRAPHC_CC, FSTR(library), FSTR(source));
     Ran r = test_shell(command);
     CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
     return library;
 }
 
-static GrStatus make_rows(Str library, GrStatus (*put)(Sink *, uint32_t, DType, const void *, int64_t, const int32_t *,
-                                                       Error *),
+static GrStatus make_rows(Str library,
+                          GrStatus (*put)(Sink *, uint32_t, DType, const void *, int64_t, const int32_t *,
+                                          Error *),
                           Error *e) {
     RecipeSource s = {.reader = READER_EXTERN, .symbol = STR("ramp"), .key = 7};
     RecipeColumn c = {.name = STR("x"), .dtype = DT_I32, .shape = shape_of(1, (int64_t[]){2})};
@@ -211,22 +229,25 @@ static GrStatus make_rows(Str library, GrStatus (*put)(Sink *, uint32_t, DType, 
     return reader_of(READER_EXTERN)->read(test_arena(), &f, &sink, e);
 }
 
-static GrStatus put_ramp(Sink *s, uint32_t want, DType from, const void *at, int64_t rows, const int32_t *lengths,
-                         Error *e) {
+static GrStatus put_ramp(Sink *s, uint32_t want, DType from, const void *at, int64_t rows,
+                         const int32_t *lengths, Error *e) {
     (void)s, (void)want, (void)lengths, (void)e;
     CHECK(from == DT_I32 && rows == 3 && memcmp(at, (int32_t[]){70, 71, 72, 73, 74, 75}, 24) == 0);
     return GR_OK;
 }
 
-#define RAMP(body) \
-    "#include <stdint.h>\nstatic int calls;\n" \
-    "int64_t ramp_rows(uint64_t key) { return key == 7 ? 3 : 0; }\n" \
-    "int ramp(uint64_t key, const char *c, const char *t, int64_t items, int64_t first, int64_t rows, void *to) {\n" \
-    "    for (int64_t i = 0; i < rows * items; i++) ((int32_t *)to)[i] = 10 * key + first * items + i;\n" body "}\n"
+#define RAMP(body)                                                                                           \
+    "#include <stdint.h>\nstatic int calls;\n"                                                               \
+    "int64_t ramp_rows(uint64_t key) { return key == 7 ? 3 : 0; }\n"                                         \
+    "int ramp(uint64_t key, const char *c, const char *t, int64_t items, int64_t first, int64_t rows, void " \
+    "*to) {\n"                                                                                               \
+    "    for (int64_t i = 0; i < rows * items; i++) ((int32_t *)to)[i] = 10 * key + first * items + "        \
+    "i;\n" body "}\n"
 
 TEST(extern_makes_rows) {
     Error e;
-    CHECK_MSG(make_rows(library_of(RAMP("return *c != 'x' || *t != 'i';")), put_ramp, &e) == GR_OK, "%s", e.what);
+    CHECK_MSG(make_rows(library_of(RAMP("return *c != 'x' || *t != 'i';")), put_ramp, &e) == GR_OK, "%s",
+              e.what);
     CHECK(make_rows(library_of(RAMP("return 5;")), put_ramp, &e) == GR_DATA);
     CHECK_SAYS(e, "does not make rows 0 to 2 of `x` (i32, 2 items a row): it returns 5");
     CHECK(make_rows(library_of(RAMP("*(int32_t *)to += calls++; return 0;")), put_ramp, &e) == GR_DATA);

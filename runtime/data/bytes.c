@@ -4,7 +4,7 @@
 #include "stream.h"
 #include <string.h>
 
-enum { LINE_MOST = 16 << 20, ROWS_MOST = 1 << 16 };
+enum { LINE_MOST = 1 << 20, ROWS_MOST = 1 << 16 };
 
 /* ---- bytes ---- */
 static GrStatus count_bytes(Arena *a, Stream *s, int64_t *rows) {

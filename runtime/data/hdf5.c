@@ -66,24 +66,29 @@ typedef struct {
     uint64_t chunk_rows, band;
 } Layout;
 
-static const char *chunks_of(hid_t set, Layout *l, uint64_t element_bytes, uint64_t most) {
-    hid_t plist = H5Dget_create_plist(set);
-    hsize_t chunk[MAX_RANK];
+/* How chunks of these extents cover it; NULL, or what is wrong with them. */
+static const char *cover(Layout *l, const hsize_t *chunk, uint64_t element_bytes, uint64_t most) {
     uint64_t bytes = element_bytes, across = 1;
-    if (plist >= 0 && H5Pget_layout(plist) == H5D_CHUNKED &&
-        H5Pget_chunk(plist, MAX_RANK, chunk) == (int)l->shape.rank) {
-        l->chunk_rows = chunk[0];
-        for (uint32_t i = 0; i < l->shape.rank && bytes <= most; i++) {
-            bytes = chunk[i] > most ? most + 1 : bytes * chunk[i];
-            across *=
-                i == 0 || across > CACHE_MOST ? 1 : ((uint64_t)l->shape.dim[i] + chunk[i] - 1) / chunk[i];
-        }
+    for (uint32_t i = 0; i < l->shape.rank; i++) {
+        if (chunk[i] == 0 || __builtin_mul_overflow(bytes, chunk[i], &bytes) || bytes > most)
+            return "chunks that are larger than the file can fill";
+        if (i > 0 && across < CACHE_MOST)
+            across *= ((uint64_t)l->shape.dim[i] + chunk[i] - 1) / chunk[i];
     }
-    H5Pclose(plist);
-    if (bytes > most)
-        return "chunks that are larger than the file can fill";
-    l->band = bytes > CACHE_MOST || across > CACHE_MOST / bytes ? CACHE_MOST : bytes * across;
+    l->chunk_rows = chunk[0];
+    l->band = across > CACHE_MOST / bytes ? CACHE_MOST : bytes * across;
     return NULL;
+}
+
+static const char *chunks_of(hid_t set, Layout *l, uint64_t element_bytes, uint64_t most) {
+    hsize_t chunk[MAX_RANK];
+    hid_t plist = H5Dget_create_plist(set);
+    bool chunked = plist >= 0 && l->shape.rank > 0 && H5Pget_layout(plist) == H5D_CHUNKED;
+    bool known = chunked && H5Pget_chunk(plist, MAX_RANK, chunk) == (int)l->shape.rank;
+    H5Pclose(plist);
+    if (!chunked)
+        return NULL;
+    return known ? cover(l, chunk, element_bytes, most) : "chunks that cannot be read";
 }
 
 static const char *shape_of_space(hid_t space, Shape *out) {
@@ -105,8 +110,9 @@ static const char *shape_of_space(hid_t space, Shape *out) {
 static const char *layout_of(hid_t set, uint64_t file_size, Layout *l) {
     hid_t type = H5Dget_type(set), space = H5Dget_space(set);
     *l = (Layout){0};
-    uint64_t width = type < 0 ? 1 : H5Tget_size(type), stored = H5Dget_storage_size(set);
-    const char *why = type < 0 || space < 0 ? "a header that cannot be read" : element_of(type, &l->element);
+    uint64_t width = type < 0 ? 0 : H5Tget_size(type), stored = H5Dget_storage_size(set);
+    const char *why =
+        width == 0 || space < 0 ? "a header that cannot be read" : element_of(type, &l->element);
     if (why == NULL)
         why = shape_of_space(space, &l->shape);
     uint64_t most = (stored < file_size ? stored : file_size) * DEFLATE_MOST + FILL_MOST;

@@ -1,6 +1,7 @@
 """Writes the small files that the tests of the readers read; numpy, h5py and Pillow are writers independent of ours.
 Run it in this folder with Debian's /usr/bin/python3 (python3-numpy, python3-h5py, python3-pil)."""
 import gzip
+import json
 import os
 
 import h5py
@@ -11,6 +12,15 @@ x = np.arange(24, dtype="<f4").reshape(4, 3, 2) / 4
 label = np.array([3, 1, 4, 1], dtype="u1")
 np.savez("stored.npz", x=x, label=label, words=np.array(["a", "b", "c", "d"]))
 np.savez_compressed("deflated.npz", x=x, label=label, one=np.float32(7))
+
+np.save("x.npy", x)
+for name, opener in ("x.idx", open), ("x.idx.gz", lambda n, m: gzip.GzipFile(n, m, mtime=0)):
+    with opener(name, "wb") as f:
+        f.write(bytes([0, 0, 0x0D, 3]) + np.array(x.shape, dtype=">u4").tobytes() + x.astype(">f4").tobytes())
+head = json.dumps({"x": {"dtype": "F32", "shape": list(x.shape), "data_offsets": [0, 96]},
+                   "label": {"dtype": "U8", "shape": [4], "data_offsets": [96, 100]}}).encode()
+with open("x.safetensors", "wb") as f:
+    f.write(len(head).to_bytes(8, "little") + head + x.tobytes() + label.tobytes())
 
 with h5py.File("plain.h5", "w") as f:
     f["x"] = x
