@@ -1,5 +1,6 @@
 /* The functions of intrinsics.def: how their arguments are found, and what each builds. */
 #include "intrinsic.h"
+#include "scatter.h"
 #include <string.h>
 
 typedef V Run(Lower *l, const Expr *e, const Args *a);
@@ -375,6 +376,9 @@ static V call_straight_through(Lower *l, const Expr *e, const Args *a) {
     }
     return remake(l, e, &x[0], build_grad_as(&l->b, x[0].val, x[1].val));
 }
+
+static V call_scatter_add(Lower *l, const Expr *e, const Args *a) { return scatter_add(l, e, a->at); }
+static V call_scatter_set(Lower *l, const Expr *e, const Args *a) { return scatter_set(l, e, a->at); }
 
 /* ---- windows ---- */
 

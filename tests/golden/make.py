@@ -184,6 +184,32 @@ def orders():
     return {"exports": exports}
 
 
+def scatter():
+    """Row by row, in order."""
+    at = torch.tensor([4, 1, 4, 0])
+
+    def added(x, u):
+        return x.index_add(0, at, u)
+
+    def put(x, u):
+        rows = list(x)
+        for j, i in enumerate(at.tolist()):
+            rows[i] = u[j]
+        return torch.stack(rows)
+    x, u, d_y = draw(6, 3), draw(4, 3), draw(6, 3)
+    exports = {"added_pair": pair(added, d_y, x=x, u=u), "put_pair": pair(put, d_y, x=x, u=u)}
+    for e in exports.values():
+        e["in"]["at"] = at
+    x, u, at = draw(2, 6), draw(2, 2, 2), torch.tensor([[[5, 0], [5, 1]], [[2, 2], [2, 3]]])
+    y, z = x.clone(), x.clone()
+    for n in range(2):
+        for i, v in zip(at[n].flatten().tolist(), u[n].flatten()):
+            y[n, i] = v
+            z[n, i] += v
+    exports["rows_pair"] = {"in": {"x": x, "at": at, "u": u}, "out": {"y": y, "z": z}}
+    return {"exports": exports}
+
+
 def gaussian_kl(mu, logvar):
     """By torch.distributions, not by the formula that the library has."""
     p = torch.distributions.Normal(mu, torch.exp(logvar / 2))
@@ -471,7 +497,8 @@ def metrics():
     return {"splits": {"score": {
         "vars": {"net.linear1.w": stored(torch.t(w)), "net.linear1.b": stored(b)},
         "batches": [{"x": x[s], "t": t[s], "label": label[s]} for s in batches],
-        "out": {**more, "ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22, "f1": f1,
+        "out": {**more, "ce": ce, "top": top, "total": ce + 0.25 * top, "accuracy": (best == label).sum() / 22,
+                "f1": f1,
                 "table": table, "rmse": torch.sqrt(F.mse_loss(h[:, 0], t)),
                 "spread": h[:, 1].std(unbiased=False),
                 "active": ((h ** 2).mean(0) > 0.5).sum(), "largest": h.max(0)[0]}}}}
@@ -569,8 +596,8 @@ def text(x, depth=0):
     return ends[0] + "\n" + ",\n".join(pad + line for line in inner) + "\n" + " " * depth + ends[1]
 
 
-CASES = [activations, losses, labels, distances, contrastive, orders, products, product, layernorm, batchnorm, conv1d, norms,
-         attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
+CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
+         conv1d, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
 
 
 def main():
