@@ -201,7 +201,7 @@ static bool is_small(const Kernel *k) {
         if (k->stages.at[i].fold_chunks > 1 << 12)
             return false;
         if (k->stages.at[i].kind == STAGE_TILE &&
-            __builtin_mul_overflow(work, k->stages.at[i].tile.k * k->stages.at[i].tile.list, &work))
+            __builtin_mul_overflow(work, k->stages.at[i].tile.k * ktile_blocks(&k->stages.at[i].tile), &work))
             return false;
     }
     for (uint32_t i = 0; i < k->uniforms.n; i++) {

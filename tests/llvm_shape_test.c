@@ -60,6 +60,38 @@ static Kernels tiles(Arena *a, int most_rows, int most_columns) {
     return ks;
 }
 
+/* A convolution along one axis as C[o, mr, nr] from packed panels: at each of `outs` places the taps whose place in x
+ * exists, place = 2 * o + 3 * t - 4 or, from the other side, (o - 3 * t + 4) / 2; `rows` more blocks behind each
+ * tap. */
+static void window(Arena *a, Kernels *ks, int outs, int taps, int rows, int k, bool back) {
+    enum { MR = 5, NR = 16, X = 9 };
+    int a_block = MR * k, b_block = NR * k;
+    add(a, ks, str_format(a,
+        "kernel @window_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[80])\n"
+        "  regs 0\n  head o %d, i 1, j 1\n  axis r 5, q 16\n{\n"
+        "  tile %%a[0] %%b[0] k %d step 5 16 list %d step 0 %d window o %s of 9 step %d 0 list %d step %d %d"
+        " m i of 5 by 5 n j of 16 by 16 -> %%t\n"
+        "  map over r, q vec q {\n    v0 = load.f32 %%t[16*r + q]\n    store(v0) %%c[80*o + 16*r + q]\n  }\n}\n",
+        outs, taps, rows, k, back, a_block * X * rows, b_block * taps * rows, outs * MR * NR, outs, k, taps,
+        b_block * rows, back ? "1 -3 4 / 2" : "2 3 -4 / 1", a_block * rows, rows, a_block, b_block));
+}
+
+static void windows(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    for (int back = 0; back < 2; back++) {
+        window(a, &ks, 5, 3, 1, 1, back);
+        window(a, &ks, 7, 3, 150, 2, back);          /* more blocks than a list holds */
+        window(a, &ks, 5, 3, 40, 64, back);          /* cuts between blocks; some of them empty */
+        window(a, &ks, 5, 5, 11, 100, back);         /* cuts inside blocks */
+        window(a, &ks, 4, 3, 1, 9000, back);         /* blocks longer than a cut */
+    }
+    compare(&ks, cpu);
+}
+
+TEST(windows_host) { windows(NULL); }
+TEST(windows_haswell) { windows("haswell"); }
+
 TEST(tiles_host) {
     Kernels ks = tiles(test_arena(), __builtin_cpu_supports("avx512f") ? 14 : 6,
         __builtin_cpu_supports("avx512f") ? 32 : 16);

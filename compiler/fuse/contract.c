@@ -432,7 +432,6 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .k = r->k.count,
                       .a_k = t->source[0].k,
                       .b_k = t->source[1].k,
-                      .list = 1,
                       .mr = (uint8_t)r->block[0],
                       .nr = (uint8_t)r->block[1],
                       .m_axis = (int32_t)t->panel[0],

@@ -225,8 +225,8 @@ void kernel_finish(Entry *e, Unit *u) {
         int64_t points = stage_points(k, s);
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;
-            flops += (uint64_t)(2 * t->k * t->list * t->mr * t->nr);
-            per_point += 2.0 * (double)(t->k * t->list) * t->mr * t->nr / 100;
+            flops += (uint64_t)(2 * t->k * ktile_blocks(t) * t->mr * t->nr);
+            per_point += 2.0 * (double)(t->k * ktile_blocks(t)) * t->mr * t->nr / 100;
         }
         if (s->kind == STAGE_CHAIN)
             flops += (uint64_t)points * 2;

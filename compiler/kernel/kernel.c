@@ -104,3 +104,16 @@ bool access_same(const KAccess *x, const KAccess *y) {
 bool inst_gives_value(const KInst *in) {
     return in->kop != K_STORE && in->kop != K_CHECK && in->kop != K_FAULT;
 }
+
+int64_t ktile_blocks(const KTile *t) {
+    int64_t n = 1;
+    for (uint32_t i = 0; i < t->n_lists; i++)
+        n *= t->list[i].count;
+    return n;
+}
+
+bool klist_place(const KList *l, int64_t at, int64_t u, int64_t *place) {
+    int64_t scaled = l->of_axis * at + l->of_u * u + l->base;
+    *place = scaled / l->divide;
+    return scaled >= 0 && scaled % l->divide == 0 && *place < l->places;
+}

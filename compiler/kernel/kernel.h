@@ -123,12 +123,22 @@ typedef enum { STAGE_MAP, STAGE_REDUCE, STAGE_CHAIN, STAGE_TILE, STAGE_ACCUM, ST
  *                                                                       transposed operand as it lies
  *     B element (k, column c)          at b.base + .. + c + b_k * k
  * Rows and columns beyond the matrix are clipped: the tile holds min(mr, M - i*mr) x min(nr, N - j*nr) valid
- * results, row stride nr.  With `list` > 1 the sum runs over `list` blocks of k in order, moving A and B by a_list
- * and b_list (a batch-reduce kernel). */
+ * results, row stride nr.  With lists the sum runs over blocks of k, one for each point of the lists, the last list
+ * fastest; each moves A and B. */
+enum { MAX_LISTS = 6 };
+typedef struct {
+    int64_t count, a_step, b_step;           /* point u moves A by a_step * u, B by b_step * u */
+    /* A window ties u to a place w = (of_axis * axis + of_u * u + base) / divide, which moves A by a_place * w, B by
+     * b_place * w; a block is left out, but counted, unless the quotient is whole and 0 <= w < places. */
+    bool     window;
+    int32_t  axis;                           /* of the head */
+    int64_t  of_axis, of_u, base, divide, places, a_place, b_place;
+} KList;
 typedef struct {
     uint32_t a, b;                 /* accesses over the head axes */
     uint32_t out;                  /* scratch buffer of mr*nr f32 */
-    int64_t  k, a_k, b_k, list, a_list, b_list;
+    int64_t  k, a_k, b_k;
+    uint8_t  n_lists; KList list[MAX_LISTS];
     uint8_t  mr, nr;               /* rows of the tile, columns (16 or 32) */
     int32_t  m_axis, n_axis;       /* head axes i and j */
     int64_t  m, n;                 /* whole extents, for clipping */
@@ -179,6 +189,9 @@ DType   kernel_wide(DType stored);             /* the type a load of it has */
 DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's (first) result */
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
+int64_t ktile_blocks(const KTile *t);          /* points of its lists */
+/* The place a window ties point u to where the axis stands at `at`; false: there is none. */
+bool    klist_place(const KList *l, int64_t at, int64_t u, int64_t *place);
 /* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind
  * its buffers. */
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);

@@ -406,6 +406,20 @@ static uint32_t tile_side(const Eval *e, int32_t axis, int64_t extent, uint32_t 
     return left < 0 ? 0 : left < step ? (uint32_t)left : step;
 }
 
+/* How far a block of the lists moves A and B; false: it is left out. */
+static bool tile_block(const Eval *e, const KTile *t, int64_t block, int64_t *a, int64_t *b) {
+    bool there = true;
+    *a = *b = 0;
+    for (uint32_t i = t->n_lists; i-- > 0; block /= t->list[i].count) {
+        const KList *l = &t->list[i];
+        int64_t u = block % l->count, place = 0;
+        there = there && (!l->window || klist_place(l, e->axis[l->axis], u, &place));
+        *a += l->a_step * u + l->a_place * place;
+        *b += l->b_step * u + l->b_place * place;
+    }
+    return there;
+}
+
 static void run_tile(Eval *e) {
     const KTile *t = &e->stage->tile;
     const KAccess *a = &e->k->accesses.at[t->a], *b = &e->k->accesses.at[t->b];
@@ -414,12 +428,16 @@ static void run_tile(Eval *e) {
     Chain c;
     for (uint32_t r = 0; r < rows; r++) {
         chain_begin(&c, columns);
-        for (int64_t l = 0; l < t->list; l++) {
+        for (int64_t block = 0; block < ktile_blocks(t); block++) {
+            int64_t a_at, b_at;
+            bool there = tile_block(e, t, block, &a_at, &b_at);
             for (int64_t k = 0; k < t->k; k++) {
-                float x = *tile_operand(e, a, l * t->a_list + k * t->a_k + r, 1, wide_a);
-                const float *y = tile_operand(e, b, l * t->b_list + k * t->b_k, columns, wide_b);
-                for (uint32_t j = 0; j < columns; j++)
-                    c.acc[j] = fmaf(x, y[j], c.acc[j]);
+                if (there) {
+                    float x = *tile_operand(e, a, a_at + k * t->a_k + r, 1, wide_a);
+                    const float *y = tile_operand(e, b, b_at + k * t->b_k, columns, wide_b);
+                    for (uint32_t j = 0; j < columns; j++)
+                        c.acc[j] = fmaf(x, y[j], c.acc[j]);
+                }
                 chain_count(&c);
             }
         }

@@ -238,6 +238,29 @@ static int32_t parse_tile_side(Parser *p, const char *word, int64_t *extent, uin
     return axis;
 }
 
+static KList parse_list(Parser *p) {
+    Text *t = p->t;
+    KList l = {.count = parse_size(p)};
+    text_want(t, "step");
+    l.a_step = text_int(t);
+    l.b_step = text_int(t);
+    l.window = text_take(t, "window");
+    if (!l.window)
+        return l;
+    l.axis = (int32_t)parse_axis(p);
+    l.of_axis = text_int(t);
+    l.of_u = text_int(t);
+    l.base = text_int(t);
+    text_want(t, "/");
+    l.divide = parse_size(p);
+    text_want(t, "of");
+    l.places = parse_size(p);
+    text_want(t, "step");
+    l.a_place = text_int(t);
+    l.b_place = text_int(t);
+    return l;
+}
+
 static void parse_tile(Parser *p, KTile *tile) {
     Text *t = p->t;
     tile->a = parse_access(p);
@@ -247,11 +270,13 @@ static void parse_tile(Parser *p, KTile *tile) {
     text_want(t, "step");
     tile->a_k = text_int(t);
     tile->b_k = text_int(t);
-    text_want(t, "list");
-    tile->list = parse_size(p);
-    text_want(t, "step");
-    tile->a_list = text_int(t);
-    tile->b_list = text_int(t);
+    while (text_take(t, "list")) {
+        KList l = parse_list(p);
+        if (tile->n_lists == MAX_LISTS)
+            text_fail(t, t->last, "a tile has at most %d lists", MAX_LISTS);
+        else
+            tile->list[tile->n_lists++] = l;
+    }
     tile->m_axis = parse_tile_side(p, "m", &tile->m, &tile->mr);
     tile->n_axis = parse_tile_side(p, "n", &tile->n, &tile->nr);
     text_want(t, "->");

@@ -162,12 +162,22 @@ static void put_tile_side(Printer *p, const char *word, int32_t axis, int64_t ex
     buf_printf(p->out, " of %lld by %u", (long long)extent, step);
 }
 
+static void put_list(Printer *p, const KList *l) {
+    buf_printf(p->out, " list %lld step %lld %lld", (long long)l->count, (long long)l->a_step, (long long)l->b_step);
+    if (!l->window)
+        return;
+    put_axis(p, " window ", (uint32_t)l->axis);
+    buf_printf(p->out, " %lld %lld %lld / %lld of %lld step %lld %lld", (long long)l->of_axis, (long long)l->of_u,
+               (long long)l->base, (long long)l->divide, (long long)l->places, (long long)l->a_place,
+               (long long)l->b_place);
+}
+
 static void put_tile(Printer *p, const KTile *t) {
     put_access(p, " %", t->a);
     put_access(p, " %", t->b);
     buf_printf(p->out, " k %lld step %lld %lld", (long long)t->k, (long long)t->a_k, (long long)t->b_k);
-    buf_printf(p->out, " list %lld step %lld %lld", (long long)t->list, (long long)t->a_list,
-               (long long)t->b_list);
+    for (uint32_t i = 0; i < t->n_lists; i++)
+        put_list(p, &t->list[i]);
     put_tile_side(p, "m", t->m_axis, t->m, t->mr);
     put_tile_side(p, "n", t->n_axis, t->n, t->nr);
     put_name(p, " -> %", p->bufs[t->out]);

@@ -389,12 +389,12 @@ static void check_fold(Verifier *v, const StageRanges *ranges) {
          buffer_name(v, a->buf));
 }
 
+static Wide wide_abs(int64_t x) { return x < 0 ? -(Wide)x : x; }
 static void widen(Range *r, Wide by) { *(by < 0 ? &r->lo : &r->hi) += by; }
 
 /* One operand: the valid elements of each block along its axis, for all k and all blocks of the list. */
 static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t extent, int64_t step,
-                               int64_t by_k,
-                               int64_t by_list) {
+                               int64_t by_k) {
     const KTile *t = &v->s->tile;
     check_access(v, id, 0, 0, false);
     if (v->bad)
@@ -411,7 +411,11 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     r.lo += stride < 0 ? stride * last : 0;
     r.hi += last > 0 && full > most ? full : most;
     widen(&r, (Wide)by_k * (t->k - 1));
-    widen(&r, (Wide)by_list * (t->list - 1));
+    for (uint32_t i = 0; i < t->n_lists; i++) {
+        const KList *l = &t->list[i];
+        widen(&r, (Wide)(id == t->a ? l->a_step : l->b_step) * (l->count - 1));
+        widen(&r, l->window ? (Wide)(id == t->a ? l->a_place : l->b_place) * (l->places - 1) : 0);
+    }
     NEED(kernel_wide(b->dtype) == DT_F32, "a tile multiplies f32");
     NEED(r.lo >= 0 && r.hi < b->count, "%%%s holds %lld elements, and the tile may reach %lld",
          buffer_name(v, v->k->accesses.at[id].buf), (long long)b->count, (long long)(r.lo < 0 ? r.lo : r.hi));
@@ -428,11 +432,30 @@ static void check_tile_axis(Verifier *v, int32_t axis, int64_t extent, int64_t s
          (long long)extent);
 }
 
+static void check_lists(Verifier *v, const KTile *t) {
+    Wide points = t->k;
+    for (uint32_t i = 0; i < t->n_lists; i++) {
+        const KList *l = &t->list[i];
+        NEED(is_size(l->count) && l->count >= 1, "a list of %lld points", (long long)l->count);
+        points *= l->count;
+        NEED(points <= INT64_MAX >> 1, "a tile of more points than there are numbers");
+        if (!l->window)
+            continue;
+        NEED(l->axis >= 0 && l->axis < (int32_t)v->k->n_head, "a window stands at axis %d, which is no head axis",
+             l->axis);
+        NEED(is_size(l->divide) && l->divide >= 1 && is_size(l->places) && l->places >= 1, "a window onto nothing");
+        Wide reach = wide_abs(l->of_axis) * v->k->axes.at[l->axis].extent + wide_abs(l->of_u) * l->count;
+        NEED(reach + wide_abs(l->base) <= INT64_MAX >> 1, "a window reaches too far");
+    }
+}
+
 static void check_tile(Verifier *v) {
     const KTile *t = &v->s->tile;
     NEED(v->s->n_axes == 0 && v->s->n == 0, "a tile has no axes and no instructions");
-    NEED(is_size(t->k) && is_size(t->list) && t->k >= 1 && t->list >= 1 && is_size(t->k * t->list),
-         "a tile of nothing");
+    NEED(is_size(t->k) && t->k >= 1, "a tile of nothing");
+    check_lists(v, t);
+    if (v->bad)
+        return;
     check_tile_axis(v, t->m_axis, t->m, t->mr);
     check_tile_axis(v, t->n_axis, t->n, t->nr);
     NEED(t->out < v->k->bufs.n, "there is no buffer %u", t->out);
@@ -442,8 +465,8 @@ static void check_tile(Verifier *v) {
     NEED(!v->k->lanes, "a split head has no tiles");
     if (never_runs(v, 0) || v->bad)
         return;
-    check_tile_operand(v, t->a, t->m_axis, t->m, t->mr, t->a_k, t->a_list);
-    check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k, t->b_list);
+    check_tile_operand(v, t->a, t->m_axis, t->m, t->mr, t->a_k);
+    check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k);
 }
 
 /* A stage that loads what it stores runs in order, point by point: no vectors, unless it is the same

@@ -1,10 +1,9 @@
 /* Microkernels: the register-blocked product that every contraction is made of, one function for all shapes.
- *     void mk(k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate)      (steps in elements, 64-bit integers)
- * sums a[l*a_list + p*a_k + r] * b[l*b_list + p*b_k + c] over l < list, p < k in that order into the
- * rows x columns tile t, one fma chain an element, all chains in registers.  accumulate says what becomes of t:
- * MICRO_STORE sets it, MICRO_ADD adds the finished sum to it, MICRO_CONTINUE takes its values as the start of
- * the chains.  The inner loop is what the machine is measured by: columns/16 loads, `rows` broadcasts,
- * rows*columns/16 fused steps. */
+ *     void mk(k, a, a_k, b, b_k, t, blocks, list, accumulate)      (steps in elements, 64-bit integers)
+ * sums a[list[l].a + p*a_k + r] * b[list[l].b + p*b_k + c] over l < blocks, p < k in that order into the rows x
+ * columns tile t (list: pairs of 64-bit offsets), one fma chain an element, all chains in registers.  accumulate says
+ * how chains start: MICRO_STORE from zero, MICRO_CONTINUE from what the tile holds.  The inner loop is what the
+ * machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps. */
 #include "emit.h"
 #include "micro.h"
 
@@ -14,7 +13,7 @@ typedef struct {
     Emit *e;
     LLVMTypeRef vector;
     uint32_t rows, vectors;          /* of sixteen columns */
-    Value k, a, a_k, b, b_k, t, list, a_list, b_list, accumulate;
+    Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
 } Micro;
 
 typedef struct { Value acc[MICRO_MAX_ACCUMULATORS], a, b; } Sums;    /* with the operands' places */
@@ -92,10 +91,11 @@ static Sums all_blocks(const Micro *m, Sums s) {
     Value carry[MAX_CARRY];
     Loop l;
     uint32_t n = pack(m, &s, carry, false);
-    loop_open(e, &l, emit_i64(e, 0), m->list, 1, n, carry);
+    loop_open(e, &l, emit_i64(e, 0), m->blocks, 1, n, carry);
     s = unpack(m, l.carry, false);
-    s.a = emit_at(e, e->f32, m->a, LLVMBuildMul(e->b, l.i, m->a_list, ""));
-    s.b = emit_at(e, e->f32, m->b, LLVMBuildMul(e->b, l.i, m->b_list, ""));
+    Value pair = emit_at(e, e->i64, m->list, emit_mul_i64(e, l.i, 2));
+    s.a = emit_at(e, e->f32, m->a, emit_load(e, e->i64, pair, 8));
+    s.b = emit_at(e, e->f32, m->b, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 1)), 8));
     s = one_block(m, s);
     pack(m, &s, carry, false);
     loop_close(e, &l, carry);
@@ -126,32 +126,22 @@ static Sums start(const Micro *m) {
 }
 
 static void finish(const Micro *m, const Sums *s) {
-    Emit *e = m->e;
-    LLVMBasicBlockRef add = emit_block(e, "add"), set = emit_block(e, "set");
-    LLVMBuildCondBr(e->b, is(m, MICRO_ADD), add, set);
-    LLVMPositionBuilderAtEnd(e->b, add);
-    for (uint32_t i = 0; i < accumulators(m); i++) {
-        Value old = emit_load(e, m->vector, tile_at(m, i), 4);
-        emit_store(e, LLVMBuildFAdd(e->b, old, s->acc[i], ""), tile_at(m, i), 4);
-    }
-    LLVMBuildRetVoid(e->b);
-    LLVMPositionBuilderAtEnd(e->b, set);
     for (uint32_t i = 0; i < accumulators(m); i++)
-        emit_store(e, s->acc[i], tile_at(m, i), 4);
-    LLVMBuildRetVoid(e->b);
+        emit_store(m->e, s->acc[i], tile_at(m, i), 4);
+    LLVMBuildRetVoid(m->e->b);
 }
 
 LLVMTypeRef emit_micro_type(const Emit *e) {
-    LLVMTypeRef in[10] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64, e->i64};
-    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 10, false);
+    LLVMTypeRef in[9] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64};
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 9, false);
 }
 
 void emit_micro(Emit *e, const char *symbol, uint32_t rows, uint32_t columns) {
     Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = rows, .vectors = columns / LANES};
     GR_ASSERT(accumulators(&m) <= MICRO_MAX_ACCUMULATORS && columns % LANES == 0);
     e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e));
-    Value *at[10] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.list, &m.a_list, &m.b_list, &m.accumulate};
-    for (unsigned i = 0; i < 10; i++)
+    Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
+    for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
     Sums s = all_blocks(&m, start(&m));

@@ -1,79 +1,212 @@
-/* TILE: the calls of a microkernel that compute one tile.  The points l*k + p of a tile form one range
- * that semantics 3 cuts at every 4096.  Mostly there is nothing to cut: one call.  Otherwise a loop walks
- * the range in pieces that end at a cut or at the end of an operand block; pieces of one cut continue each
- * other's chains, and a finished cut is added to the tile. */
+/* TILE: the calls of a microkernel that compute one tile.  The points of a tile, blocks of k one after the other,
+ * form one range that semantics 3 cuts at every 4096.  Blocks are gathered into a list of offsets and handed to the
+ * microkernel together: when the list is full, and when a cut ends.  A block that a cut divides goes in pieces of
+ * its own.  The first cut is summed in the tile itself, a later one beside it and then added. */
 #include "emit.h"
 #include "micro.h"
 
-typedef struct { Emit *e; const KTile *t; LLVMTypeRef type; Value micro, a, b, out, cut; } Tile;
+enum { LIST_LONGEST = 128 };
 
-static void call(const Tile *t, Value k, Value a, Value b, Value out, Value list, Value mode) {
-    Emit *e = t->e;
-    Value in[10] = {k, a, emit_i64(e, t->t->a_k), b, emit_i64(e, t->t->b_k), out, list,
-                    emit_i64(e, t->t->a_list), emit_i64(e, t->t->b_list), mode};
-    LLVMBuildCall2(e->b, t->type, t->micro, in, 10, "");
+/* Where a tile stands while it runs.  A value that changes lives in a word on the stack. */
+typedef struct {
+    Emit *e;
+    const KTile *t;
+    LLVMTypeRef type;
+    Value micro, a, b, out, cut;             /* cut: the sum beside the tile; NULL when there is one cut only */
+    Value list, pending, begun, later;       /* list of pairs; how many; has this cut a sum; is it not the first */
+    int64_t most;                            /* pairs the list holds */
+} Tile;
+
+static Value get(const Tile *t, Value word) { return emit_load(t->e, t->e->i64, word, 8); }
+static void set(const Tile *t, Value word, Value x) { emit_store(t->e, x, word, 8); }
+static Value number(const Tile *t, int64_t x) { return emit_i64(t->e, x); }
+
+static Value is(const Tile *t, LLVMIntPredicate p, Value x, int64_t y) {
+    return LLVMBuildICmp(t->e->b, p, x, number(t, y), "");
 }
 
-static Value choose(Emit *e, Value c, Value x, Value y) { return LLVMBuildSelect(e->b, c, x, y, ""); }
-static Value equal(Emit *e, Value x, Value y) { return LLVMBuildICmp(e->b, LLVMIntEQ, x, y, ""); }
+static Value target(const Tile *t) {
+    if (t->cut == NULL)
+        return t->out;
+    return LLVMBuildSelect(t->e->b, is(t, LLVMIntNE, get(t, t->later), 0), t->cut, t->out, "");
+}
 
-static void add_cut(const Tile *t) {
+static void call(const Tile *t, Value k, Value a, Value b, Value blocks, Value list) {
+    Emit *e = t->e;
+    Value mode = LLVMBuildSelect(e->b, is(t, LLVMIntNE, get(t, t->begun), 0), number(t, MICRO_CONTINUE),
+                                 number(t, MICRO_STORE), "");
+    Value in[9] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), target(t), blocks, list, mode};
+    LLVMBuildCall2(e->b, t->type, t->micro, in, 9, "");
+    set(t, t->begun, number(t, 1));
+}
+
+/* The blocks that wait. */
+static void flush(const Tile *t) {
+    If some = if_open(t->e, is(t, LLVMIntSGT, get(t, t->pending), 0));
+    call(t, number(t, t->t->k), t->a, t->b, get(t, t->pending), t->list);
+    set(t, t->pending, number(t, 0));
+    if_close(t->e, some);
+}
+
+typedef void Each(const Tile *t, Value at);
+
+static void each_vector(const Tile *t, Each *f) {
+    Loop l;
+    loop_open(t->e, &l, number(t, 0), number(t, (int64_t)t->t->mr * t->t->nr), LANES, 0, NULL);
+    f(t, l.i);
+    loop_close(t->e, &l, NULL);
+}
+
+static void clear(const Tile *t, Value at) {
+    emit_store(t->e, LLVMConstNull(emit_vector(t->e->f32)), emit_at(t->e, t->e->f32, target(t), at), 4);
+}
+
+static void add(const Tile *t, Value at) {
     Emit *e = t->e;
     LLVMTypeRef v = emit_vector(e->f32);
-    Loop l;
-    loop_open(e, &l, emit_i64(e, 0), emit_i64(e, (int64_t)t->t->mr * t->t->nr), LANES, 0, NULL);
-    Value out = emit_at(e, e->f32, t->out, l.i);
-    Value sum = LLVMBuildFAdd(e->b, emit_load(e, v, out, 4), emit_load(e, v, emit_at(e, e->f32, t->cut, l.i),
-        4), "");
-    emit_store(e, sum, out, 4);
-    loop_close(e, &l, NULL);
+    Value out = emit_at(e, e->f32, t->out, at), more = emit_load(e, v, emit_at(e, e->f32, t->cut, at), 4);
+    emit_store(e, LLVMBuildFAdd(e->b, emit_load(e, v, out, 4), more, ""), out, 4);
 }
 
-static Value moved(const Tile *t, Value base, Value l, Value p, int64_t by_l, int64_t by_p) {
-    Emit *e = t->e;
-    Value steps = LLVMBuildAdd(e->b, emit_mul_i64(e, l, by_l), emit_mul_i64(e, p, by_p), "");
-    return emit_at(e, e->f32, base, steps);
+/* A cut without a term is +0, and is added like any other. */
+static void end_cut(const Tile *t) {
+    flush(t);
+    If none = if_open(t->e, is(t, LLVMIntEQ, get(t, t->begun), 0));
+    each_vector(t, clear);
+    if_close(t->e, none);
+    if (t->cut == NULL)
+        return;
+    If later = if_open(t->e, is(t, LLVMIntNE, get(t, t->later), 0));
+    each_vector(t, add);
+    if_close(t->e, later);
+    set(t, t->later, number(t, 1));
+    set(t, t->begun, number(t, 0));
 }
 
-/* One piece from `at`; gives where the next one begins. */
-static Value piece(const Tile *t, Value at, Value total) {
+/* ---- one block ---- */
+typedef struct { Value a, b, there; } Block;               /* how far it moves A and B; i1, NULL: certainly */
+
+static void push(const Tile *t, const Block *x) {
     Emit *e = t->e;
-    Value k = emit_i64(e, t->t->k), one = emit_i64(e, 1), zero = emit_i64(e, 0), size = emit_i64(e, CHUNK);
-    Value l = LLVMBuildUDiv(e->b, at, k, ""), p = LLVMBuildURem(e->b, at, k, "");
-    Value in_cut = LLVMBuildAnd(e->b, at, emit_i64(e, CHUNK - 1), "");
-    Value left = emit_min_i64(e, LLVMBuildSub(e->b, size, in_cut, ""), LLVMBuildSub(e->b, total, at, ""));
-    Value whole = LLVMBuildAnd(e->b, equal(e, p, zero), LLVMBuildICmp(e->b, LLVMIntSGE, left, k, ""), "");
-    Value list = choose(e, whole, LLVMBuildUDiv(e->b, left, k, ""), one);
-    Value steps = choose(e, whole, k, emit_min_i64(e, LLVMBuildSub(e->b, k, p, ""), left));
-    Value n = LLVMBuildMul(e->b, list, steps, "");
-    Value begins = equal(e, in_cut, zero), ends = equal(e, n, left);
-    Value first = LLVMBuildICmp(e->b, LLVMIntSLT, at, size, "");
-    Value direct = LLVMBuildOr(e->b, first, LLVMBuildAnd(e->b, begins, ends, ""), "");
-    Value set = choose(e, LLVMBuildAnd(e->b, direct, LLVMBuildNot(e->b, first, ""), ""), emit_i64(e,
-        MICRO_ADD),
-                       emit_i64(e, MICRO_STORE));
-    call(t, steps, moved(t, t->a, l, p, t->t->a_list, t->t->a_k), moved(t, t->b, l, p, t->t->b_list,
-        t->t->b_k),
-         choose(e, direct, t->out, t->cut), list, choose(e, begins, set, emit_i64(e, MICRO_CONTINUE)));
-    If f = if_open(e, LLVMBuildAnd(e->b, ends, LLVMBuildNot(e->b, direct, ""), ""));
-    add_cut(t);
-    if_close(e, f);
-    return LLVMBuildAdd(e->b, at, n, "");
+    Value n = get(t, t->pending), pair = emit_at(e, e->i64, t->list, emit_mul_i64(e, n, 2));
+    emit_store(e, x->a, pair, 8);
+    emit_store(e, x->b, emit_at(e, e->i64, pair, number(t, 1)), 8);
+    n = LLVMBuildAdd(e->b, n, number(t, 1), "");
+    set(t, t->pending, n);
+    If full = if_open(e, is(t, LLVMIntSGE, n, t->most));
+    flush(t);
+    if_close(e, full);
 }
 
-static void pieces(const Tile *t, int64_t total) {
+static void push_there(const Tile *t, const Block *x) {
+    if (x->there == NULL) {
+        push(t, x);
+        return;
+    }
+    If f = if_open(t->e, x->there);
+    push(t, x);
+    if_close(t->e, f);
+}
+
+static Value moved(const Tile *t, Value base, Value by, Value p, int64_t step) {
+    return emit_at(t->e, t->e->f32, base, LLVMBuildAdd(t->e->b, by, emit_mul_i64(t->e, p, step), ""));
+}
+
+/* Points p .. p+n-1 of a block, alone. */
+static void piece(const Tile *t, const Block *x, Value p, Value n) {
     Emit *e = t->e;
-    LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), body = emit_block(e, "piece"), after = emit_block(e,
-        "tile");
-    Value zero = emit_i64(e, 0), end = emit_i64(e, total);
+    If f = {NULL};
+    if (x->there != NULL)
+        f = if_open(e, x->there);
+    flush(t);
+    emit_store(e, number(t, 0), t->list, 8);
+    emit_store(e, number(t, 0), emit_at(e, e->i64, t->list, number(t, 1)), 8);
+    call(t, n, moved(t, t->a, x->a, p, t->t->a_k), moved(t, t->b, x->b, p, t->t->b_k), number(t, 1), t->list);
+    if (x->there != NULL)
+        if_close(e, f);
+}
+
+/* A block that begins at point `at` of the range and may lie across cuts. */
+static void divided(const Tile *t, const Block *x, Value at) {
+    Emit *e = t->e;
+    Value k = number(t, t->t->k), word = emit_local(e, e->i64, 1, 8);
+    set(t, word, number(t, 0));
+    LLVMBasicBlockRef body = emit_block(e, "piece"), after = emit_block(e, "pieces");
     LLVMBuildBr(e->b, body);
     LLVMPositionBuilderAtEnd(e->b, body);
-    Value at = LLVMBuildPhi(e->b, e->i64, "at");
-    Value next = piece(t, at, end);
-    LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->b);
-    LLVMAddIncoming(at, (Value[]){zero, next}, (LLVMBasicBlockRef[]){before, latch}, 2);
-    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, next, end, ""), body, after);
+    Value p = get(t, word);
+    Value in_cut = LLVMBuildAnd(e->b, LLVMBuildAdd(e->b, at, p, ""), number(t, CHUNK - 1), "");
+    Value left = LLVMBuildSub(e->b, number(t, CHUNK), in_cut, "");
+    Value n = emit_min_i64(e, LLVMBuildSub(e->b, k, p, ""), left);
+    piece(t, x, p, n);
+    If ends = if_open(e, LLVMBuildICmp(e->b, LLVMIntEQ, n, left, ""));
+    end_cut(t);
+    if_close(e, ends);
+    p = LLVMBuildAdd(e->b, p, n, "");
+    set(t, word, p);
+    LLVMBuildCondBr(e->b, LLVMBuildICmp(e->b, LLVMIntSLT, p, k, ""), body, after);
     LLVMPositionBuilderAtEnd(e->b, after);
+}
+
+/* The block at place `number` of the lists. */
+static void block(const Tile *t, const Block *x, Value place) {
+    Emit *e = t->e;
+    int64_t k = t->t->k;
+    if (t->cut == NULL) {
+        push_there(t, x);
+        return;
+    }
+    Value at = emit_mul_i64(e, place, k), next = LLVMBuildAdd(e->b, at, number(t, k), "");
+    If inside = {NULL};
+    if (CHUNK % k != 0) {
+        Value first = LLVMBuildUDiv(e->b, at, number(t, CHUNK), "");
+        Value last = LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, next, number(t, 1), ""), number(t, CHUNK), "");
+        If across = if_open(e, LLVMBuildICmp(e->b, LLVMIntNE, first, last, ""));
+        divided(t, x, at);
+        if_close(e, across);
+        inside = if_open(e, LLVMBuildICmp(e->b, LLVMIntEQ, first, last, ""));
+    }
+    push_there(t, x);
+    If ends = if_open(e, is(t, LLVMIntEQ, LLVMBuildAnd(e->b, next, number(t, CHUNK - 1), ""), 0));
+    end_cut(t);
+    if_close(e, ends);
+    if (CHUNK % k != 0)
+        if_close(e, inside);
+}
+
+/* ---- the lists ---- */
+static Block inside(const Tile *t, const KList *l, const Block *outer, Value u) {
+    Emit *e = t->e;
+    Block x = {LLVMBuildAdd(e->b, outer->a, emit_mul_i64(e, u, l->a_step), ""),
+               LLVMBuildAdd(e->b, outer->b, emit_mul_i64(e, u, l->b_step), ""), outer->there};
+    if (!l->window)
+        return x;
+    Value at = emit_mul_i64(e, e->axis[l->axis].scalar, l->of_axis);
+    at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, u, l->of_u), "");
+    at = LLVMBuildAdd(e->b, at, number(t, l->base), "");
+    Value there = is(t, LLVMIntSGE, at, 0), place = at;
+    if (l->divide != 1) {
+        there = LLVMBuildAnd(e->b, there, is(t, LLVMIntEQ, LLVMBuildSRem(e->b, at, number(t, l->divide), ""), 0), "");
+        place = LLVMBuildSDiv(e->b, at, number(t, l->divide), "");
+    }
+    there = LLVMBuildAnd(e->b, there, is(t, LLVMIntSLT, place, l->places), "");
+    x.there = x.there == NULL ? there : LLVMBuildAnd(e->b, x.there, there, "");
+    x.a = LLVMBuildAdd(e->b, x.a, emit_mul_i64(e, place, l->a_place), "");
+    x.b = LLVMBuildAdd(e->b, x.b, emit_mul_i64(e, place, l->b_place), "");
+    return x;
+}
+
+static void lists(const Tile *t, uint32_t i, const Block *outer, Value place) {
+    if (i == t->t->n_lists) {
+        block(t, outer, place);
+        return;
+    }
+    const KList *list = &t->t->list[i];
+    Loop l;
+    loop_open(t->e, &l, number(t, 0), number(t, list->count), 1, 0, NULL);
+    Block x = inside(t, list, outer, l.i);
+    lists(t, i + 1, &x, LLVMBuildAdd(t->e->b, emit_mul_i64(t->e, place, list->count), l.i, ""));
+    loop_close(t->e, &l, NULL);
 }
 
 void emit_tile(Emit *e, const Stage *s, Value microkernel) {
@@ -83,13 +216,24 @@ void emit_tile(Emit *e, const Stage *s, Value microkernel) {
     access_enter(g, s->tile.a, 0);
     access_enter(g, s->tile.b, 0);
     const KTile *k = &s->tile;
+    int64_t blocks = ktile_blocks(k), total = blocks * k->k;
     Tile t = {.e = e, .t = k, .type = emit_micro_type(e), .micro = microkernel, .a = g->address[k->a],
-              .b = g->address[k->b], .out = e->buffer[k->out]};
-    int64_t total = k->list * k->k;
-    if (total <= CHUNK) {
-        call(&t, emit_i64(e, k->k), t.a, t.b, t.out, emit_i64(e, k->list), emit_i64(e, MICRO_STORE));
+              .b = g->address[k->b], .out = e->buffer[k->out], .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST};
+    t.list = emit_local(e, e->i64, 2 * t.most, 16);
+    t.pending = emit_local(e, e->i64, 1, 8);
+    t.begun = emit_local(e, e->i64, 1, 8);
+    t.later = emit_local(e, e->i64, 1, 8);
+    t.cut = total > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
+    set(&t, t.pending, number(&t, 0));
+    set(&t, t.begun, number(&t, 0));
+    set(&t, t.later, number(&t, 0));
+    if (k->n_lists == 0 && t.cut == NULL) {               /* the most frequent tile: one call */
+        emit_store(e, LLVMConstNull(e->i64), t.list, 8);
+        emit_store(e, LLVMConstNull(e->i64), emit_at(e, e->i64, t.list, number(&t, 1)), 8);
+        call(&t, number(&t, k->k), t.a, t.b, number(&t, 1), t.list);
         return;
     }
-    t.cut = emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN);
-    pieces(&t, total);
+    lists(&t, 0, &(Block){number(&t, 0), number(&t, 0), NULL}, number(&t, 0));
+    if (t.cut == NULL || total % CHUNK != 0)
+        end_cut(&t);
 }

@@ -3,9 +3,9 @@
 #define GRC_LLVM_MICRO_H
 #include <stdint.h>
 
-/* t = sum | t = t + sum | chains start from t */
-typedef enum { MICRO_STORE, MICRO_ADD, MICRO_CONTINUE } MicroMode;
+/* chains start from zero | from what the tile holds */
+typedef enum { MICRO_STORE, MICRO_CONTINUE } MicroMode;
 enum { MICRO_MAX_ACCUMULATORS = 32 };                                  /* vectors of sixteen */
 typedef void (*MicroFn)(int64_t k, const float *a, int64_t a_k, const float *b, int64_t b_k, float *t,
-                        int64_t list, int64_t a_list, int64_t b_list, int64_t accumulate);
+                        int64_t blocks, const int64_t (*list)[2], int64_t accumulate);
 #endif
