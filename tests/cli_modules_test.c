@@ -1,4 +1,5 @@
-/* `use` as a user meets it: files and runs as modules, what a run keeps of them, and what goes wrong. */
+/* `use` and `sweep` as a user meets them: files and runs as modules, what a run keeps of them, presets, and what
+ * goes wrong. */
 #include "test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -214,4 +215,48 @@ TEST(runs_that_are_not_whole) {
     expect("eval eval.graph", 1, "vae/last.safetensors: No such file");
     test_shell(STR("rm vae/resolved.graph"));
     expect("check eval.graph", 1, "`vae` is no run of graphc");
+}
+
+/* ---- sweeps ---- */
+static const char k_sweeps[] =
+    "setting width : dim = 4\n"
+    "setting lr : real = 0.1\n" DATA
+    "model net(x : real[N, 3]) -> (y : real[N, 1]) { y = x |> linear(width) |> linear(1) }\n"
+    "objective o(b : d[N]) { loss l = mean[..] (net(b.x) - 1)^2 }\n"
+    "train { optimizer sgd(lr = lr);  epochs 1;  batch 9 }\n"
+    "sweep wide { width = 7;  lr = 0.01 }\n"
+    "sweep table { points \"t.csv\" }\n";
+
+TEST(a_preset_is_a_sweep_of_one_point) {
+    put("s.graph", k_sweeps);
+    put("t.csv", "name,width,lr\nfirst,3,1e-2\n\"the second\",5,0.5\n");
+    expect("check s.graph", 0, "  table  2 points");
+    expect("check s.graph", 0, "  wide   1 point");
+    expect("train s.graph --point wide --run point -q", 0, "");
+    expect("train s.graph -s width=7 -s lr=0.01 --run given -q", 0, "");
+    same_files("point/resolved.graph", "given/resolved.graph");
+    same_weights("point/last.safetensors", "given/last.safetensors");
+    CHECK(strstr(read_file("point/resolved.graph").s, "sweep") == NULL);
+    expect("train s.graph --point wide -s lr=0.5 --run both -q", 0, "");
+    CHECK(strstr(read_file("both/resolved.graph").s, "setting lr : real = 0.5") != NULL);
+    CHECK(strstr(read_file("both/resolved.graph").s, "setting width : dim = 7") != NULL);
+    expect("train s.graph --point table", 1, "has 2 runs, `--point` takes one; whole sweeps are not run yet");
+    expect("train s.graph --point wdie", 1, "s.graph has no sweep `wdie`");
+    expect("train s.graph --point wdie", 1, "sweeps of one point: `wide`");
+    expect("check s.graph -s lr=1 -s lr=2", 1, "`-s` gives `lr` twice: 1 and 2");
+}
+
+TEST(tables_that_are_none) {
+    put("s.graph", k_sweeps);
+    expect("check s.graph", 1, "t.csv` cannot be opened");
+    put("t.csv", "name,width,lr\nfirst,3\n");
+    expect("check s.graph", 1, "row 2 of the table has 2 cells, its head 3");
+    put("t.csv", "name,width,lr\n");
+    expect("check s.graph", 1, "is no table of points");
+    put("t.csv", "name,width,lr\nfirst,3,\"x");
+    expect("check s.graph", 1, "is no table of points");
+    put("t.csv", "name,widht\nfirst,3\n");
+    expect("check s.graph", 1, "did you mean `width`?");
+    put("t.csv", "width\n0\n");
+    expect("check s.graph", 1, "`width` is an extent and at least 1, this is 0");
 }

@@ -82,6 +82,20 @@ static void put_graphs(Buf *out, const TextTest *t, Program *p, Diags *ds) {
     }
 }
 
+static void put_sweeps(Buf *out, const Recipe *r) {
+    for (uint32_t i = 0; i < r->sweeps.n; i++) {
+        const RecipeSweep *s = &r->sweeps.at[i];
+        buf_printf(out, "sweep %.*s: %u runs, %u skipped\n", FSTR(s->name), s->runs, s->skipped);
+        for (uint32_t k = 0; k < s->points.n; k++) {
+            for (uint32_t j = 0; j < s->points.at[k].values.n; j++) {
+                const RecipeValue *v = &s->points.at[k].values.at[j];
+                buf_printf(out, "  %.*s = %.*s", FSTR(v->name), FSTR(v->value));
+            }
+            buf_char(out, '\n');
+        }
+    }
+}
+
 /* ---- values ---- */
 
 static double at(const Tensor *t, int64_t i) {
@@ -201,7 +215,7 @@ static Str lower(Arena *a, const TextTest *t) {
     SettingArg given = {0};
     for (uint32_t i = 0; i < set.n; i++) {
         if (set.s[i] == ':') {
-            given = (SettingArg){{set.s, i}, {set.s + i + 1, set.n - i - 1}};
+            given = (SettingArg){{set.s, i}, {set.s + i + 1, set.n - i - 1}, false};
         }
     }
     Program *p = program_check(a, files, s, given.name.n > 0, &given, math_of(a), NULL, ds);
@@ -211,6 +225,9 @@ static Str lower(Arena *a, const TextTest *t) {
     }
     if (diags_errors(ds) == 0 && text_flag(t, "value")) {
         put_values(a, &out, t, p, ds);
+    }
+    if (text_flag(t, "sweeps")) {
+        put_sweeps(&out, program_recipe(p));
     }
     if (text_flag(t, "resolved")) {
         buf_put(&out, program_recipe(p)->resolved);

@@ -12,7 +12,7 @@ static Common common_of(const ProgramWish *w) {
         const char *eq = strchr(w->settings[i], '=');
         GR_ASSERT(eq != NULL);
         c.settings[c.n_settings++] =
-            (SettingArg){{w->settings[i], (uint32_t)(eq - w->settings[i])}, str_of(eq + 1)};
+            (SettingArg){{w->settings[i], (uint32_t)(eq - w->settings[i])}, str_of(eq + 1), false};
     }
     return c;
 }

@@ -22,6 +22,7 @@ typedef struct {
     const char *file;                    /* the one positional argument */
     uint32_t    n_settings;
     SettingArg  settings[MAX_SETTINGS];  /* -s NAME=VALUE */
+    const char *point;                   /* --point: NULL; a sweep of one point, whose settings are taken */
     const char *cpu;                     /* --cpu: NULL for this one */
     uint32_t    threads;                 /* --threads: as many as there are cores */
     bool        sanitize, no_cache, json;

@@ -74,6 +74,23 @@ static void print_settings(Session *s) {
     table_print(&out, stdout);
 }
 
+static void print_sweeps(Session *s) {
+    const Recipe *r = s->recipe;
+    if (r->sweeps.n == 0) return;
+    puts("sweeps");
+    Table out = table_make(s->arena, 2, "");
+    for (uint32_t i = 0; i < r->sweeps.n; i++) {
+        const RecipeSweep *x = &r->sweeps.at[i];
+        table_cell(&out, "  %.*s", x->name.n ? (int)x->name.n : 1, x->name.n ? x->name.s : "-");
+        Buf b = buf_make(s->arena);
+        buf_printf(&b, "%u point%s", x->points.n, x->points.n == 1 ? "" : "s");
+        if (x->runs != x->points.n) buf_printf(&b, ", %u runs", x->runs);
+        if (x->skipped) buf_printf(&b, ", %u skipped", x->skipped);
+        table_cell(&out, "%.*s", FSTR(buf_str(&b)));
+    }
+    table_print(&out, stdout);
+}
+
 static void print_all(Session *s) {
     const Recipe *r = s->recipe;
     for (uint32_t p = 0; p < r->phases.n; p++) {
@@ -84,6 +101,7 @@ static void print_all(Session *s) {
     if (r->phases.n == 0) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     print_settings(s);
     uses_print(s);
+    print_sweeps(s);
 }
 
 int cmd_check(int argc, char **argv) {

@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 typedef struct { Common common; const char *run; bool resume, quiet; } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME };
+enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT };
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
     case KEY_RUN: o->run = arg; return 0;
+    case KEY_POINT: o->common.point = arg; return 0;
     case KEY_RESUME: o->resume = true; return 0;
     case 'q': o->quiet = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
@@ -27,6 +28,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option options[] = {
     {"run", KEY_RUN, "DIR", 0, "write into this folder, new or empty (runs/NAME-001, or the next free number)", 2},
     {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
+    {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};

@@ -35,7 +35,7 @@ static void add_setting(Common *c, const char *text, struct argp_state *state) {
     const char *eq = strchr(text, '=');
     if (!eq || eq == text) argp_error(state, "-s takes NAME=VALUE, not `%s`", text);
     if (c->n_settings == MAX_SETTINGS) argp_error(state, "more than %d settings", MAX_SETTINGS);
-    c->settings[c->n_settings++] = (SettingArg){{text, (uint32_t)(eq - text)}, str_of(eq + 1)};
+    c->settings[c->n_settings++] = (SettingArg){{text, (uint32_t)(eq - text)}, str_of(eq + 1), false};
 }
 
 static error_t parse_common(int key, char *arg, struct argp_state *state) {

@@ -44,6 +44,39 @@ static void out_of_memory(void *user) {
     _exit(EXIT_WRONG);
 }
 
+/* The settings of the point, which those of -s come behind. */
+static GrStatus point_settings(const Session *s, const Common *c, uint32_t *n, const SettingArg **out, Error *e) {
+    const RecipeSweep *found = NULL;
+    Buf names = buf_make(s->arena);
+    for (uint32_t i = 0; i < s->recipe->sweeps.n; i++) {
+        const RecipeSweep *x = &s->recipe->sweeps.at[i];
+        if (str_is(x->name, c->point)) found = x;
+        if (x->runs == 1 && x->name.n) buf_printf(&names, "%s`%.*s`", names.n ? ", " : "", FSTR(x->name));
+    }
+    if (!found || found->runs != 1) {
+        if (found) fail(e, GR_PROGRAM, "sweep `%s` has %u runs, `--point` takes one; whole sweeps are not run yet",
+                        c->point, found->runs);
+        else fail(e, GR_PROGRAM, "%s has no sweep `%s`", c->file, c->point);
+        if (names.n) fail_help(e, "sweeps of one point: %.*s", FSTR(buf_str(&names)));
+        else fail_help(e, "a preset is a sweep of one point: `sweep %s { lr = 1e-3 }`", found ? "final" : c->point);
+        return GR_PROGRAM;
+    }
+    const RecipePoint *p = &found->points.at[0];
+    SettingArg *all = PUSH(s->arena, SettingArg, p->values.n + c->n_settings + 1);
+    for (uint32_t i = 0; i < p->values.n; i++)
+        all[(*n)++] = (SettingArg){p->values.at[i].name, p->values.at[i].value, true};
+    for (uint32_t i = 0; i < c->n_settings; i++) all[(*n)++] = c->settings[i];
+    *out = all;
+    return GR_OK;
+}
+
+static bool check_program(Session *s, uint32_t n, const SettingArg *settings) {
+    s->program = program_check(s->arena, s->files, s->main, n, settings, s->math, source_probe, s->diags);
+    s->recipe = program_recipe(s->program);
+    s->module = program_module(s->program);
+    return diags_errors(s->diags) == 0;
+}
+
 bool session_open(Session *s, const Common *c) {
     *s = (Session){.arena = arena_create()};
     arena_on_full(s->arena, out_of_memory, NULL);
@@ -55,11 +88,15 @@ bool session_open(Session *s, const Common *c) {
         report_error(&e);
         return false;
     }
-    s->program = program_check(s->arena, s->files, s->main, c->n_settings, c->settings, s->math, source_probe,
-                               s->diags);
-    if (diags_errors(s->diags) > 0) return false;
-    s->recipe = program_recipe(s->program);
-    s->module = program_module(s->program);
+    if (!check_program(s, c->n_settings, c->settings)) return false;
+    uint32_t n = 0;
+    const SettingArg *settings;
+    if (c->point && point_settings(s, c, &n, &settings, &e) != GR_OK) {
+        report_error(&e);
+        s->main = NULL;
+        return false;
+    }
+    if (c->point && !check_program(s, n, settings)) return false;
     gradients_check(s);
     return diags_errors(s->diags) == 0;
 }

@@ -7,7 +7,8 @@
 #include "recipe.h"
 #include "syntax.h"
 
-typedef struct { Str name, value; } SettingArg;                  /* -s NAME=VALUE */
+/* -s NAME=VALUE; or of a point of a sweep, which stands before those and gives way to them */
+typedef struct { Str name, value; bool point; } SettingArg;
 typedef struct Program Program;
 
 /* Never NULL; usable only when diags_errors() is 0.  `files` is the SourceSet the main source was loaded into

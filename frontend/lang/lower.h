@@ -121,7 +121,10 @@ typedef struct Frame {
 /* ---- the program and one lowering of it ---------------------------------------------------------------- */
 
 /* its full name is the recipe's */
-typedef struct { Name name; const Scope *scope; const TypeSyntax *type; RecipeSetting recipe; V value; } Setting;
+typedef struct {
+    Name name; const Scope *scope; const TypeSyntax *type; RecipeSetting recipe; V value;
+    bool read;                      /* by the program, not only by a `require` */
+} Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
 typedef struct { Val val; const Graph *graph; const Expr *call; } Softmax;
@@ -437,13 +440,19 @@ void  series_check_noted(Lower *l);
 
 /* ---- settings.c, source.c, data.c, train.c, pattern.c, library.c, resolved.c ------------ */
 void  settings_declare(Lower *l);
+V     settings_read(Lower *l, const Scope *s, Str name);
 V     settings_value(Lower *l, Str name);                   /* of the frame's own text; NULL: none */
+/* true or false with the settings as they are; reports what depends on more; false: reported */
+bool  settings_condition(Lower *l, const Expr *e, const char *what, bool *out);
 const Setting *settings_find(const Program *p, const Scope *s, Str name);
 bool  settings_known(const Program *p, Str name);           /* `latent`, `a.latent` */
 const TypeSyntax *settings_type(Lower *l, Str name);        /* NULL: none */
 bool  setting_is_no_dim(Lower *l, V v, Span at);            /* reports a run-time setting as an extent */
 bool  choice_listed(const TypeSyntax *one_of, Str word);
 void  choice_help(Lower *l, Diag *d, const TypeSyntax *one_of, Str word);
+/* the same text with other settings, aside: declared, then the rest of the checks */
+Lower *program_aside(const Program *p, Arena *a, uint32_t n, const SettingArg *given, Diags *ds);
+void  program_rest(Program *p, Lower *file);
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */
 /* the value of -s NAME=VALUE as an expression; NULL reported */
 const Expr *setting_override(Lower *l, const SettingArg *s);
@@ -466,6 +475,8 @@ void  train_declare(Lower *l);
 bool  pattern_names(const NameVec *patterns, Str path);     /* one of them does */
 bool  pattern_freezes(const Lower *l, Str path);            /* a clause of the phase being lowered */
 void  pattern_check(Lower *l, const Decl *train);           /* every pattern names something; reports */
+bool  train_criterion(Lower *l, const RecipePhase *p, const Expr *score, uint32_t *inst);
+void  sweeps_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
 const Decl *phase_decl(Program *p, uint32_t phase);
 void  phase_frame(Lower *l, const Decl *train);             /* for numbers in clauses; frame_pop ends it */

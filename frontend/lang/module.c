@@ -147,9 +147,9 @@ const Scope *module_named(Lower *l, const Expr *e) {
 
 V module_value(Lower *l, const Scope *m, const Expr *field) {
     Name name = field->field.name;
-    const Setting *s = settings_find(l->p, m, name.text);
-    if (s) {
-        return s->value;
+    V v = settings_read(l, m, name.text);
+    if (v) {
+        return v;
     }
     for (uint32_t i = 0; i < m->decls.n; i++) {
         const Decl *d = m->decls.at[i];

@@ -65,16 +65,18 @@ static void refuse_later_parts(Lower *l) {
     const AstFile *f = l->p->main;
     for (uint32_t i = 0; i < f->decls.n; i++) {
         const Decl *d = f->decls.at[i];
-        if (d->kind == DECL_SWEEP) {
-            not_yet(l, d->at, "`sweep`");
-        } else if (d->kind == DECL_EXTERN) {
+        if (d->kind == DECL_EXTERN) {
             not_yet(l, d->at, "`extern def`");
         }
     }
 }
 
-/* What stands in a file, or a module, by itself. */
+/* What stands in a file, or a module, by itself.  Naming a setting here is not reading it. */
 static void check_conditions(Lower *l) {
+    bool *read = PUSH(l->a, bool, l->p->settings.n + 1);
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        read[i] = l->p->settings.at[i].read;
+    }
     for (uint32_t i = 0; i < l->p->scopes.n; i++) {
         const Scope *s = l->frame->scope = l->p->scopes.at[i];
         for (uint32_t k = 0; k < s->decls.n; k++) {
@@ -88,6 +90,10 @@ static void check_conditions(Lower *l) {
         }
     }
     l->frame->scope = l->p->scopes.at[0];
+    l->constants.n = 0; /* whoever uses one evaluates it again, and reads */
+    for (uint32_t i = 0; i < l->p->settings.n; i++) {
+        l->p->settings.at[i].read = read[i];
+    }
 }
 
 /* ---- objectives ---- */
@@ -378,28 +384,55 @@ static void check_all(Program *p, Lower *file) {
     }
 }
 
+/* Settings and all that is known from them. */
+static Lower *declare(Program *p) {
+    p->module = module_create(p->arena, p->sources, p->math);
+    p->recipe = PUSH(p->arena, Recipe, 1);
+    p->recipe->arena = p->arena;
+    p->recipe->name = name_of(p->arena, p->main->source->path);
+    p->init = graph_create(p->module, STR("init"));
+    return lower_begin(p, LOWER_INIT, STR("file"), 0, p->ds);
+}
+
+void program_rest(Program *p, Lower *file) {
+    check_conditions(file);
+    data_declare(file);
+    follow_declare(file);
+    check_all(p, file);
+}
+
+Lower *program_aside(const Program *like, Arena *a, uint32_t n, const SettingArg *given, Diags *ds) {
+    Program *p = PUSH(a, Program, 1);
+    *p = (Program){.arena = a, .sources = like->sources, .ds = ds, .math = like->math, .probe = like->probe,
+                   .main = like->main,
+                   .library_lo = like->library_lo, .library_hi = like->library_hi, .library = like->library,
+                   .n_given = n, .given = given};
+    for (uint32_t i = 0; i < like->scopes.n; i++) {
+        vec_push(a, &p->scopes, like->scopes.at[i]);
+    }
+    Lower *file = declare(p);
+    settings_declare(file);
+    return file;
+}
+
 Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t n_settings,
                        const SettingArg *settings, const Math *math, DataProbe *probe, Diags *ds) {
     Program *p = PUSH(a, Program, 1);
     *p = (Program){
         .arena = a, .sources = files, .ds = ds, .math = math, .probe = probe, .n_given = n_settings, .given = settings};
-    p->module = module_create(a, files, math);
-    p->recipe = PUSH(a, Recipe, 1);
-    p->recipe->arena = a;
-    p->recipe->name = name_of(a, main->path);
     p->main = parse_source(a, main, ds);
     module_scope(p, p->main);
     library_load(p, ds);
-    p->init = graph_create(p->module, STR("init"));
-    Lower *file = lower_begin(p, LOWER_INIT, STR("file"), 0, ds);
+    Lower *file = declare(p);
     modules_load(file);
     check_names(file);
     settings_declare(file);
-    check_conditions(file);
     refuse_later_parts(file);
-    data_declare(file);
-    follow_declare(file);
-    check_all(p, file);
+    program_rest(p, file);
+    bool point = n_settings > 0 && settings[0].point; /* then its sweep has been checked */
+    if (diags_errors(ds) == 0 && !point) {
+        sweeps_declare(file);
+    }
     p->recipe->resolved = diags_errors(ds) == 0 ? resolved_text(p) : main->text;
     return p;
 }

@@ -32,10 +32,15 @@ const Setting *settings_find(const Program *p, const Scope *scope, Str name) {
     return NULL;
 }
 
-V settings_value(Lower *l, Str name) {
-    const Setting *s = settings_find(l->p, l->frame->scope, name);
+V settings_read(Lower *l, const Scope *scope, Str name) {
+    const Setting *s = settings_find(l->p, scope, name);
+    if (s) {
+        l->p->settings.at[s - l->p->settings.at].read = true;
+    }
     return s ? s->value : NULL;
 }
+
+V settings_value(Lower *l, Str name) { return settings_read(l, l->frame->scope, name); }
 
 const TypeSyntax *settings_type(Lower *l, Str name) {
     const Setting *s = settings_find(l->p, l->frame->scope, name);
@@ -70,6 +75,27 @@ bool setting_is_no_dim(Lower *l, V v, Span at) {
     return true;
 }
 
+bool settings_condition(Lower *l, const Expr *e, const char *what, bool *out) {
+    V v = eval(l, e);
+    if (v->kind == VAL_BOOL) {
+        *out = v->boolean;
+        return true;
+    }
+    bool number = v->kind == VAL_UNIFORM && v->uniform.elem == ELEM_BOOL;
+    if (number && uniforms_reads_only(l->a, l->m->uniforms, v->uniform.inst, "setting.")) {
+        *out = uniform_now(l, v->uniform.inst) != 0;
+        return true;
+    }
+    if (number) {
+        Diag *d = report(l, DIAG_TYPE, e->at, "%s is decided before the run, and this changes in it", what);
+        diag_help(d, "it takes settings, constants of settings, and dims");
+    } else if (v->kind != VAL_POISON) {
+        report(l, DIAG_TYPE, e->at, "%s takes a condition of settings and dims, this is %.*s", what,
+               FSTR(value_describe(l, v)));
+    }
+    return false;
+}
+
 /* What was typed, parsed as if it stood in a file called `-s`, so that messages can point into it. */
 const Expr *setting_override(Lower *l, const SettingArg *s) {
     Str text = str_format(l->a, "%.*s = %.*s\n", FSTR(s->name), FSTR(s->value));
@@ -90,10 +116,11 @@ const Expr *setting_override(Lower *l, const SettingArg *s) {
     return f->decls.at[0]->constant;
 }
 
+/* -s over point over file. */
 static const SettingArg *given_for(const Program *p, Str name) {
     const SettingArg *found = NULL;
     for (uint32_t i = 0; i < p->n_given; i++) {
-        if (str_eq(p->given[i].name, name)) {
+        if (str_eq(p->given[i].name, name) && (found == NULL || found->point)) {
             found = &p->given[i];
         }
     }
@@ -341,6 +368,13 @@ void settings_declare(Lower *l) {
         declare_all(l, l->p->scopes.at[i]);
     }
     for (uint32_t i = 0; i < l->p->n_given; i++) {
+        const SettingArg *g = &l->p->given[i];
+        for (uint32_t k = 0; k < i; k++) {
+            if (str_eq(l->p->given[k].name, g->name) && l->p->given[k].point == g->point) {
+                report(l, DIAG_TWICE, (Span){0}, "`-s` gives `%.*s` twice: %.*s and %.*s", FSTR(g->name),
+                       FSTR(l->p->given[k].value), FSTR(g->value));
+            }
+        }
         if (!settings_known(l->p, l->p->given[i].name) && !train_is_setting(l->p, l->p->given[i].name)) {
             unknown_setting(l, &l->p->given[i]);
         }

@@ -156,16 +156,8 @@ static void branch(Lower *l, const Stmt *s) {
 }
 
 static void require(Lower *l, const Expr *cond, Str why) {
-    V v = eval(l, cond);
     bool holds = true;
-    if (v->kind == VAL_UNIFORM && v->uniform.elem == ELEM_BOOL) {
-        holds = uniform_now(l, v->uniform.inst) != 0; /* with the values the settings have */
-    } else if (v->kind == VAL_BOOL) {
-        holds = v->boolean;
-    } else if (v->kind != VAL_POISON) {
-        report(l, DIAG_TYPE, cond->at, "`require` takes a condition of settings and dims, this is %.*s",
-               FSTR(value_describe(l, v)));
-    }
+    settings_condition(l, cond, "`require`", &holds);
     if (!holds) {
         Str text = sources_text(l->p->sources, cond->at);
         Diag *d = report(l, DIAG_REQUIRE, cond->at, "%.*s",

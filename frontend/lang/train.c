@@ -162,11 +162,15 @@ static bool check_series(void *user, const Expr *e) {
     return c->fine && e->kind != EX_FIELD;
 }
 
-static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
+bool train_criterion(Lower *l, const RecipePhase *p, const Expr *score, uint32_t *inst) {
     Criterion crit = {l, p, true};
-    walk_expr(c->keep.score, check_series, &crit);
+    walk_expr(score, check_series, &crit);
+    return crit.fine && number_expr_value(l, score, "a criterion", inst);
+}
+
+static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
     uint32_t inst;
-    if (crit.fine && number_expr_value(l, c->keep.score, "a criterion", &inst)) {
+    if (train_criterion(l, p, c->keep.score, &inst)) {
         Str text = sources_text(l->p->sources, c->keep.score->at);
         vec_push(l->m->arena, &p->keep, (RecipeKeep){c->keep.highest, inst, text, c->at});
     }

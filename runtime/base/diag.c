@@ -106,6 +106,16 @@ void diag_help(Diag *d, const char *fmt, ...) {
 }
 
 uint32_t diags_errors(const Diags *ds) { return ds->n_errors; }
+
+Str diags_first_error(const Diags *ds, Span *at) {
+    for (uint32_t i = 0; i < ds->all.n; i++) {
+        if (diag_severity(ds->all.at[i]) == SEV_ERROR) {
+            *at = ds->all.at[i]->at;
+            return ds->all.at[i]->message;
+        }
+    }
+    GR_BUG("no error among %u diagnostics", ds->all.n);
+}
 uint32_t diags_count(const Diags *ds) { return ds->all.n; }
 
 typedef struct { const Diag *diag; uint32_t order; } Ranked;

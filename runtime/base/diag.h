@@ -38,6 +38,7 @@ void   diag_note(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2,
 void   diag_help(Diag *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 uint32_t diags_errors(const Diags *ds);
 uint32_t diags_count(const Diags *ds);
+Str      diags_first_error(const Diags *ds, Span *at);             /* its message; there is one */
 /* Same kind at the same place is kept once; at most 20 errors are rendered, then how many more there are. */
 void   diags_render(const Diags *ds, Buf *out, bool colour);
 void   diags_render_json(const Diags *ds, Buf *out);

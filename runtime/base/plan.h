@@ -43,6 +43,8 @@ uint32_t uniforms_const(Uniforms *u, double x);
 uint32_t uniforms_op(Uniforms *u, UOp op, uint32_t a, uint32_t b, uint32_t c);    /* value-numbered, folds constants */
 /* output id; found again by (inst, type) */
 uint32_t uniforms_output(Uniforms *u, Str name, DType t, uint32_t inst);
+/* no input but those that begin so */
+bool     uniforms_reads_only(Arena *scratch, const Uniforms *u, uint32_t inst, const char *prefix);
 bool     uniforms_constant(const Uniforms *u, uint32_t inst, double *value);
 void     uniforms_run(const Uniforms *u, const double *inputs, double *values /* insts.n */, UValue *outputs);
 void     uniforms_print(const Uniforms *u, Buf *out);

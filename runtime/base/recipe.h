@@ -134,6 +134,12 @@ typedef struct {
     bool called;                           /* is an inner one: does not run by itself */
 } RecipePhase;
 
+/* ---- sweeps ---- */
+typedef struct { Str name, value; } RecipeValue;           /* as typed */
+typedef struct { VEC(RecipeValue) values; } RecipePoint;
+/* runs: points times repeats; skipped: those that `skip when` leaves out */
+typedef struct { Str name; VEC(RecipePoint) points; uint32_t runs, skipped; Span span; } RecipeSweep;
+
 typedef struct Recipe {
     Arena *arena;
     Str name;                              /* of the file, without folder and ending */
@@ -145,6 +151,7 @@ typedef struct Recipe {
     VEC(RecipeCopy) copies;
     VEC(RecipeSchedule) schedules;
     VEC(RecipeExport) exports;
+    VEC(RecipeSweep) sweeps;
     /* the program's text with settings filled in and every default written out */
     Str resolved;
 } Recipe;

@@ -89,6 +89,19 @@ uint32_t uniforms_const(Uniforms *u, double x) {
     return add_inst(u, (UInst){.op = U_CONST, .value = isnan(x) ? (double)NAN : x});
 }
 
+bool uniforms_reads_only(Arena *scratch, const Uniforms *u, uint32_t inst, const char *prefix) {
+    bool *used = PUSH(scratch, bool, inst + 1);
+    used[inst] = true;
+    for (uint32_t i = inst + 1; i-- > 0;) {
+        const UInst *x = &u->insts.at[i];
+        if (used[i] && x->op == U_INPUT && !str_starts(u->inputs.at[x->input].name, prefix))
+            return false;
+        for (uint8_t k = 0; used[i] && k < uop_rows[x->op].operands; k++)
+            used[x->in[k]] = true;
+    }
+    return true;
+}
+
 bool uniforms_constant(const Uniforms *u, uint32_t inst, double *value) {
     GR_ASSERT(inst < u->insts.n);
     *value = u->insts.at[inst].value;
