@@ -186,7 +186,7 @@ TEST(ties_go_to_the_second) {
 /* ---- views ---- */
 TEST(view_gradients) {
     static const uint8_t middle[] = {1}, turn[] = {2, 0, 1};
-    for (int which = 0; which < 7; which++) {
+    for (int which = 0; which < 11; which++) {
         Case c = case_begin();
         Val x = variable(&c, which == 0 ? shape(1, 3, 0, 0) : shape(3, 2, 5, 3), -1, 1), y = x;
         int64_t lo[] = {1, 4, 0}, step[] = {1, -2, 2}, before[] = {1, 0, 2}, after[] = {0, 3, 1};
@@ -205,6 +205,10 @@ TEST(view_gradients) {
             y = build_gather(&c.b, x, index, 1);
             break;
         }
+        case 7: y = build_window(&c.b, x, 1, 3, 3, 1, 1, 0, 0); break;
+        case 8: y = build_window(&c.b, x, 1, 3, 3, 2, 1, 1, 0.5); break;
+        case 9: y = build_window(&c.b, x, 1, 4, 2, 3, 4, 2, 0); break;
+        case 10: y = build_window(&c.b, x, 2, 2, 5, 1, 1, 2, 0); break;
         }
         Val square = build_2(&c.b, OP_mul, y, y);
         check_case(&c, square, "view", which != 3);

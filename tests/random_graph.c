@@ -113,7 +113,7 @@ static void add_broadcast(Gen *g) {
 static void add_view(Gen *g) {
     Val x = take(g, DT_F32);
     Shape s = type_at(g, x).shape;
-    uint32_t kind = pick(g, 5);
+    uint32_t kind = pick(g, 6);
     int64_t lo[MAX_RANK] = {0}, hi[MAX_RANK] = {0}, step[MAX_RANK];
     if (kind == 0 && s.rank > 1) {
         uint8_t at[MAX_RANK];
@@ -153,6 +153,12 @@ static void add_view(Gen *g) {
             lo[i] = pick(g, 3), hi[i] = pick(g, 3);
         }
         add(g, build_pad(&g->b, x, lo, hi, (double)pick(g, 2)));
+    } else if (kind == 5 && s.rank > 0 && s.rank < MAX_RANK) {
+        uint32_t axis = pick(g, s.rank);
+        int64_t taps = 1 + pick(g, 4), stride = 1 + pick(g, 3), dilation = 1 + pick(g, 2), pad = pick(g, 3);
+        int64_t room = s.dim[axis] + 2 * pad - dilation * (taps - 1) - 1;
+        add(g, build_window(&g->b, x, axis, room < 0 ? 0 : room / stride + 1, taps, stride, dilation, pad,
+                            (double)pick(g, 2)));
     } else if (kind == 4 && s.rank > 0) {
         Val in[3] = {x, take_shape(g, DT_F32, s), x};
         add(g, build_concat(&g->b, pick(g, s.rank), 2 + pick(g, 2), in));

@@ -110,7 +110,8 @@ float node_cost(const Graph *g, Val v) {
         return op_math((Op)n->op, &fn)                                                      ? 12
                : n->op == OP_div || n->op == OP_sqrt || n->op == OP_idiv || n->op == OP_mod ? 4
                                                                                             : 1;
-    case CLASS_VIEW: return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat ? 2 : 0;
+    case CLASS_VIEW:
+        return n->op == OP_gather ? 8 : n->op == OP_pad || n->op == OP_concat || n->op == OP_window ? 2 : 0;
     case CLASS_SUM: return n->op == OP_scatter_add && !node_is_stage(g, v) ? 3 : 0.5f;
     case CLASS_ORDER:
     case CLASS_CONTROL:

@@ -275,6 +275,55 @@ static uint32_t emit_pad(Emit *e, Val v, const Index *at, uint32_t guard) {
     return emit_scalar(e, S_select, wide_of((DType)n->dtype), inside - 1, value, fill);
 }
 
+static Index window_position(Emit *e, const Index *at, int64_t stride, int64_t dilation, int64_t pad) {
+    Index tap = index_add(e, index_scale(at[1], dilation), index_const(-pad));
+    return index_add(e, index_scale(at[0], stride), tap);
+}
+
+/* The window that a gradient takes: over axes [O, T] read as one, at T*o + t for tap t.  Then o is an affine position
+ * too, and nothing has to be divided. */
+static bool keeps_taps(const Emit *e, const Node *n, Val x) {
+    uint32_t axis = n->attr.window.axis;
+    int64_t taps = n->shape.dim[axis + 1];
+    const Node *merged = node_of(e->p->g, x);
+    if (merged->op != OP_reshape || taps < 2)
+        return false;
+    Shape two = shape_at(e, operand(e->p->g, x, 0)), one = merged->shape;
+    bool same = two.rank == one.rank + 1 && two.dim[axis + 1] == taps;
+    for (uint32_t i = 0; same && i < one.rank; i++) {
+        same = i == axis || one.dim[i] == two.dim[i < axis ? i : i + 1];
+    }
+    return same && n->attr.window.stride % taps == 0 && (n->attr.window.dilation - 1) % taps == 0 &&
+           n->attr.window.pad % taps == 0;
+}
+
+static uint32_t emit_window(Emit *e, Val v, const Index *at, uint32_t guard) {
+    const Node *n = node_of(e->p->g, v);
+    Val x = operand(e->p->g, v, 0);
+    uint32_t axis = n->attr.window.axis;
+    DType t = wide_of((DType)n->dtype);
+    int64_t taps = n->shape.dim[axis + 1], dilation = n->attr.window.dilation, by = 1;
+    Index in[MAX_RANK];
+    memcpy(in, at, sizeof(Index) * n->shape.rank);
+    if (keeps_taps(e, n, x)) {
+        x = operand(e->p->g, x, 0);
+        by = taps;
+        dilation--;
+    } else {
+        for (uint32_t i = axis + 1; i + 1 < n->shape.rank; i++) {
+            in[i] = at[i + 1];
+        }
+    }
+    int64_t extent = shape_at(e, x).dim[axis];
+    in[axis] = window_position(e, &at[axis], n->attr.window.stride / by, dilation / by, n->attr.window.pad / by);
+    if (index_outside(e->k, &in[axis], 0, extent))
+        return emit_const(e, t, n->attr.window.value);
+    uint32_t inside = index_inside(e, &in[axis], 0, extent, 0);
+    uint32_t value = emit_value(e, x, in, both(e, guard, inside));
+    return inside == 0 ? value
+                       : emit_scalar(e, S_select, t, inside - 1, value, emit_const(e, t, n->attr.window.value));
+}
+
 static uint32_t emit_concat(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     uint32_t axis = n->attr.axis, result = 0;
@@ -421,6 +470,7 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_permute:
     case OP_slice: return emit_view(e, v, at, guard);
     case OP_pad: return emit_pad(e, v, at, guard);
+    case OP_window: return emit_window(e, v, at, guard);
     case OP_concat: return emit_concat(e, v, at, guard);
     case OP_gather: return emit_gather(e, v, at, guard);
     case OP_scatter_add: return emit_few(e, v, at, guard);

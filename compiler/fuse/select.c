@@ -48,6 +48,7 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     const Node *n = node_of(g, u);
     Val x = operand(g, u, k);
     switch ((Op)n->op) {
+    case OP_window:
     case OP_broadcast: return shape_count(n->shape) > shape_count(node_of(g, x)->shape);
     case OP_gather: return k == 0 || node_of(g, x)->shape.rank < n->shape.rank;
     case OP_contract: return true;

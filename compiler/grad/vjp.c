@@ -27,13 +27,14 @@ static Val vjp_permute(Build *b, const Node *n, Val g) {
 static Val spread(Build *b, Val x, uint32_t axis, int64_t step) {
     Shape s = type_of(b->g, x).shape;
     if (s.dim[axis] == 0) return x;
-    GR_ASSERT(s.rank < MAX_RANK);
-    Shape split = s;
-    split.rank++;
-    for (uint32_t i = s.rank; i > axis + 1; i--) split.dim[i] = s.dim[i - 1];
-    split.dim[axis + 1] = 1;
+    Shape split = s;                            /* the axes around this one lie as one each: there is room for [n,1] */
+    split.rank = 4;
+    split.dim[0] = split.dim[3] = split.dim[2] = 1;
+    for (uint32_t i = 0; i < s.rank; i++)
+        if (i != axis) split.dim[i < axis ? 0 : 3] *= s.dim[i];
+    split.dim[1] = s.dim[axis];
     int64_t none[MAX_RANK] = {0}, after[MAX_RANK] = {0}, one[MAX_RANK];
-    after[axis + 1] = step - 1;
+    after[2] = step - 1;
     Val wide = build_pad(b, build_reshape(b, x, split), none, after, 0);
     Shape merged = s, cut = s;
     merged.dim[axis] = s.dim[axis] * step;
@@ -67,6 +68,20 @@ static Val vjp_pad(Build *b, const Node *n, Shape from, Val g) {
     int64_t step[MAX_RANK];
     for (uint32_t i = 0; i < MAX_RANK; i++) step[i] = 1;
     return build_slice(b, g, n->attr.pad.lo, step, from);
+}
+
+/* dx[x] is the sum over taps of g[(x + pad - dilation*t) / stride, t] where that is a position: of g with zeros between
+ * the positions, a window of the axes [O', T] as one, in which o' and t move together: T*(x + pad - dilation*t) + t. */
+static Val vjp_window(Build *b, const Node *n, Shape from, Val g) {
+    uint32_t axis = n->attr.window.axis;
+    int64_t taps = n->shape.dim[axis + 1], dilation = n->attr.window.dilation;
+    if (shape_count(n->shape) == 0) return build_splat(b, type_of(b->g, g).dtype, 0, from);
+    if (n->attr.window.stride > 1) g = spread(b, g, axis, n->attr.window.stride);
+    Shape s = type_of(b->g, g).shape, flat = from;
+    flat.dim[axis] = s.dim[axis] * taps;
+    Val turned = build_window(b, build_reshape(b, g, flat), axis, from.dim[axis], taps, taps, 1 - dilation * taps,
+                              -n->attr.window.pad * taps, 0);
+    return build_reduce(b, REDUCE_SUM, turned, 1, (uint8_t[]){(uint8_t)(axis + 1)});
 }
 
 static Val vjp_concat(Build *b, Val v, uint32_t k, Val g) {
@@ -302,6 +317,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_permute: return vjp_permute(b, &n, g);
     case OP_slice: return vjp_slice(b, &n, s, g);
     case OP_pad: return vjp_pad(b, &n, s, g);
+    case OP_window: return vjp_window(b, &n, s, g);
     case OP_concat: return vjp_concat(b, v, k, g);
     case OP_gather: return build_scatter_add(b, g, operand(b->g, v, 1), n.attr.gather.batch, n.attr.gather.extent);
     case OP_scatter_add: return build_gather(b, g, operand(b->g, v, 1), n.attr.gather.batch);

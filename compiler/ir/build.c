@@ -136,6 +136,20 @@ Val build_pad(Build *b, Val x, const int64_t *lo, const int64_t *hi, double valu
     return shape_eq(s, to) ? x : build_node(b, OP_pad, dtype_of(b, x), to, &attr, 1, &x);
 }
 
+Val build_window(Build *b, Val x, uint32_t axis, int64_t positions, int64_t taps, int64_t stride, int64_t dilation,
+                 int64_t pad, double value) {
+    Shape s = shape_at(b, x), to = s;
+    GR_ASSERT(axis < s.rank && s.rank < MAX_RANK);
+    to.rank++;
+    for (uint32_t i = s.rank; i > axis + 1; i--) {
+        to.dim[i] = s.dim[i - 1];
+    }
+    to.dim[axis] = positions;
+    to.dim[axis + 1] = taps;
+    Attr attr = {.window = {(uint8_t)axis, stride, dilation, pad, imm_of_real(dtype_of(b, x), value)}};
+    return build_node(b, OP_window, dtype_of(b, x), to, &attr, 1, &x);
+}
+
 Val build_concat(Build *b, uint32_t axis, uint32_t n, const Val *in) {
     GR_ASSERT(n > 0);
     if (n == 1) {

@@ -89,13 +89,18 @@ static void slice(const Node *n, const Tensor *in, Tensor *out) {
     eval_copy_strided(out->data, out->shape, (const char *)in->data + first * bytes, stride, bytes);
 }
 
+/* What stands outside, in the type of the result. */
+static Tensor fill_value(const Eval *ev, const Node *n, const Imm *x, DType t) {
+    Tensor given = {dtype_is_float((DType)n->dtype) ? DT_F64 : DT_I64, {0}, (void *)(uintptr_t)x};
+    Tensor value = {t, {0}, arena_push(ev->scratch, 8, 8)};
+    eval_cast(&given, &value);
+    return value;
+}
+
 static void pad(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
     uint32_t bytes = dtype_bytes(out->dtype);
     int64_t stride[MAX_RANK], first = 0, count = shape_count(out->shape), still[MAX_RANK] = {0};
-    bool real = dtype_is_float((DType)n->dtype);
-    Tensor given = {real ? DT_F64 : DT_I64, {0}, (void *)(uintptr_t)&n->attr.pad.value};
-    Tensor value = {out->dtype, {0}, arena_push(ev->scratch, 8, 8)};
-    eval_cast(&given, &value);
+    Tensor value = fill_value(ev, n, &n->attr.pad.value, out->dtype);
     if (count > 0) {
         eval_copy_strided(out->data, out->shape, value.data, still, bytes);
     }
@@ -104,6 +109,30 @@ static void pad(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
         first += stride[i] * n->attr.pad.lo[i];
     }
     place((char *)out->data + first * bytes, in->shape, stride, in->data, bytes);
+}
+
+static void window(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
+    uint32_t axis = n->attr.window.axis, bytes = dtype_bytes(out->dtype);
+    int64_t outer = 1, inner = 1, still[MAX_RANK] = {0}, extent = in->shape.dim[axis];
+    int64_t positions = out->shape.dim[axis], taps = out->shape.dim[axis + 1u];
+    for (uint32_t i = 0; i < in->shape.rank; i++) {
+        *(i < axis ? &outer : &inner) *= i == axis ? 1 : in->shape.dim[i];
+    }
+    if (shape_count(out->shape) == 0) {
+        return;
+    }
+    Tensor value = fill_value(ev, n, &n->attr.window.value, out->dtype);
+    eval_copy_strided(out->data, out->shape, value.data, still, bytes);
+    size_t run = (size_t)inner * bytes;
+    char *to = out->data;
+    for (int64_t b = 0; b < outer; b++) {
+        for (int64_t k = 0; k < positions * taps; k++, to += run) {
+            int64_t x = n->attr.window.stride * (k / taps) + n->attr.window.dilation * (k % taps) - n->attr.window.pad;
+            if (x >= 0 && x < extent) {
+                memcpy(to, (const char *)in->data + (size_t)(b * extent + x) * run, run);
+            }
+        }
+    }
 }
 
 static void concat(const Node *n, const Tensor *in, Tensor *out) {
@@ -174,6 +203,7 @@ void eval_view(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
     case OP_permute:   permute(n, in, out); return;
     case OP_slice:     slice(n, in, out); return;
     case OP_pad:       pad(ev, n, in, out); return;
+    case OP_window:    window(ev, n, in, out); return;
     case OP_concat:    concat(n, in, out); return;
     case OP_gather:    gather(ev, n, in, out); return;
     }

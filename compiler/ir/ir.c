@@ -112,6 +112,10 @@ static uint64_t attr_hash(uint64_t h, const Node *n) {
     case ATTR_PAD:
         h = mix_bytes(mix_bytes(h, at->pad.lo, 8u * n->shape.rank), at->pad.hi, 8u * n->shape.rank);
         return hash_mix(h, imm_bits((DType)n->dtype, at->pad.value));
+    case ATTR_WINDOW:
+        h = hash_mix(hash_mix(h, at->window.axis), (uint64_t)at->window.stride);
+        h = hash_mix(hash_mix(h, (uint64_t)at->window.dilation), (uint64_t)at->window.pad);
+        return hash_mix(h, imm_bits((DType)n->dtype, at->window.value));
     case ATTR_GATHER: return hash_mix(hash_mix(h, at->gather.batch), (uint64_t)at->gather.extent);
     case ATTR_REDUCE: return mix_bytes(hash_mix(h, at->reduce.kind), at->reduce.at, at->reduce.n);
     case ATTR_CUMULATIVE: return hash_mix(h, at->cumulative);
@@ -145,6 +149,10 @@ static bool attr_eq(const Node *m, const Node *n) {
     case ATTR_PAD:
         return memcmp(x->pad.lo, y->pad.lo, extents) == 0 && memcmp(x->pad.hi, y->pad.hi, extents) == 0
             && imm_bits((DType)m->dtype, x->pad.value) == imm_bits((DType)n->dtype, y->pad.value);
+    case ATTR_WINDOW:
+        return x->window.axis == y->window.axis && x->window.stride == y->window.stride
+            && x->window.dilation == y->window.dilation && x->window.pad == y->window.pad
+            && imm_bits((DType)m->dtype, x->window.value) == imm_bits((DType)n->dtype, y->window.value);
     case ATTR_GATHER: return x->gather.batch == y->gather.batch && x->gather.extent == y->gather.extent;
     case ATTR_REDUCE:
         return x->reduce.kind == y->reduce.kind && x->reduce.n == y->reduce.n

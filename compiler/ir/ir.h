@@ -15,8 +15,8 @@ typedef enum {
     OP_COUNT
 } Op;
 typedef enum { CLASS_LEAF, CLASS_ELT, CLASS_VIEW, CLASS_SUM, CLASS_ORDER, CLASS_CONTROL, CLASS_EFFECT } OpClass;
-typedef enum { ATTR_NONE, ATTR_ARG, ATTR_CONST, ATTR_AXIS, ATTR_RANDOM, ATTR_AXES, ATTR_SLICE, ATTR_PAD, ATTR_GATHER,
-               ATTR_REDUCE, ATTR_CUMULATIVE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK,
+typedef enum { ATTR_NONE, ATTR_ARG, ATTR_CONST, ATTR_AXIS, ATTR_RANDOM, ATTR_AXES, ATTR_SLICE, ATTR_PAD, ATTR_WINDOW,
+               ATTR_GATHER, ATTR_REDUCE, ATTR_CUMULATIVE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK,
                ATTR_COMMIT } AttrKind;
 /* In a switch over ops, `CASE_ELEMENTWISE:` stands for all that map an element to an element by a rule of their own
  * (cast, which depends on types, is apart). */
@@ -98,6 +98,7 @@ typedef union {
     struct { uint8_t n; uint8_t at[MAX_RANK]; } axes;           /* broadcast, permute */
     struct { int64_t lo[MAX_RANK], step[MAX_RANK]; } slice;     /* extents are the node's */
     struct { int64_t lo[MAX_RANK], hi[MAX_RANK]; Imm value; } pad;
+    struct { uint8_t axis; int64_t stride, dilation, pad; Imm value; } window;
     /* batch: leading equal axes; extent of the indexed axis */
     struct { uint8_t batch; int64_t extent; } gather;
     struct { ReduceKind kind; uint8_t n; uint8_t at[MAX_RANK]; } reduce;
@@ -202,6 +203,8 @@ Val   build_reshape(Build *b, Val x, Shape to);
 Val   build_permute(Build *b, Val x, const uint8_t *at);
 Val   build_slice(Build *b, Val x, const int64_t *lo, const int64_t *step, Shape to);
 Val   build_pad(Build *b, Val x, const int64_t *lo, const int64_t *hi, double value);
+Val   build_window(Build *b, Val x, uint32_t axis, int64_t positions, int64_t taps, int64_t stride, int64_t dilation,
+                   int64_t pad, double value);
 Val   build_concat(Build *b, uint32_t axis, uint32_t n, const Val *in);
 Val   build_gather(Build *b, Val x, Val index, uint32_t batch);
 Val   build_cumulative(Build *b, ReduceKind k, Val x);     /* these three: along the last axis */

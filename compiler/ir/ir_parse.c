@@ -282,6 +282,18 @@ static void parse_attr(Parser *p, const Graph *g, Node *n, const Val *in) {
         want_next_key(p, "value");
         a->pad.value = parse_imm(p, (DType)n->dtype);
         return;
+    case ATTR_WINDOW:
+        want_key(p, "axis");
+        a->window.axis = (uint8_t)text_uint(t, MAX_RANK - 1);
+        want_next_key(p, "stride");
+        a->window.stride = text_int(t);
+        want_next_key(p, "dilation");
+        a->window.dilation = text_int(t);
+        want_next_key(p, "pad");
+        a->window.pad = text_int(t);
+        want_next_key(p, "value");
+        a->window.value = parse_imm(p, (DType)n->dtype);
+        return;
     case ATTR_GATHER:
         want_key(p, "batch");
         a->gather.batch = (uint8_t)text_uint(t, MAX_RANK - 1);

@@ -122,6 +122,11 @@ static void put_attr(Buf *out, const Graph *g, const Node *n) {
         buf_put(out, STR(", value="));
         put_imm(out, (DType)n->dtype, a->pad.value);
         return;
+    case ATTR_WINDOW:
+        buf_printf(out, "axis=%u, stride=%lld, dilation=%lld, pad=%lld, value=", a->window.axis,
+                   (long long)a->window.stride, (long long)a->window.dilation, (long long)a->window.pad);
+        put_imm(out, (DType)n->dtype, a->window.value);
+        return;
     case ATTR_GATHER: buf_printf(out, "batch=%u, extent=%lld", a->gather.batch, (long long)a->gather.extent); return;
     case ATTR_REDUCE:
         buf_printf(out, "kind=%s, ", reduces[a->reduce.kind]);

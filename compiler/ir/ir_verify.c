@@ -206,6 +206,39 @@ static bool check_pad(Check *c) {
     return same_dtype(c, "c1");
 }
 
+/* Is by*(n - 1) an i32, and added to *lo or *hi still one? */
+static bool reach(int64_t by, int64_t n, int64_t *lo, int64_t *hi) {
+    int64_t far;
+    if (n == 0) {
+        return true;
+    }
+    if (__builtin_mul_overflow(by, n - 1, &far) || far < INT32_MIN || far > INT32_MAX) {
+        return false;
+    }
+    *(far < 0 ? lo : hi) += far;
+    return *lo >= INT32_MIN && *hi <= INT32_MAX;
+}
+
+static bool check_window(Check *c) {
+    Shape from = in(c, 0)->shape, to = c->n->shape;
+    uint32_t axis = c->n->attr.window.axis;
+    bool same = to.rank == from.rank + 1 && axis < from.rank;
+    for (uint32_t i = 0; same && i < from.rank; i++) {
+        same = i == axis || from.dim[i] == to.dim[i < axis ? i : i + 1];
+    }
+    if (!same) {
+        return broken(c, "c1", "%s of %s", text_of(c, c->n), text_of(c, in(c, 0)));
+    }
+    int64_t pad = c->n->attr.window.pad;
+    bool fits = c->n->attr.window.stride >= 1 && pad >= -INT32_MAX && pad <= INT32_MAX;
+    int64_t lo = fits ? -pad : 0, hi = lo;
+    if (!fits || !reach(c->n->attr.window.stride, to.dim[axis], &lo, &hi)
+        || !reach(c->n->attr.window.dilation, to.dim[axis + 1], &lo, &hi)) {
+        return broken(c, "c2", "a stride below 1 or positions outside of i32");
+    }
+    return same_dtype(c, "c1");
+}
+
 static bool check_concat(Check *c) {
     uint32_t axis = c->n->attr.axis;
     Shape to = c->n->shape;
@@ -519,6 +552,7 @@ static bool check_op(Check *c) {
     case OP_permute:     return check_permute(c);
     case OP_slice:       return check_slice(c);
     case OP_pad:         return check_pad(c);
+    case OP_window:      return check_window(c);
     case OP_concat:      return check_concat(c);
     case OP_gather:      return check_gather(c);
     case OP_scatter_add: return check_scatter_add(c);

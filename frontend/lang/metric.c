@@ -64,6 +64,10 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
         uint8_t rest = (uint8_t)(in >> (b + 1) << index_rank);
         return (uint8_t)((in & ((1u << b) - 1)) | index | rest);
     }
+    case OP_window: {
+        uint8_t in_front = (uint8_t)((2u << n->attr.window.axis) - 1);
+        return (uint8_t)((in & in_front) | (in & ~in_front) << 1);
+    }
     case OP_reshape:
     case OP_scan:
     case OP_result:
