@@ -2,7 +2,8 @@
  * that is no linear form of others and has an interval of its own (min, max, mod ..).  What else is known
  * are bounds on linear forms: axes that are clipped (B*h + i < total), and the comparisons of a guard.
  * To bound an address, whole bounded forms are taken out of it as long as one divides its coefficients
- * (C*(s*o + d*t - p) + c leaves c), and the rest is bounded variable by variable.  Which form goes first
+ * (C*(s*o + d*t - p) + c leaves c), and the rest is bounded variable by variable.  The first may also go in part, as
+ * often as it takes to be rid of one of its variables (3*o - 2*t is 3*(o - t) + t).  Which form goes first
  * matters, so each gets its turn and the best bounds count. */
 #include "kernel_range.h"
 #include <string.h>
@@ -251,11 +252,16 @@ static int64_t times(const Form *f, const Form *part) {
     return factor;
 }
 
-static Range bound_from(const Bounds *b, Form f, uint32_t start) {
+/* How often it goes to be rid of its variable number `term`. */
+static int64_t times_for(const Form *f, const Form *part, uint32_t term) {
+    return coef_of(f, part->term[term].var) / part->term[term].coef;
+}
+
+static Range bound_from(const Bounds *b, Form f, uint32_t start, uint32_t term) {
     Range sum = {0, 0};
     for (uint32_t i = 0; i < b->n; i++) {
         const Bound *bound = &b->at[(start + i) % b->n];
-        int64_t factor = times(&f, &bound->form);
+        int64_t factor = i == 0 ? times_for(&f, &bound->form, term) : times(&f, &bound->form);
         if (factor == 0 || factor == INT64_MIN || !add_form(&f, &bound->form, -factor))
             continue;
         Range part = range_scaled(bound->range, factor);
@@ -289,8 +295,10 @@ Range access_range(const StageRanges *r, const KAccess *access, uint32_t guard, 
         fits = add_form(&address, &r->forms[access->index - 1], access->index_coef) && fits;
     Range best = fits ? box(r, &address) : (Range){INT64_MIN, INT64_MAX};
     for (uint32_t i = 0; i < b.n && fits; i++) {
-        Range other = bound_from(&b, address, i);
-        best = (Range){high_of(best.lo, other.lo), low_of(best.hi, other.hi)};
+        for (uint32_t k = 0; k < b.at[i].form.n; k++) {
+            Range other = bound_from(&b, address, i, k);
+            best = (Range){high_of(best.lo, other.lo), low_of(best.hi, other.hi)};
+        }
     }
     return (Range){best.lo + extra.lo, best.hi + extra.hi};
 }

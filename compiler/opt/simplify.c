@@ -89,7 +89,8 @@ static Val view_of_view(Build *b, Val v) {
         return build_broadcast(b, operand(b->g, x, 0), n.shape, at);
     }
     Imm number;
-    if (n.op != OP_pad && n.op != OP_window && n.op != OP_gather && n.op != OP_concat && value_is_number(b->g, x, &number)) {
+    bool others = n.op == OP_pad || n.op == OP_window || n.op == OP_gather || n.op == OP_concat;   /* more than x */
+    if (!others && value_is_number(b->g, x, &number)) {
         return build_splat(b, (DType)n.dtype, number_as_real((DType)n.dtype, number), n.shape);
     }
     return (Val){0};

@@ -528,25 +528,39 @@ static bool slice_end(Lower *l, const Expr *e, Dim extent, Dim otherwise, Dim *o
     return true;
 }
 
+/* How many elements of lo, lo + step, .. come before hi. */
+static Dim slice_count(Lower *l, Dim lo, Dim hi, int64_t step) {
+    Dim n = step > 0 ? dim_sub(l->a, hi, lo) : dim_sub(l->a, lo, hi);
+    int64_t by = step > 0 ? step : -step;
+    return by == 1 ? n : dim_const(l->a, dim_value(n) / by + (dim_value(n) % by != 0));
+}
+
+/* Backwards `lo` is the first element and `hi` the one it ends before; left out, all of the dim. */
 static bool item_slice(Access *a, const Item *item) {
     Lower *l = a->l;
-    Dim extent = a->x.dim[a->axis], lo, hi, n;
+    Dim extent = a->x.dim[a->axis], lo, hi, one = dim_const(l->a, 1), zero = dim_const(l->a, 0);
     int64_t step = 1;
-    if (!slice_end(l, item->lo, extent, dim_const(l->a, 0), &lo) ||
-        !slice_end(l, item->hi, extent, extent, &hi) ||
-        (item->step && !const_expr_value(l, item->step, "the step of a slice", 1, &step))) {
+    if (item->step && !const_expr_value(l, item->step, "the step of a slice", -INT32_MAX, &step)) {
         return false;
     }
-    if (dim_value(lo) < 0 || dim_value(hi) < dim_value(lo) || dim_value(hi) > dim_value(extent)) {
-        report(l, DIAG_EXTENT, item->at, "a slice from %lld to %lld of a dim of %lld",
-               (long long)dim_value(lo), (long long)dim_value(hi), (long long)dim_value(extent));
+    if (step == 0) {
+        report(l, DIAG_EXTENT, item->at, "the step of a slice is not 0");
         return false;
     }
-    n = dim_sub(l->a, hi, lo);
-    if (step > 1) {
-        n = dim_const(l->a, (dim_value(n) + step - 1) / step);
+    Dim before = dim_sub(l->a, zero, one), last = dim_add(l->a, extent, before);
+    if (!slice_end(l, item->lo, extent, step > 0 ? zero : last, &lo) ||
+        !slice_end(l, item->hi, extent, step > 0 ? extent : before, &hi)) {
+        return false;
     }
-    a->x = cut(l, a->x, a->axis, dim_value(lo), step, n);
+    int64_t first = dim_value(lo), end = dim_value(hi), most = dim_value(extent);
+    bool fits = step > 0 ? first >= 0 && end >= first && end <= most : end >= -1 && first >= end && first < most;
+    if (!fits) {
+        report(l, DIAG_EXTENT, item->at, "a slice %sfrom %lld to %lld of a dim of %lld",
+               step > 0 ? "" : "backwards ", (long long)first, (long long)end, (long long)most);
+        return false;
+    }
+    Dim n = slice_count(l, lo, hi, step);
+    a->x = cut(l, a->x, a->axis, first, step, n);
     a->axis++;
     return true;
 }

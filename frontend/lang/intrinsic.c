@@ -3,6 +3,7 @@
 #include "scatter.h"
 #include <string.h>
 
+enum { MAX_PARTS = 64 };
 typedef V Run(Lower *l, const Expr *e, const Args *a);
 
 static V poison_if(Lower *l, V v) { return v ? v : value_poison(l); }
@@ -224,8 +225,8 @@ static V call_unstack(Lower *l, const Expr *e, const Args *a) {
     if (!intrinsic_array(l, e, a->at[0], &x) || !intrinsic_dim(l, e, a->at[1], x.rank, -1, &axis)) {
         return NULL;
     }
-    if (!dim_known(x.dim[axis], &n) || n < 1 || n > 64) {
-        report(l, DIAG_SHAPE, e->at, "`unstack` gives one result for each of a dim of 1 to 64");
+    if (!dim_known(x.dim[axis], &n) || n < 1 || n > MAX_PARTS) {
+        report(l, DIAG_SHAPE, e->at, "`unstack` gives one result for each of a dim of 1 to %d", MAX_PARTS);
         return NULL;
     }
     Value *v = PUSH(l->a, Value, 1);
@@ -250,37 +251,49 @@ static V call_unstack(Lower *l, const Expr *e, const Args *a) {
     return v;
 }
 
-/* `pad(x, [0, 4, 4])`: so many elements of `value` (0) on both sides of each dim. */
-static V call_pad(Lower *l, const Expr *e, const Args *a) {
+/* `split(x, 3)` into equal parts, `split(x, [2, 4])` into parts of these lengths, along the last dim or `dim`. */
+static bool split_lengths(Lower *l, const Expr *e, V v, Dim extent, uint32_t *n, Dim *out) {
+    int64_t parts = 0;
+    bool equal = v->kind != VAL_LIST && value_const_int(v, &parts);
+    *n = equal ? (parts < 1 || parts > MAX_PARTS ? 0 : (uint32_t)parts) : v->kind == VAL_LIST ? v->list.n : 0;
+    Dim sum = dim_const(l->a, 0), each = NULL;
+    bool fits = *n > 0 && *n <= MAX_PARTS && (!equal || dim_divide(l->a, extent, dim_const(l->a, parts), &each));
+    for (uint32_t i = 0; fits && i < *n; i++) {
+        V length = equal ? NULL : v->list.at[i];
+        fits = equal || (length->kind == VAL_DIM && !length->d.real && dim_value(length->d.dim) >= 0);
+        out[i] = equal ? each : fits ? length->d.dim : NULL;
+        sum = fits ? dim_add(l->a, sum, out[i]) : sum;
+    }
+    if (!fits || !dim_eq(sum, extent)) {
+        Buf b = buf_make(l->a);
+        dim_print(&b, extent);
+        Diag *d = report(l, DIAG_SHAPE, e->at, "a dim of %s cannot be split so", b.s);
+        diag_help(d, "say how many equal parts, or a list of lengths with this sum; at most %d parts", MAX_PARTS);
+        return false;
+    }
+    return true;
+}
+
+static V call_split(Lower *l, const Expr *e, const Args *a) {
     Array x;
-    double value = 0;
-    if (!intrinsic_array(l, e, a->at[0], &x)) {
+    uint32_t axis, n;
+    Dim length[MAX_PARTS];
+    if (!intrinsic_array(l, e, a->at[0], &x) || !intrinsic_dim(l, e, a->at[2], x.rank, -1, &axis) ||
+        !split_lengths(l, e, a->at[1], x.dim[axis], &n, length)) {
         return NULL;
     }
-    if (a->at[1]->kind != VAL_LIST || a->at[1]->list.n != x.rank) {
-        report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s",
-               FSTR(array_describe(l, &x)));
-        return NULL;
+    Value *v = PUSH(l->a, Value, 1);
+    *v = (Value){.kind = VAL_TUPLE, .at = e->at};
+    v->list.n = n;
+    v->list.at = PUSH(l->a, V, n);
+    int64_t lo[MAX_RANK] = {0}, step[MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    for (uint32_t i = 0; i < n; i++) {
+        Array part = x;
+        part.dim[axis] = length[i];
+        v->list.at[i] = remake(l, e, &part, build_slice(&l->b, x.val, lo, step, array_shape(&part)));
+        lo[x.n_lead + axis] += dim_value(length[i]);
     }
-    if (a->at[2] &&
-        (!value_scalar(a->at[2]) || !uniforms_constant(l->m->uniforms, value_inst(l, a->at[2]), &value))) {
-        return not_yet(l, e->at, "padding with a value that is not known before the run");
-    }
-    int64_t by[MAX_RANK] = {0};
-    Array to = x;
-    for (uint32_t i = 0; i < x.rank; i++) {
-        int64_t n;
-        if (!value_const_int(a->at[1]->list.at[i], &n) || n < 0 || n > INT32_MAX) {
-            report(l, DIAG_TYPE, e->at, "`pad` by %.*s", FSTR(value_describe(l, a->at[1]->list.at[i])));
-            return NULL;
-        }
-        by[x.n_lead + i] = n;
-        to.dim[i] = dim_add(l->a, x.dim[i], dim_const(l->a, 2 * n));
-    }
-    if (!shape_fits(l, e->at, to.n_lead, to.lead, to.rank, to.dim)) {
-        return NULL;
-    }
-    return remake(l, e, &to, build_pad(&l->b, x.val, by, by, value));
+    return v;
 }
 
 static V call_size(Lower *l, const Expr *e, const Args *a) {
@@ -387,6 +400,11 @@ static V call_convolve_transposed(Lower *l, const Expr *e, const Args *a) {
     return convolve_transposed(l, e, a->at);
 }
 static V call_per_dim(Lower *l, const Expr *e, const Args *a) { return convolve_per_dim(l, e, a->at); }
+static V call_maxpool(Lower *l, const Expr *e, const Args *a) { return pool_max(l, e, a->at); }
+static V call_avgpool(Lower *l, const Expr *e, const Args *a) { return pool_mean(l, e, a->at); }
+static V call_resize(Lower *l, const Expr *e, const Args *a) { return resize_call(l, e, a->at); }
+static V call_upsample(Lower *l, const Expr *e, const Args *a) { return resize_upsample(l, e, a->at); }
+static V call_pad(Lower *l, const Expr *e, const Args *a) { return pad_call(l, e, a->at); }
 
 /* ---- the table ---- */
 

@@ -350,10 +350,15 @@ bool  random_type(Lower *l, const Expr *e, V like, Array *out);
 Array random_of_type(Lower *l, const Expr *e, Str word, RandomKind k, const Array *t);
 Name  call_name(const Expr *e);                             /* of the function, as written */
 
-/* ---- convolve.c: the arguments as listed in intrinsics.def, NULL where left out; NULL: reported --------- */
+/* ---- convolve.c, pool.c, resize.c, pad.c: arguments as intrinsics.def lists them; NULL: reported ------- */
 V     convolve_forward(Lower *l, const Expr *e, V const *args);
 V     convolve_transposed(Lower *l, const Expr *e, V const *args);
 V     convolve_per_dim(Lower *l, const Expr *e, V const *args);
+V     pool_max(Lower *l, const Expr *e, V const *args);
+V     pool_mean(Lower *l, const Expr *e, V const *args);
+V     resize_call(Lower *l, const Expr *e, V const *args);
+V     resize_upsample(Lower *l, const Expr *e, V const *args);
+V     pad_call(Lower *l, const Expr *e, V const *args);
 
 /* ---- type.c: types as patterns ------------------------------------------------------------------------- */
 void  type_suggest(Diag *d, Str name);                      /* the type that was meant */

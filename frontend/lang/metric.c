@@ -64,6 +64,11 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
         uint8_t rest = (uint8_t)(in >> (b + 1) << index_rank);
         return (uint8_t)((in & ((1u << b) - 1)) | index | rest);
     }
+    case OP_scatter_add: { /* rows among the positions are summed up */
+        uint8_t b = n->attr.gather.batch;
+        uint32_t index_rank = node_of(g, g->operands.at[n->first + 1])->shape.rank;
+        return (uint8_t)((in & ((1u << b) - 1)) | in >> index_rank << (b + 1));
+    }
     case OP_window: {
         uint8_t in_front = (uint8_t)((2u << n->attr.window.axis) - 1);
         return (uint8_t)((in & in_front) | (in & ~in_front) << 1);
@@ -71,8 +76,7 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_reshape:
     case OP_scan:
     case OP_result:
-    case OP_grad:
-    case OP_scatter_add: return 0; /* their values are known where they were made (Lower.row_axes) */
+    case OP_grad: return 0; /* their values are known where they were made (Lower.row_axes) */
     case OP_arg:
     case OP_const:
     case OP_iota:

@@ -132,3 +132,34 @@ Dim window_extent(Lower *l, const Expr *e, Dim o, const Window1 *w) {
     }
     return remember(l, e, d, &b);
 }
+
+/* ---- room ---- */
+
+Array window_packed(Lower *l, Array x, uint32_t n, uint32_t more) {
+    if (x.n_lead + x.rank + more <= MAX_RANK) {
+        return x;
+    }
+    Dim dim[MAX_RANK] = {dim_const(l->a, 1)};
+    for (uint32_t i = 0; i < x.n_lead; i++) {
+        dim[0] = dim_mul(l->a, dim[0], x.lead[i]->extent);
+    }
+    for (uint32_t i = 0; i < x.rank; i++) {
+        uint32_t to = i + n < x.rank ? 0 : 1 + i + n - x.rank;
+        dim[to] = to == 0 ? dim_mul(l->a, dim[0], x.dim[i]) : x.dim[i];
+    }
+    Array y = x;
+    y.n_lead = 0;
+    y.rank = (uint8_t)(n + 1);
+    for (uint32_t i = 0; i <= n; i++) {
+        y.dim[i] = dim[i];
+    }
+    return array_make(l, build_reshape(&l->b, x.val, array_shape(&y)), 0, NULL, n + 1, dim);
+}
+
+Array window_unpacked(Lower *l, Array y, const Array *like, uint32_t n) {
+    Array to = *like;
+    for (uint32_t i = 0; i < n; i++) {
+        to.dim[to.rank - n + i] = y.dim[y.rank - n + i];
+    }
+    return array_make(l, build_reshape(&l->b, y.val, array_shape(&to)), to.n_lead, to.lead, to.rank, to.dim);
+}

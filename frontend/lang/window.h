@@ -17,4 +17,8 @@ Dim  window_positions(Lower *l, const Expr *e, Dim x, const Window1 *w);
 Dim  window_extent(Lower *l, const Expr *e, Dim o, const Window1 *w);
 /* x as real, of at least `least` dims; false: reported. */
 bool window_operand(Lower *l, const Expr *e, V v, uint32_t least, Array *out);
+/* x with `more` dims of room: where 8 would not do, all in front of the last n dims becomes one dim without indices. */
+Array window_packed(Lower *l, Array x, uint32_t n, uint32_t more);
+/* y with what stands in front of the last n dims of `like` in front of its own last n. */
+Array window_unpacked(Lower *l, Array y, const Array *like, uint32_t n);
 #endif

@@ -337,6 +337,51 @@ def conv1d():
     return case
 
 
+def windows():
+    return {"exports": {
+        "line": pair(lambda x, w: F.conv1d(x, w, stride=2, padding=2),
+            draw(2, 4, 6), x=draw(2, 3, 9), w=draw(4, 3, 3)),
+        "plane": pair(lambda x, w: F.conv2d(x, w, stride=(1, 2), padding=(0, 1), dilation=(2, 1)),
+            draw(2, 3, 3, 3), x=draw(2, 2, 5, 6), w=draw(3, 2, 2, 3)),
+        "groups": pair(lambda x, w: F.conv2d(x, w, padding=1, groups=2),
+            draw(2, 6, 4, 6), x=draw(2, 4, 4, 5), w=draw(6, 2, 3, 2)),
+        "depthwise": pair(lambda x, w: F.conv1d(x, w, dilation=2, groups=3),
+            draw(2, 6, 3), x=draw(2, 3, 7), w=draw(6, 1, 3)),
+        "solid": pair(lambda x, w: F.conv3d(x, w, stride=2, padding=(1, 1, 0)),
+            draw(2, 3, 3, 2, 2), x=draw(2, 2, 4, 3, 5), w=draw(3, 2, 2, 3, 2)),
+        "back_line": pair(lambda x, w: F.conv_transpose1d(x, w, stride=2, padding=1, output_padding=1),
+            draw(2, 2, 8), x=draw(2, 3, 4), w=draw(3, 2, 3)),
+        "back_groups": pair(lambda x, w: F.conv_transpose2d(x, w, stride=(2, 3), dilation=(2, 1), groups=2),
+            draw(2, 6, 9, 5), x=draw(2, 4, 3, 2), w=draw(4, 3, 3, 2)),
+        "back_solid": pair(lambda x, w: F.conv_transpose3d(x, w, stride=2, padding=(1, 0, 1)),
+            draw(1, 2, 3, 6, 3), x=draw(1, 3, 2, 3, 2), w=draw(3, 2, 3, 2, 3)),
+        "max_line": pair(lambda x: F.max_pool1d(x, 2), draw(2, 3, 4), x=draw(2, 3, 9)),
+        "max_over": pair(lambda x: F.max_pool2d(x, 3, stride=2, padding=1), draw(2, 2, 4, 3), x=draw(2, 2, 7, 6)),
+        "max_dilated": pair(lambda x: F.max_pool1d(x, 3, stride=1, padding=1, dilation=2),
+            draw(2, 2, 7), x=draw(2, 2, 9)),
+        "max_ceil": pair(lambda x: F.max_pool2d(x, (2, 3), ceil_mode=True), draw(2, 2, 3, 3), x=draw(2, 2, 5, 7)),
+        "max_solid": pair(lambda x: F.max_pool3d(x, (2, 3, 2), stride=(2, 1, 1)),
+            draw(2, 2, 2, 2, 2), x=draw(2, 2, 5, 4, 3)),
+        "mean_plane": pair(lambda x: F.avg_pool2d(x, 2), draw(2, 2, 2, 3), x=draw(2, 2, 5, 6)),
+        "mean_over": pair(lambda x: F.avg_pool1d(x, 3, stride=2, padding=1), draw(2, 2, 4), x=draw(2, 2, 7)),
+        "mean_ceil": pair(lambda x: F.avg_pool2d(x, 3, stride=2, padding=1, ceil_mode=True),
+            draw(2, 2, 4, 4), x=draw(2, 2, 6, 7)),
+        "mean_inside": pair(lambda x: F.avg_pool3d(x, 3, stride=(2, 1, 2), padding=1, count_include_pad=False),
+            draw(1, 2, 3, 4, 2), x=draw(1, 2, 5, 4, 3)),
+        "near": pair(lambda x: F.interpolate(x, size=(7, 4)), draw(2, 2, 7, 4), x=draw(2, 2, 4, 6)),
+        "near_double": pair(lambda x: F.interpolate(x, size=(6, 6)), draw(2, 2, 6, 6), x=draw(2, 2, 3, 2)),
+        "near_solid": pair(lambda x: F.interpolate(x, size=(7, 4, 2)), draw(1, 2, 7, 4, 2), x=draw(1, 2, 3, 2, 5)),
+        "linear_line": pair(lambda x: F.interpolate(x, size=8, mode="linear"), draw(2, 2, 8), x=draw(2, 2, 5)),
+        "linear_plane": pair(lambda x: F.interpolate(x, size=(4, 7), mode="bilinear"),
+            draw(2, 2, 4, 7), x=draw(2, 2, 7, 3)),
+        "linear_solid": pair(lambda x: F.interpolate(x, size=(3, 6, 5), mode="trilinear"),
+            draw(1, 2, 3, 6, 5), x=draw(1, 2, 4, 3, 2)),
+        "pad_zero": pair(lambda x: F.pad(x, (2, 1)), draw(2, 2, 6), x=draw(2, 2, 3)),
+        "pad_reflect": pair(lambda x: F.pad(x, (2, 4, 1, 1), mode="reflect"), draw(2, 2, 6, 11), x=draw(2, 2, 4, 5)),
+        "pad_edge": pair(lambda x: F.pad(x, (2, 2, 0, 3), mode="replicate"), draw(2, 2, 7, 9), x=draw(2, 2, 4, 5)),
+    }}
+
+
 def gru():
     cell = torch.nn.GRUCell(2, 5)
     with torch.no_grad():
@@ -597,7 +642,7 @@ def text(x, depth=0):
 
 
 CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
-         conv1d, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
+         conv1d, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
 
 
 def main():
