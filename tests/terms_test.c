@@ -119,3 +119,50 @@ TEST_ALL(schedules_with_state) {
     expect("grep -c 'schedule.rate.plateau1.scale' one/last.safetensors", 0, "");
     expect("graphc eval p.graph --run one --split val", 0, "val.total");
 }
+
+static const char k_loading[] =
+    "model trunk(x : real[N, 4]) -> (h : real[N, 8]) { h = x |> linear(8) |> batchnorm |> tanh }\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { y = (x |> trunk |> linear(%s))[:, 0] }\n"
+    "%s"
+    "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "setting lr : real = 0.02\n"
+    "train { optimizer adam(lr = lr);  epochs 4;  batch 12;  %s }\n";
+
+static void put_loading(const char *width, const char *more, const char *clause) {
+    put_program(str_format(test_arena(), k_loading, width, more, clause).s);
+}
+
+TEST_ALL(weights_from_a_file) {
+    put_loading("1", "", "");
+    expect("graphc train p.graph -q --run first && cp first/last.safetensors w.safetensors", 0, "");
+    put_loading("1", "model slow follows net rate 0.5\nexport f(x : real[N, 4]) -> (y : real[N]) { y = slow(x) }\n",
+                "load net, trunk from \"w.safetensors\"");
+    expect("graphc train p.graph -q --run second", 0, "");
+    expect("test $(grep -c . first/metrics.jsonl) = $(grep -c . second/metrics.jsonl)", 0, "");
+    expect("graphc train p.graph -s epochs=1 -s lr=0 --run third", 0, "train.square 2.");
+    expect("graphc train p.graph -q -s epochs=1 --run fourth", 0, "");
+    expect("graphc train p.graph -q -s epochs=2 --run fourth --resume", 0, "");
+    expect("graphc train p.graph -q -s epochs=2 --run fifth", 0, "");
+    CHECK(str_eq(tensors_of("fourth"), tensors_of("fifth")));
+    put_loading("2", "", "load net from \"w.safetensors\"");
+    expect("graphc train p.graph --run r", 1, "`net.linear1.w` is [8,1] there and [8,2] in the program");
+    put_loading("1", "", "load other from \"w.safetensors\"");
+    expect("graphc train p.graph --run r", 1, "no model or weight is called `other`");
+    put_loading("1", "", "load net from 3");
+    expect("graphc train p.graph --run r", 1, "weights are loaded from a file, this is 3");
+    put_loading("1", "", "load net from \"none.safetensors\"");
+    expect("graphc train p.graph --run s", 1, "none.safetensors");
+}
+
+TEST_ALL(weights_that_are_missing) {
+    put_loading("1, bias = no", "", "");
+    expect("graphc train p.graph -q --run less && cp less/last.safetensors less.safetensors", 0, "");
+    put_loading("1", "", "load net from \"less.safetensors\"");
+    expect("graphc train p.graph --run a", 1, "less.safetensors has no `net.linear1.b`");
+    put_loading("1", "", "load net from \"less.safetensors\" partly");
+    expect("graphc train p.graph --run b", 0, "note: less.safetensors");
+    expect("graphc train p.graph -q --run c 2>&1", 0, "less.safetensors has no `net.linear1.b`; this begins");
+    expect("cp b/last.safetensors more.safetensors", 0, "");
+    put_loading("1, bias = no", "", "load net from \"more.safetensors\" partly");
+    expect("graphc train p.graph --run d", 1, "holds `net.linear1.b`, which the program does not have");
+}

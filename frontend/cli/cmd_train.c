@@ -105,6 +105,7 @@ static void progress(void *user, const TrainProgress *p) {
         r->first_step = seconds_now() - r->start;
         job_compile_behind(&r->job);
     }
+    if (p->event == TRAIN_LOADED) fprintf(stderr, "graphc: note: %.*s; this begins as without `load`\n", FSTR(p->note));
     if (p->event == TRAIN_ALARM && !p->alarm->stop) {
         clear_line(s);
         fprintf(stderr, "graphc: warning: %.*s (%.*s%s%.*s, epoch %lld, step %lld)\n", FSTR(p->alarm->text),
@@ -119,7 +120,7 @@ static void progress(void *user, const TrainProgress *p) {
         print_epoch(r->job.job.recipe, p);
         return;
     case TRAIN_EVAL: return;
-    case TRAIN_ALARM: return;                                      /* said above */
+    case TRAIN_ALARM: case TRAIN_LOADED: return;                                /* said above */
     }
 }
 

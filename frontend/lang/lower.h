@@ -419,6 +419,7 @@ void  monitor_alarm(Lower *l, const Stmt *s);
 bool  monitor_name_is_new(Lower *l, Name name);             /* reports two of one name */
 /* binds what is also a series, for conditions of alarms */
 void  monitor_bind(Lower *l, Name name, V v, Str series);
+void  load_declare(Lower *l, RecipePhase *p, const TrainClause *c);
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */

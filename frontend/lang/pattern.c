@@ -2,27 +2,9 @@
  * against the paths of variables.  What a phase freezes is also lowered in evaluation mode, so a call asks too. */
 #include "lower.h"
 
-/* `decoder.residual1[3].*` against a path: `*` is any text; a pattern also names all that lies below it. */
-static bool matches(Str pattern, Str path) {
-    if (pattern.n == 0) {
-        return path.n == 0 || path.s[0] == '.' || path.s[0] == '[';
-    }
-    if (pattern.s[0] == '*') {
-        Str rest = {pattern.s + 1, pattern.n - 1};
-        for (uint32_t i = 0; i <= path.n; i++) {
-            if (matches(rest, (Str){path.s + i, path.n - i})) {
-                return true;
-            }
-        }
-        return false;
-    }
-    return path.n > 0 && path.s[0] == pattern.s[0] &&
-           matches((Str){pattern.s + 1, pattern.n - 1}, (Str){path.s + 1, path.n - 1});
-}
-
 bool pattern_names(const NameVec *patterns, Str path) {
     for (uint32_t i = 0; i < patterns->n; i++) {
-        if (matches(patterns->at[i].text, path)) {
+        if (recipe_pattern_names(patterns->at[i].text, path)) {
             return true;
         }
     }
@@ -43,7 +25,7 @@ bool pattern_freezes(const Lower *l, Str path) {
 
 static bool names_something(const Program *p, Str pattern) {
     for (uint32_t i = 0; i < p->module->vars.n; i++) {
-        if (matches(pattern, p->module->vars.at[i].path)) {
+        if (recipe_pattern_names(pattern, p->module->vars.at[i].path)) {
             return true;
         }
     }
@@ -52,7 +34,7 @@ static bool names_something(const Program *p, Str pattern) {
         for (uint32_t k = 0; k < s->decls.n; k++) {
             const Decl *d = s->decls.at[k];
             if (d->kind == DECL_MODEL &&
-                matches(pattern, str_format(p->arena, "%.*s%.*s", FSTR(s->prefix), FSTR(d->name.text)))) {
+                recipe_pattern_names(pattern, str_format(p->arena, "%.*s%.*s", FSTR(s->prefix), FSTR(d->name.text)))) {
                 return true;
             }
         }
@@ -89,6 +71,8 @@ void pattern_check(Lower *l, const Decl *train) {
             check(l, &c->objective.updates);
         } else if (c->kind == TC_FREEZE) {
             check(l, &c->freeze);
+        } else if (c->kind == TC_LOAD) {
+            check(l, &c->load.patterns);
         } else if (c->kind == TC_OPTIMIZER) {
             check(l, &c->optimizer.patterns);
         }

@@ -164,6 +164,8 @@ static void phase(Text *t, const Decl *d, const RecipePhase *f) {
         } else if (c->kind == TC_BATCH) {
             replace(t, c->at.at, c->at.n, batch_clause(t->p, f));
             batch = true;
+        } else if (c->kind == TC_LOAD) {
+            path_expr(t, c->load.file);
         } else if (c->kind == TC_SEED) {
             replace(t, c->at.at, c->at.n, seed_clause(t->p, f));
             seed = true;

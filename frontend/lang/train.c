@@ -193,7 +193,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     case TC_VALIDATE:
     case TC_KEEP: break; /* before the others, and when the objectives are known */
     case TC_CLIP: clip_declare(l, c); break;
-    case TC_LOAD: not_yet(l, c->at, "`load`"); break;
+    case TC_LOAD: load_declare(l, p, c); break;
     case TC_PRECISION:
         if (!str_is(c->precision.text, "f32")) {
             not_yet(l, c->at, "another precision than f32");

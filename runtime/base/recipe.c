@@ -1,5 +1,5 @@
-/* The round of a phase: its runs in text order, each `times` times.  Steps walk through it and begin again, so that
- * everything about turns follows from the number of a step. */
+/* Questions about a recipe.  The round of a phase: its runs in text order, each `times` times.  Steps walk through
+ * it and begin again, so that everything about turns follows from the number of a step. */
 #include "recipe.h"
 
 static int64_t round_length(const RecipePhase *p) {
@@ -75,4 +75,17 @@ uint32_t recipe_series_owners(const Recipe *r, const RecipePhase *p, Str split, 
     for (uint32_t i = 0; recipe_measured(r, p, split, i, &o); i++)
         n += recipe_has_series(&r->objectives.at[o], name);
     return n;
+}
+
+bool recipe_pattern_names(Str pattern, Str path) {
+    if (pattern.n == 0)
+        return path.n == 0 || path.s[0] == '.' || path.s[0] == '[';
+    Str rest = {pattern.s + 1, pattern.n - 1};
+    if (pattern.s[0] != '*')
+        return path.n > 0 && path.s[0] == pattern.s[0] && recipe_pattern_names(rest, (Str){path.s + 1, path.n - 1});
+    for (uint32_t i = 0; i <= path.n; i++) {
+        if (recipe_pattern_names(rest, (Str){path.s + i, path.n - i}))
+            return true;
+    }
+    return false;
 }

@@ -121,6 +121,8 @@ typedef struct { Str name; uint32_t objective; int64_t times; Span span; } Recip
 typedef struct { uint32_t objective; int64_t epochs, steps; Span span; } RecipeValidation;  /* one of them, other 0 */
 /* `every n epochs train p`: the phase starts afresh by the entry "PHASE.restart". */
 typedef struct { uint32_t phase; int64_t epochs; Span span; } RecipeInner;
+/* `load P from file`: patterns of paths. */
+typedef struct { VEC(Str) patterns; Str path; bool partly; Span span; } RecipeLoad;
 typedef struct {
     Str name; Span span;
     VEC(RecipeRun) runs;                   /* at least one; they take turns, also across the end of an epoch */
@@ -130,6 +132,7 @@ typedef struct {
     VEC(RecipeBatch) more;                 /* of other data sets than the first */
     int64_t report_steps, save_epochs, patience;   /* 0: off */
     VEC(RecipeKeep) keep;
+    VEC(RecipeLoad) loads;
     VEC(RecipeInner) inner;                /* in text order */
     bool called;                           /* is an inner one: does not run by itself */
 } RecipePhase;
@@ -156,6 +159,8 @@ typedef struct Recipe {
     Str resolved;
 } Recipe;
 
+/* `decoder.residual1[3].*` against a path: `*` is any text; a pattern also names all that lies below it. */
+bool     recipe_pattern_names(Str pattern, Str path);
 /* Which run step `step` of a phase is, from 0; and how many of the steps before it were runs of `run`. */
 uint32_t recipe_run_at(const RecipePhase *p, int64_t step);
 int64_t  recipe_runs_before(const RecipePhase *p, int64_t step, uint32_t run);

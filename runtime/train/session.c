@@ -63,8 +63,7 @@ static void *var_data(Session *s, Str path, size_t *bytes) {
     return NULL;
 }
 
-/* Copies begin as what they follow, wherever that came from. */
-static void begin_copies(Session *s) {
+void session_begin_copies(Session *s) {
     const Recipe *r = s->job->recipe;
     for (uint32_t i = 0; i < r->copies.n; i++) {
         size_t bytes = 0, more = 0;
@@ -81,7 +80,7 @@ GrStatus session_start(Session *s) {
     s->counters = (Counters){.seed = first < r->phases.n ? r->phases.at[first].seed : 1};
     TRY(session_run(s, STR("init"), NULL));
     TRY(load_used(s));
-    begin_copies(s);
+    session_begin_copies(s);
     return exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(s, STR("pack"), NULL) : GR_OK;
 }
 

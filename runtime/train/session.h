@@ -27,6 +27,8 @@ void     session_values(Session *s, Arena *a, const PlanEntry *entry, Str split,
                         TrainValues *out);
 void     session_progress(Session *s, TrainEvent event, int64_t batches, const TrainValues *values,
                           bool improved);
+/* Copies begin as what they follow, wherever that came from. */
+void     session_begin_copies(Session *s);
 void     session_alarm(Session *s, const RecipeAlarm *a, Str split);
 const UValue *session_uniforms(Session *s);             /* now; until the next call */
 #endif

@@ -8,6 +8,7 @@
  * any others, and from the middle of an inner phase, whose outer one waits in the state. */
 #include "atomic.h"
 #include "checkpoint.h"
+#include "load.h"
 #include "phase.h"
 #include "rundir.h"
 #include "schedule.h"
@@ -259,6 +260,25 @@ static GrStatus open_phase(Trainer *t) {
     return GR_OK;
 }
 
+static GrStatus pack(Trainer *t) {
+    return exec_plan(t->s.job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(&t->s, STR("pack"), NULL)
+                                                                      : GR_OK;
+}
+
+/* Foreign weights, when a phase begins.  When the training does, copies begin as they do. */
+static GrStatus load(Trainer *t, bool first) {
+    const RecipePhase *p = &t->s.job->recipe->phases.at[t->s.state.phase];
+    Str note;
+    if (p->loads.n == 0)
+        return GR_OK;
+    TRY(load_weights(&t->s, t->values, p, &note));
+    if (first)
+        session_begin_copies(&t->s);
+    if (note.n > 0 && t->s.job->progress != NULL)
+        t->s.job->progress(t->s.job->user, &(TrainProgress){.event = TRAIN_LOADED, .phase = p, .note = note});
+    return pack(t);
+}
+
 static GrStatus run_phase(Trainer *t);
 
 /* An inner phase: from its begin, or from where the resumed run was in it. */
@@ -275,6 +295,7 @@ static GrStatus run_inner(Trainer *t, uint32_t phase) {
         t->s.state = (TrainState){.phase = phase, .log_bytes = outer->log_bytes, .outer = outer};
         t->s.counters = (Counters){.seed = p->seed, .phase = phase};
         TRY(session_run(&t->s, str_format(t->s.arena, "%.*s.restart", FSTR(p->name)), NULL));
+        TRY(load(t, false));
     }
     GrStatus status = run_phase(t);
     t->s.state = *outer;
@@ -322,15 +343,11 @@ static GrStatus run_phase(Trainer *t) {
 }
 
 /* ---- the whole ---- */
-static GrStatus pack(Trainer *t) {
-    return exec_plan(t->s.job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(&t->s, STR("pack"), NULL)
-                                                                      : GR_OK;
-}
-
 static GrStatus start_fresh(Trainer *t) {
     const TrainJob *job = t->s.job;
     t->s.state.phase = recipe_phase_from(job->recipe, 0);
     TRY(session_start(&t->s));
+    TRY(load(t, true));
     if (job->run.n == 0)
         return GR_OK;
     TRY(atomic_write_text(t->s.arena, rundir_file(t->s.arena, job->run, RUN_PROGRAM), job->recipe->resolved,
@@ -391,6 +408,7 @@ static GrStatus run_phases(Trainer *t) {
         if (next == t->s.job->recipe->phases.n)
             return GR_OK;
         t->s.state = (TrainState){.phase = next, .log_bytes = t->s.state.log_bytes};
+        TRY(load(t, false));
     }
 }
 

@@ -14,14 +14,15 @@ typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
  *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished
- *  ALARM   an alarm goes off */
-typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM } TrainEvent;
+ *  ALARM   an alarm goes off                          LOADED  weights were, but not all that were asked for */
+typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM, TRAIN_LOADED } TrainEvent;
 typedef struct {
     TrainEvent event;
     const RecipePhase *phase;              /* NULL in train_evaluate */
     int64_t epoch, epochs, step, steps;    /* finished ones, totals */
     int64_t batch, batches;                /* of this epoch, or of the evaluated split */
     const TrainValues *values;
+    Str note;                              /* LOADED: what the file has not */
     const RecipeAlarm *alarm; Str split;   /* ALARM: which, and the split it looked at */
     bool improved;                         /* EPOCH: a kept line did, its checkpoint is written */
     double seconds;                        /* since the call */
