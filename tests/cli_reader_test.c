@@ -97,6 +97,8 @@ TEST(check_holds_columns_against_files) {
         {"from images(\"files/rgb.png\");  image : u8[2, 4]", "b.image", "declared u8[2,4]"},
         {"from npy(x = \"files/x.npy\", y = 3);  x : f32[3, 2]", "b.x", "as in `from npy(x = \"x.npy\")`"},
         {"from csv(\"a1.csv\", separator = \"ab\");  x : f32", "b.x", "one character"},
+        {"from hdf5(\"no/*.h5\");  x = 2 * y", "b.x",
+         "a column of a file that is not there has to be declared: `y : f32`"},
         {"from cvs(\"a1.csv\");  x : f32", "b.x", "is it `csv`?"},
     };
     make_files();

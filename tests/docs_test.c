@@ -1,5 +1,5 @@
 /* What README.md and docs/ show is what happens.  Fenced blocks are checked in the order they stand in, each page in a
- * folder of its own where `graphs` is the one of the repository:
+ * folder of its own where `graphs` and `tests` are those of the repository:
  *
  *     sh      a line that begins with `graphc` is run and has to end well, or as `# exit N` behind it says; other lines
  *             are for the reader
@@ -131,18 +131,24 @@ static void check_paths(const Page *p, Str line) {
     }
 }
 
+static Str linked(const char *folder) {
+    Str link = str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), folder);
+    REQUIRE(symlink(str_format(test_arena(), "%.*s/%s", FSTR(test_root()), folder).s, link.s) == 0);
+    return link;
+}
+
 static void check_page(const char *path) {
     Page p = {.page = path};
     const char *at = str_copy(test_arena(), test_read(str_format(test_arena(), "%.*s/%s", FSTR(test_root()), path))).s;
-    Str link = str_format(test_arena(), "%.*s/graphs", FSTR(test_folder()));
-    REQUIRE(symlink(str_format(test_arena(), "%.*s/graphs", FSTR(test_root())).s, link.s) == 0);
+    Str graphs = linked("graphs"), tests = linked("tests");
     while (*at) {
         Str line = next_line(&at);
         p.line++;
         if (str_starts(line, "```")) check_block(&p, (Str){line.s + 3, line.n - 3}, &at);
         else check_paths(&p, line);
     }
-    unlink(link.s);
+    unlink(graphs.s);
+    unlink(tests.s);
 }
 
 /* A page a test: each runs in a process of its own. */

@@ -15,7 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_MOST = 1 << 20, SECONDS_MOST = 20, KILOBYTES_MOST = 2 << 20, OTHER_BYTES = 24 };
+enum {
+    FILE_MOST = 1 << 20,
+    SECONDS_MOST = 20,
+    KILOBYTES_MOST = 2 << 20,
+    OTHER_BYTES = 24,
+    COLUMNS_TRIED = 3
+};
 
 typedef struct {
     const char *reader;
@@ -178,7 +184,7 @@ static const char *read_column(Arena *a, const ReaderFile *f, const FileColumn *
 }
 
 /* NULL, or what went wrong. */
-static const char *run(const Target *t, const char *path) {
+static const char *run(const Target *t, const char *path, Random *r) {
     Arena *a = arena_create();
     RecipeSource source = {.reader = t->kind, .header = t->header};
     ReaderFile f = {.source = &source, .path = str_of(path), .column = STR("x")};
@@ -186,9 +192,11 @@ static const char *run(const Target *t, const char *path) {
     Error e = {0};
     GrStatus s = reader_of(t->kind)->describe(a, &f, true, &have, &e);
     const char *wrong = check_said(s, &e);
-    for (uint32_t i = 0; s == GR_OK && i < have.at.n && i < 8 && wrong == NULL; i++) {
-        if (have.at.at[i].shape.rank > 0 && have.at.at[i].problem.n == 0)
-            wrong = read_column(a, &f, &have.at.at[i]);
+    size_t first = below(r, have.at.n);
+    for (uint32_t i = 0; s == GR_OK && i < have.at.n && i < COLUMNS_TRIED && wrong == NULL; i++) {
+        const FileColumn *c = &have.at.at[(first + i) % have.at.n];
+        if (c->shape.rank > 0 && c->problem.n == 0)
+            wrong = read_column(a, &f, c);
     }
     arena_destroy(a);
     return wrong;
@@ -225,7 +233,7 @@ static bool fuzz(const Target *t, double minutes, uint64_t seed) {
             mutate(&r, &f);
         store(path, &f);
         alarm(SECONDS_MOST);
-        wrong = run(t, path);
+        wrong = run(t, path, &r);
         alarm(0);
         if (wrong == NULL && most_memory() > KILOBYTES_MOST)
             wrong = "took two gigabytes";

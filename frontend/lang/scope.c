@@ -354,6 +354,11 @@ V scope_name(Lower *l, Name name) {
     scope_suggest(l, d, name.text);
     note_indices(l, d, name.text);
     foreign_name(d, name.text);
+    uint32_t data = l->frame->kind == FRAME_DATA ? data_find(l->p, l->frame->decl->name.text) : 0;
+    if (data && source_gives(&l->p->recipe->data.at[data - 1], name.text)) {
+        diag_help(d, "a column of a file that is not there has to be declared: `%.*s : f32`",
+                  FSTR(name.text));
+    }
     return value_poison(l);
 }
 

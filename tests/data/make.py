@@ -51,3 +51,12 @@ Image.fromarray(np.full((8, 8, 3), (250, 250, 250), dtype="u1")).save("rgb.jpg",
 
 with gzip.GzipFile("table.csv.gz", "wb", mtime=0) as f:
     f.write(b"id,x,y\r\n1,0.5,2\r\n2,-1e3,3\r\n")
+
+with open("houses.csv", "w") as f:
+    f.write('"price",rooms,area,"street, number"\n')
+    for i in range(10):
+        f.write(f'{2 * i + 1.5},{i % 4 + 1},{10 * i + 20},"Long ""Way"", {i}"\n')
+for k in 1, 2:
+    with open(f"voxels{k}.csv", "w") as f:
+        for i in range(3):
+            f.write(f"robot{k}{i},{k}," + ",".join(str((i * j + k) % 5) for j in range(8)) + "\n")
