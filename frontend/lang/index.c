@@ -730,3 +730,79 @@ V index_form(Lower *l, const Target *t, const Expr *value) {
     l->b.name = saved_name;
     return v;
 }
+
+/* The indices of a further target, in its order: those of the first one.  False: reported. */
+static bool same_indices(Lower *l, const Target *t, bool first, uint32_t before, Index **out) {
+    uint32_t bound = l->frame->indices.n - before, n = 0;
+    for (uint32_t k = 0; k < t->items.n; k++) {
+        if (t->items.at[k].kind != TI_INDEX) {
+            continue;
+        }
+        Index *i = NULL;
+        for (uint32_t j = before; j < l->frame->indices.n; j++) {
+            Index *have = l->frame->indices.at[j];
+            i = str_eq(have->name.text, t->items.at[k].name.text) ? have : i;
+        }
+        for (uint32_t j = 0; j < n && i; j++) {
+            i = out[j] == i ? NULL : i;
+        }
+        if (i == NULL || (t->items.at[k].extent && !first)) {
+            n = bound + 1;
+            break;
+        }
+        out[n++] = i;
+    }
+    if (n != bound) {
+        Diag *d = report(l, DIAG_INDEX, t->at, "results of one call have the same indices, in any order");
+        diag_help(d, "extents like `n < N` stand at the first of them; `_` drops a result");
+    }
+    return n == bound;
+}
+
+static V part_of(Lower *l, const Target *t, bool first, V v, uint32_t before) {
+    Index *bound[MAX_RANK];
+    Elem e;
+    Array x;
+    if (v->kind == VAL_POISON || (!t->indexed && str_is(t->name.text, "_"))) {
+        return v;
+    }
+    if (!value_elem(v, &e)) {
+        report(l, DIAG_TYPE, t->at, "in index form a result is a tensor or number, this is %.*s",
+               FSTR(value_describe(l, v)));
+        return value_poison(l);
+    }
+    if (!same_indices(l, t, first, before, bound)) {
+        return value_poison(l);
+    }
+    array_from(l, v, v->kind == VAL_ARRAY ? v->array.dtype : elem_dtype(e), &x);
+    return close_form(l, t, x, bound, l->frame->indices.n - before);
+}
+
+/* `a[n,:], b[n] = f(x[n])`: the indices of the first target are those of all. */
+V index_form_several(Lower *l, const TargetVec *ts, const Expr *value) {
+    uint32_t before = l->frame->indices.n, memos = l->memo.n, closed = l->closed.n, first = 0;
+    while (!ts->at[first].indexed) {
+        first++;
+    }
+    V v = value_poison(l);
+    if (bind_items(l, &ts->at[first])) {
+        index_infer(l, value);
+        v = eval(l, value);
+    }
+    if ((v->kind == VAL_TUPLE || v->kind == VAL_LIST) && v->list.n == ts->n) {
+        Value *parts = PUSH(l->a, Value, 1);
+        *parts = *v;
+        parts->list.at = PUSH(l->a, V, ts->n);
+        for (uint32_t i = 0; i < ts->n; i++) {
+            uint32_t saved_name = l->b.name;
+            l->b.name = name_id(l, ts->at[i].name.text);
+            parts->list.at[i] = part_of(l, &ts->at[i], i == first, v->list.at[i], before);
+            l->b.name = saved_name;
+        }
+        v = parts;
+    }
+    index_drop(l, before);
+    l->memo.n = memos;
+    l->closed.n = closed;
+    return v;
+}

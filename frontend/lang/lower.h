@@ -321,6 +321,7 @@ Index *index_new(Lower *l, Name name);                      /* reports a name in
 void  index_drop(Lower *l, uint32_t n_before);
 void  index_infer(Lower *l, const Expr *e);                 /* extents from plain uses */
 V     index_form(Lower *l, const Target *t, const Expr *value);   /* the value of `t = value` */
+V     index_form_several(Lower *l, const TargetVec *ts, const Expr *value);   /* a tuple, or what is wrong */
 bool  index_gather(Lower *l, Array x, uint32_t axis, Array index, Array *out);     /* axis: of the dims */
 
 /* ---- reduce.c, contract.c ------------------------------------------------------------------------------ */

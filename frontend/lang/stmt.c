@@ -6,13 +6,11 @@ enum { MOST_TURNS = 4096 };
 
 static void bind_several(Lower *l, const Stmt *s) {
     const TargetVec *ts = &s->bind.targets;
+    bool indexed = false;
     for (uint32_t i = 0; i < ts->n; i++) {
-        if (ts->at[i].indexed) {
-            not_yet(l, ts->at[i].at, "several results in index form");
-            return;
-        }
+        indexed = indexed || ts->at[i].indexed;
     }
-    V v = eval(l, s->bind.value);
+    V v = indexed ? index_form_several(l, ts, s->bind.value) : eval(l, s->bind.value);
     bool fits = (v->kind == VAL_TUPLE || v->kind == VAL_LIST) && v->list.n == ts->n;
     if (!fits && v->kind != VAL_POISON) {
         Diag *d = report(l, DIAG_CALL, s->bind.value->at, "%u names for %.*s", ts->n,
