@@ -445,7 +445,7 @@ V     series_value(Lower *l, const Expr *e);                /* `val.total` as a 
 bool  series_check(Lower *l, const RecipePhase *p, const Expr *e);     /* the phase measures it; reports */
 void  series_check_noted(Lower *l);
 
-/* ---- settings.c, source.c, data.c, train.c, pattern.c, library.c, resolved.c ------------ */
+/* ---- settings.c, source.c, data.c, train.c, inner.c, pattern.c, library.c, resolved.c ------------ */
 void  settings_declare(Lower *l);
 V     settings_read(Lower *l, const Scope *s, Str name);
 V     settings_value(Lower *l, Str name);                   /* of the frame's own text; NULL: none */
@@ -479,6 +479,9 @@ bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` o
 void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
 Lower *data_lower(Program *p, uint32_t data, Diags *ds);
 void  train_declare(Lower *l);
+void  inner_declare(Lower *l);                              /* phases inside phases */
+/* What each inner phase begins anew: vars that its runs write and no other phase's.  writes: [phase][var] */
+void  inner_fresh(Program *p, bool *const *writes, uint32_t n_vars);
 bool  pattern_names(const NameVec *patterns, Str path);     /* one of them does */
 bool  pattern_freezes(const Lower *l, Str path);            /* a clause of the phase being lowered */
 void  pattern_check(Lower *l, const Decl *train);           /* every pattern names something; reports */

@@ -341,6 +341,40 @@ static void check_unused_model(Program *p, const Decl *d) {
     p->init = init;
 }
 
+static void note_writes(const Lower *l, bool *writes) {
+    for (uint32_t i = 0; i < l->now.n; i++) {
+        writes[i] = writes[i] || l->now.at[i].dirty;
+    }
+}
+
+/* Every run of every phase, and what each of them writes. */
+static void check_phases(Program *p) {
+    uint32_t n = p->recipe->phases.n, lowered = 0, runs = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        runs += p->recipe->phases.at[i].runs.n;
+    }
+    Lower **all = PUSH(p->arena, Lower *, runs + 1);
+    uint32_t *phase_of = PUSH(p->arena, uint32_t, runs + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const RecipePhase *f = &p->recipe->phases.at[i];
+        for (uint32_t k = 0; k < f->runs.n && !p->objective_errors && diags_errors(p->ds) == 0; k++) {
+            phase_of[lowered] = i;
+            all[lowered++] = lower_train(p, i, k, f->batch, true, p->ds);
+        }
+    }
+    if (diags_errors(p->ds) > 0) {
+        return;
+    }
+    bool **writes = PUSH(p->arena, bool *, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        writes[i] = PUSH(p->arena, bool, p->module->vars.n + 1);
+    }
+    for (uint32_t i = 0; i < lowered; i++) {
+        note_writes(all[i], writes[phase_of[i]]);
+    }
+    inner_fresh(p, writes, p->module->vars.n);
+}
+
 static void check_all(Program *p, Lower *file) {
     int64_t rows = nominal_rows(p);
     for (uint32_t i = 0; i < p->recipe->data.n; i++) {
@@ -358,12 +392,7 @@ static void check_all(Program *p, Lower *file) {
     for (uint32_t i = 0; i < p->recipe->phases.n && diags_errors(p->ds) == 0; i++) {
         pattern_check(file, phase_decl(p, i));
     }
-    for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
-        const RecipePhase *f = &p->recipe->phases.at[i];
-        for (uint32_t k = 0; k < f->runs.n && !p->objective_errors && diags_errors(p->ds) == 0; k++) {
-            lower_train(p, i, k, f->batch, true, p->ds);
-        }
-    }
+    check_phases(p);
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
         const Decl *d = p->main->decls.at[i];
         if (d->kind == DECL_EXPORT) {

@@ -199,7 +199,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
             not_yet(l, c->at, "another precision than f32");
         }
         break;
-    case TC_EVERY: not_yet(l, c->at, "`every .. train`"); break;
+    case TC_EVERY: break;     /* inner.c, when all phases are known */
     }
 }
 
@@ -311,6 +311,7 @@ void train_declare(Lower *l) {
             frame_pop(l);
         }
     }
+    inner_declare(l);
     if (!l->p->objective_errors) {
         series_check_noted(l);
     }

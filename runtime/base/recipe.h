@@ -119,7 +119,7 @@ typedef struct { bool highest; uint32_t inst; Str text; Span span; } RecipeKeep;
  * the next batch and makes one update, by the entry "NAME.train". */
 typedef struct { Str name; uint32_t objective; int64_t times; Span span; } RecipeRun;
 typedef struct { uint32_t objective; int64_t epochs, steps; Span span; } RecipeValidation;  /* one of them, other 0 */
-/* `every n epochs train p`: the phase starts afresh by the entry "PHASE.restart". */
+/* `every n epochs train p`. */
 typedef struct { uint32_t phase; int64_t epochs; Span span; } RecipeInner;
 /* `load P from file`: patterns of paths. */
 typedef struct { VEC(Str) patterns; Str path; bool partly; Span span; } RecipeLoad;
@@ -134,7 +134,8 @@ typedef struct {
     VEC(RecipeKeep) keep;
     VEC(RecipeLoad) loads;
     VEC(RecipeInner) inner;                /* in text order */
-    bool called;                           /* is an inner one: does not run by itself */
+    bool called;                           /* is an inner one: does not run by itself .. */
+    VEC(Str) fresh;                        /* .. and each time begins with these variables as they were at first */
 } RecipePhase;
 
 /* ---- sweeps ---- */

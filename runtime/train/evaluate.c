@@ -69,8 +69,7 @@ static GrStatus evaluate(Session *s, Arena *a, Str checkpoint, uint32_t objectiv
     Pass pass;
     if (checkpoint.n > 0) {
         TRY(checkpoint_load(s->arena, s->job->exec, CHECKPOINT_WEIGHTS, 0, checkpoint, &s->state, s->e));
-        if (exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0)
-            TRY(session_run(s, STR("pack"), NULL));
+        TRY(session_pack(s));
     }
     set_counters(s, phase > 0 ? &r->phases.at[phase - 1] : NULL, phase);
     TRY(pass_open(s, s->arena, o, split_name, s->counters.batch, &pass));

@@ -17,9 +17,12 @@ typedef struct Phase {
     VEC(Check) checks;                     /* what can be validated */
 } Phase;
 
+typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
+
 typedef struct {
     Session s;
     Phase *phase;
+    Restart *restarts;                     /* by phase */
     char *metrics;                         /* accumulators of a broken off epoch while it is being validated */
     RunLog *log;                           /* NULL: nothing is written */
     const RecipeAlarm *stop;               /* that has gone off */
@@ -43,6 +46,10 @@ GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values);
 /* The latest values, for schedules and criteria. */
 void     measure_keep(Trainer *t, const TrainValues *values);
 uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ever, as bits */
+
+/* ---- restart.c ---- */
+void     restart_keep(Trainer *t);         /* variables are as they begin */
+GrStatus restart_phase(Trainer *t, uint32_t phase);
 
 /* ---- record.c ---- */
 GrStatus record_save(Trainer *t, const char *file);            /* a checkpoint */

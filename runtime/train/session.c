@@ -74,6 +74,10 @@ void session_begin_copies(Session *s) {
     }
 }
 
+GrStatus session_pack(Session *s) {
+    return exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(s, STR("pack"), NULL) : GR_OK;
+}
+
 GrStatus session_start(Session *s) {
     const Recipe *r = s->job->recipe;
     uint32_t first = recipe_phase_from(r, 0);
@@ -81,7 +85,7 @@ GrStatus session_start(Session *s) {
     TRY(session_run(s, STR("init"), NULL));
     TRY(load_used(s));
     session_begin_copies(s);
-    return exec_plan(s->job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(s, STR("pack"), NULL) : GR_OK;
+    return session_pack(s);
 }
 
 /* ---- values ---- */

@@ -22,6 +22,8 @@ GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out
 GrStatus session_run(Session *s, Str name, const PlanEntry **out);
 /* Initial values of all variables, and of used runs their weights. */
 GrStatus session_start(Session *s);
+/* After variables were set from outside: what is kept of them in another layout. */
+GrStatus session_pack(Session *s);
 /* The outputs of an objective's finish entry as values of a split; they last as long as the arena. */
 void     session_values(Session *s, Arena *a, const PlanEntry *entry, Str split, const RecipeObjective *o,
                         TrainValues *out);

@@ -98,9 +98,12 @@ static bool steps_over(const Trainer *t) {
     return t->s.phase->steps > 0 && t->s.state.step >= t->s.phase->steps;
 }
 
+/* Not in the middle of an epoch: one whose last step was taken still has to be measured. */
 static bool phase_over(const Trainer *t) {
     const RecipePhase *p = t->s.phase;
     bool patient = p->patience == 0 || t->s.state.idle < p->patience;
+    if (t->s.state.batch > 0)
+        return false;
     return !patient || steps_over(t) || t->s.state.epoch >= t->s.counters.epochs;
 }
 
@@ -260,11 +263,6 @@ static GrStatus open_phase(Trainer *t) {
     return GR_OK;
 }
 
-static GrStatus pack(Trainer *t) {
-    return exec_plan(t->s.job->exec)->region_bytes[REGION_PACKED] > 0 ? session_run(&t->s, STR("pack"), NULL)
-                                                                      : GR_OK;
-}
-
 /* Foreign weights, when a phase begins.  When the training does, copies begin as they do. */
 static GrStatus load(Trainer *t, bool first) {
     const RecipePhase *p = &t->s.job->recipe->phases.at[t->s.state.phase];
@@ -276,7 +274,7 @@ static GrStatus load(Trainer *t, bool first) {
         session_begin_copies(&t->s);
     if (note.n > 0 && t->s.job->progress != NULL)
         t->s.job->progress(t->s.job->user, &(TrainProgress){.event = TRAIN_LOADED, .phase = p, .note = note});
-    return pack(t);
+    return session_pack(&t->s);
 }
 
 static GrStatus run_phase(Trainer *t);
@@ -291,10 +289,8 @@ static GrStatus run_inner(Trainer *t, uint32_t phase) {
         t->waiting = t->waiting->outer;    /* turned around: the next one inside */
         t->s.state.outer = outer;
     } else {
-        const RecipePhase *p = &t->s.job->recipe->phases.at[phase];
         t->s.state = (TrainState){.phase = phase, .log_bytes = outer->log_bytes, .outer = outer};
-        t->s.counters = (Counters){.seed = p->seed, .phase = phase};
-        TRY(session_run(&t->s, str_format(t->s.arena, "%.*s.restart", FSTR(p->name)), NULL));
+        TRY(restart_phase(t, phase));
         TRY(load(t, false));
     }
     GrStatus status = run_phase(t);
@@ -347,6 +343,7 @@ static GrStatus start_fresh(Trainer *t) {
     const TrainJob *job = t->s.job;
     t->s.state.phase = recipe_phase_from(job->recipe, 0);
     TRY(session_start(&t->s));
+    restart_keep(t);
     TRY(load(t, true));
     if (job->run.n == 0)
         return GR_OK;
@@ -386,15 +383,26 @@ static void turn_around(Trainer *t) {
     t->waiting = inside;
 }
 
+static bool has_inner(const Recipe *r) {
+    bool any = false;
+    for (uint32_t i = 0; i < r->phases.n; i++)
+        any = any || r->phases.at[i].called;
+    return any;
+}
+
 static GrStatus start_again(Trainer *t) {
     const TrainJob *job = t->s.job;
     Str last = rundir_file(t->s.arena, job->run, RUN_LAST);
+    if (has_inner(job->recipe)) {
+        TRY(session_start(&t->s));
+        restart_keep(t);
+    }
     TRY(checkpoint_load(t->s.arena, job->exec, CHECKPOINT_RESUME, job->program, last, &t->s.state, t->s.e));
     if (!states_fit(job->recipe, &t->s.state))
         return fail(t->s.e, GR_CHECKPOINT, "%.*s is at a phase that the program does not have", FSTR(last));
     int64_t log_bytes = t->s.state.log_bytes;
     turn_around(t);
-    TRY(pack(t));
+    TRY(session_pack(&t->s));
     Str metrics = rundir_file(t->s.arena, job->run, RUN_METRICS);
     return runlog_open(t->s.arena, metrics, log_bytes, &t->log, t->s.e);
 }
