@@ -260,3 +260,35 @@ TEST(tables_that_are_none) {
     put("t.csv", "width\n0\n");
     expect("check s.graph", 1, "`width` is an extent and at least 1, this is 0");
 }
+
+/* ---- with the other clauses ---- */
+TEST(runs_that_are_frozen_and_followed) {
+    put("vae.graph",
+        DATA
+        "model enc(x : real[N, 3]) -> (z : real[N, 4]) { z = x |> linear(4) |> batchnorm }\n"
+        "model slow follows enc rate 0.5\n"
+        "objective o(b : d[N]) { loss e = mean[..] (enc(b.x) - 1)^2;  metric m = mean[..] slow(b.x) }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 2;  batch 9 }\n");
+    put("use.graph",
+        "use \"vae\" as v\n"
+        "model head(z : real[N, A]) -> (y : real[N, 1]) { y = linear(z, 1) }\n"
+        "model behind follows v.enc rate 0.9\n"
+        "objective o(b : v.d[N]) { loss l = mean[..] (head(v.enc(b.x) + v.slow(b.x) + behind(b.x)) - 1)^2 }\n"
+        "train { freeze v;  optimizer sgd(lr = 0.1);  epochs 2;  batch 9 }\n");
+    put("was.graph", "use \"vae\" as v\n"
+                     "objective o(b : v.d[N]) { metric e = mean[..] v.enc(b.x)^2;  metric s = mean[..] v.slow(b.x)^2 }\n");
+    put("is.graph", "use \"used\" as u\n"
+                    "objective o(b : u.v.d[N]) {\n"
+                    "    metric e = mean[..] u.v.enc(b.x)^2;  metric s = mean[..] u.v.slow(b.x)^2\n"
+                    "    metric f = mean[..] (u.behind(b.x) - u.v.enc(b.x))^2\n"
+                    "}\n");
+    expect("train vae.graph --run vae -q", 0, "");
+    expect("check use.graph", 0, "a run; no phase changes its weights");
+    expect("train use.graph --run used -q", 0, "");
+    Ran was = ran("eval was.graph"), is = ran("eval is.graph");
+    CHECK_MSG(was.status == 0 && is.status == 0, "%.*s%.*s", FSTR(was.out), FSTR(is.out));
+    CHECK(number_behind(was.out, "test.e ") == number_behind(is.out, "test.e "));
+    CHECK(number_behind(was.out, "test.s ") == number_behind(is.out, "test.s "));
+    CHECK(number_behind(is.out, "test.f ") == 0);
+    expect("verify use.graph --steps 2", 0, "every bit is the same");
+}

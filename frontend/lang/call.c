@@ -371,7 +371,9 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
         to->follows = f->follows ? f->follows : to->follows;
         to->path = to->model = str_format(l->a, "%.*s%.*s", FSTR(to->scope->prefix), FSTR(d->name.text));
         if (to->follows) {
-            to->path = str_format(l->a, "%.*s%.*s", FSTR(follow_prefix(l, to->follows)), FSTR(to->path));
+            uint32_t own = scope_of(l->p, to->follows->at)->prefix.n;      /* both begin with its module's name */
+            Str rest = {to->path.s + own, to->path.n - own};
+            to->path = str_format(l->a, "%.*s%.*s", FSTR(follow_prefix(l, to->follows)), FSTR(rest));
         }
     } else {
         to->path = str_format(l->a, "%.*s%s%.*s", FSTR(caller->path), caller->path.n ? "." : "", FSTR(step));

@@ -185,7 +185,8 @@ static uint32_t variable(Lower *l, const Stmt *s, Name name, VarKind k, Shape sh
     cell_init(l, var, s->cell.init, shape.rank, dim);
     if (follows) {
         Str original = follow_original(l, path);
-        l->m->vars.at[var].model = name_id(l, follows->name.text);
+        Str copy = follow_prefix(l, follows);
+        l->m->vars.at[var].model = name_id(l, (Str){copy.s, copy.n - 1});
         l->frame->follows = NULL;
         uint32_t of = cell_var(l, k, original, DT_F32, shape, name.at, &fresh);
         if (fresh) {

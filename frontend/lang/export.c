@@ -6,7 +6,7 @@
 static V tensor_argument(Lower *l, const Param *p, int64_t rows) {
     DType t;
     const TypeSyntax *type = p->type;
-    if (p->name.text.n == 0) { /* the parser has said what is wrong with it */
+    if (p->name.text.n == 0 || (type && module_unread(l, type->base.text))) { /* what is wrong has been said */
         return value_poison(l);
     }
     if (type == NULL || !type_element(type, &t) || !type->has_dims || type->dims.n == 0 ||
