@@ -276,7 +276,9 @@ TEST(runs_that_are_frozen_and_followed) {
         "objective o(b : v.d[N]) { loss l = mean[..] (head(v.enc(b.x) + v.slow(b.x) + behind(b.x)) - 1)^2 }\n"
         "train { freeze v;  optimizer sgd(lr = 0.1);  epochs 2;  batch 9 }\n");
     put("was.graph", "use \"vae\" as v\n"
-                     "objective o(b : v.d[N]) { metric e = mean[..] v.enc(b.x)^2;  metric s = mean[..] v.slow(b.x)^2 }\n");
+                     "objective o(b : v.d[N]) {\n"
+                     "    metric e = mean[..] v.enc(b.x)^2;  metric s = mean[..] v.slow(b.x)^2\n"
+                     "}\n");
     put("is.graph", "use \"used\" as u\n"
                     "objective o(b : u.v.d[N]) {\n"
                     "    metric e = mean[..] u.v.enc(b.x)^2;  metric s = mean[..] u.v.slow(b.x)^2\n"
@@ -291,4 +293,23 @@ TEST(runs_that_are_frozen_and_followed) {
     CHECK(number_behind(was.out, "test.s ") == number_behind(is.out, "test.s "));
     CHECK(number_behind(is.out, "test.f ") == 0);
     expect("verify use.graph --steps 2", 0, "every bit is the same");
+}
+
+TEST(a_typed_path_starts_where_it_is_typed) {
+    test_shell(STR("mkdir deep data"));
+    put("deep/p.graph",
+        "setting folder : path = \"nowhere\"\n"
+        "data d { from csv(folder / \"t.csv\") as train;  x : f32 }\n"
+        "model net(x : real[N]) -> (y : real[N]) { param w : real = 1;  y = w * x }\n"
+        "objective o(b : d[N]) { loss l = mean[..] net(b.x)^2 }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 2 }\n"
+        "sweep other { folder = \"../data\" }\n");
+    put("data/t.csv", "x\n1\n2\n3\n4\n");
+    expect("train deep/p.graph --run none", 1, "deep/nowhere/t.csv");
+    expect("train deep/p.graph -s folder=data --run typed -q", 0, "");
+    expect("train deep/p.graph --point other --run point -q", 0, "");       /* as if it stood in the file */
+    same_weights("typed/last.safetensors", "point/last.safetensors");
+    test_shell(STR("mkdir far; mv typed far/moved"));
+    expect("train far/moved/resolved.graph --run again -q", 0, "");
+    same_weights("far/moved/last.safetensors", "again/last.safetensors");
 }

@@ -490,6 +490,9 @@ void  sweeps_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
 const Decl *phase_decl(Program *p, uint32_t phase);
 void  phase_frame(Lower *l, const Decl *train);             /* for numbers in clauses; frame_pop ends it */
+typedef void DefaultInsert(void *user, uint32_t at, Str text);
+/* what calls of the library in this declaration leave unsaid */
+void  defaults_of_calls(const Program *p, const Decl *in, DefaultInsert *insert, void *user);
 void  library_load(Program *p, Diags *ds);
 Str   resolved_text(Program *p);
 #endif

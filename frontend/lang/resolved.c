@@ -235,6 +235,8 @@ static Str real_folder(Arena *a, Str folder) {
     return s;
 }
 
+static void put_in(void *text, uint32_t at, Str what) { replace(text, at, 0, what); }
+
 static Str scope_text(Program *p, const Scope *scope) {
     Text t = {.p = p, .scope = scope, .folder = real_folder(p->arena, scope->folder)};
     if (scope->file->edition_at.n == 0) {
@@ -242,6 +244,7 @@ static Str scope_text(Program *p, const Scope *scope) {
     }
     for (uint32_t i = 0, k = 0; i < scope->decls.n; i++) {
         const Decl *d = scope->decls.at[i];
+        defaults_of_calls(p, d, put_in, &t);
         if (d->kind == DECL_SETTING) {
             settings(&t, d);
         } else if (d->kind == DECL_DATA) {

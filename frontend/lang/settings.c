@@ -2,6 +2,7 @@
  * paths, texts and lists shape the program and are compile-time values; real and int are inputs of the
  * uniform program, `setting.NAME`. */
 #include "lower.h"
+#include <stdlib.h>
 
 double uniform_now(Lower *l, uint32_t inst) {
     const Uniforms *u = l->m->uniforms;
@@ -131,6 +132,14 @@ static bool is_word_type(const TypeSyntax *t) {
     return t->kind == TYPE_PLAIN && (str_is(t->base.text, "path") || str_is(t->base.text, "text"));
 }
 
+/* A path in a file is relative to the file; one typed in a shell, to the shell's folder. */
+static Str typed_path(Arena *a, Str path) {
+    char *here = path.n && path.s[0] == '/' ? NULL : realpath(".", NULL);
+    Str s = here ? str_format(a, "%s/%.*s", here, FSTR(path)) : path;
+    free(here);
+    return s;
+}
+
 bool choice_listed(const TypeSyntax *t, Str word) {
     for (uint32_t i = 0; i < t->choices.n; i++) {
         if (str_eq(t->choices.at[i].text, word)) {
@@ -172,7 +181,9 @@ static V setting_eval(Lower *l, const Decl *decl, uint32_t i, const SettingArg *
     const ExprVec *values = &decl->setting.values;
     const Expr *e = values->n == 0 ? NULL : values->at[i < values->n ? i : values->n - 1];
     if (given && is_word_type(t)) {
-        return value_text(l, decl->setting.names.at[i].at, VAL_TEXT, given->value);
+        bool path = str_is(t->base.text, "path") && !given->point;
+        Str text = path ? typed_path(l->m->arena, given->value) : given->value;
+        return value_text(l, decl->setting.names.at[i].at, VAL_TEXT, text);
     }
     if (given && t->kind == TYPE_ONE_OF) {
         return choice(l, t, given->value, decl->setting.names.at[i].at);
