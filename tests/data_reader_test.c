@@ -1,4 +1,5 @@
 /* Readers on files that numpy, h5py and Pillow wrote (tests/data), and on files that are wrong. */
+#include "dataset.h"
 #include "read_file.h"
 #include "test.h"
 #include <sys/stat.h>
@@ -159,6 +160,37 @@ TEST(bytes_and_lines) {
     REQUIRE(read_of(READER_LINES, path, "bytes", &x, &e) == GR_OK);
     CHECK(x.dtype == DT_U8 && x.shape.dim[0] == 3 && memcmp(x.at, "ablast", 6) == 0);
     REQUIRE(read_of(READER_LINES, file_of("empty", ""), "bytes", &x, &e) == GR_OK && x.shape.dim[0] == 0);
+}
+
+static RecipeColumn ragged_of(const char *name, bool lengths, Shape shape) {
+    return (RecipeColumn){.name = str_of(name),
+                          .dtype = lengths ? DT_I32 : DT_U8,
+                          .shape = shape,
+                          .raw = true,
+                          .used = true,
+                          .source = STR("bytes"),
+                          .ragged = !lengths,
+                          .lengths = lengths};
+}
+
+TEST(ragged_rows_have_zeros_behind_them) {
+    RecipeData r = {.name = STR("names")};
+    Dataset *d;
+    Error e = {0};
+    Str path = file_of("names", "anna\n\nbo\n");
+    vec_push(test_arena(), &r.files, (RecipeFile){STR("bytes"), path, {0, 0}});
+    vec_push(test_arena(), &r.sources, (RecipeSource){.reader = READER_LINES, .n_files = 1});
+    vec_push(test_arena(), &r.columns, ragged_of("word", false, shape_of(1, (int64_t[]){4})));
+    vec_push(test_arena(), &r.columns, ragged_of("word.length", true, (Shape){0}));
+    REQUIRE(dataset_open(test_arena(), &r, NULL, NULL, &d, &e) == GR_OK && d->rows == 3);
+    CHECK(memcmp(d->columns.at[0].at, "anna\0\0\0\0bo\0\0", 12) == 0);
+    CHECK(memcmp(d->columns.at[1].at, (int32_t[]){4, 0, 2}, 12) == 0);
+    r.columns.at[0].shape.dim[0] = 3;
+    CHECK(dataset_open(test_arena(), &r, NULL, NULL, &d, &e) == GR_DATA);
+    CHECK_SAYS(e, "names, row 0: 4 items in `word`, which has up to 3");
+    r.columns.at[0].ragged = false;
+    CHECK(dataset_open(test_arena(), &r, NULL, NULL, &d, &e) == GR_DATA);
+    CHECK_SAYS(e, "rows of `bytes` have each their own length");
 }
 
 TEST(images_are_read_as_they_are) {

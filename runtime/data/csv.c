@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MOST = 1 << 20, CELL_MOST = 1 << 20, PART = 1 << 16 };
+enum { COLUMNS_MOST = 1 << 20, CELL_MOST = 1 << 20, CELL_STEP = 1 << 16, PART = 1 << 16 };
 
 /* Cell `column` of a line is element `place` of a row of want `want`; next: 1 + another one of the same
  * column. */
@@ -205,6 +205,7 @@ static GrStatus open_csv(Csv *c, Arena *a, const ReaderFile *f, Error *e) {
     GR_ASSERT(csv_init(&c->parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) == 0);
     csv_set_delim(&c->parser, f->source->separator.n > 0 ? (unsigned char)f->source->separator.s[0] : ',');
     csv_set_realloc_func(&c->parser, bounded_realloc);
+    csv_set_blk_size(&c->parser, CELL_STEP);
     return stream_open(a, f->path, &c->stream, e);
 }
 

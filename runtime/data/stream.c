@@ -2,11 +2,13 @@
 #include "stream.h"
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zip.h>
 
 GrStatus file_check(Arena *a, Str path, uint64_t *size, Error *e) {
     struct stat st;
-    if (stat(str_copy(a, path).s, &st) != 0) {
+    const char *z = str_copy(a, path).s;
+    if (stat(z, &st) != 0) {
         fail_errno(e, GR_IO, "%.*s", FSTR(path));
         fail_help(e, "a path in a .graph file is relative to that file");
         return GR_IO;
@@ -19,7 +21,7 @@ GrStatus file_check(Arena *a, Str path, uint64_t *size, Error *e) {
         return GR_IO;
     }
     *size = (uint64_t)st.st_size;
-    return GR_OK;
+    return access(z, R_OK) == 0 ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
 }
 
 GrStatus stream_open(Arena *a, Str path, Stream *out, Error *e) {
