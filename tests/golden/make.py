@@ -337,6 +337,42 @@ def conv1d():
     return case
 
 
+def conv():
+    shapes = {"net.conv1": ((4, 1, 3, 2), 4), "net.residual1.conv1": ((6, 4, 3, 3), 6),
+              "net.residual1.conv2": ((6, 6, 3, 3), 6), "net.residual1.conv3": ((6, 4, 1, 1), 6),
+              "net.tconv1": ((6, 3, 4, 3), 3)}
+    layer = {path: (leaf(*w), leaf(b)) for path, (w, b) in shapes.items()}
+    norm = {"net.residual1.batchnorm%d" % i: (leaf(6), leaf(6), draw(6), draw(6).abs() + 0.5) for i in (1, 2)}
+
+    def net(x, training):
+        def bn(i, h):
+            gain, bias, m, v = norm["net.residual1.batchnorm%d" % i]
+            return F.batch_norm(h, m, v, gain, bias, training)
+        x = F.relu(F.conv2d(x, *layer["net.conv1"], padding=1, groups=2))
+        h = F.relu(bn(1, F.conv2d(x, *layer["net.residual1.conv1"], stride=2, padding=1)))
+        h = bn(2, F.conv2d(h, *layer["net.residual1.conv2"], padding=1))
+        h = F.relu(h + F.conv2d(x, *layer["net.residual1.conv3"], stride=2))
+        return F.conv_transpose2d(h, *layer["net.tconv1"], stride=(2, 3), padding=(1, 1))
+    parameters, states = {}, {}
+    for path, (w, b) in layer.items():
+        parameters.update({path + ".w": (w, same), path + ".b": (b, same)})
+    for path, (gain, bias, m, v) in norm.items():
+        parameters.update({path + ".gain": (gain, same), path + ".bias": (bias, same)})
+        states.update({path + ".m": m, path + ".v": v})
+    x, d_y = draw(3, 2, 6, 5), draw(3, 3, 6, 7)
+    case = {"exports": {"pair": pair(lambda x: net(x, False), d_y, x=x),
+                        "instance": pair(F.instance_norm, draw(3, 2, 6, 5), x=x)},
+            "vars": {**values(parameters), **{k: stored(s) for k, s in states.items()}}}
+    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x, True), t)}, parameters, plain_sgd(1),
+                                     [{"x": x, "t": draw(3, 3, 6, 7)}], states)}
+    case["init"] = {}
+    for path, (w, b) in shapes.items():
+        bound = 1 / math.sqrt(math.prod(w[1:]))
+        case["init"][path + ".w"] = stored(uniform(path + ".w.init.uniform1", -bound, bound, *w))
+        case["init"][path + ".b"] = stored(uniform(path + ".b.init.uniform2", -bound, bound, b))
+    return case
+
+
 def windows():
     return {"exports": {
         "line": pair(lambda x, w: F.conv1d(x, w, stride=2, padding=2),
@@ -642,7 +678,7 @@ def text(x, depth=0):
 
 
 CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
-         conv1d, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
+         conv1d, conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
 
 
 def main():
