@@ -264,7 +264,7 @@ static void split_sizes(int64_t rows, int64_t train, int64_t val, int64_t test) 
         Splits s;
         Error e = {0};
         Str *source_of = PUSH(test_arena(), Str, rows);
-        REQUIRE(splits_build(test_arena(), d, rows, source_of, &s, &e) == GR_OK);
+        REQUIRE(splits_build(test_arena(), d, rows, source_of, NULL, &s, &e) == GR_OK);
         uint8_t *seen = PUSH(test_arena(), uint8_t, rows);
         for (uint32_t i = 0; i < 3; i++) {
             const Split *split = splits_find(&s, str_of(rest[i].name));
@@ -292,14 +292,14 @@ TEST(splits_by_source_and_of_a_split) {
         source_of[i] = i < 10 ? STR("test") : STR("train");
     Splits s;
     Error e = {0};
-    REQUIRE(splits_build(test_arena(), d, 30, source_of, &s, &e) == GR_OK);
+    REQUIRE(splits_build(test_arena(), d, 30, source_of, NULL, &s, &e) == GR_OK);
     CHECK_INT(s.at.n, 3);
     CHECK_INT(splits_find(&s, STR("test"))->n, 10);
     CHECK_INT(splits_find(&s, STR("val"))->n, 2);
     CHECK_INT(splits_find(&s, STR("train"))->n, 18);
     CHECK(splits_find(&s, STR("train"))->rows[0] >= 10);
     d->splits.at[0].of = STR("nothing");
-    CHECK(splits_build(test_arena(), d, 30, source_of, &s, &e) == GR_DATA);
+    CHECK(splits_build(test_arena(), d, 30, source_of, NULL, &s, &e) == GR_DATA);
     CHECK_SAYS(e, "no split `nothing`");
 }
 
@@ -310,11 +310,11 @@ TEST(splits_in_order_and_counts) {
     Splits s;
     Error e = {0};
     d->splits.at[0].in_order = true;
-    REQUIRE(splits_build(test_arena(), d, 10, source_of, &s, &e) == GR_OK);
+    REQUIRE(splits_build(test_arena(), d, 10, source_of, NULL, &s, &e) == GR_OK);
     CHECK(splits_find(&s, STR("a"))->rows[2] == 2 && splits_find(&s, STR("b"))->rows[0] == 3);
     CHECK(splits_find(&s, STR("c"))->rows[0] == 8 && splits_find(&s, STR("b"))->n == 5);
     d->parts.at[0].numerator = 9;
-    CHECK(splits_build(test_arena(), d, 10, source_of, &s, &e) == GR_DATA);
+    CHECK(splits_build(test_arena(), d, 10, source_of, NULL, &s, &e) == GR_DATA);
     CHECK_SAYS(e, "wants 2 rows");
 }
 
@@ -323,7 +323,7 @@ TEST(epochs_visit_each_row_once) {
     Splits s;
     Error e = {0};
     RecipeData d = {.name = STR("d")};
-    REQUIRE(splits_build(test_arena(), &d, ROWS, PUSH(test_arena(), Str, ROWS), &s, &e) == GR_OK);
+    REQUIRE(splits_build(test_arena(), &d, ROWS, PUSH(test_arena(), Str, ROWS), NULL, &s, &e) == GR_OK);
     const Split *train = splits_find(&s, STR("train"));
     uint32_t order[2][ROWS], again[ROWS];
     for (uint32_t epoch = 0; epoch < 2; epoch++) {
@@ -369,13 +369,15 @@ static RecipeData *clothes(Str images, Str labels, int64_t classes) {
     return d;
 }
 
-static GrStatus compute_sum(void *user, const RecipeData *data, int64_t block, const DataView *in,
-                            uint32_t n_in, DataView *out, uint32_t n_out, Error *e) {
+static GrStatus compute_sum(void *user, const RecipeData *data, const DataRequest *r, DataView *out, uint32_t n_out,
+                            Error *e) {
     int32_t *sums = user;
+    static uint8_t images[2 * DATA_BLOCK];
     (void)data, (void)e;
-    CHECK(block == 0 && n_in == 1 && n_out == 1 && str_is(out->name, "sum") && in->dtype == DT_U8);
+    CHECK(r->block == 0 && r->stage.n == 0 && n_out == 1 && str_is(out->name, "sum"));
+    r->input(r->reader, STR("image"), images);
     for (int i = 0; i < DATA_BLOCK; i++)
-        sums[i] = ((const uint8_t *)in->at)[2 * i] + ((const uint8_t *)in->at)[2 * i + 1];
+        sums[i] = images[2 * i] + images[2 * i + 1];
     out->dtype = DT_I32;
     out->at = sums;
     return GR_OK;
@@ -390,8 +392,8 @@ TEST(dataset_reads_and_computes) {
     r->has_graph = true;
     vec_push(test_arena(), &r->inputs, r->columns.at[0]);
     vec_push(test_arena(), &r->columns, (RecipeColumn){.name = STR("sum"), .dtype = DT_F32, .used = true});
-    REQUIRE(dataset_open(test_arena(), r, compute_sum, PUSH(test_arena(), int32_t, DATA_BLOCK), &d, &e) ==
-            GR_OK);
+    DataProgram program = {PUSH(test_arena(), int32_t, DATA_BLOCK), compute_sum};
+    REQUIRE(dataset_open(test_arena(), r, &program, NULL, &d, &e) == GR_OK);
     CHECK_INT(d->rows, 4);
     CHECK_INT(dataset_column(d, STR("sum")), 2);
     CHECK_INT(dataset_column(d, STR("nothing")), -1);

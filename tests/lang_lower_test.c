@@ -65,6 +65,13 @@ static void put_graphs(Buf *out, const TextTest *t, Program *p, Diags *ds) {
     for (uint32_t i = 0; wanted(t, "data") && i < r->data.n; i++) {
         put_graph(out, p, LOWER_DATA, r->data.at[i].name, DATA_BLOCK, ds);
     }
+    static const char *const stages[] = {"rows0", "rows1", "groups0", "begin", "part0", "finish0", "part1", "finish1"};
+    for (uint32_t k = 0; k < sizeof stages / sizeof *stages; k++) {
+        for (uint32_t i = 0; wanted(t, stages[k]) && i < r->data.n; i++) {
+            Str name = str_format(test_arena(), "%.*s.%s", FSTR(r->data.at[i].name), stages[k]);
+            put_graph(out, p, LOWER_DATA, name, DATA_BLOCK, ds);
+        }
+    }
     for (uint32_t i = 0; wanted(t, "train") && i < r->phases.n; i++) {
         for (uint32_t k = 0; k < r->phases.at[i].runs.n; k++) {
             put_graph(out, p, LOWER_TRAIN, r->phases.at[i].runs.at[k].name, rows, ds);

@@ -214,7 +214,7 @@ static Dataset *toy_data(void) {
     d->rows = TRAIN_ROWS + VAL_ROWS;
     vec_push(test_arena(), &d->columns,
              (DataColumn){STR("x"), DT_F32, shape_of(1, (int64_t[]){WIDTH}), WIDTH * 4, (char *)x});
-    REQUIRE(splits_build(test_arena(), r, d->rows, source_of, &d->splits, &e) == GR_OK);
+    REQUIRE(splits_build(test_arena(), r, d->rows, source_of, NULL, &d->splits, &e) == GR_OK);
     return d;
 }
 

@@ -4,6 +4,7 @@
 #include "machine.h"
 #include "philox.h"
 #include "run.h"
+#include "statistics.h"
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,7 @@ static GrStatus prepare(Bench *b, Error *e) {
     exec_run(b->exec, init, b->uniforms);
     Dataset **data;
     TRY(run_open_all(s, &b->o->common, &data, e));
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) statistics_fill(b->exec, &data[i]->statistics);
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v]) TRY(run_fill(s, p, b->entries[v], b->entry.objective, b->exec, data, "train", 0, e));
     return GR_OK;

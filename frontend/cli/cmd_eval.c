@@ -63,7 +63,7 @@ int cmd_eval(int argc, char **argv) {
     TrainValues values = {0};
     Str checkpoint;
     GrStatus status = open_weights(&s, &o, &checkpoint, &e);
-    if (status == GR_OK) status = job_open(&s, &o.common, "fused", LOWER_EVAL, &j, &e);
+    if (status == GR_OK) status = job_open(&s, &o.common, "fused", LOWER_EVAL, checkpoint, &j, &e);
     if (status == GR_OK && !o.run) status = train_start(&j.job, &e);
     for (uint32_t i = 0; i < s.recipe->objectives.n && status == GR_OK; i++)
         status = train_evaluate(s.arena, &j.job, checkpoint, i, str_of(o.split), &values, &e);

@@ -97,7 +97,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     if (export->data < 0) return fail(e, GR_PROGRAM, "export `%.*s` takes no batch of a data set", FSTR(export->name));
     TRY(rundir_use(s->arena, str_of(o->run), true, e));
     Dataset *data;
-    TRY(run_open_data(s, &o->common, (uint32_t)export->data, &data, e));
+    TRY(run_open_data(s, &o->common, (uint32_t)export->data, train_best(s->arena, str_of(o->run)), &data, e));
     EntryRequest request = {LOWER_EXPORT, export->name, o->rows, 0};
     Compiled c;
     if (!compile_graphs(s, &o->common, 1, &request, &c)) return fail(e, GR_PROGRAM, "the program has errors");

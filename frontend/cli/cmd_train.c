@@ -142,7 +142,8 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
 
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
     Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
-    GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, &r.job, e);
+    Str last = o->resume ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
+    GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, last, &r.job, e);
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK) {
         r.job.job.run = *run;

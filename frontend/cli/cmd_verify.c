@@ -3,6 +3,7 @@
  * they are after differentiation, which is what the program means; so a wrong rewrite, a wrong fusion and
  * wrong code all show. */
 #include "run.h"
+#include "statistics.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,16 @@ static Tensor *columns_of(Verify *v, const Graph *g, Moment m, Error *e) {
     return columns;
 }
 
+static void set_statistics(const Verify *v, Tensor *vars) {
+    for (uint32_t d = 0; d < v->s->recipe->data.n; d++) {
+        const DataStatistics *s = &v->data[d]->statistics;
+        for (uint32_t i = 0; i < v->s->module->vars.n; i++)
+            for (uint32_t k = 0; k < s->n; k++)
+                if (str_eq(v->s->module->vars.at[i].path, s->at[k].path))
+                    vars[i] = tensor_copy(v->s->arena, s->at[k].dtype, s->at[k].shape, s->at[k].at);
+    }
+}
+
 static GrStatus interpret(Verify *v, Error *e) {
     Arena *a = v->s->arena;
     uint32_t n_vars = v->s->module->vars.n;
@@ -133,6 +144,7 @@ static GrStatus interpret(Verify *v, Error *e) {
                 "the interpreter meets a value that is not finite, or an index out of range, in step %u",
                 v->moments[m].step);
         for (uint32_t i = 0; i < n_vars; i++) seen[i] = tensor_copy(a, vars[i].dtype, vars[i].shape, vars[i].data);
+        if (v->entries.at.at[v->moments[m].entry].kind == LOWER_INIT) set_statistics(v, vars);
         v->expected[m] = seen;
     }
     return GR_OK;
@@ -241,6 +253,8 @@ static GrStatus run_variant(Verify *v, const char *variant, uint32_t threads, bo
         memcpy(before, start, p->arena_bytes);
         exec_run(x, entry, values_at(v, v->moments[m]));
         *same = same_after(v, variant, threads, m, x, entry);
+        for (uint32_t d = 0; d < v->s->recipe->data.n && r->kind == LOWER_INIT; d++)
+            statistics_fill(x, &v->data[d]->statistics);
         if (!*same) name_kernel(v, entry, before, values_at(v, v->moments[m]));
     }
     exec_destroy(x);

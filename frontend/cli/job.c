@@ -126,9 +126,10 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
     return false;
 }
 
-GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e) {
+GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
+                  Error *e) {
     *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
-    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &out->data[i], e));
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, checkpoint, &out->data[i], e));
     Entries r = requests_of(s, out->data, first);
     if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, c, &out->compiled, variant, e));

@@ -26,7 +26,9 @@ typedef struct {
 
 /* Everything is planned before anything runs (tail batches too, since the data are open by then).  What the first
  * batches of `first` (LOWER_TRAIN or LOWER_EVAL) need is compiled at once, the rest when it is asked for, or behind. */
-GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Job *out, Error *e);
+/* `checkpoint`: where the statistics of data sets are read; "": they are computed. */
+GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
+                  Error *e);
 /* Begins to compile what is still missing. */
 void     job_compile_behind(Job *j);
 void     job_close(Job *j);

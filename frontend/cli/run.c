@@ -1,5 +1,7 @@
 /* Data opened with compiled formulas, and batches for commands that run a step or two without a trainer. */
 #include "run.h"
+#include "statistics.h"
+#include "used.h"
 #include <string.h>
 
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at) {
@@ -8,7 +10,7 @@ const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const
     return inputs_run(&run, u, at, &none);
 }
 
-/* ---- computed columns ---- */
+/* ---- the graphs of a data set ---- */
 typedef struct { Session *s; Compiled compiled; Exec *exec; Arena *scratch; } Formula;
 
 static uint32_t binding(const Plan *p, uint32_t first, uint32_t n, Str name) {
@@ -17,22 +19,30 @@ static uint32_t binding(const Plan *p, uint32_t first, uint32_t n, Str name) {
     GR_BUG("an entry has no column or output `%.*s`", FSTR(name));
 }
 
-static GrStatus compute_block(void *user, const RecipeData *data, int64_t block, const DataView *inputs,
-                              uint32_t n_inputs, DataView *outputs, uint32_t n_outputs, Error *e) {
+static GrStatus outside(const RecipeData *data, int64_t block, Error *e) {
+    fail(e, GR_DATA, "data `%.*s`: %s in rows %lld to %lld", FSTR(data->name),
+         data->repeats ? "a formula reads outside a tensor, or a `repeat` accepts none of its attempts,"
+                       : "a formula reads outside a tensor",
+         (long long)block * DATA_BLOCK, (long long)(block + 1) * DATA_BLOCK - 1);
+    if (data->repeats) fail_help(e, "`repeat` is for conditions that hold often: 64 attempts are made");
+    return GR_DATA;
+}
+
+static GrStatus run_stage(void *user, const RecipeData *data, const DataRequest *r, DataView *outputs,
+                          uint32_t n_outputs, Error *e) {
     Formula *f = user;
     const Plan *p = f->compiled.planned.plan;
-    const PlanEntry *entry = &p->entries.at[0];
-    for (uint32_t i = 0; i < n_inputs; i++) {
-        const PlanBuffer *b = &p->buffers.at[binding(p, entry->first_column, entry->n_columns, inputs[i].name)];
-        memcpy(exec_buffer(f->exec, (uint32_t)(b - p->buffers.at)), inputs[i].at, b->bytes);
-    }
     ArenaMark mark = arena_mark(f->scratch);
-    Counters at = {.clock = block, .rows = DATA_BLOCK};
+    Str name = str_format(f->scratch, "data.%.*s%.*s", FSTR(data->name), FSTR(r->stage));
+    bool rows = !str_is(r->stage, ".begin") && !str_starts(r->stage, ".finish");
+    const PlanEntry *entry = plan_entry(p, name.s, rows ? DATA_BLOCK : 0, "fused");
+    GR_ASSERT(entry != NULL);
+    for (uint32_t i = entry->first_column; i < entry->first_column + entry->n_columns; i++)
+        r->input(r->reader, p->bindings.at[i].name, exec_buffer(f->exec, p->bindings.at[i].buffer));
+    Counters at = {.clock = r->block, .rows = DATA_BLOCK};
     uint32_t health = exec_run(f->exec, entry, uniform_values(f->scratch, f->s->recipe, p->uniforms, &at));
     arena_pop(mark);
-    if (health & HEALTH_INDEX)
-        return fail(e, GR_DATA, "data `%.*s`: a formula reads outside a tensor in rows %lld to %lld", FSTR(data->name),
-                    (long long)block * DATA_BLOCK, (long long)(block + 1) * DATA_BLOCK - 1);
+    if (health & HEALTH_INDEX) return outside(data, r->block, e);
     for (uint32_t i = 0; i < n_outputs; i++) {
         uint32_t b = binding(p, entry->first_output, entry->n_outputs, outputs[i].name);
         outputs[i].dtype = p->buffers.at[b].dtype;
@@ -41,38 +51,88 @@ static GrStatus compute_block(void *user, const RecipeData *data, int64_t block,
     return GR_OK;
 }
 
-static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, Formula *f, Error *e) {
+typedef struct { VEC(EntryRequest) at; } Stages;
+
+static void add_stage(Session *s, Stages *out, const RecipeData *d, const char *stage, int64_t rows) {
+    vec_push(s->arena, &out->at,
+             ((EntryRequest){LOWER_DATA, str_format(s->arena, "%.*s%s", FSTR(d->name), stage), rows, 0}));
+}
+
+static void add_numbered(Session *s, Stages *out, const RecipeData *d, const char *stage, uint32_t k, int64_t rows) {
+    add_stage(s, out, d, str_format(s->arena, ".%s%u", stage, k).s, rows);
+}
+
+static bool computed(const RecipeRows *r) {
+    for (uint32_t i = 0; i < r->values.n; i++)
+        if (!r->values.at[i].raw) return true;
+    return false;
+}
+
+/* The graph of the columns comes first: it says which statistics are used. */
+static bool stages_of(Session *s, const RecipeData *d, bool statistics, Stages *out) {
+    Graph *columns = lower_graph(s->program, LOWER_DATA, d->name, DATA_BLOCK, s->diags);
+    if (!columns) return false;
+    if (columns->outputs.n > 0) add_stage(s, out, d, "", DATA_BLOCK);
+    for (uint32_t k = 0; k < d->rows.n; k++)
+        if (computed(&d->rows.at[k])) add_numbered(s, out, d, "rows", k, DATA_BLOCK);
+    for (uint32_t k = 0; k < d->splits.n; k++)
+        if (d->splits.at[k].grouped && !d->splits.at[k].group.raw) add_numbered(s, out, d, "groups", k, DATA_BLOCK);
+    uint32_t levels = 0;
+    for (uint32_t i = 0; i < d->statistics.n && statistics; i++)
+        if (d->statistics.at[i].used && d->statistics.at[i].level >= levels) levels = d->statistics.at[i].level + 1;
+    if (levels > 0) add_stage(s, out, d, ".begin", 0);
+    for (uint32_t k = 0; k < levels; k++) {
+        add_numbered(s, out, d, "part", k, DATA_BLOCK);
+        add_numbered(s, out, d, "finish", k, 0);
+    }
+    return true;
+}
+
+/* Nothing is compiled, and `exec` stays NULL, when nothing is computed. */
+static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, const DataStatistics *known,
+                             Formula *f, Error *e) {
     *f = (Formula){.s = s, .scratch = arena_create()};
-    EntryRequest request = {LOWER_DATA, data->name, DATA_BLOCK, 0};
-    if (!compile_graphs(s, c, 1, &request, &f->compiled))
+    Stages stages = {0};
+    if (!stages_of(s, data, known == NULL, &stages))
+        return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
+    if (stages.at.n == 0) return GR_OK;
+    if (!compile_graphs(s, c, stages.at.n, stages.at.at, &f->compiled))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     TRY(compile_plan(s, c, &f->compiled, "fused", e));
     TRY(compile_load(c, &f->compiled, 0, NULL, e));
     PlanCode code = code_table(f->compiled.code);
     PlanCode *kept = PUSH(s->arena, PlanCode, 1);
     *kept = code;
-    return exec_create(s->arena, f->compiled.planned.plan, kept, (ExecOptions){c->threads}, &f->exec, e);
+    TRY(exec_create(s->arena, f->compiled.planned.plan, kept, (ExecOptions){c->threads}, &f->exec, e));
+    if (known) statistics_fill(f->exec, known);
+    return GR_OK;
 }
 
 static void formula_close(Formula *f) {
-    exec_destroy(f->exec);
+    if (f->exec) exec_destroy(f->exec);
     compile_close(&f->compiled);
     arena_destroy(f->scratch);
 }
 
-GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out, Error *e) {
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Error *e) {
     const RecipeData *d = &s->recipe->data.at[data];
     if (!d->has_graph) return dataset_open(s->arena, d, NULL, NULL, out, e);
+    DataStatistics read = {0};
+    bool trained = checkpoint.n > 0 || used_has(s->recipe, d->name);
+    if (checkpoint.n) TRY(statistics_read(s->arena, checkpoint, d, &read, e));
+    else if (trained) TRY(statistics_of_run(s->arena, s->recipe, d, &read, e));
+    const DataStatistics *known = trained ? &read : NULL;
     Formula f;
-    GrStatus status = formula_open(s, c, d, &f, e);
-    if (status == GR_OK) status = dataset_open(s->arena, d, compute_block, &f, out, e);
+    GrStatus status = formula_open(s, c, d, known, &f, e);
+    DataProgram program = {&f, run_stage};
+    if (status == GR_OK) status = dataset_open(s->arena, d, &program, known, out, e);
     formula_close(&f);
     return status;
 }
 
 GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e) {
     *out = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
-    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, &(*out)[i], e));
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, (Str){0}, &(*out)[i], e));
     return GR_OK;
 }
 

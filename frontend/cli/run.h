@@ -10,7 +10,8 @@
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at);
 
 /* Opens data set number `data`; columns that the program computes are computed with compiled code. */
-GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Dataset **out, Error *e);
+/* `checkpoint`: its statistics are those of this trained model; "": those of the run it belongs to, or computed. */
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Error *e);
 
 /* All of them, by recipe->data. */
 GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e);

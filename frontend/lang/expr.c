@@ -1,5 +1,5 @@
 /* Expressions: one switch over their kinds; the work is in the files of the concepts. */
-#include "lower.h"
+#include "data.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -52,7 +52,8 @@ static V field(Lower *l, const Expr *e) {
             return value_poison(l); /* said where it is used */
         }
         if (d && d->kind == DECL_DATA) {
-            return not_yet(l, e->at, "a statistic of a data set");
+            return l->data ? not_yet(l, e->at, "a statistic of another data set in a formula")
+                           : statistic_field(l, data_find(l->p, d->name.text) - 1, e->field.name);
         }
         if (l->uniform_only && d == NULL) {
             return series_value(l, e);

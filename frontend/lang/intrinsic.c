@@ -1,6 +1,7 @@
 /* The functions of intrinsics.def: how their arguments are found, and what each builds. */
 #include "intrinsic.h"
 #include "scatter.h"
+#include "data.h"
 #include <string.h>
 
 enum { MAX_PARTS = 64 };
@@ -405,6 +406,13 @@ static V call_avgpool(Lower *l, const Expr *e, const Args *a) { return pool_mean
 static V call_resize(Lower *l, const Expr *e, const Args *a) { return resize_call(l, e, a->at); }
 static V call_upsample(Lower *l, const Expr *e, const Args *a) { return resize_upsample(l, e, a->at); }
 static V call_pad(Lower *l, const Expr *e, const Args *a) { return pad_call(l, e, a->at); }
+
+static V call_ahead(Lower *l, const Expr *e, const Args *a) {
+    return rows_ahead(l, e, a->at[0], a->at[1], NULL, false);
+}
+static V call_window(Lower *l, const Expr *e, const Args *a) {
+    return rows_ahead(l, e, a->at[0], a->at[1], a->at[2], true);
+}
 
 /* ---- the table ---- */
 

@@ -174,6 +174,7 @@ typedef VEC(WindowUse) WindowSink;
 /* What made an extent, for messages; found by the Dim itself. */
 typedef struct { Dim dim; Span at; Str why; } DimOrigin;
 typedef struct ScanScope ScanScope;
+typedef struct DataWalk DataWalk;           /* data.h */
 
 struct Lower {
     Program *p;
@@ -200,6 +201,7 @@ struct Lower {
     WindowSink *sink;
     VEC(DimOrigin) origins;
     ScanScope *scan;
+    DataWalk *data;                         /* the formulas of a data set are being lowered */
     const Array *draw_like;                 /* initial values: a draw has this shape .. */
     Str draw_path;                          /* .. and belongs to the variable of this path */
     uint32_t optim_of;                      /* 1 + the parameter an optimiser is being lowered for */
@@ -382,6 +384,7 @@ bool  call_body(Lower *l, const Decl *d, V *out);           /* in the frame just
 void  stmt_block(Lower *l, const Block *b);
 void  stmt_eval(Lower *l, const Stmt *s);
 void  scan_eval(Lower *l, const Stmt *s);
+void  repeat_eval(Lower *l, const Stmt *s);                 /* repeat.c; only in data */
 bool  scan_collect(Lower *l, const Stmt *s);
 Val   scan_capture(Lower *l, Array x);
 Val   scan_iteration(Lower *l);
@@ -408,7 +411,10 @@ V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
 V     batch_column(Lower *l, Batch *b, Name name);
 Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);
 void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commits into the accumulators */
-void  metric_begin(Lower *l, const Decl *objective);
+void  metric_begin(Lower *l, const Decl *owner);
+/* The same for one value that is no metric but named so: accumulated (to == NULL), or its value over all rows */
+/* in `to`, in which `map` (by node of the main graph; may be NULL) tells what is there already. */
+bool  metric_cut(Lower *l, const Decl *owner, Name name, Val v, Build *to, Val *map, Val *out);
 void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
 /* The parameters that a run updates, by var id, in order; how many.  There is room for all. */
 uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out);
@@ -477,7 +483,10 @@ const Decl *data_decl(Program *p, uint32_t id);
 bool  data_broken(const Program *p, uint32_t id);
 bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` or a part of a split */
 void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
-Lower *data_lower(Program *p, uint32_t data, Diags *ds);
+bool  data_is_read(const RecipeData *d, const Stmt *column);    /* a raw column, also one cut from another */
+bool  data_column_type(Lower *l, const Stmt *column, DType *t, uint32_t *rank, Dim *dim, int64_t *bound);
+void  data_check(Program *p, uint32_t data);
+Graph *data_lower(Program *p, Str stage, Diags *ds);        /* "jaco", "jaco.rows0", ..: data_graph.c */
 void  train_declare(Lower *l);
 void  inner_declare(Lower *l);                              /* phases inside phases */
 /* What each inner phase begins anew: vars that its runs write and no other phase's.  writes: [phase][var] */

@@ -9,6 +9,7 @@
 typedef struct {
     Lower *l;
     const Decl *objective;
+    const char *what;
     Name name;
     uint32_t n_parts;
     Build *to;     /* the finish graph; NULL: accumulate only */
@@ -207,11 +208,11 @@ static Val copied(Cut *c, Val v);
 
 static Val fail_metric(Cut *c, const Node *n, const char *why) {
     if (!c->failed) {
-        Diag *d = report(c->l, DIAG_METRIC, c->name.at, "metric `%.*s` cannot be computed over a split: %s",
-                         FSTR(c->name.text), why);
+        Diag *d = report(c->l, DIAG_METRIC, c->name.at, "%s `%.*s` cannot be computed over a split: %s",
+                         c->what, FSTR(c->name.text), why);
         report_label(c->l, d, n->span, "here");
-        diag_help(d, "a metric ends in sums, means, products, extrema, `any` or `all` over the rows, and "
-                     "what is computed from them");
+        diag_help(d, "a %s ends in sums, means, products, extrema, `any` or `all` over the rows, and "
+                     "what is computed from them", c->what);
     }
     c->failed = true;
     return (Val){0};
@@ -328,10 +329,23 @@ static Val copied(Cut *c, Val v) {
 }
 
 static Cut cut_begin(Lower *l, const Decl *objective, Build *to) {
-    Cut c = {.l = l, .objective = objective, .to = to};
+    Cut c = {.l = l, .objective = objective, .what = "metric", .to = to};
     learn(&c);
     c.map = PUSH(l->a, Val, l->main_graph->nodes.n);
     return c;
+}
+
+bool metric_cut(Lower *l, const Decl *owner, Name name, Val v, Build *to, Val *map, Val *out) {
+    Cut c = cut_begin(l, owner, to);
+    c.what = "statistic";
+    c.name = name;
+    c.map = map ? map : c.map;
+    l->b.at = name.at;
+    Val whole = cut(&c, v);
+    if (out) {
+        *out = whole;
+    }
+    return !c.failed;
 }
 
 /* The metric's value as a node; numbers of the program become one. */
@@ -390,11 +404,11 @@ static double identity(ReduceKind k, DType t) {
     return k == REDUCE_PROD || k == REDUCE_ALL;
 }
 
-void metric_begin(Lower *l, const Decl *objective) {
+void metric_begin(Lower *l, const Decl *owner) {
     for (uint32_t i = 0; i < l->p->accumulators.n; i++) {
         const Accumulator *a = &l->p->accumulators.at[i];
         const Var *v = &l->m->vars.at[a->var];
-        if (a->objective == objective) {
+        if (a->objective == owner) {
             build_commit(&l->b, a->var, build_splat(&l->b, v->dtype, identity(a->kind, v->dtype), v->shape));
         }
     }

@@ -379,7 +379,7 @@ static void check_all(Program *p, Lower *file) {
     int64_t rows = nominal_rows(p);
     for (uint32_t i = 0; i < p->recipe->data.n; i++) {
         if (p->recipe->data.at[i].has_graph && !data_broken(p, i)) {
-            data_lower(p, i, p->ds);
+            data_check(p, i);
         }
     }
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
@@ -475,7 +475,7 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
     Lower *l = NULL;
     switch (kind) {
     case LOWER_INIT: return p->init;
-    case LOWER_DATA: l = data_find(p, name) ? data_lower(p, data_find(p, name) - 1, ds) : NULL; break;
+    case LOWER_DATA: return data_lower(p, name, ds);
     case LOWER_TRAIN:
         for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
             const RecipePhase *f = &p->recipe->phases.at[i];

@@ -1,7 +1,7 @@
 /* Reducers.  The items of the bracket are new indices or conditions; the operand is evaluated with the new
  * indices as leads, an excluded element becomes the identity, and the leads are reduced in the order they
  * were written.  `[..]` reduces all dims of the operand in whole form.  A `sum` asks contract.c first. */
-#include "lower.h"
+#include "data.h"
 
 enum { MAX_CONDITIONS = 8 };
 typedef struct {
@@ -12,6 +12,8 @@ typedef struct {
     const Expr *condition[MAX_CONDITIONS];
     uint32_t n_conditions;
     bool rest, failed;
+    bool statistic;                  /* over rows of a data set: those that `member` says */
+    Array member;
 } Bracket;
 
 static void bind(Bracket *b, Name name) {
@@ -43,9 +45,23 @@ static bool bind_free(void *user, const Expr *e) {
     return true;
 }
 
-static bool is_split(const Expr *e) {
-    return e->kind == EX_NAME &&
-           (str_is(e->name.text, "train") || str_is(e->name.text, "rows") || str_is(e->name.text, "row"));
+/* `train` and `rows` in the formulas of a data set: the row is an index of the reducer. */
+static bool is_rows(const Lower *l, const Expr *e) {
+    return l->data && l->frame->kind == FRAME_DATA && e->kind == EX_NAME &&
+           (str_is(e->name.text, "train") || str_is(e->name.text, "rows"));
+}
+
+static void over_rows(Bracket *b, Name name) {
+    Index *row;
+    if (b->statistic) {
+        report(b->l, DIAG_REDUCE, name.at, "a statistic is over the rows of one split");
+        b->failed = true;
+    } else if (b->n_bound == MAX_RANK || !statistic_begin(b->l, name, &row, &b->member)) {
+        b->failed = true;
+    } else {
+        b->statistic = true;
+        b->bound[b->n_bound++] = row;
+    }
 }
 
 static void read_items(Bracket *b) {
@@ -64,9 +80,8 @@ static void read_items(Bracket *b) {
             b->failed = true;
         } else if (item->expr->kind == EX_ERROR) {
             b->failed = true;
-        } else if (l->frame->kind == FRAME_DATA && is_split(item->expr)) {
-            not_yet(l, item->at, "a statistic over rows");
-            b->failed = true;
+        } else if (is_rows(l, item->expr)) {
+            over_rows(b, item->expr->name);
         } else if (item->expr->kind == EX_NAME) {
             bind(b, item->expr->name);
         } else {
@@ -147,6 +162,7 @@ static bool operand_type(Bracket *b, const Array *x, DType *t) {
 
 static bool condition_mask(Bracket *b, Array *mask) {
     Lower *l = b->l;
+    *mask = b->member;
     for (uint32_t i = 0; i < b->n_conditions; i++) {
         Array c;
         if (!eval_array(l, b->condition[i], &c)) {
@@ -157,7 +173,7 @@ static bool condition_mask(Bracket *b, Array *mask) {
                    "a condition here is one bool for each index, this is %.*s", FSTR(array_describe(l, &c)));
             return false;
         }
-        if (i > 0) {
+        if (i > 0 || b->statistic) {
             Array both[2] = {*mask, c};
             const Span at[2] = {b->e->at, b->e->at};
             if (!whole_align(l, b->e->at, 2, both, at)) {
@@ -359,7 +375,8 @@ static V reduced(Bracket *b, Array x, const Array *mask) {
 static V evaluate(Bracket *b) {
     Lower *l = b->l;
     Reducer r = b->e->reduce.op;
-    if (r == RED_SUM && b->n_conditions == 0 && !b->rest) {
+    bool masked = b->n_conditions > 0 || b->statistic;
+    if (r == RED_SUM && !masked && !b->rest) {
         V v = contract_try(l, b->e, b->n_bound, b->bound);
         if (v) {
             return v;
@@ -371,7 +388,6 @@ static V evaluate(Bracket *b) {
         !operand_type(b, &x, &t)) {
         return value_poison(l);
     }
-    bool masked = b->n_conditions > 0;
     if (!indices_used(b, &x, masked ? &mask : NULL)) {
         return value_poison(l);
     }
@@ -406,7 +422,8 @@ static V evaluate(Bracket *b) {
             mask = wide;
         }
     }
-    return reduced(b, x, masked ? &mask : NULL);
+    V v = reduced(b, x, masked ? &mask : NULL);
+    return b->statistic ? statistic_reduced(l, b->e, v) : v;
 }
 
 V reduce_eval(Lower *l, const Expr *e) {

@@ -187,7 +187,7 @@ void stmt_eval(Lower *l, const Stmt *s) {
     case ST_REQUIRE: require(l, s->require.cond, s->require.why); break;
     case ST_LOSS: objective_loss(l, s); break;
     case ST_METRIC: monitor_metric(l, s); break;
-    case ST_REPEAT: scope_bind(l, s->repeat.target.name, not_yet(l, s->at, "`repeat .. until`")); break;
+    case ST_REPEAT: repeat_eval(l, s); break;
     case ST_WATCH: monitor_watch(l, s); break;
     case ST_ALARM: monitor_alarm(l, s); break;
     case ST_FROM:

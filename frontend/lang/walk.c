@@ -120,15 +120,19 @@ static void walk_stmt(const Stmt *s, WalkExpr *f, void *user) {
         walk_expr(s->repeat.value, f, user);
         walk_expr(s->repeat.until, f, user);
         return;
+    case ST_DROP_DUPLICATES:
+        for (uint32_t i = 0; i < s->duplicates.of.n; i++) {
+            walk_expr(s->duplicates.of.at[i], f, user);
+        }
+        return;
+    case ST_DROP_WHERE:
+    case ST_DROP_EPISODES:
+    case ST_EPISODES: walk_expr(s->where.cond, f, user); return;
+    case ST_SPLIT: walk_expr(s->split.by, f, user); return;
     case ST_ERROR:
     case ST_REQUIRE:
     case ST_ALARM:
     case ST_FROM:
-    case ST_DROP_DUPLICATES:
-    case ST_DROP_WHERE:
-    case ST_DROP_EPISODES:
-    case ST_EPISODES:
-    case ST_SPLIT:
     case ST_COUNT: return;
     }
 }

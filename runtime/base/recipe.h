@@ -67,15 +67,36 @@ typedef struct {                           /* one `split` clause; several apply 
     Str of;                                /* the split that is cut up; "": all rows */
     uint32_t first_part, n_parts;          /* RecipeData.parts */
     bool in_order; int64_t seed; Span span;
+    int64_t folds, fold;                   /* folds > 0: fold number `fold` is the one part, the others are "train" */
+    bool grouped; RecipeColumn group;      /* by this value: rows that have the same one stay together */
 } RecipeSplit;
+/* What happens to the rows before they are split, in text order; values that are not raw are outputs of the graph
+ * "data.NAME.rowsK", K being the number of the step.
+ *   DROP_WHERE        rows whose value is true go
+ *   DROP_DUPLICATES   of rows with equal values the first stays
+ *   EPISODES          an episode ends with a row whose value is true
+ *   DROP_EPISODES     as DROP_WHERE, of all rows of an episode
+ *   AHEAD             rows get the values of the rows offset, .. offset + count - 1 behind them, in their episode;
+ *                     those without go, and of each episode only rows 0, every, 2 every, .. stay */
+typedef enum { ROWS_DROP_WHERE, ROWS_DROP_DUPLICATES, ROWS_EPISODES, ROWS_DROP_EPISODES, ROWS_AHEAD } RowsKind;
+typedef struct {
+    RowsKind kind; Span span;
+    VEC(RecipeColumn) values;
+    int64_t offset, count, every;
+    bool nested;                           /* AHEAD of such values: only rows that have theirs will do */
+} RecipeRows;
+/* A number or tensor of the whole data set.  Graphs "data.NAME.partL" accumulate those of level L, "data.NAME.finishL"
+ * commits them to the variables `path`; what has level L needs those below it. */
+typedef struct { Str name, path; DType dtype; Shape shape; uint32_t level; bool used; Span span; } RecipeStatistic;
 /* rows a "data.NAME" graph computes at a time: fixed, so that draws do not depend on it */
 enum { DATA_BLOCK = 1024 };
 typedef struct {
     Str name; Span span;
     VEC(RecipeSource) sources; VEC(RecipeFile) files; VEC(RecipeColumn) columns;
     VEC(RecipePart) parts; VEC(RecipeSplit) splits;
-    bool has_graph;                        /* some columns are computed */
-    VEC(RecipeColumn) inputs;              /* raw columns the graph reads, in the order of its columns */
+    VEC(RecipeRows) rows; VEC(RecipeStatistic) statistics;
+    bool has_graph, repeats;               /* something is computed; by drawing until it fits */
+    VEC(RecipeColumn) inputs;              /* raw columns that its graphs read */
 } RecipeData;
 /* What the first files of a source say, for the checker: the columns they have (of text: f32), and whether
  * the raw columns of `data` fit them.  GR_IO: the files are not there.  GR_DATA: `wrong` does not fit, or,

@@ -1,35 +1,38 @@
-/* Opening goes in four steps: the sources are opened, which tells how many rows there are; they are read
- * into the columns and into the inputs of the graph "data.NAME"; that graph computes the other columns block
- * by block; and the rows are split. */
+/* Opening a data set: the sources are opened, which tells how many rows there are, and read; rows are cleaned
+ * (clean.c) and split; statistics and the other columns are computed (prepare.c); and the rows that are left
+ * are moved together. */
 #include "dataset.h"
 #include "convert.h"
-#include "source.h"
+#include "opening.h"
 #include <stdio.h>
 #include <string.h>
-
-typedef struct {
-    Dataset *d;
-    const RecipeData *recipe;
-    Arena *arena, *scratch;          /* scratch: goes when the set is open */
-    VEC(const RecipeColumn *) wants; /* of the files: raw columns that are used, then inputs of the graph */
-    DataSource *sources;             /* by source of the recipe */
-    VEC(DataColumn) inputs;          /* of the graph, in its order */
-    Error *e;
-} Opening;
 
 static size_t row_bytes(const RecipeColumn *c) {
     return (size_t)shape_count(c->shape) * dtype_bytes(c->dtype);
 }
 
 /* ---- sources ---- */
+
+/* Bounds are asked of rows that are left (check_bounds): `drop where` may be there to meet them. */
+static void want(Opening *o, const RecipeColumn *c) {
+    for (uint32_t i = 0; i < o->wants.n; i++) {
+        if (str_eq(o->wants.at[i]->name, c->name))
+            return;
+    }
+    RecipeColumn *copy = PUSH(o->scratch, RecipeColumn, 1);
+    *copy = *c;
+    copy->bound = o->recipe->rows.n > 0 ? 0 : c->bound;
+    vec_push(o->scratch, &o->wants, copy);
+}
+
 static void list_wants(Opening *o) {
     const RecipeData *r = o->recipe;
     for (uint32_t i = 0; i < r->columns.n; i++) {
         if (r->columns.at[i].raw && r->columns.at[i].used)
-            vec_push(o->scratch, &o->wants, &r->columns.at[i]);
+            want(o, &r->columns.at[i]);
     }
-    for (uint32_t i = 0; i < r->inputs.n && r->has_graph; i++)
-        vec_push(o->scratch, &o->wants, &r->inputs.at[i]);
+    for (uint32_t i = 0; i < r->inputs.n; i++)
+        want(o, &r->inputs.at[i]);
 }
 
 static GrStatus open_sources(Opening *o) {
@@ -38,18 +41,23 @@ static GrStatus open_sources(Opening *o) {
     for (uint32_t i = 0; i < o->recipe->sources.n; i++) {
         DataSource *s = &o->sources[i];
         TRY(source_open(o->scratch, o->recipe, i, o->wants.at, o->wants.n, s, o->e));
-        o->d->rows += s->rows;
-        if (s->rows > INT32_MAX || o->d->rows > INT32_MAX)
-            return fail(o->e, GR_DATA, "data `%.*s` has more than %d rows", FSTR(o->recipe->name), INT32_MAX);
+        o->rows += s->rows;
+        if (s->rows > INT32_MAX - DATA_BLOCK || o->rows > INT32_MAX - DATA_BLOCK)
+            return fail(o->e, GR_DATA, "data `%.*s` has more than %d rows", FSTR(o->recipe->name),
+                        INT32_MAX - DATA_BLOCK);
     }
-    if (o->d->rows <= 0)
+    if (o->rows <= 0)
         return fail(o->e, GR_DATA, "data `%.*s` has no rows", FSTR(o->recipe->name));
+    o->d->rows_read = o->rows;
     return GR_OK;
 }
 
 /* ---- columns ---- */
+
+/* Blocks are whole: zeros stand behind the last row. */
 static DataColumn new_column(Arena *a, const RecipeColumn *c, int64_t rows) {
     DataColumn col = {.name = c->name, .dtype = c->dtype, .shape = c->shape, .row_bytes = row_bytes(c)};
+    rows = (rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;
     col.at = arena_push(a, col.row_bytes * (size_t)rows + 1, BUFFER_ALIGN);
     return col;
 }
@@ -58,20 +66,29 @@ static void make_columns(Opening *o) {
     const RecipeData *r = o->recipe;
     for (uint32_t i = 0; i < r->columns.n; i++) {
         if (r->columns.at[i].used)
-            vec_push(o->arena, &o->d->columns, new_column(o->arena, &r->columns.at[i], o->d->rows));
+            vec_push(o->arena, &o->d->columns, new_column(o->arena, &r->columns.at[i], o->rows));
     }
-    /* Blocks are whole: zeros stand behind the last row. */
-    int64_t rows = (o->d->rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;
-    for (uint32_t i = 0; i < r->inputs.n && r->has_graph; i++)
-        vec_push(o->scratch, &o->inputs, new_column(o->scratch, &r->inputs.at[i], rows));
+    for (uint32_t i = 0; i < r->inputs.n; i++) {
+        int64_t used = dataset_column(o->d, r->inputs.at[i].name);
+        vec_push(o->scratch, &o->inputs,
+                 used >= 0 ? o->d->columns.at[used] : new_column(o->scratch, &r->inputs.at[i], o->rows));
+    }
+}
+
+static char *column_of(const Opening *o, Str name) {
+    int64_t used = dataset_column(o->d, name);
+    for (uint32_t i = 0; used < 0 && i < o->inputs.n; i++) {
+        if (str_eq(o->inputs.at[i].name, name))
+            return o->inputs.at[i].at;
+    }
+    GR_ASSERT(used >= 0);
+    return o->d->columns.at[used].at;
 }
 
 static GrStatus read_sources(Opening *o) {
     char **to = PUSH(o->scratch, char *, o->wants.n + 1);
-    uint32_t first_input = o->wants.n - o->inputs.n;
     for (uint32_t i = 0; i < o->wants.n; i++)
-        to[i] = i < first_input ? o->d->columns.at[dataset_column(o->d, o->wants.at[i]->name)].at
-                                : o->inputs.at[i - first_input].at;
+        to[i] = column_of(o, o->wants.at[i]->name);
     for (uint32_t s = 0; s < o->recipe->sources.n; s++) {
         TRY(source_read(&o->sources[s], to, o->e));
         for (uint32_t i = 0; i < o->wants.n; i++)
@@ -80,75 +97,119 @@ static GrStatus read_sources(Opening *o) {
     return GR_OK;
 }
 
-/* ---- the graph ---- */
-typedef struct {
-    const RecipeColumn *recipe;
-    DataColumn *column;
-} Computed;
-
-static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int64_t block) {
-    int64_t first = block * DATA_BLOCK, rest = o->d->rows - first;
-    int64_t rows = rest < DATA_BLOCK ? rest : DATA_BLOCK;
-    int64_t size = shape_count(c->recipe->shape);
-    char *to = c->column->at + (size_t)first * c->column->row_bytes;
-    int64_t at = convert_elements(c->column->dtype, to, v->dtype, v->at, rows * size, c->recipe->bound);
-    if (at < 0)
-        return GR_OK;
-    Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
-    return column_refuse(o->recipe, c->recipe, where, first + at / size, at % size, v->dtype, v->at, at,
-                         o->e);
-}
-
-static GrStatus compute_columns(Opening *o, DataCompute *compute, void *user) {
-    VEC(Computed) computed = {0};
-    for (uint32_t i = 0; i < o->recipe->columns.n; i++) {
-        const RecipeColumn *c = &o->recipe->columns.at[i];
-        if (c->used && !c->raw)
-            vec_push(o->scratch, &computed, (Computed){c, &o->d->columns.at[dataset_column(o->d, c->name)]});
-    }
-    if (computed.n == 0)
-        return GR_OK;
-    GR_ASSERT(compute != NULL);
-    DataView *in = PUSH(o->scratch, DataView, o->inputs.n + 1), *out = PUSH(o->scratch, DataView, computed.n);
-    for (int64_t block = 0; block * DATA_BLOCK < o->d->rows; block++) {
-        for (uint32_t i = 0; i < o->inputs.n; i++) {
-            const DataColumn *c = &o->inputs.at[i];
-            in[i] = (DataView){c->name, c->dtype, c->at + (size_t)(block * DATA_BLOCK) * c->row_bytes};
-        }
-        for (uint32_t i = 0; i < computed.n; i++)
-            out[i] = (DataView){.name = computed.at[i].recipe->name, .dtype = computed.at[i].recipe->dtype};
-        TRY(compute(user, o->recipe, block, in, o->inputs.n, out, computed.n, o->e));
-        for (uint32_t i = 0; i < computed.n; i++)
-            TRY(take_block(o, &computed.at[i], &out[i], block));
+/* The first value of rows that are left which its bound does not allow. */
+static GrStatus check_bound(Opening *o, const RecipeColumn *c) {
+    const char *at = column_of(o, c->name);
+    int64_t size = shape_count(c->shape);
+    char *same = arena_push(o->scratch, row_bytes(c) + 1, BUFFER_ALIGN);
+    for (int64_t i = 0; i < o->rows; i++) {
+        const char *row = at + (size_t)i * row_bytes(c);
+        int64_t bad = o->alive[i] ? convert_elements(c->dtype, same, c->dtype, row, size, c->bound) : -1;
+        if (bad < 0)
+            continue;
+        Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
+        column_refuse(o->recipe, c, where, i, bad, c->dtype, row, bad, o->e);
+        fail_help(o->e, "`drop where` leaves such rows out; or the bound of `%.*s` is wrong", FSTR(c->name));
+        return GR_DATA;
     }
     return GR_OK;
 }
 
-/* ---- the whole ---- */
-static GrStatus make_splits(Opening *o) {
-    Str *source_of = PUSH(o->scratch, Str, o->d->rows);
-    int64_t row = 0;
-    for (uint32_t s = 0; s < o->recipe->sources.n; s++) {
-        for (int64_t i = 0; i < o->sources[s].rows; i++)
-            source_of[row++] = o->recipe->sources.at[s].split;
+static GrStatus check_bounds(Opening *o) {
+    const RecipeData *r = o->recipe;
+    for (uint32_t i = 0; i < r->columns.n && r->rows.n > 0; i++) {
+        const RecipeColumn *c = &r->columns.at[i];
+        if (c->raw && c->used && c->bound > 0)
+            TRY(check_bound(o, c));
     }
-    return splits_build(o->arena, o->recipe, o->d->rows, source_of, &o->d->splits, o->e);
+    return GR_OK;
 }
 
-static GrStatus open_steps(Opening *o, DataCompute *compute, void *user) {
+/* ---- splits ---- */
+
+/* The numbers of the rows that are left. */
+static uint32_t *rows_left(Opening *o) {
+    uint32_t *left = PUSH(o->scratch, uint32_t, o->rows + 1);
+    o->d->rows = 0;
+    for (int64_t i = 0; i < o->rows; i++) {
+        if (o->alive[i])
+            left[o->d->rows++] = (uint32_t)i;
+    }
+    return left;
+}
+
+static Str *split_names(Opening *o) {
+    Str *source_of = PUSH(o->scratch, Str, o->rows + 1);
+    int64_t row = 0, left = 0;
+    for (uint32_t s = 0; s < o->recipe->sources.n; s++) {
+        for (int64_t i = 0; i < o->sources[s].rows; i++, row++) {
+            if (o->alive[row])
+                source_of[left++] = o->recipe->sources.at[s].split;
+        }
+    }
+    return source_of;
+}
+
+static GrStatus find_groups(Opening *o, const uint32_t *left, uint32_t **groups) {
+    const RecipeData *r = o->recipe;
+    for (uint32_t i = 0; i < r->splits.n; i++) {
+        RowValues values;
+        if (!r->splits.at[i].grouped)
+            continue;
+        Str stage = str_format(o->scratch, ".groups%u", i);
+        TRY(prepare_values(o, stage, &r->splits.at[i].group, 1, &values));
+        groups[i] = PUSH(o->scratch, uint32_t, o->d->rows + 1);
+        clean_groups(o->scratch, &values, 1, left, o->d->rows, groups[i]);
+    }
+    return GR_OK;
+}
+
+static GrStatus make_splits(Opening *o, const uint32_t *left) {
+    uint32_t **groups = PUSH(o->scratch, uint32_t *, o->recipe->splits.n + 1);
+    TRY(find_groups(o, left, groups));
+    TRY(splits_build(o->arena, o->recipe, o->d->rows, split_names(o), groups, &o->d->splits, o->e));
+    o->train = PUSH(o->scratch, bool, o->rows + 1);
+    const Split *train = splits_find(&o->d->splits, STR("train"));
+    for (int64_t i = 0; train != NULL && i < train->n; i++)
+        o->train[left[train->rows[i]]] = true;
+    return GR_OK;
+}
+
+/* ---- the whole ---- */
+
+static void move_together(Opening *o, const uint32_t *left) {
+    for (uint32_t i = 0; i < o->d->columns.n && o->d->rows < o->rows; i++) {
+        DataColumn *c = &o->d->columns.at[i];
+        for (int64_t k = 0; k < o->d->rows; k++)
+            memmove(c->at + (size_t)k * c->row_bytes, c->at + (size_t)left[k] * c->row_bytes, c->row_bytes);
+    }
+}
+
+static GrStatus open_steps(Opening *o, const DataStatistics *known) {
     TRY(open_sources(o));
     make_columns(o);
     TRY(read_sources(o));
-    TRY(compute_columns(o, compute, user));
-    return make_splits(o);
+    TRY(clean_rows(o));
+    TRY(check_bounds(o));
+    uint32_t *left = rows_left(o);
+    if (o->d->rows == 0) {
+        fail(o->e, GR_DATA, "data `%.*s`: of %lld rows none is left", FSTR(o->recipe->name), (long long)o->rows);
+        fail_help(o->e, "its `drop` clauses, and `ahead` and `window`, drop them all");
+        return GR_DATA;
+    }
+    TRY(make_splits(o, left));
+    TRY(prepare_statistics(o, known));
+    TRY(prepare_columns(o));
+    move_together(o, left);
+    return GR_OK;
 }
 
-GrStatus dataset_open(Arena *a, const RecipeData *data, DataCompute *compute, void *user, Dataset **out,
-                      Error *e) {
+GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
+                      Dataset **out, Error *e) {
     Dataset *d = PUSH(a, Dataset, 1);
     d->recipe = data;
-    Opening o = {.d = d, .recipe = data, .arena = a, .scratch = arena_create(), .e = e};
-    GrStatus s = open_steps(&o, compute, user);
+    Opening o = {.d = d, .recipe = data, .program = program, .arena = a, .scratch = arena_create(), .e = e};
+    GrStatus s = open_steps(&o, known);
     arena_destroy(o.scratch);
     *out = s == GR_OK ? d : NULL;
     return s;

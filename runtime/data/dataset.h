@@ -12,23 +12,38 @@ typedef struct {
     char *at;
 } DataColumn;
 
+/* What the whole data set has once: `splats.m`. */
+typedef struct { Str path; DType dtype; Shape shape; const void *at; } DataStatistic;
+typedef struct { uint32_t n; DataStatistic *at; } DataStatistics;
+
 typedef struct {
     const RecipeData *recipe;
-    int64_t rows;
+    int64_t rows, rows_read;       /* that are left, that the sources gave */
     VEC(DataColumn) columns;
     Splits splits;
+    DataStatistics statistics;     /* those that are used */
 } Dataset;
 
-/* Computes the columns of the graph "data.NAME" for rows block * DATA_BLOCK on, DATA_BLOCK of them (behind
- * the last row, inputs are zero and outputs are dropped).  Sets dtype and at of each output; what they point
- * to lasts until the next call. */
+/* Graphs of a data set run a block of DATA_BLOCK rows at a time.  `stage` is what stands behind "data.NAME": ""
+ * for the columns, ".rows0", ".part1".  A graph takes its inputs by name (a whole block; zeros behind the last
+ * row), and its outputs, which last until the next call, are what is asked for by name. */
 typedef struct { Str name; DType dtype; const void *at; } DataView;
-typedef GrStatus DataCompute(void *user, const RecipeData *data, int64_t block, const DataView *inputs,
-                             uint32_t n_inputs, DataView *outputs, uint32_t n_outputs, Error *e);
+typedef struct {
+    Str stage;
+    int64_t block;
+    void (*input)(const void *reader, Str name, void *to);
+    const void *reader;
+} DataRequest;
+typedef struct {
+    void *user;
+    GrStatus (*run)(void *user, const RecipeData *data, const DataRequest *r, DataView *outputs,
+                    uint32_t n_outputs, Error *e);
+} DataProgram;
 
-/* GR_IO, GR_DATA: what, in which file, row and column. */
-GrStatus dataset_open(Arena *a, const RecipeData *data, DataCompute *compute, void *user, Dataset **out,
-                      Error *e);
+/* program: may be NULL when nothing is computed; known: the statistics of a trained model, or NULL to compute
+ * them.  GR_IO, GR_DATA: what, in which file, row and column. */
+GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
+                      Dataset **out, Error *e);
 int64_t  dataset_column(const Dataset *d, Str name);                   /* -1 */
 /* A data set has a few splits; the message of a missing one names them. */
 GrStatus dataset_split(const Dataset *d, Str name, const Split **out, Error *e);

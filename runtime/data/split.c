@@ -4,7 +4,6 @@
 #include "split.h"
 #include "hash.h"
 #include "philox.h"
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct { int64_t num, den; } Fraction;
@@ -106,11 +105,6 @@ static GrStatus part_sizes(const RecipeData *d, const RecipeSplit *c, int64_t ro
     return GR_OK;
 }
 
-static int by_row(const void *x, const void *y) {
-    uint32_t i = *(const uint32_t *)x, k = *(const uint32_t *)y;
-    return i < k ? -1 : i > k;
-}
-
 static void remove_split(Splits *s, const Split *gone) {
     uint32_t i = (uint32_t)(gone - s->at.at);
     memmove(&s->at.at[i], &s->at.at[i + 1], sizeof *gone * (s->at.n - i - 1));
@@ -123,24 +117,84 @@ static GrStatus add_part(Arena *a, const RecipeData *d, Str name, const uint32_t
         return fail(e, GR_DATA, "data `%.*s` makes the split `%.*s` twice", FSTR(d->name), FSTR(name));
     Split s = {.name = name, .rows = PUSH(a, uint32_t, n + 1), .n = n};
     memcpy(s.rows, rows, sizeof *rows * (size_t)n);
-    qsort(s.rows, (size_t)n, sizeof *rows, by_row);
     vec_push(a, &out->at, s);
     return GR_OK;
 }
 
-static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c, uint32_t *rows, int64_t n,
-                             Splits *out, Error *e) {
-    int64_t *size = PUSH(a, int64_t, c->n_parts + 1);
-    TRY(part_sizes(d, c, n, size, e));
-    if (!c->in_order)
-        permute(rows, n, c->seed, stream_of("data.split"), 0, 0);
-    for (uint32_t i = 0; i < c->n_parts; rows += size[i++])
-        TRY(add_part(a, d, d->parts.at[c->first_part + i].name, rows, size[i], out, e));
+/* A fold: its units stand together in the shuffled order, the others are the second part. */
+static GrStatus apply_fold(const RecipeData *d, const RecipeSplit *c, uint32_t *part, int64_t n,
+                           Error *e) {
+    if (c->folds > n) {
+        fail(e, GR_DATA, "data `%.*s`: %lld folds of %lld", FSTR(d->name), (long long)c->folds, (long long)n);
+        return GR_DATA;
+    }
+    int64_t first = floor_of((Fraction){c->fold, c->folds}, n), last = floor_of((Fraction){c->fold + 1, c->folds}, n);
+    for (int64_t i = 0; i < n; i++)
+        part[i] = i < first || i >= last;
     return GR_OK;
 }
 
-GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of, Splits *out,
-                      Error *e) {
+/* part[i]: the number of the part that unit i of the shuffled order goes to; n_parts: to none. */
+static GrStatus parts_of(Arena *a, const RecipeData *d, const RecipeSplit *c, uint32_t *part, int64_t n, Error *e) {
+    if (c->folds > 0)
+        return apply_fold(d, c, part, n, e);
+    int64_t *size = PUSH(a, int64_t, c->n_parts + 1), at = 0;
+    TRY(part_sizes(d, c, n, size, e));
+    for (uint32_t p = 0; p < c->n_parts; p++) {
+        for (int64_t i = 0; i < size[p]; i++)
+            part[at++] = p;
+    }
+    while (at < n)
+        part[at++] = c->n_parts;
+    return GR_OK;
+}
+
+/* What is dealt out: rows, or groups of rows in the order of their first; unit[i] is that of rows[i]. */
+static int64_t units_of(Arena *a, const uint32_t *rows, int64_t n, const uint32_t *group, uint32_t *unit) {
+    if (group == NULL) {
+        for (int64_t i = 0; i < n; i++)
+            unit[i] = (uint32_t)i;
+        return n;
+    }
+    uint32_t most = 0, units = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = group[rows[i]] > most ? group[rows[i]] : most;
+    uint32_t *number = PUSH(a, uint32_t, most + 2);     /* 1 + unit of a group */
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t *of = &number[group[rows[i]]];
+        *of = *of == 0 ? ++units : *of;
+        unit[i] = *of - 1;
+    }
+    return units;
+}
+
+static GrStatus apply_clause(Arena *a, const RecipeData *d, const RecipeSplit *c, const uint32_t *rows, int64_t n,
+                             const uint32_t *group, Splits *out, Error *e) {
+    uint32_t *unit = PUSH(a, uint32_t, n + 1), *part = PUSH(a, uint32_t, n + 1), *order = PUSH(a, uint32_t, n + 1);
+    uint32_t *part_of = PUSH(a, uint32_t, n + 1), *taken = PUSH(a, uint32_t, n + 1);
+    int64_t units = units_of(a, rows, n, group, unit);
+    TRY(parts_of(a, d, c, part, units, e));
+    for (int64_t i = 0; i < units; i++)
+        order[i] = (uint32_t)i;
+    if (!c->in_order)
+        permute(order, units, c->seed, stream_of("data.split"), 0, 0);
+    for (int64_t i = 0; i < units; i++)
+        part_of[order[i]] = part[i];
+    for (uint32_t p = 0; p < c->n_parts; p++) {
+        int64_t size = 0;
+        for (int64_t i = 0; i < n; i++) {
+            if (part_of[unit[i]] == p)
+                taken[size++] = rows[i];
+        }
+        Str name = d->parts.at[c->first_part + p].name;
+        if (!str_is(name, "unused"))
+            TRY(add_part(a, d, name, taken, size, out, e));
+    }
+    return GR_OK;
+}
+
+GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of,
+                      uint32_t *const *group, Splits *out, Error *e) {
     *out = (Splits){0};
     add_source_splits(a, rows, source_of, out);
     for (uint32_t i = 0; i < data->splits.n; i++) {
@@ -155,7 +209,7 @@ GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str 
             all[k] = whole == NULL ? (uint32_t)k : whole->rows[k];
         if (whole != NULL)
             remove_split(out, whole);
-        TRY(apply_clause(a, data, c, all, n, out, e));
+        TRY(apply_clause(a, data, c, all, n, group == NULL ? NULL : group[i], out, e));
     }
     if (out->at.n == 0) { /* nothing was said: all rows are there to train on */
         uint32_t *all = PUSH(a, uint32_t, rows + 1);

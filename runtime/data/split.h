@@ -6,9 +6,10 @@
 typedef struct { Str name; uint32_t *rows; int64_t n; } Split;        /* rows in ascending order */
 typedef struct { VEC(Split) at; } Splits;
 
-/* `source_of[i]` is the `as` name of the source that row i came from ("": none). */
-GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of, Splits *out,
-                      Error *e);
+/* `source_of[i]` is the `as` name of the source that row i came from ("": none); group[s][i] the number of what row i
+ * belongs to, numbered by their first rows, for a split s that keeps groups together. */
+GrStatus splits_build(Arena *a, const RecipeData *data, int64_t rows, const Str *source_of,
+                      uint32_t *const *group, Splits *out, Error *e);
 const Split *splits_find(const Splits *s, Str name);                  /* NULL */
 
 /* Shuffles n items in place: Fisher and Yates from the last place down; place i changes with floor(r (i + 1)

@@ -1,5 +1,6 @@
 /* Entries are asked for when they are needed and again for every batch: a plan that has grown has moved. */
 #include "session.h"
+#include "statistics.h"
 #include "used.h"
 #include <string.h>
 #include <time.h>
@@ -83,6 +84,8 @@ GrStatus session_start(Session *s) {
     uint32_t first = recipe_phase_from(r, 0);
     s->counters = (Counters){.seed = first < r->phases.n ? r->phases.at[first].seed : 1};
     TRY(session_run(s, STR("init"), NULL));
+    for (uint32_t i = 0; i < r->data.n; i++)
+        statistics_fill(s->job->exec, &s->job->data[i]->statistics);
     TRY(load_used(s));
     session_begin_copies(s);
     return session_pack(s);
