@@ -46,7 +46,7 @@ static Training *opened(const char *program, uint32_t threads) {
     bool good = session_open(&t->session, &t->common);
     if (!session_report(&t->session, &t->common) || !good)
         test_end();
-    CHECK_MSG(job_open(&t->session, &t->common, "fused", LOWER_TRAIN, &t->job, &e) == GR_OK, "%s", e.what);
+    CHECK_MSG(job_open(&t->session, &t->common, "fused", LOWER_TRAIN, (Str){0}, &t->job, &e) == GR_OK, "%s", e.what);
     t->job.job.interrupted = &t->stop;
     t->job.job.progress = progress;
     return t;
