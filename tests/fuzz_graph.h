@@ -11,6 +11,7 @@ typedef struct {
     const char *folder;
     const Math *math;
     bool progress;
+    bool programs;                 /* of the texts only .graph files */
 } FuzzWish;
 /* How many findings: each is shrunk, printed and written to the folder. */
 uint32_t fuzz_graphs(const FuzzWish *w);

@@ -1,7 +1,8 @@
 /* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through
  * their parsers and verifiers.  What is looked for: crashes, hangs, a message without a place, a text that
  * prints as another one.  The mutator swaps, repeats and drops words and lines of files of the same kind, and
- * puts numbers that are too large or too small. */
+ * puts numbers that are too large or too small; half of the programs are mutated by the grammar (fuzz_grammar.c). */
+#include "fuzz_grammar.h"
 #include "fuzz_graph.h"
 #include "kernel.h"
 #include "lang.h"
@@ -161,8 +162,9 @@ static Str mutated_once(Arena *a, Str t, Str other, uint64_t *state) {
 static Str mutated(Arena *a, const Corpus *c, TextOf kind, uint64_t *state) {
     uint32_t n = c->of[kind].n, times = 1 + pick(state, 5);
     Str t = c->of[kind].at[pick(state, n)], other = c->of[kind].at[pick(state, n)];
+    bool by_grammar = kind == TEXT_GRAPH && pick(state, 2) == 0;
     for (uint32_t i = 0; i < times && t.n > 0 && t.n < MOST_BYTES; i++) {
-        t = mutated_once(a, t, other, state);
+        t = by_grammar ? grammar_mutated(a, t, other, state, pick) : mutated_once(a, t, other, state);
     }
     return str_copy(a, t);
 }
@@ -301,7 +303,7 @@ typedef struct {
     uint64_t from;
 } Portion;
 
-static TextOf kind_of(uint64_t seed) { return seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3); }
+static TextOf kind_of(const FuzzWish *w, uint64_t seed) { return w->programs || seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3); }
 
 static void run_portion(void *user, Guard *g) {
     const Portion *p = user;
@@ -310,11 +312,11 @@ static void run_portion(void *user, Guard *g) {
         ArenaMark mark = arena_mark(a);
         uint64_t state = seed;
         g->at = seed;
-        Str text = mutated(a, p->corpus, kind_of(seed), &state);
+        Str text = mutated(a, p->corpus, kind_of(p->wish, seed), &state);
         g->text_n = text.n < GUARD_TEXT ? text.n : GUARD_TEXT;
         memcpy(g->text, text.s, g->text_n);
         alarm(SECONDS_A_TEXT);
-        if (!stands(g, kind_of(seed), text, p->wish->math))
+        if (!stands(g, kind_of(p->wish, seed), text, p->wish->math))
             break;
         arena_pop(mark);
     }
@@ -324,7 +326,7 @@ static void run_portion(void *user, Guard *g) {
 static void keep_finding(const FuzzWish *w, const Guard *g, GuardEnd end) {
     char path[512];
     snprintf(path, sizeof path, "%s/found-%llu%s", w->folder, (unsigned long long)g->at,
-             k_endings[kind_of(g->at)]);
+             k_endings[kind_of(w, g->at)]);
     printf("\nseed %llu: %s: %.1200s\nwritten to %s\n", (unsigned long long)g->at, guard_end_name(end),
            g->what, path);
     FILE *out = fopen(path, "wb");
