@@ -303,7 +303,9 @@ typedef struct {
     uint64_t from;
 } Portion;
 
-static TextOf kind_of(const FuzzWish *w, uint64_t seed) { return w->programs || seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3); }
+static TextOf kind_of(const FuzzWish *w, uint64_t seed) {
+    return w->programs || seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3);
+}
 
 static void run_portion(void *user, Guard *g) {
     const Portion *p = user;

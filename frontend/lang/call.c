@@ -12,7 +12,7 @@ Name call_name(const Expr *e) {
     return f->kind == EX_NAME ? f->name : f->kind == EX_FIELD ? f->field.name : (Name){.at = e->at};
 }
 
-static bool is_reducer(Str name) {
+bool reducer_named(Str name) {
     for (Reducer r = 0; r < RED_COUNT; r++) {
         if (str_is(name, reducer_text(r))) {
             return true;
@@ -86,7 +86,7 @@ static V at_place(Lower *l, V v, Span at) {
 V call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped) {
     Name name = call_name(e);
     uint32_t n = (args ? args->n : 0) + (piped != NULL);
-    if (callee->kind == EX_NAME && is_reducer(name.text) &&
+    if (callee->kind == EX_NAME && reducer_named(name.text) &&
         !(n == 2 && (str_is(name.text, "max") || str_is(name.text, "min")))) {
         return reducer_called(l, name);
     }

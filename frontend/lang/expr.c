@@ -40,6 +40,21 @@ static V list(Lower *l, const Expr *e, ValueKind k) {
     return v;
 }
 
+static void field_help(Lower *l, Diag *d, V v, const Expr *base, Str name) {
+    Nearest near = nearest_to(name);
+    Buf all = buf_make(l->a);
+    for (uint32_t i = 0; v->kind == VAL_TUPLE && v->list.names && i < v->list.n; i++) {
+        nearest_consider(&near, v->list.names[i]);
+        buf_printf(&all, "%s`%.*s`", i ? ", " : "", FSTR(v->list.names[i]));
+    }
+    report_near(d, &near);
+    if (all.n) {
+        diag_help(d, "the results are %s", all.s);
+    } else {
+        foreign_field(l, d, base, name);
+    }
+}
+
 static V field(Lower *l, const Expr *e) {
     const Expr *base = e->field.base;
     const Scope *module = module_named(l, base);
@@ -77,6 +92,7 @@ static V field(Lower *l, const Expr *e) {
         Diag *d = report(l, DIAG_NAME, e->field.name.at, "%.*s has no `%.*s`", FSTR(value_describe(l, v)),
                          FSTR(e->field.name.text));
         report_label(l, d, base->at, "%.*s", FSTR(value_describe(l, v)));
+        field_help(l, d, v, base, e->field.name.text);
     }
     return value_poison(l);
 }
@@ -160,9 +176,14 @@ bool eval_condition(Lower *l, const Expr *e, bool *out) {
     Diag *d = report(l, DIAG_TYPE, e->at, "a condition here is decided before the run; this is %.*s",
                      FSTR(value_describe(l, v)));
     if (v->kind == VAL_UNIFORM) {
-        diag_help(d, "its numbers are of the same program, whatever their value; `where(c, a, b)` chooses "
-                     "while running, and a "
-                     "weight of 0 removes a loss");
+        for (uint32_t i = 0; i < l->p->settings.n; i++) {
+            const Setting *s = &l->p->settings.at[i];
+            if (s->value->kind == VAL_UNIFORM && walk_mentions(e, s->name.text)) {
+                report_label(l, d, s->name.at, "`%.*s` is a number of the same program", FSTR(s->name.text));
+            }
+        }
+        diag_help(d, "choose while running with `where(c, a, b)`; a weight of 0 removes a loss; a setting of type "
+                     "`bool`, `dim` or `one of` decides before the run");
     } else if (v->kind == VAL_ARRAY) {
         diag_help(d, "on data, choose with `where(c, a, b)`");
     }

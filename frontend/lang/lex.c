@@ -151,6 +151,10 @@ static TokKind take_number(Lexer *l)
         l->pos++;
         take_digits(l);
     }
+    if (peek(l, 0) == '.' && peek(l, 1) != '.' && !is_letter(peek(l, 1))) {
+        l->pos++;
+        report(l, start, "a number that ends with its point", "write `1.0`");
+    }
     bool sign = peek(l, 1) == '+' || peek(l, 1) == '-';
     if ((peek(l, 0) == 'e' || peek(l, 0) == 'E') && is_digit(peek(l, sign ? 2 : 1))) {
         l->pos += sign ? 2 : 1;
@@ -194,16 +198,34 @@ static TokKind take_string(Lexer *l, char quote)
     return T_STRING;
 }
 
-/* `'` right behind an operand is the transpose; anywhere else somebody means a string. */
-static bool quote_opens_string(const Lexer *l, uint32_t gap)
+static bool ends_operand(TokKind k)
 {
-    switch ((int)l->last) {
-    case T_NAME: case T_NUMBER: case T_RPAREN: case T_RBRACKET: case T_QUOTE:
-        return gap > 0;
-    default:
-        return true;
-    }
+    return k == T_NAME || k == T_NUMBER || k == T_RPAREN || k == T_RBRACKET || k == T_QUOTE;
 }
+
+/* A word processor's quotes: one message for the text in them. */
+static bool take_typographic(Lexer *l)
+{
+    static const char *const quotes[][2] = {
+        {"\xE2\x80\x9C", "\xE2\x80\x9D"}, {"\xE2\x80\x98", "\xE2\x80\x99"}, {"\xE2\x80\x9E", "\xE2\x80\x9C"},
+        {"\xE2\x80\x9D", "\xE2\x80\x9D"}, {"\xC2\xAB", "\xC2\xBB"}};
+    for (size_t i = 0; i < sizeof quotes / sizeof *quotes; i++) {
+        if (looking_at(l, quotes[i][0])) {
+            uint32_t start = l->pos;
+            l->pos += (uint32_t)strlen(quotes[i][0]);
+            while (!at_end(l) && peek(l, 0) != '\n' && !looking_at(l, quotes[i][1])) {
+                l->pos++;
+            }
+            l->pos += looking_at(l, quotes[i][1]) ? (uint32_t)strlen(quotes[i][1]) : 0;
+            report(l, start, "quotes of a word processor", "strings stand in straight double quotes: `\"text\"`");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `'` right behind an operand is the transpose; anywhere else somebody means a string. */
+static bool quote_opens_string(const Lexer *l, uint32_t gap) { return gap > 0 || !ends_operand(l->last); }
 
 static bool has_closing_quote(const Lexer *l)
 {
@@ -262,6 +284,10 @@ static void skip_stray(Lexer *l)
         c = peek(l, 0);
     } while (!at_end(l) && !is_letter(c) && !is_digit(c) && !(c && strchr(fine, c)));
     bool ascii = (unsigned char)l->source->text.s[start] < 0x80;
+    if (!memcmp(l->source->text.s + start, "\xC2\xA0", 2)) {
+        report(l, start, "a blank that is no space", "write a plain space");
+        return;
+    }
     report(l, start, ascii ? "a character the language does not use" : "a character outside strings and comments "
                                                                         "that is not ASCII",
            ascii ? "leave it out" : "names are ASCII letters, digits and `_`");
@@ -269,7 +295,9 @@ static void skip_stray(Lexer *l)
 
 Lexer lex_start(Arena *a, const Source *source, Diags *diags)
 {
-    return (Lexer){.arena = a, .source = source, .diags = diags, .last = T_NEWLINE};
+    uint32_t mark = str_starts(source->text, "\xEF\xBB\xBF") ? 3 : 0;      /* that some editors put before UTF-8 */
+    return (Lexer){
+        .arena = a, .source = source, .diags = diags, .last = T_NEWLINE, .pos = mark, .line_at = mark};
 }
 
 static TokKind take_token(Lexer *l, uint32_t gap, uint32_t *start)
@@ -286,6 +314,15 @@ static TokKind take_token(Lexer *l, uint32_t gap, uint32_t *start)
         }
         if (is_digit(c)) {
             return take_number(l);
+        }
+        if (c == '.' && is_digit(peek(l, 1)) && (gap > 0 || !ends_operand(l->last))) {
+            l->pos++;
+            take_number(l);
+            report(l, *start, "a number that begins with its point", "write `0.5`");
+            return T_NUMBER;
+        }
+        if (take_typographic(l)) {
+            return T_STRING;
         }
         if (c == '"') {
             return take_string(l, '"');

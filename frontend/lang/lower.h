@@ -222,6 +222,13 @@ Span  report_site(const Lower *l, Span at);                 /* `at`, or the user
 void  report_origins(Lower *l, Diag *d, const Array *a);    /* how the extents of a were made, where it is known */
 bool  in_library(const Program *p, Span at);
 
+/* ---- direction.c: weights kept when things get worse ------------------------------------------------------ */
+void  direction_check(Lower *l, const RecipePhase *p, const TrainClause *keep);    /* warns */
+
+/* ---- foreign.c: what other languages call things --------------------------------------------------------- */
+bool  foreign_name(Diag *d, Str name);                      /* false: nobody calls anything so */
+void  foreign_field(Lower *l, Diag *d, const Expr *base, Str field);
+
 /* ---- twice.c: probabilities where logits are taken ------------------------------------------------------ */
 void  twice_remember(Lower *l, const Decl *d, const Expr *call, V result);
 void  twice_check(Lower *l, const Decl *d, const Expr *call, V first);      /* warns */
@@ -374,6 +381,7 @@ bool  type_solve(Lower *l, const Expr *e, Dim to);
 
 /* ---- call.c -------------------------------------------------------------------------------------------- */
 V     call_eval(Lower *l, const Expr *e, const Expr *callee, const ArgVec *args, const Expr *piped);
+bool  reducer_named(Str name);
 V     call_value(Lower *l, const Expr *e, V f, Str written, const GivenVec *given);
 void  function_lacks(Lower *l, Diag *d, V v);               /* help, if v is a function: to name what is given
                                                              * and what is missing */

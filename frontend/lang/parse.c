@@ -8,8 +8,7 @@
 static void parse_results(Parser *p, Decl *d, bool needed)
 {
     if (parse_tok(p) == T_COLON) {
-        parse_fail(p, parse_ahead(p, 0)->at, "a body stands in braces: `def f(x) -> (y) { y = … }`",
-                   "found `:` behind the arguments");
+        parse_colon_block(p);
     }
     d->function.has_results = parse_tok(p) == T_ARROW;
     if (needed && !d->function.has_results) {

@@ -20,6 +20,7 @@ typedef struct {
     TokKind  last_kind;
     bool     joined;            /* the token before lets the line go on */
     bool     panic;
+    bool     indented;          /* what is broken is a block by indentation: recovery goes past it */
     bool     in_data;           /* inside `data`: its clause words count */
     uint32_t brackets;          /* open `(` `[` since the innermost `{` */
     uint32_t parens, braces;    /* open ones in all, for recovery */
@@ -32,6 +33,7 @@ TokKind parse_tok(Parser *p);                           /* kind of the next toke
 Token   parse_take(Parser *p);
 bool    parse_accept(Parser *p, TokKind k);
 bool    parse_expect(Parser *p, TokKind k, const char *where);  /* where: "behind the arguments" */
+void    parse_colon_block(Parser *p);                   /* reports the `:` that comes next */
 bool    parse_is_word(Parser *p, const char *word);     /* the next token is this clause word */
 bool    parse_accept_word(Parser *p, const char *word);
 bool    parse_expect_word(Parser *p, const char *word, const char *where);

@@ -196,6 +196,9 @@ void parse_unexpected(Parser *p, const char *expected)
         if (!help && t->kind == T_NAME) {
             help = near_word(p, t->text);
         }
+        if (!help && p->last_kind == T_COMMA) {
+            help = "the comma before it is one too many, or something is missing between them";
+        }
         parse_fail(p, t->at, help, "expected %s, found `%.*s`", expected, FSTR(t->text));
     }
 }
@@ -286,7 +289,10 @@ static void recover(Parser *p, const BlockScope *s)
             break;
         }
         bool closes = t->kind == T_RBRACE && p->braces > s->item_braces;    /* a block of the broken statement */
-        if (t->at.at != s->item_at && !closes) {
+        if (p->indented && t->at.at != s->item_at && t->line_start && t->column <= s->item_indent) {
+            break;
+        }
+        if (t->at.at != s->item_at && !closes && !p->indented) {
             if (t->line_start && (t->column <= s->item_indent || (level && !p->joined && !tok_leads(t->kind)))) {
                 break;
             }
@@ -300,6 +306,7 @@ static void recover(Parser *p, const BlockScope *s)
     p->parens = s->item_parens;
     p->braces = s->item_braces;
     p->joined = true;
+    p->indented = false;
 }
 
 static bool is_separator(Parser *p, const BlockScope *s)
@@ -341,13 +348,21 @@ bool parse_decl_ahead(Parser *p)
     return (str_is(t->text, "setting") && next == T_NAME) || (str_is(t->text, "extern") && next == T_DEF);
 }
 
+void parse_colon_block(Parser *p)
+{
+    p->indented = parse_ahead(p, 1)->line_start;
+    parse_fail(p, parse_ahead(p, 0)->at,
+               "a block stands in braces: `def f(x) -> (y) { y = … }`, `if c { … }`; indentation means nothing",
+               "expected `{`, found `:`");
+}
+
 void parse_block_open(Parser *p, BlockScope *s, const char *where)
 {
     const Token *t = parse_ahead(p, 0);
     bool commas = s->commas;
     *s = (BlockScope){.opener = t->at, .opener_indent = t->indent, .brackets = p->brackets, .commas = commas};
     if (parse_tok(p) == T_COLON) {
-        parse_fail(p, t->at, "a block stands in braces: `{ … }`", "expected `{` %s, found `:`", where);
+        parse_colon_block(p);
     }
     s->open = parse_enter(p) && parse_expect(p, T_LBRACE, where);
     if (s->open) {

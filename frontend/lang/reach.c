@@ -96,6 +96,9 @@ static void check_loss(Lower *l, const LossTerm *t) {
     if (end.i) {
         const Node *n = &g->nodes.at[end.i];
         report_label(l, d, n->span, "the gradient ends here: %s", why_ends(n));
+        if (n->op == OP_reduce) {
+            diag_help(d, "use the probabilities, `softmax(x)`, where `argmax` takes one position");
+        }
         diag_help(d, "use a value that changes smoothly; or say `metric` instead of `loss`; or `nograd`");
     } else {
         diag_help(d, "no model is in it; say `metric` instead of `loss`, or `nograd`");

@@ -297,33 +297,6 @@ static void note_indices(Lower *l, Diag *d, Str name) {
     }
 }
 
-/* What other languages call the things that have a word here. */
-static void foreign_name(Diag *d, Str name) {
-    static const struct { const char *name, *help; } table[] = {
-        {"True", "write `yes`"},
-        {"true", "write `yes`"},
-        {"False", "write `no`"},
-        {"false", "write `no`"},
-        {"None", "there is no value that is none: leave the argument out, or declare a setting `one of ..`"},
-        {"null", "there is no value that is none: leave the argument out, or declare a setting `one of ..`"},
-        {"float", "convert with `real(x)`; infinity is `inf`"},
-        {"range", "positions are `for i < n { .. }`; an index with an extent is `y[i < n] = ..`"},
-        {"len", "an extent has the name that the argument's type gives it; all elements are `size(x)`"},
-        {"torch", "there are no modules to call: `relu(x)`, `softmax(x)`, `linear(x, 64)` are in scope"},
-        {"np", "there are no modules to call: `exp(x)`, `sqrt(x)`, `sum[..] x` are in scope"},
-        {"nn", "there are no modules to call: `linear(x, 64)`, `mlp(x, [64, 10])` are in scope"},
-        {"F", "there are no modules to call: `relu(x)`, `cross_entropy(h, t)` are in scope"},
-        {"nan", "a mask chooses what counts: `mean[n, t, t < len[n]] x[n,t]`"},
-        {"self", "weights are `param w : real[A] = ..` in a `def` or `model`, and have their name"},
-        {"loss", "`loss` is a line of an objective: `loss fit = ..`"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (str_is(name, table[i].name)) {
-            diag_help(d, "%s", table[i].help);
-        }
-    }
-}
-
 /* Is the name written in a statement that did not parse?  Then that is where it was to be made. */
 static bool lost(Lower *l, Str name) {
     for (uint32_t i = 0; i < l->frame->broken.n; i++) {
@@ -351,13 +324,13 @@ V scope_name(Lower *l, Name name) {
         }
     }
     Diag *d = report(l, DIAG_NAME, name.at, "nothing is called `%.*s`", FSTR(name.text));
-    scope_suggest(l, d, name.text);
-    note_indices(l, d, name.text);
-    foreign_name(d, name.text);
     uint32_t data = l->frame->kind == FRAME_DATA ? data_find(l->p, l->frame->decl->name.text) : 0;
     if (data && source_gives(&l->p->recipe->data.at[data - 1], name.text)) {
         diag_help(d, "a column of a file that is not there has to be declared: `%.*s : f32`",
                   FSTR(name.text));
+    } else if (!foreign_name(d, name.text)) {
+        scope_suggest(l, d, name.text);
+        note_indices(l, d, name.text);
     }
     return value_poison(l);
 }

@@ -68,9 +68,9 @@ bool setting_is_no_dim(Lower *l, V v, Span at) {
         return false;
     }
     const char *type = s->recipe.kind == SETTING_INT ? "int" : "real";
-    Diag *d = report(l, DIAG_SETTING, s->type->at, "`%.*s` is an extent, and `%s` shapes no program",
+    Diag *d = report(l, DIAG_SETTING, s->type->at, "`%.*s` shapes the program, and `%s` does not",
                      FSTR(s->name.text), type);
-    report_label(l, d, at, "an extent here");
+    report_label(l, d, at, "it has to be known here");
     diag_help(d, "declare it `: dim`: a new value is then a new program; `int` and `real` are numbers of the "
                  "same one");
     return true;

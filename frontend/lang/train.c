@@ -172,6 +172,7 @@ static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
     uint32_t inst;
     if (train_criterion(l, p, c->keep.score, &inst)) {
         Str text = sources_text(l->p->sources, c->keep.score->at);
+        direction_check(l, p, c);
         vec_push(l->m->arena, &p->keep, (RecipeKeep){c->keep.highest, inst, text, c->at});
     }
 }

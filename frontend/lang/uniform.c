@@ -252,11 +252,14 @@ bool const_expr_value(Lower *l, const Expr *e, const char *what, int64_t lo, int
     bool known = value_const_int(v, out) ||
                  (v->kind == VAL_UNIFORM && uniforms_constant(l->m->uniforms, v->uniform.inst, &x) &&
                   x == floor(x) && fabs(x) < 9e15 && (*out = (int64_t)x, true));
+    if (!known && setting_is_no_dim(l, v, e->at)) {
+        return false;
+    }
     if (!known) {
         Diag *d = report(l, DIAG_TYPE, e->at, "%s is a whole number known before the run, this is %.*s", what,
                          FSTR(value_describe(l, v)));
         if (v->kind == VAL_UNIFORM) {
-            diag_help(d, "a setting of type `dim` is known; `int` and `real` may change while it runs");
+            diag_help(d, "a setting of type `dim` is known; `int` and `real` are numbers of the same program");
         }
         return false;
     }

@@ -79,7 +79,7 @@ uint32_t str_distance(Str a, Str b) {
 }
 
 Nearest nearest_to(Str want) {
-    return (Nearest){.want = want, .edits = want.n <= 1 ? 1 : want.n <= 3 ? 2 : want.n <= 6 ? 3 : 4};
+    return (Nearest){.want = want, .edits = want.n <= 1 ? 1 : want.n <= 4 ? 2 : want.n <= 7 ? 3 : 4};
 }
 
 void nearest_consider(Nearest *n, Str candidate) {
