@@ -61,7 +61,7 @@ TEST(safetensors_and_idx) {
     check_x(READER_SAFETENSORS, "x.safetensors");
     CHECK(read_of(READER_IDX, fixture("x.idx.gz"), "x", &x, &e) == GR_OK && ((float *)x.at)[23] == 5.75f);
     CHECK(read_of(READER_NPY, fixture("x.npy"), "x", &x, &e) == GR_OK && ((float *)x.at)[23] == 5.75f);
-    CHECK(read_of(READER_SAFETENSORS, file_of("a.safetensors", "no"), "x", &x, &e) == GR_CHECKPOINT);
+    CHECK(read_of(READER_SAFETENSORS, file_of("a.safetensors", "no"), "x", &x, &e) == GR_DATA);
     CHECK_SAYS(e, "is not a whole safetensors file");
 }
 

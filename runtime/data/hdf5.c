@@ -7,7 +7,14 @@
 #include <hdf5.h>
 #include <string.h>
 
-enum { DEPTH_MOST = 16, DATASETS_MOST = 1 << 16, FILL_MOST = 64 << 20, CACHE_MOST = 1 << 30 };
+enum {
+    DEPTH_MOST = 16,
+    DATASETS_MOST = 1 << 16,
+    FILL_MOST = 64 << 20,
+    CACHE_MOST = 1 << 30,
+    CACHE_LEAST = 1 << 20,
+    CACHE_SLOTS = 12421
+};
 
 typedef struct {
     Arena *arena;
@@ -139,32 +146,49 @@ static void list_dataset(Listing *l, hid_t set, Str name) {
     vec_push(l->arena, &l->out->at, c);
 }
 
-/* What visit is called with for every dataset below a group, in the order of names. */
-typedef GrStatus Visit(void *user, hid_t set, Str name);
+/* Called for every dataset below a group, in the order of names: it is `link` of `group`, and column `name`.
+ */
+typedef GrStatus Visit(void *user, hid_t group, const char *link, Str name);
 
+static H5I_type_t type_of(hid_t group, const char *link) {
+    hid_t object = H5Oopen(group, link, H5P_DEFAULT);
+    H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
+    if (object >= 0)
+        H5Oclose(object);
+    return type;
+}
+
+/* The i-th name of a group; false for links to other places. */
+static bool link_name(hid_t group, hsize_t i, char *name, size_t size) {
+    H5L_info_t link;
+    if (H5Lget_info_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, &link, H5P_DEFAULT) < 0 ||
+        link.type != H5L_TYPE_HARD)
+        return false;
+    ssize_t n = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, size, H5P_DEFAULT);
+    return n > 0 && n < (ssize_t)size;
+}
+
+/* left: how many more links are looked at, since groups may hold each other. */
 static GrStatus visit_all(Arena *a, hid_t group, Str prefix, uint32_t depth, uint32_t *left, Visit *visit,
                           void *user) {
     H5G_info_t info;
+    char link[256];
     if (depth > DEPTH_MOST || H5Gget_info(group, &info) < 0)
         return GR_OK;
-    for (hsize_t i = 0; i<info.nlinks && * left> 0; i++) {
-        char name[256];
-        H5L_info_t link;
-        if (H5Lget_info_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, &link, H5P_DEFAULT) < 0 ||
-            link.type != H5L_TYPE_HARD)
-            continue; /* no links to other files */
-        ssize_t n =
-            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
-        hid_t object = n <= 0 || n >= (ssize_t)sizeof name ? -1 : H5Oopen(group, name, H5P_DEFAULT);
-        Str path = str_format(a, "%.*s%s", FSTR(prefix), name);
-        GrStatus status = GR_OK;
+    for (hsize_t i = 0; i < info.nlinks; i++) {
+        if (*left == 0 || !link_name(group, i, link, sizeof link))
+            continue;
         --*left;
-        if (object >= 0 && H5Iget_type(object) == H5I_DATASET)
-            status = visit(user, object, path);
-        else if (object >= 0 && H5Iget_type(object) == H5I_GROUP)
-            status = visit_all(a, object, str_format(a, "%.*s_", FSTR(path)), depth + 1, left, visit, user);
-        if (object >= 0)
-            H5Oclose(object);
+        H5I_type_t type = type_of(group, link);
+        Str name = str_format(a, "%.*s%s", FSTR(prefix), link);
+        if (type == H5I_DATASET)
+            TRY(visit(user, group, link, name));
+        hid_t inside = type == H5I_GROUP ? H5Gopen2(group, link, H5P_DEFAULT) : -1;
+        if (inside < 0)
+            continue;
+        GrStatus status =
+            visit_all(a, inside, str_format(a, "%.*s_", FSTR(name)), depth + 1, left, visit, user);
+        H5Gclose(inside);
         TRY(status);
     }
     return GR_OK;
@@ -184,8 +208,12 @@ static GrStatus visit_file(Arena *a, Str path, Visit *visit, void *user, Error *
     return status;
 }
 
-static GrStatus list_one(void *user, hid_t set, Str name) {
-    list_dataset(user, set, name);
+static GrStatus list_one(void *user, hid_t group, const char *link, Str name) {
+    hid_t set = H5Dopen2(group, link, H5P_DEFAULT);
+    if (set >= 0) {
+        list_dataset(user, set, name);
+        H5Dclose(set);
+    }
     return GR_OK;
 }
 
@@ -256,27 +284,31 @@ static GrStatus read_rows(Reading *r, hid_t set, const Layout *l, Str name) {
     return status;
 }
 
-/* Opened again with a cache that holds all chunks of some rows, so that none is unpacked twice. */
-static hid_t with_cache(hid_t set, const Layout *l) {
+/* With a cache that holds all chunks of some rows, so that none is unpacked twice; the library keeps the
+ * cache that a dataset was opened with first. */
+static hid_t open_cached(hid_t group, const char *link, const Layout *l) {
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    H5Pset_chunk_cache(access, 12421, l->band, 1.0);
-    hid_t again = H5Dopen2(set, ".", access);
+    if (l->band > CACHE_LEAST)
+        H5Pset_chunk_cache(access, CACHE_SLOTS, l->band, 1.0);
+    hid_t set = H5Dopen2(group, link, access);
     H5Pclose(access);
-    return again;
+    return set;
 }
 
-static GrStatus read_dataset(void *user, hid_t set, Str name) {
+static GrStatus read_dataset(void *user, hid_t group, const char *link, Str name) {
     Reading *r = user;
     Layout l;
     if (!sink_wants(r->sink, name))
         return GR_OK;
-    const char *why = layout_of(set, r->size, &l);
-    if (why != NULL)
-        return unreadable(r, name, 0, why);
-    hid_t cached = l.band > BLOCK_BYTES ? with_cache(set, &l) : -1;
-    GrStatus status = read_rows(r, cached >= 0 ? cached : set, &l, name);
-    if (cached >= 0)
-        H5Dclose(cached);
+    hid_t set = H5Dopen2(group, link, H5P_DEFAULT);
+    const char *why = set < 0 ? "it cannot be opened" : layout_of(set, r->size, &l);
+    if (set >= 0)
+        H5Dclose(set);
+    set = why == NULL ? open_cached(group, link, &l) : -1;
+    if (set < 0)
+        return unreadable(r, name, 0, why != NULL ? why : "it cannot be opened");
+    GrStatus status = read_rows(r, set, &l, name);
+    H5Dclose(set);
     return status;
 }
 

@@ -10,9 +10,10 @@ static GrStatus list(Arena *a, const ReaderFile *f, StoreFile *out, uint64_t *st
     TRY(file_check(a, f->path, &size, e));
     if (safetensors_list(a, f->path, out, start, e) == GR_OK)
         return GR_OK;
-    if (e->status == GR_CHECKPOINT)
-        fail_help(e, "fetch the file again");
-    return e->status;
+    if (e->status != GR_CHECKPOINT)
+        return e->status;
+    fail_help(e, "fetch the file again");
+    return e->status = GR_DATA;
 }
 
 GrStatus tensors_describe(Arena *a, const ReaderFile *f, bool count, FileColumns *out, Error *e) {
