@@ -15,6 +15,7 @@ typedef struct {
 } Golden;
 static const Golden k_small[] = {{"graphs/tiny/conv.graph", 20, 0}, {"graphs/tiny/scan.graph", 20, 0},
                                  {"graphs/tiny/order.graph", 20, 0}, {"graphs/tiny/losses.graph", 20, 0},
+                                 {"graphs/tiny/loops.graph", 20, 0},
                                  {"graphs/tiny/windows.graph", 20, 0}};
 static const Golden k_fashion[] = {{"graphs/fashion/classifier.graph", 20, 16},
                                    {"graphs/fashion/vae.graph", 20, 4}};

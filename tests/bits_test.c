@@ -37,7 +37,8 @@ static void program_agrees(const ProgramWish *w, uint32_t set) {
 }
 
 TEST_ALL(small_programs) {
-    static const char *const files[] = {"tiny/conv", "tiny/scan", "tiny/order", "tiny/losses", "tiny/windows"};
+    static const char *const files[] = {"tiny/conv", "tiny/scan", "tiny/order", "tiny/losses", "tiny/windows",
+                                        "tiny/loops"};
     for (uint32_t i = 0; i < sizeof files / sizeof *files; i++) {
         ProgramWish w = {.file = str_format(test_arena(), "%s/graphs/%s.graph", GRAPHC_ROOT, files[i]).s,
                          .steps = 3,

@@ -372,6 +372,32 @@ TEST(scan_gradients) {
     }
 }
 
+/* h' = the last of g' = tanh(g * w + x), begun at h; both loops have what they collect read. */
+TEST(scan_in_a_scan_gradients) {
+    Case c = case_begin();
+    Type t = {DT_F32, shape(1, 3, 0, 0)}, row = {DT_F32, shape(2, 2, 3, 0)};
+    Val h = variable(&c, t.shape, -1, 1), xs = variable(&c, shape(3, 3, 2, 3), -1, 1), w = variable(&c, t.shape, -1, 1);
+    Graph *inner = graph_create(c.m, STR("f.inner")), *outer = graph_create(c.m, STR("f.outer"));
+    Build b = {inner, {0, 0}, 0};
+    Val g = build_arg(&b, ARG_BODY, 0, t), x = build_arg(&b, ARG_BODY, 1, t), v = build_arg(&b, ARG_BODY, 2, t);
+    Val next = build_1(&b, OP_tanh, build_2(&b, OP_add, build_2(&b, OP_mul, g, v), x));
+    graph_output(inner, OUT_VALUE, 0, next);
+    graph_output(inner, OUT_VALUE, 0, build_2(&b, OP_mul, g, next));
+    Scan *in = PUSH(c.a, Scan, 1), *out = PUSH(c.a, Scan, 1);
+    *in = (Scan){inner, 1, 1, 1, 2, false};
+    b = (Build){outer, {0, 0}, 0};
+    Val carry = build_arg(&b, ARG_BODY, 0, t), rows = build_arg(&b, ARG_BODY, 1, row),
+        weight = build_arg(&b, ARG_BODY, 2, t);
+    Val tuple = build_scan(&b, in, 3, (Val[]){carry, rows, weight});
+    graph_output(outer, OUT_VALUE, 0, build_2(&b, OP_mul, build_result(&b, tuple, 0), weight));
+    graph_output(outer, OUT_VALUE, 0, build_result(&b, tuple, 1));
+    *out = (Scan){outer, 1, 1, 1, 3, true};
+    tuple = build_scan(&c.b, out, 3, (Val[]){h, xs, w});
+    uint8_t steps[] = {0, 1};
+    Val all = build_reduce(&c.b, REDUCE_SUM, build_result(&c.b, tuple, 1), 2, steps);
+    check_case(&c, build_2(&c.b, OP_add, build_result(&c.b, tuple, 0), all), "scan in a scan", true);
+}
+
 /* ---- what autodiff is told, and what it says ---- */
 TEST(stopped_and_straight_through) {
     Case c = case_begin();

@@ -163,7 +163,8 @@ static Attr scan_attr(Expand *e, const Node *n) {
     Attr attr = n->attr;
     Scan *s = PUSH(e->arena, Scan, 1);
     *s = *n->attr.scan;
-    s->body = expand(e->arena, s->body, graph_has(s->body, OP_grad), e->ds);
+    /* differentiating this scan differentiates those in its body */
+    s->body = expand(e->arena, s->body, e->has_grad || graph_has(s->body, OP_grad), e->ds);
     if (!s->body) {
         e->ok = false;
         s->body = n->attr.scan->body;

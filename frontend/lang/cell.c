@@ -58,6 +58,10 @@ void cell_set(Lower *l, uint32_t var, Val v) {
 }
 
 Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim) {
+    Array here;
+    if (scan_state(l, var, &here)) {
+        return here;
+    }
     Array a = {.val = cell_now(l, var),
                .graph = l->main_graph,
                .dtype = l->m->vars.at[var].dtype,
@@ -66,6 +70,12 @@ Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim) {
         a.dim[i] = dim[i];
     }
     return a;
+}
+
+void cell_write(Lower *l, uint32_t var, Array x) {
+    if (!scan_set_state(l, var, x)) {
+        cell_set(l, var, x.val);
+    }
 }
 
 void cell_commit(Lower *l) {
@@ -286,10 +296,6 @@ void cell_update(Lower *l, const Stmt *s) {
     if ((l->frame->kind != FRAME_OPTIMIZER && (!l->frame->training || frozen)) || l->frame->follows) {
         return;
     }
-    if (l->scan) {
-        not_yet(l, s->at, "a state written inside `scan`");
-        return;
-    }
     uint32_t var = b->var - 1;
     Array x, old = b->value->array;
     Span at = s->update.value->at;
@@ -314,7 +320,8 @@ void cell_update(Lower *l, const Stmt *s) {
         }
         return;
     }
-    cell_set(l, var, build_broadcast(&l->b, x.val, l->m->vars.at[var].shape, NULL));
+    Val now_val = build_broadcast(&l->b, x.val, l->m->vars.at[var].shape, NULL);
+    cell_write(l, var, array_make(l, now_val, 0, NULL, old.rank, old.dim));
     Name name = {b->name, b->at};
     Array now = cell_array(l, var, old.rank, old.dim);
     scope_bind(l, name, value_array(l, name.at, now));

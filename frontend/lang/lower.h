@@ -396,6 +396,9 @@ void  repeat_eval(Lower *l, const Stmt *s);                 /* repeat.c; only in
 bool  scan_collect(Lower *l, const Stmt *s);
 Val   scan_capture(Lower *l, Array x);
 Val   scan_iteration(Lower *l);
+/* what a state is at this point of the body that writes it; false: no loop around here does */
+bool  scan_state(Lower *l, uint32_t var, Array *out);
+bool  scan_set_state(Lower *l, uint32_t var, Array x);      /* false: not in a loop */
 void  cell_param(Lower *l, const Stmt *s);
 void  cell_state(Lower *l, const Stmt *s);
 void  cell_update(Lower *l, const Stmt *s);
@@ -404,6 +407,7 @@ uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, 
 Val   cell_now(Lower *l, uint32_t var);
 Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim);
 void  cell_set(Lower *l, uint32_t var, Val v);
+void  cell_write(Lower *l, uint32_t var, Array x);          /* also in the body of a scan */
 void  cell_commit(Lower *l);                                /* everything written */
 void  cell_init(Lower *l, uint32_t var, const Expr *init, uint32_t rank, const Dim *dim);
 uint32_t name_id(Lower *l, Str s);

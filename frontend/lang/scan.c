@@ -1,13 +1,18 @@
 /* `scan h = h0 over v in u, t < T { … collect y = e }`: one body graph run T times.  Carries and one step
  * of each sequence are inputs of the body; whatever else the body mentions becomes a constant input the first
  * time it is needed.  The types of the carries are a fixed point: the body is lowered, and once more when
- * what comes back carries more indices. */
+ * what comes back carries more indices.  A state that the body writes becomes a carry in the same way: a pass that
+ * meets the write is followed by another.  A body may hold a loop; what that mentions of further out goes in
+ * through every loop between. */
 #include "lower.h"
 
 enum { MOST_CARRIES = 16, MOST_PASSES = 4 };
 typedef struct { Name name; Array value; } Collected;
+/* A state that the body writes is one more carry: its value before the loop, at this point of the body. */
+typedef struct { uint32_t var; Array before, now; } Written;
 struct ScanScope {
     Build outer; /* the graph around the loop */
+    ScanScope *parent; /* the loop that one is the body of */
     Graph *body;
     uint32_t n_inputs;            /* carries and sequences */
     VEC(Val) captured;            /* constants: their values outside */
@@ -20,33 +25,113 @@ struct ScanScope {
     Val step;
     Dim length;
     VEC(Collected) collected;
+    VEC(Written) written;
+    uint32_t n_bound; /* of `written`: those that are inputs in this pass */
 };
+
+/* Builds in the graph around the loop, and in its body again. */
+static void scope_outside(Lower *l, const ScanScope *s) {
+    Span at = l->b.at;
+    l->b = s->outer;
+    l->b.at = at;
+    l->scan = s->parent;
+}
+
+static void scope_inside(Lower *l, ScanScope *s, Build body) {
+    l->b = body;
+    l->scan = s;
+}
 
 /* A value of a graph around this one, in the graph being built. */
 Val scan_capture(Lower *l, Array x) {
     ScanScope *s = l->scan;
-    if (s == NULL || s->body != l->b.g || x.graph != s->outer.g) {
+    if (s == NULL || s->body != l->b.g) {
         report(l, DIAG_TYPE, l->b.at,
                "an initial value is made of settings, dims and draws, not of data or other weights");
         return build_splat(&l->b, x.dtype, 0, array_shape(&x));
     }
+    Val outside = x.val;
+    if (x.graph != s->outer.g) { /* from further out: it goes through every loop between */
+        Build body = l->b;
+        scope_outside(l, s);
+        outside = scan_capture(l, x);
+        scope_inside(l, s, body);
+    }
     uint32_t k = 0;
-    while (k < s->captured.n && s->captured.at[k].i != x.val.i) {
+    while (k < s->captured.n && s->captured.at[k].i != outside.i) {
         k++;
     }
     if (k == s->captured.n) {
-        vec_push(l->a, &s->captured, x.val);
+        vec_push(l->a, &s->captured, outside);
     }
     return build_arg(&l->b, ARG_BODY, s->n_inputs + k, (Type){x.dtype, array_shape(&x)});
 }
 
-/* Which repetition this is, for draws; 0 outside loops. */
+/* Which repetition this is, for draws: counted through all loops around; 0 outside loops. */
 Val scan_iteration(Lower *l) {
-    if (l->scan == NULL || l->b.g != l->scan->body) {
+    ScanScope *s = l->scan;
+    if (s == NULL || l->b.g != s->body) {
         return build_const(&l->b, DT_I32, 0);
     }
-    l->scan->counts = true;
-    return l->scan->step.i ? l->scan->step : build_const(&l->b, DT_I32, 0);
+    s->counts = true;
+    Val step = s->step.i ? s->step : build_const(&l->b, DT_I32, 0);
+    if (s->parent == NULL) {
+        return step;
+    }
+    Build body = l->b;
+    scope_outside(l, s);
+    Array around = {.val = scan_iteration(l), .graph = l->b.g, .dtype = DT_I32};
+    scope_inside(l, s, body);
+    Val length = build_const(&l->b, DT_I32, (double)dim_value(s->length));
+    return build_2(&l->b, OP_add, build_2(&l->b, OP_mul, scan_capture(l, around), length), step);
+}
+
+/* ---- states the body writes ---- */
+static Written *written(ScanScope *s, uint32_t var) {
+    for (uint32_t i = 0; s && i < s->written.n; i++) {
+        if (s->written.at[i].var == var) {
+            return &s->written.at[i];
+        }
+    }
+    return NULL;
+}
+
+bool scan_state(Lower *l, uint32_t var, Array *out) {
+    const Written *w = written(l->scan, var);
+    if (w == NULL || w->now.graph != l->b.g) {
+        return false;
+    }
+    *out = w->now;
+    return true;
+}
+
+/* The first pass that meets a write only learns of it; from the next on the state is a carry. */
+bool scan_set_state(Lower *l, uint32_t var, Array x) {
+    ScanScope *s = l->scan;
+    if (s == NULL || l->b.g != s->body) {
+        return false;
+    }
+    Written *w = written(s, var);
+    if (w == NULL) {
+        Build body = l->b;
+        scope_outside(l, s);
+        Array before = array_here(l, cell_array(l, var, x.rank, x.dim));
+        scope_inside(l, s, body);
+        vec_push(l->a, &s->written, ((Written){var, before, x}));
+        return true;
+    }
+    w->now = x;
+    return true;
+}
+
+/* Names that stand for the state stand for its value here. */
+static void rebind_state(Lower *l, uint32_t var, Array now) {
+    for (uint32_t i = 0; i < l->frame->names.n; i++) {
+        Binding *b = &l->frame->names.at[i];
+        if (b->var == var + 1) {
+            b->value = value_array(l, b->at, now);
+        }
+    }
 }
 
 /* The sequence with its first dim in front of its leads. */
@@ -141,13 +226,19 @@ static void body_begin(Lower *l, const Stmt *st, ScanScope *s) {
     s->body->rows = s->outer.g->rows;
     s->captured.n = 0;
     s->collected.n = 0;
-    s->n_inputs = s->n_carries + s->n_sequences + s->counts;
+    s->n_bound = s->written.n;
+    s->n_inputs = s->n_carries + s->n_bound + s->n_sequences + s->counts;
     l->b = (Build){s->body, st->at, 0};
     l->scan = s;
     uint32_t id = 0, seq = 0;
     for (; id < s->n_carries; id++) {
         scope_bind(l, s->carry_name[id],
                    value_array(l, s->carry_name[id].at, body_input(l, id, &s->carry[id], false)));
+    }
+    for (uint32_t i = 0; i < s->n_bound; i++) {
+        Written *w = &s->written.at[i];
+        w->now = body_input(l, id++, &w->before, false);
+        rebind_state(l, w->var, w->now);
     }
     for (uint32_t i = 0; i < st->scan.over.n; i++) {
         const Over *o = &st->scan.over.at[i];
@@ -203,11 +294,9 @@ static bool carry_fits(Lower *l, ScanScope *s, uint32_t i, Array *made, bool *wi
         Build body = l->b;
         ScanScope *scope = l->scan;
         DType to = dtype_elem(made->dtype) > dtype_elem(in->dtype) ? made->dtype : in->dtype;
-        l->b = s->outer;
-        l->scan = NULL;
+        scope_outside(l, s);
         *in = array_spread(l, array_cast(l, *in, to), n, lead);
-        l->b = body;
-        l->scan = scope;
+        scope_inside(l, scope, body);
         return true;
     }
     *made = array_spread(l, array_cast(l, *made, in->dtype), in->n_lead, in->lead);
@@ -219,7 +308,7 @@ static bool body_pass(Lower *l, const Stmt *st, ScanScope *s, bool *again) {
     bool counted = s->counts;
     body_begin(l, st, s);
     stmt_block(l, &st->scan.body);
-    *again = s->counts != counted;
+    *again = s->counts != counted || s->n_bound != s->written.n;
     for (uint32_t i = 0; i < s->n_carries; i++) {
         Array made;
         bool wider;
@@ -230,6 +319,10 @@ static bool body_pass(Lower *l, const Stmt *st, ScanScope *s, bool *again) {
         if (!wider) {
             graph_output(s->body, OUT_VALUE, name_id(l, s->carry_name[i].text), made.val);
         }
+    }
+    for (uint32_t i = 0; i < s->written.n && !*again; i++) {
+        const Written *w = &s->written.at[i];
+        graph_output(s->body, OUT_VALUE, name_id(l, l->m->vars.at[w->var].path), w->now.val);
     }
     for (uint32_t i = 0; i < s->collected.n && !*again; i++) {
         graph_output(s->body, OUT_VALUE, name_id(l, s->collected.at[i].name.text),
@@ -259,7 +352,7 @@ static V collected_value(Lower *l, ScanScope *s, Val tuple, uint32_t k) {
     for (uint32_t i = 0; i < x->rank; i++) {
         order[x->n_lead + 1 + i] = (uint8_t)(x->n_lead + 1 + i);
     }
-    Val v = build_permute(&l->b, build_result(&l->b, tuple, s->n_carries + k), order);
+    Val v = build_permute(&l->b, build_result(&l->b, tuple, s->n_carries + s->written.n + k), order);
     return value_array(l, at, array_make(l, v, x->n_lead, x->lead, x->rank + 1u, dim));
 }
 
@@ -267,6 +360,9 @@ static void build(Lower *l, ScanScope *s) {
     VEC(Val) in = {0};
     for (uint32_t i = 0; i < s->n_carries; i++) {
         vec_push(l->a, &in, array_here(l, s->carry[i]).val);
+    }
+    for (uint32_t i = 0; i < s->written.n; i++) {
+        vec_push(l->a, &in, s->written.at[i].before.val);
     }
     for (uint32_t i = 0; i < s->n_sequences; i++) {
         vec_push(l->a, &in, s->sequence[i].val);
@@ -280,7 +376,7 @@ static void build(Lower *l, ScanScope *s) {
     }
     Scan *scan = PUSH(l->m->arena, Scan, 1);
     *scan = (Scan){.body = s->body,
-                   .n_carries = s->n_carries,
+                   .n_carries = s->n_carries + s->written.n,
                    .n_sequences = s->n_sequences + s->counts,
                    .n_collected = s->collected.n,
                    .length = dim_value(s->length)};
@@ -289,6 +385,12 @@ static void build(Lower *l, ScanScope *s) {
         const Array *c = &s->carry[i];
         Array last = array_make(l, build_result(&l->b, tuple, i), c->n_lead, c->lead, c->rank, c->dim);
         scope_bind(l, s->carry_name[i], value_array(l, s->carry_name[i].at, last));
+    }
+    for (uint32_t i = 0; i < s->written.n; i++) {
+        const Array *c = &s->written.at[i].before;
+        Val last = build_result(&l->b, tuple, s->n_carries + i);
+        cell_write(l, s->written.at[i].var, array_make(l, last, 0, NULL, c->rank, c->dim));
+        rebind_state(l, s->written.at[i].var, cell_array(l, s->written.at[i].var, c->rank, c->dim));
     }
     for (uint32_t i = 0; i < s->collected.n; i++) {
         scope_bind(l, s->collected.at[i].name, collected_value(l, s, tuple, i));
@@ -308,12 +410,7 @@ static void poison_all(Lower *l, const Stmt *st) {
 }
 
 void scan_eval(Lower *l, const Stmt *st) {
-    ScanScope s = {.outer = l->b};
-    if (l->scan) {
-        not_yet(l, st->at, "a `scan` inside a `scan`");
-        poison_all(l, st);
-        return;
-    }
+    ScanScope s = {.outer = l->b, .parent = l->scan};
     bool fine = read_inputs(l, st, &s), again = fine;
     uint32_t n_names = l->frame->names.n;
     Binding *names = PUSH(l->a, Binding, n_names + 1);
@@ -327,7 +424,7 @@ void scan_eval(Lower *l, const Stmt *st) {
             l->frame->names.at[i] = names[i];
         }
         l->b = s.outer;
-        l->scan = NULL;
+        l->scan = s.parent;
     }
     for (uint32_t i = 0; i < s.collected.n; i++) {
         fine = fine && s.collected.at[i].value.val.i != 0;

@@ -472,6 +472,33 @@ def lstm():
     return recurrent(torch.nn.LSTM, "lstm")
 
 
+def loops():
+    cell = torch.nn.GRUCell(2, 5)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.copy_(draw(*p.shape, scale=0.5))
+    path = "net.gru_cell1.linear"
+    parameters = {path + "1.w": (cell.weight_ih, torch.t), path + "1.b": (cell.bias_ih, same),
+                  path + "2.w": (cell.weight_hh, torch.t), path + "2.b": (cell.bias_hh, same)}
+    states = {"net.count": torch.zeros(()), "net.centred1.m": draw(2)}
+
+    def forward(i, x, t):
+        h, m, count = torch.zeros(4, 5), states["net.centred1.m"].clone(), float(states["net.count"])
+        for s in range(3):
+            g, each = h, []
+            for k in range(2):
+                m = 0.75 * m + 0.25 * x[:, s, k].mean(0)
+                g = cell(x[:, s, k] - m, g)
+                count += 1
+                each.append(g)
+            h = sum(each) / 2 + s * 0.125 - count * 0.0625
+        states["net.centred1.m"].copy_(m)
+        states["net.count"].fill_(count)
+        return {"fit": F.mse_loss(h, t)}
+    return {"phases": {"train": train(forward, parameters, plain_sgd(1),
+                                      [{"x": draw(4, 3, 2, 2), "t": draw(4, 5)} for _ in range(2)], states)}}
+
+
 def attention():
     module = torch.nn.MultiheadAttention(6, 2, batch_first=True)
     with torch.no_grad():
@@ -678,7 +705,8 @@ def text(x, depth=0):
 
 
 CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
-         conv1d, conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, optimizers, metrics, small_vae]
+         conv1d, conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, loops, optimizers, metrics,
+         small_vae]
 
 
 def main():
