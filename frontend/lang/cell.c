@@ -134,6 +134,25 @@ static const Frame *root_of(const Frame *f) {
     return f;
 }
 
+/* `b.x` of `linear(b.x, 1)`; empty when the call is written in another way. */
+static Str first_argument(Str call, Str maker) {
+    if (call.n <= maker.n + 1 || call.n > 60 || !str_eq((Str){call.s, maker.n}, maker) || call.s[maker.n] != '(') {
+        return (Str){0};
+    }
+    uint32_t from = maker.n + 1, end = from;
+    for (int depth = 0; end < call.n; end++) {
+        char c = call.s[end];
+        if (depth == 0 && (c == ',' || c == ')')) {
+            return (Str){call.s + from, end - from};
+        }
+        if (c == '=' || c == '\n') {
+            break;
+        }
+        depth += (c == '(' || c == '[') - (c == ')' || c == ']');
+    }
+    return (Str){0};
+}
+
 /* `linear` in an objective: no export could reach those weights. */
 static void no_weights_here(Lower *l, Span at) {
     const Frame *root = root_of(l->frame), *f = l->frame;
@@ -144,7 +163,15 @@ static void no_weights_here(Lower *l, Span at) {
     Str maker = f->decl && f->kind == FRAME_DEF ? f->decl->name.text : STR("param");
     Span site = f->kind == FRAME_DEF ? f->call_at : at;
     Diag *d = report(l, DIAG_WEIGHTS, site, "`%.*s` makes weights, %s holds none", FSTR(maker), holder);
-    diag_help(d, "put it in a `model`: then an export can use the same weights");
+    Str text = sources_text(l->p->sources, site), first = first_argument(text, maker);
+    if (first.n) {
+        Str rest = {first.s + first.n, (uint32_t)(text.s + text.n - (first.s + first.n))};
+        diag_help(d, "declare `model part(x : real[N, ..]) -> (y : real[N, ..]) { y = %.*s(x%.*s }` and write "
+                     "`part(%.*s)` here: an export can then use the same weights",
+                  FSTR(maker), FSTR(rest), FSTR(first));
+    } else {
+        diag_help(d, "put it in a `model`: then an export can use the same weights");
+    }
 }
 
 static bool cell_shape(Lower *l, const Stmt *s, uint32_t *rank, Dim *dim) {
