@@ -181,6 +181,12 @@ def orders():
     exports["places"] = {"in": {"x": x, "k": k}, "out": {
         "up": x.argsort(1), "down": k.sort(stable=True, dim=1, descending=True)[1]}}
     exports["recur_pair"] = pair(recur, d_y, a=draw(4, 5), b=draw(4, 5))
+    exports["top_pair"] = pair(lambda x: x.topk(2, 1)[0], draw(4, 2), x=x)
+    exports["top_pair"]["out"]["at"] = x.topk(2, 1)[1]
+    exports["shapes"] = pair(lambda x: torch.tan(x / 4) + torch.log2(1 + x ** 2), d_y, x=x)
+    exports["shapes"]["out"] = {"up": torch.ceil(x), "cut": torch.trunc(x), "tangent": torch.tan(x / 4),
+                                "two": torch.log2(1 + x ** 2), "mask": torch.tril(torch.ones(4, 4)),
+                                "d_x": exports["shapes"]["out"]["d_x"]}
     return {"exports": exports}
 
 
