@@ -260,6 +260,25 @@ TEST(data_statistics_are_of_all_train_rows) {
     close_all(&o);
 }
 
+/* ---- ragged columns ---- */
+
+TEST(data_ragged_rows_have_lengths_and_zeros) {
+    test_write(str_format(test_arena(), "%.*s/names.txt", FSTR(test_folder())), STR("anna\nbo\n\nchristopher\n"));
+    Opened o = opened("data d { from lines(\"names.txt\");  word : u8[up to 12] = bytes;  n = word.length\n"
+                      "drop where n == 0;  last = word[2];  longest = max[rows] word.length }");
+    const uint8_t *word = column(&o, "word");
+    CHECK_INT(o.d->rows_read, 4);
+    CHECK_INT(o.d->rows, 3);
+    CHECK(memcmp(word + 12, "bo\0\0\0\0\0\0\0\0\0\0christopher\0", 24) == 0);
+    CHECK(ints(&o, "n")[0] == 4 && ints(&o, "word.length")[1] == 2 && ints(&o, "n")[2] == 11);
+    CHECK(((const uint8_t *)column(&o, "last"))[1] == 0 && ((const uint8_t *)column(&o, "last"))[2] == 'r');
+    close_all(&o);
+    o = open_text("data d { from lines(\"names.txt\");  word : u8[up to 5] = bytes }");
+    CHECK(o.status == GR_DATA);
+    CHECK_MSG(strstr(o.e.what, "row 3: 11 items in `word`") != NULL, "%s", o.e.what);
+    close_all(&o);
+}
+
 /* ---- rejection ---- */
 
 TEST(data_repeat_draws_until_it_fits) {

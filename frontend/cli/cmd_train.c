@@ -144,6 +144,7 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
     Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
     Str last = o->resume ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
     GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, last, &r.job, e);
+    if (status == GR_OK && !o->quiet) job_print_cleaned(&r.job, stdout);
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK) {
         r.job.job.run = *run;

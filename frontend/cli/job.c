@@ -153,6 +153,18 @@ void job_close(Job *j) {
     compile_close(&j->compiled);
 }
 
+void job_print_cleaned(const Job *j, FILE *out) {
+    for (uint32_t i = 0; i < j->s->recipe->data.n; i++) {
+        const Dataset *d = j->data[i];
+        if (d->rows == d->rows_read) continue;
+        fprintf(out, "%-11.*s %lld rows, %lld after cleaning:", FSTR(d->recipe->name), (long long)d->rows_read,
+                (long long)d->rows);
+        for (uint32_t k = 0; k < d->splits.at.n; k++)
+            fprintf(out, "%s %.*s %lld", k ? "," : "", FSTR(d->splits.at.at[k].name), (long long)d->splits.at.at[k].n);
+        fputc('\n', out);
+    }
+}
+
 void job_print_values(const TrainValues *v, FILE *out) {
     for (uint32_t i = 0; i < v->at.n; i++) {
         const TrainValue *x = &v->at.at[i];

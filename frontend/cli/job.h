@@ -35,6 +35,8 @@ void     job_close(Job *j);
 /* What is stored with a checkpoint to know its program again: a hash of the resolved text without run-time
  * numbers. */
 uint64_t job_program(const Session *s);
+/* A line for each data set of which rows were dropped: how many are left, and in which splits. */
+void     job_print_cleaned(const Job *j, FILE *out);
 /* "metric  value" lines. */
 void     job_print_values(const TrainValues *v, FILE *out);
 #endif

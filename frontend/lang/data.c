@@ -42,9 +42,27 @@ void data_suggest_split(Diag *diag, const RecipeData *d, Str name) {
 
 /* ---- columns ---- */
 
+/* `u8[up to 24]`: each row has its own length. */
+static bool is_ragged(const TypeSyntax *t) {
+    return t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_UP_TO;
+}
+
+static bool column_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
+    int64_t longest;
+    if (!is_ragged(t)) {
+        return type_dims(l, t, rank, dim);
+    }
+    if (!const_expr_value(l, t->dims.at[0].expr, "the length of the longest row", 1, &longest)) {
+        return false;
+    }
+    *rank = 1;
+    dim[0] = dim_const(l->a, longest);
+    return true;
+}
+
 bool data_column_type(Lower *l, const Stmt *st, DType *t, uint32_t *rank, Dim *dim, int64_t *bound) {
     const TypeSyntax *type = st->column.type;
-    if (!type_element(type, t) || !type_dims(l, type, rank, dim)) {
+    if (!type_element(type, t) || !column_dims(l, type, rank, dim)) {
         if (!type_element(type, t)) {
             Diag *d =
                 report(l, DIAG_TYPE, type->at, "a column is u8, int, real, .. with the dims of one row");
@@ -104,6 +122,17 @@ static void columns_once(Lower *l, const Block *b, uint32_t i) {
     }
 }
 
+/* A ragged one brings its lengths. */
+static void add_raw(Lower *l, RecipeData *d, RecipeColumn c, const TypeSyntax *t) {
+    c.ragged = is_ragged(t);
+    vec_push(l->m->arena, &d->columns, c);
+    if (c.ragged) {
+        RecipeColumn n = {.name = str_format(l->m->arena, "%.*s.length", FSTR(c.name)), .dtype = DT_I32, .raw = true,
+                          .lengths = true, .source = c.source.n ? c.source : c.name, .span = c.span};
+        vec_push(l->m->arena, &d->columns, n);
+    }
+}
+
 static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
     DType t;
     uint32_t rank;
@@ -135,7 +164,7 @@ static void raw_columns(Lower *l, RecipeData *d, const Stmt *st) {
                               .bound = bound,
                               .raw = true,
                               .span = name.at};
-            vec_push(l->m->arena, &d->columns, c);
+            add_raw(l, d, c, st->column.type);
         }
     }
 }
@@ -148,12 +177,15 @@ static bool read_part(Lower *l, RecipeData *d, const Block *b, const Stmt *st) {
     bool well = data_column_type(l, st, &c.dtype, &rank, dim, &c.bound) && rank < MAX_RANK;
     c.shape = well ? known_shape(rank, dim) : (Shape){0};
     if (!well || !source_part(l, d, b, st, &c, &well)) {
+        if (well && is_ragged(st->column.type)) {
+            report(l, DIAG_TYPE, st->column.type->at, "a ragged column is read as it is, it has no formula");
+        }
         return false;
     }
     for (uint32_t i = 0; well && i < st->column.names.n; i++) {
         c.name = st->column.names.at[i].text;
         c.span = st->column.names.at[i].at;
-        vec_push(l->m->arena, &d->columns, c);
+        add_raw(l, d, c, st->column.type);
     }
     return true;
 }

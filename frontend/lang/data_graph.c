@@ -50,6 +50,11 @@ static bool mentioned(const DataWalk *w, Str name) {
     return m.found;
 }
 
+/* `word.length` is mentioned where `word` is. */
+static Str column_of_lengths(const RecipeColumn *c) {
+    return (Str){c->name.s, c->name.n - (uint32_t)strlen(".length")};
+}
+
 static void bind_inputs(DataWalk *w) {
     RecipeData *d = walk_recipe(w);
     if (mentioned(w, STR("row"))) {
@@ -58,7 +63,7 @@ static void bind_inputs(DataWalk *w) {
     }
     for (uint32_t i = 0; i < d->columns.n; i++) {
         const RecipeColumn *c = &d->columns.at[i];
-        if (c->raw && mentioned(w, c->name)) {
+        if (c->raw && mentioned(w, c->lengths ? column_of_lengths(c) : c->name)) {
             scope_bind(w->l, (Name){c->name, c->span},
                        walk_input(w, c->span, c->name, c->dtype, c->shape.rank, c->shape.dim));
         }

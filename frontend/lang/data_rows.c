@@ -207,7 +207,7 @@ V rows_ahead(Lower *l, const Expr *e, V v, V number, V every, bool window) {
         return value_poison(l);
     }
     int64_t k, n = 1;
-    if (!whole_number(l, number, window ? "the length of a window" : "how far ahead", window ? 1 : -(1 << 30), &k) ||
+    if (!whole_number(l, number, window ? "the length of a window" : "how far ahead", window ? 1 : 0, &k) ||
         (every && !whole_number(l, every, "the step of windows", 1, &n))) {
         return value_poison(l);
     }

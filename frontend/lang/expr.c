@@ -55,6 +55,22 @@ static void field_help(Lower *l, Diag *d, V v, const Expr *base, Str name) {
     }
 }
 
+/* `b.word.length` in an objective, `word.length` in a formula: how long each row of a ragged column is; NULL: of
+ * none. */
+static V row_lengths(Lower *l, const Expr *column) {
+    if (l->data && column->kind == EX_NAME) {
+        Binding *b = scope_find(l->frame, str_format(l->a, "%.*s.length", FSTR(column->name.text)));
+        return b ? b->value : NULL;
+    }
+    bool of_name = column->kind == EX_FIELD && column->field.base->kind == EX_NAME;
+    V batch = of_name ? scope_try(l, column->field.base->name) : NULL;
+    if (batch == NULL || batch->kind != VAL_BATCH) {
+        return NULL;
+    }
+    Str name = str_format(l->m->arena, "%.*s.length", FSTR(column->field.name.text));
+    return batch_has(l, batch->batch, name) ? batch_column(l, batch->batch, (Name){name, column->at}) : NULL;
+}
+
 static V field(Lower *l, const Expr *e) {
     const Expr *base = e->field.base;
     const Scope *module = module_named(l, base);
@@ -76,6 +92,10 @@ static V field(Lower *l, const Expr *e) {
     }
     if (base->kind == EX_FIELD && l->uniform_only) {
         return series_value(l, e);
+    }
+    V lengths = str_is(e->field.name.text, "length") ? row_lengths(l, base) : NULL;
+    if (lengths) {
+        return lengths;
     }
     V v = eval(l, base);
     if (v->kind == VAL_BATCH) {

@@ -421,6 +421,7 @@ void  objective_loss(Lower *l, const Stmt *s);
 bool  objective_total(Lower *l, Val *total);
 V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
 V     batch_column(Lower *l, Batch *b, Name name);
+bool  batch_has(const Lower *l, const Batch *b, Str column);
 Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);
 void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commits into the accumulators */
 void  metric_begin(Lower *l, const Decl *owner);

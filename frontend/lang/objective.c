@@ -62,6 +62,16 @@ V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
     return v;
 }
 
+bool batch_has(const Lower *l, const Batch *b, Str column) {
+    const RecipeData *d = &l->p->recipe->data.at[b->data_id];
+    for (uint32_t i = 0; i < d->columns.n; i++) {
+        if (str_eq(d->columns.at[i].name, column)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 V batch_column(Lower *l, Batch *b, Name name) {
     RecipeData *d = &l->p->recipe->data.at[b->data_id];
     for (uint32_t i = 0; i < d->columns.n; i++) {
