@@ -1,0 +1,153 @@
+/* The dims of a tiled product, sorted: m (in A and C), n (in B and C), k (in A and B) and outer ones; B is the operand
+ * that holds the last dim of C, so that tiles are stored along it.  And how its operands lie: an operand lies right
+ * (m, or n, contiguous and k at one stride) when it can be read where it is.  That is not derived from the views
+ * above it: the inliner is asked for one element, and when the answer is a single load its coefficients are the
+ * strides. */
+#include "product.h"
+#include <string.h>
+
+static bool holds(const Contract *c, int role, uint32_t dim) {
+    return memchr(c->dim[role], (int)dim, c->rank[role]) != NULL;
+}
+
+bool contract_is_plain(const Contract *c) {
+    if (c->n_windows > 0 || c->rank[2] == 0)
+        return false;
+    for (uint32_t i = 0; i < c->n_over; i++) {
+        if (c->extent[c->over[i]] == 0)
+            return false;
+    }
+    uint32_t last = c->dim[2][c->rank[2] - 1];
+    return holds(c, 0, last) != holds(c, 1, last);
+}
+
+static void list_add(DimList *l, const Contract *c, uint32_t dim) {
+    l->dim[l->n++] = (uint8_t)dim;
+    l->count *= c->extent[dim];
+}
+
+static int64_t panels_of(int64_t extent, int64_t block) { return (extent + block - 1) / block; }
+
+/* Rows of a tile: as many as registers hold, or one or two less where fewer rows then lie past the end. */
+static int64_t choose_rows(int64_t extent, int64_t most) {
+    int64_t best = 1;
+    for (int64_t rows = most; rows > 0 && rows >= most - 2; rows--) {
+        int64_t panels = panels_of(extent, rows), even = panels > 0 ? panels_of(extent, panels) : 1;
+        if (rows == most || panels * even < panels_of(extent, best) * best)
+            best = even;
+    }
+    return best;
+}
+
+static void choose_tile(Product *p, const FuseOptions *o) {
+    bool wide = strcmp(o->cpu, "avx512") == 0;
+    p->block[0] = choose_rows(p->run[0].count, wide ? 14 : 6);
+    p->block[1] = wide && p->run[1].count > 16 ? 32 : 16;
+    for (int i = 0; i < 2; i++) {
+        p->panels[i] = panels_of(p->run[i].count, p->block[i]);
+    }
+}
+
+/* The dims of C that one tile axis runs over: the last unbroken run of its kind, or only the last of it. */
+static uint32_t take_run(Product *p, uint8_t kind, uint32_t end, bool single, bool *taken) {
+    const Contract *c = p->c;
+    while (end > 0 && p->in[c->dim[2][end - 1]] != kind) {
+        end--;
+    }
+    uint32_t from = end;
+    while (from > 0 && p->in[c->dim[2][from - 1]] == kind && (!single || from == end)) {
+        from--;
+    }
+    DimList *l = &p->run[kind == PLAIN_N];
+    for (uint32_t i = from; i < end; i++) {
+        list_add(l, c, c->dim[2][i]);
+        taken[c->dim[2][i]] = true;
+    }
+    return from;
+}
+
+Product product_of(const Planner *p, Val v, bool single) {
+    const Contract *c = node_of(p->g, v)->attr.contract;
+    Product r = {.c = c, .outer.count = 1, .run = {{.count = 1}, {.count = 1}}, .k.count = 1};
+    int b = holds(c, 1, c->dim[2][c->rank[2] - 1]) ? 1 : 0;
+    r.role[0] = 1 - b, r.role[1] = b;
+    for (int i = 0; i < 2; i++) {
+        r.operand[i] = operand(p->g, v, (uint32_t)r.role[i]);
+    }
+    for (uint32_t d = 0; d < c->n_dims; d++) {
+        r.in[d] = (uint8_t)((holds(c, r.role[0], d) ? IN_A : 0) | (holds(c, r.role[1], d) ? IN_B : 0) |
+                            (holds(c, 2, d) ? IN_C : 0));
+    }
+    bool taken[MAX_DIMS] = {false};
+    uint32_t from = take_run(&r, PLAIN_N, c->rank[2], single, taken);
+    take_run(&r, PLAIN_M, from, single, taken);
+    for (uint32_t i = 0; i < c->rank[2]; i++) {
+        if (!taken[c->dim[2][i]])
+            list_add(&r.outer, c, c->dim[2][i]);
+    }
+    for (uint32_t i = 0; i < c->n_over; i++) {
+        list_add(&r.k, c, c->over[i]);
+    }
+    choose_tile(&r, p->entry->options);
+    return r;
+}
+
+/* ---- how an operand lies ---- */
+Lie product_lie(Planner *p, const Product *r, int side) {
+    const Contract *c = r->c;
+    ArenaMark mark = arena_mark(p->entry->trial);
+    Unit u = {0};
+    Emit e = emit_begin(p, kernel_create(p->entry->trial, STR("lie")), &u);
+    Index at[MAX_RANK];
+    uint32_t axis[MAX_DIMS];
+    uint32_t rank = c->rank[r->role[side]];
+    const uint8_t *dim = c->dim[r->role[side]];
+    for (uint32_t i = 0; i < rank; i++) {
+        axis[i] = kernel_axis(e.k, "d", c->extent[dim[i]]);
+        at[i] = index_axis(axis[i]);
+    }
+    emit_stage(&e);
+    uint32_t value = emit_value(&e, r->operand[side], at, 0);
+    const KInst *in = &e.k->insts.at[value];
+    Lie lie = {0};
+    if (e.k->insts.n == 1 && in->kop == K_LOAD && in->in[0] == 0) {
+        const KAccess *a = &e.k->accesses.at[in->access];
+        lie.direct = a->index == 0;
+        lie.cell = u.cells.at[a->buf];
+        lie.base = a->base;
+        for (uint32_t i = 0; i < rank; i++) {
+            lie.stride[dim[i]] = a->coef[axis[i]];
+        }
+    }
+    arena_pop(mark);
+    lie.direct = lie.direct && cell_at(p, lie.cell)->dtype == DT_F32;
+    return lie;
+}
+
+/* One stride for a list of dims, or -1. */
+int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l) {
+    int64_t stride = 0, expect = 0;
+    bool any = false;
+    for (uint32_t i = l->n; i-- > 0;) {
+        int64_t own = lie->stride[l->dim[i]];
+        if (c->extent[l->dim[i]] == 1)
+            continue;
+        if (own < 0 || (any && own != expect))
+            return -1;
+        stride = any ? stride : own;
+        expect = own * c->extent[l->dim[i]];
+        any = true;
+    }
+    return stride;
+}
+
+enum { PAGE_FLOATS = 256, REUSE = 6 };
+
+/* Rows (columns) contiguous and one stride along k.  A stride of a power of two folds a panel into few cache
+ * sets, which is worth packing away when the panel is read often. */
+bool product_lies_right(const Product *r, const Lie *lie, int side) {
+    int64_t run = product_stride(lie, r->c, &r->run[side]), k = product_stride(lie, r->c, &r->k);
+    if (!lie->direct || (run != 1 && r->run[side].count > 1) || k < 0)
+        return false;
+    return k % PAGE_FLOATS != 0 || k == 0 || r->panels[1 - side] < REUSE || r->k.count < 16;
+}

@@ -1,0 +1,56 @@
+/* A contraction as a product of tiles, and where its operands are read from. */
+#ifndef GRC_FUSE_PRODUCT_H
+#define GRC_FUSE_PRODUCT_H
+#include "fuse_parts.h"
+
+/* Where a dim stands: in the operand with rows, in that with columns, in the result. */
+enum { IN_A = 1, IN_B = 2, IN_C = 4, PLAIN_M = IN_A | IN_C, PLAIN_N = IN_B | IN_C, PLAIN_K = IN_A | IN_B };
+typedef struct {
+    uint32_t n;
+    uint8_t dim[MAX_DIMS];
+    int64_t count;
+} DimList;
+typedef struct {
+    const Contract *c;
+    Val operand[2];
+    int role[2]; /* of A, B in Contract */
+    uint8_t in[MAX_DIMS];
+    DimList outer, run[2], k;    /* run: m and n */
+    int64_t block[2], panels[2]; /* mr, nr */
+} Product;
+
+typedef struct {
+    bool direct;
+    uint32_t cell;
+    int64_t base, stride[MAX_DIMS];
+} Lie;
+
+/* Where tiles are read from: `k` and `panel` are the steps along k and from panel to panel, `stride` those of other
+ * dims. */
+typedef struct {
+    uint32_t cell;
+    int64_t base, k, stride[MAX_DIMS], panel;
+    bool packed;
+} Feed;
+
+
+/* product.c */
+Product product_of(const Planner *p, Val v, bool single);
+Lie product_lie(Planner *p, const Product *r, int side);
+int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* one for a list of dims, or -1 */
+bool product_lies_right(const Product *r, const Lie *lie, int side);
+
+/* pack.c */
+uint32_t pack_outer(const Product *r, int side, uint8_t *dims);    /* outer dims the operand has */
+void pack_split(Emit *e, const Product *r, int side, Index flat, Index *dim_at);   /* a run's place into its dims */
+void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total);
+/* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
+ * begins. */
+void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at, uint32_t out,
+                Index to);
+/* The operand where it lies, or packed by a kernel before the product. */
+Feed pack_source(Planner *p, uint32_t group, const Product *r, int side);
+
+/* chain.c */
+void lower_chain(Planner *p, uint32_t group);
+#endif
