@@ -6,17 +6,17 @@
 static uint32_t source_access(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at,
                               uint32_t panel) {
     Index at = index_const(s->base);
-    uint8_t outer[MAX_DIMS];
-    uint32_t n = pack_outer(r, side, outer);
+    uint8_t others[MAX_DIMS];
+    uint32_t n = pack_others(r, side, others);
     for (uint32_t i = 0; i < n; i++) {
-        at = index_add(e, at, index_scale(dim_at[outer[i]], s->stride[outer[i]]));
+        if (r->in[others[i]] & IN_C)
+            at = index_add(e, at, index_scale(dim_at[others[i]], s->stride[others[i]]));
     }
     at = index_add(e, at, index_scale(index_axis(panel), s->panel));
     return emit_access(e, kernel_buffer(e, s->cell, false), at);
 }
 
 /* Where C[tile row, column] lies: outer dims, then the two runs, each of one stride in C. */
-
 static Index result_index(Emit *e, const Product *r, const Index *dim_at, const Index run[2]) {
     const Contract *c = r->c;
     int64_t stride_of[MAX_DIMS] = {0}, stride = 1;
@@ -97,6 +97,7 @@ typedef struct {
     const Product *r;
     Feed source[2];
     uint32_t panel[2], tile;      /* head axes of the panels; scratch */
+    uint32_t axis_of[MAX_DIMS];   /* of outer dims */
     Index dim_at[MAX_DIMS];
 } Tile;
 
@@ -107,8 +108,52 @@ static void tile_begin(Planner *p, uint32_t group, const Product *r, Tile *t) {
     uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
     t->e.done = done;
+}
+
+/* Head axes of the other dims of C. */
+static void tile_outer(Tile *t) {
+    const Product *r = t->r;
     for (uint32_t i = 0; i < r->outer.n; i++) {
-        t->dim_at[r->outer.dim[i]] = index_axis(kernel_axis(u->kernel, "o", r->c->extent[r->outer.dim[i]]));
+        uint8_t dim = r->outer.dim[i];
+        t->axis_of[dim] = kernel_axis(t->e.k, "o", r->c->extent[dim]);
+        t->dim_at[dim] = index_axis(t->axis_of[dim]);
+    }
+}
+
+/* Of a window the result has one role (an axis of the head), the list goes over another, and the third follows: from
+ * x = stride * o + dilation * t - pad. */
+static KList window_list(const Tile *t, const Window *w, uint32_t u) {
+    const Contract *c = t->r->c;
+    uint32_t at = t->r->in[w->x] == IN_C ? w->x : t->r->in[w->o] == IN_C ? w->o : w->t;
+    uint32_t place = w->x ^ w->o ^ w->t ^ at ^ u;
+    int64_t weight[MAX_DIMS];
+    weight[w->x] = -1, weight[w->o] = w->stride, weight[w->t] = w->dilation;
+    int64_t sign = place == w->x ? 1 : -1;
+    return (KList){.window = true,
+                   .axis = (int32_t)t->axis_of[at],
+                   .of_axis = sign * weight[at],
+                   .of_u = sign * weight[u],
+                   .base = -sign * w->pad,
+                   .divide = place == w->x ? 1 : weight[place],
+                   .places = c->extent[place],
+                   .a_place = t->source[0].stride[place],
+                   .b_place = t->source[1].stride[place]};
+}
+
+static void tile_lists(const Tile *t, KTile *tile) {
+    const Contract *c = t->r->c;
+    for (uint32_t i = 0; i < t->r->lists.n; i++) {
+        uint8_t u = t->r->lists.dim[i];
+        KList l = {0};
+        for (uint32_t k = 0; k < c->n_windows; k++) {
+            const Window *w = &c->window[k];
+            if (w->x == u || w->o == u || w->t == u)
+                l = window_list(t, w, u);
+        }
+        l.count = c->extent[u];
+        l.a_step = t->source[0].stride[u];
+        l.b_step = t->source[1].stride[u];
+        tile->list[tile->n_lists++] = l;
     }
 }
 
@@ -130,6 +175,7 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .n_axis = (int32_t)t->panel[1],
                       .m = fixed < 0 || left < r->block[0] ? left : r->block[0],
                       .n = r->run[1].count};
+    tile_lists(t, &s->tile);
     epilogue(&t->e, t->group, r, t->tile, t->panel, fixed, t->dim_at);
 }
 
@@ -138,8 +184,8 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
  * ever reaches memory. */
 static bool packs_in_scratch(const Product *r, const Lie *b) {
     enum { FEW_PANELS = 8, NEAR_FLOATS = 96 << 10 };
-    return b->direct && !product_lies_right(r, b, 1) && r->outer.n == 0 && r->panels[0] <= FEW_PANELS &&
-           r->panels[1] >= 4 && r->k.count * r->block[1] <= NEAR_FLOATS;
+    return b->direct && r->lists.n == 0 && !product_lies_right(r, b, 1) && r->outer.n == 0 &&
+           r->panels[0] <= FEW_PANELS && r->panels[1] >= 4 && r->k.count * r->block[1] <= NEAR_FLOATS;
 }
 
 static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie *b) {
@@ -177,9 +223,13 @@ static void lower_tile(Planner *p, uint32_t group) {
     tile_begin(p, group, &r, &t);
     memcpy(t.source, source, sizeof source);
     Kernel *k = t.e.k;
-    int inner = sweeps_columns(&r) ? 1 : 0;
+    int inner = r.lists.n > 0 ? 0 : sweeps_columns(&r) ? 1 : 0;
+    if (r.lists.n == 0)
+        tile_outer(&t);
     t.panel[1 - inner] = kernel_axis(k, inner ? "i" : "j", r.panels[1 - inner]);
     t.panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
+    if (r.lists.n > 0) /* places innermost: the lines of C, which they share, and a panel of B stay near */
+        tile_outer(&t);
     k->n_head = k->axes.n;
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r.block[0] * r.block[1]);
     uint32_t a = source_access(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
@@ -192,6 +242,8 @@ static bool lower_blas(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
     Val v = g->sinks.at[0].val;
     Product r = product_of(p, v, false);
+    if (r.lists.n > 0)
+        return false;
     Lie lie[2] = {product_lie(p, &r, 0), product_lie(p, &r, 1)};
     PlanBlas b = {.m = r.run[0].count, .n = r.run[1].count, .k = r.k.count, .ldc = r.run[1].count};
     int64_t run[2], k[2];

@@ -222,7 +222,7 @@ void lower_contract(Planner *p, uint32_t group);
 void lower_scatter(Planner *p, uint32_t group);
 void lower_order(Planner *p, uint32_t group);
 void lower_loop(Planner *p, uint32_t group);
-bool contract_is_plain(const Contract *c); /* fit for TILE */
+bool contract_is_tiled(const Contract *c); /* fit for TILE */
 bool rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);
 void graph_units(Planner *p); /* the whole of one graph */
 void refuse(Planner *p, Val user, Val producer, RefusalKind why);

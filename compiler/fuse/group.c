@@ -81,7 +81,7 @@ static GroupKind kind_of(const Planner *p, Val v) {
     if (n->op == OP_reduce)
         return reduce_is_trailing(p->g, v) ? GROUP_ROWS : GROUP_COLUMNS;
     if (n->op == OP_contract)
-        return contract_is_plain(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
+        return contract_is_tiled(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
     return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER
            : n->op == OP_scan                                ? GROUP_LOOP
            : op_class((Op)n->op) == CLASS_ORDER              ? GROUP_ORDER

@@ -1,13 +1,22 @@
 /* Packing.  An operand that does not lie right is packed into panels by a kernel before the product, with whatever
- * computes it inlined as prologue: [outer][panel][k][rows or columns of a tile]. */
+ * computes it inlined as prologue: [other dims][panel][k][rows or columns of a tile].  So all images (or channels) of
+ * one place of a convolution lie together, and no place is ever copied to where its neighbours need it. */
 #include "product.h"
 #include <string.h>
 
-uint32_t pack_outer(const Product *r, int side, uint8_t *dims) {
+static bool listed(const DimList *l, uint32_t dim) { return memchr(l->dim, (int)dim, l->n) != NULL; }
+
+uint32_t pack_others(const Product *r, int side, uint8_t *dims) {
     uint32_t n = 0;
+    const Contract *c = r->c;
     for (uint32_t i = 0; i < r->outer.n; i++) {
         if (r->in[r->outer.dim[i]] & (side == 0 ? IN_A : IN_B))
             dims[n++] = r->outer.dim[i];
+    }
+    for (uint32_t i = 0; i < c->rank[r->role[side]]; i++) {
+        uint8_t dim = c->dim[r->role[side]][i];
+        if (!listed(&r->outer, dim) && !listed(&r->run[side], dim) && !listed(&r->k, dim))
+            dims[n++] = dim;
     }
     return n;
 }
@@ -73,32 +82,111 @@ void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t pa
     }
 }
 
+/* How many of the last other dims lie side by side in memory, in their order: the places of an image.  Of a computed
+ * operand it is the last one, of which at least the loads behind it may be. */
+static uint32_t side_by_side(const Product *r, const Lie *lie, int side, uint32_t n, const uint8_t *others) {
+    const Contract *c = r->c;
+    uint32_t rank = c->rank[r->role[side]], found = 0;
+    const uint8_t *dim = c->dim[r->role[side]];
+    int64_t stride = 1, most = lie->direct ? n : 1;
+    if (c->n_windows == 0 || (lie->direct && product_stride(lie, c, &r->run[side]) < 0))
+        return 0;
+    while (found < rank && found < most && found < n && dim[rank - 1 - found] == others[n - 1 - found] &&
+           (!lie->direct || lie->stride[others[n - 1 - found]] == stride)) {
+        stride *= c->extent[others[n - 1 - found]];
+        found++;
+    }
+    return stride > 1 || !lie->direct ? found : 0;
+}
+
+/* An element of the operand, `place` being its place in the dims that lie side by side. */
+static uint32_t element(Emit *e, const Product *r, const Lie *lie, int side, const uint8_t *others, uint32_t n_heads,
+                        Index *dim_at, Index row, Index place) {
+    const Contract *c = r->c;
+    if (lie->direct) {
+        Index at = index_add(e, index_const(lie->base), place);
+        for (uint32_t i = 0; i < n_heads; i++) {
+            at = index_add(e, at, index_scale(dim_at[others[i]], lie->stride[others[i]]));
+        }
+        for (uint32_t i = 0; i < r->k.n; i++) {
+            at = index_add(e, at, index_scale(dim_at[r->k.dim[i]], lie->stride[r->k.dim[i]]));
+        }
+        at = index_add(e, at, index_scale(row, product_stride(lie, c, &r->run[side])));
+        return emit_load(e, kernel_buffer(e, lie->cell, false), at, 0, r->operand[side].i);
+    }
+    Index at[MAX_RANK];
+    dim_at[others[n_heads]] = place;
+    pack_split(e, r, side, row, dim_at);
+    for (uint32_t i = 0; i < c->rank[r->role[side]]; i++) {
+        at[i] = dim_at[c->dim[r->role[side]][i]];
+    }
+    return emit_value(e, r->operand[side], at, 0);
+}
+
+/* One panel and one k: places are read side by side, rows are written so. */
+static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint8_t *others,
+                        uint32_t n_heads, uint32_t n_others, Index *dim_at, uint32_t out, Index to, int64_t place_step) {
+    Kernel *k = e->k;
+    Stage *s = kernel_stage(k, STAGE_MAP);
+    int64_t places = 1;
+    for (uint32_t i = n_heads; i < n_others; i++) {
+        places *= r->c->extent[others[i]];
+    }
+    uint32_t place = kernel_axis(k, "x", places), run = kernel_axis(k, "r", r->block[side]);
+    pack_clip(k, run, panel, r->run[side].count);
+    s->axis[s->n_axes++] = (uint8_t)place;
+    s->axis[s->n_axes++] = (uint8_t)run;
+    s->vec = 0;
+    s->transpose = 1;
+    emit_stage(e);
+    Index row = index_axis(run);
+    row.coef[panel] = r->block[side];
+    uint32_t value = element(e, r, lie, side, others, n_heads, dim_at, row, index_axis(place));
+    to = index_add(e, to, index_axis(run));
+    emit_store(e, out, index_add(e, to, index_scale(index_axis(place), place_step)), value);
+    s = &k->stages.at[k->stages.n - 1];
+    s->n = k->insts.n - s->first;
+}
+
 static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
     const Contract *c = r->c;
     Unit *u = unit_of_group(p, group, side == 0 ? "pack_a" : "pack_b");
     Kernel *k = u->kernel;
     Emit e = emit_begin(p, k, u);
     Index dim_at[MAX_DIMS];
-    uint8_t outer[MAX_DIMS];
-    uint32_t n_outer = pack_outer(r, side, outer);
-    int64_t panel_size = r->k.count * r->block[side], count = r->panels[side] * panel_size;
-    for (uint32_t i = 0; i < n_outer; i++) {
-        dim_at[outer[i]] = index_axis(kernel_axis(k, "o", c->extent[outer[i]]));
+    uint8_t others[MAX_DIMS];
+    uint32_t n_others = pack_others(r, side, others), places = side_by_side(r, lie, side, n_others, others);
+    uint32_t n_heads = n_others - places;
+    int64_t panel_size = r->k.count * r->block[side], place_step = r->panels[side] * panel_size, count = place_step;
+    for (uint32_t i = 0; i < n_heads; i++) {
+        dim_at[others[i]] = index_axis(kernel_axis(k, "o", c->extent[others[i]]));
     }
     uint32_t panel = kernel_axis(k, "p", r->panels[side]);
-    k->n_head = k->axes.n;
     Index to = index_scale(index_axis(panel), panel_size);
-    for (uint32_t i = n_outer; i-- > 0;) {
-        to = index_add(&e, to, index_scale(dim_at[outer[i]], count));
-        count *= c->extent[outer[i]];
+    for (uint32_t i = n_others; i-- > 0;) {
+        if (i < n_heads)
+            to = index_add(&e, to, index_scale(dim_at[others[i]], count));
+        count *= c->extent[others[i]];
     }
+    int64_t k_step = r->block[side];
+    for (uint32_t i = places > 0 ? r->k.n : 0; i-- > 0;) {
+        uint8_t dim = r->k.dim[i];
+        dim_at[dim] = index_axis(kernel_axis(k, "k", c->extent[dim]));
+        to = index_add(&e, to, index_scale(dim_at[dim], k_step));
+        k_step *= c->extent[dim];
+    }
+    k->n_head = k->axes.n;
     uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED,
                                        .name = str_format(p->arena, "%.*s", FSTR(k->name)),
                                        .dtype = DT_F32,
                                        .shape = shape_of(1, &count),
                                        .region = REGION_ACT,
                                        .loop = p->loop});
-    pack_stage(&e, r, lie, side, panel, dim_at, kernel_buffer(&e, cell, true), to);
+    uint32_t out = kernel_buffer(&e, cell, true);
+    if (places > 0)
+        pack_places(&e, r, lie, side, panel, others, n_heads, n_others, dim_at, out, to, place_step);
+    else
+        pack_stage(&e, r, lie, side, panel, dim_at, out, to);
     unit_finish(&e);
     return cell;
 }
@@ -112,8 +200,8 @@ Feed pack_source(Planner *p, uint32_t group, const Product *r, int side) {
         s.k = product_stride(&lie, r->c, &r->k);
         return s;
     }
-    uint8_t outer[MAX_DIMS];
-    uint32_t n = pack_outer(r, side, outer);
+    uint8_t others[MAX_DIMS];
+    uint32_t n = pack_others(r, side, others);
     s.packed = true;
     s.cell = pack_operand(p, group, r, &lie, side);
     s.base = 0;
@@ -121,8 +209,8 @@ Feed pack_source(Planner *p, uint32_t group, const Product *r, int side) {
     s.panel = r->k.count * r->block[side];
     int64_t stride = r->panels[side] * s.panel;
     for (uint32_t i = n; i-- > 0;) {
-        s.stride[outer[i]] = stride;
-        stride *= r->c->extent[outer[i]];
+        s.stride[others[i]] = stride;
+        stride *= r->c->extent[others[i]];
     }
     return s;
 }

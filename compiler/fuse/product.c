@@ -10,13 +10,50 @@ static bool holds(const Contract *c, int role, uint32_t dim) {
     return memchr(c->dim[role], (int)dim, c->rank[role]) != NULL;
 }
 
-bool contract_is_plain(const Contract *c) {
-    if (c->n_windows > 0 || c->rank[2] == 0)
+static bool in_window(const Contract *c, uint32_t dim) {
+    for (uint32_t i = 0; i < c->n_windows; i++) {
+        const Window *w = &c->window[i];
+        if (w->x == dim || w->o == dim || w->t == dim)
+            return true;
+    }
+    return false;
+}
+
+/* How many dims are summed over before k, the plain ones at the end. */
+static uint32_t lists_of(const Contract *c) {
+    uint32_t n = c->n_windows > 0 ? c->n_over : 0;
+    while (n > 0 && !in_window(c, c->over[n - 1])) {
+        n--;
+    }
+    return n;
+}
+
+/* Elements of the result that only one operand, beside it, has: m for 0, n for 1. */
+static int64_t own_count(const Contract *c, int operand) {
+    int64_t n = 1;
+    for (uint32_t i = 0; i < c->rank[2]; i++) {
+        uint32_t d = c->dim[2][i];
+        n *= holds(c, operand, d) && !holds(c, 1 - operand, d) && !in_window(c, d) ? c->extent[d] : 1;
+    }
+    return n;
+}
+
+/* A convolution of channels or images enough to fill a vector. */
+static bool fills_tiles(const Contract *c) {
+    enum { LEAST = 8 };
+    int64_t m = own_count(c, 0), n = own_count(c, 1);
+    return lists_of(c) <= MAX_LISTS && (m > n ? m : n) >= LEAST;
+}
+
+bool contract_is_tiled(const Contract *c) {
+    if (c->rank[2] == 0)
         return false;
-    for (uint32_t i = 0; i < c->n_over; i++) {
-        if (c->extent[c->over[i]] == 0)
+    for (uint32_t i = 0; i < c->n_dims; i++) {
+        if (c->extent[i] == 0 && (c->n_windows > 0 || !holds(c, 2, i)))
             return false;
     }
+    if (c->n_windows > 0)
+        return fills_tiles(c);
     uint32_t last = c->dim[2][c->rank[2] - 1];
     return holds(c, 0, last) != holds(c, 1, last);
 }
@@ -48,9 +85,30 @@ static void choose_tile(Product *p, const FuseOptions *o) {
     }
 }
 
+/* Cycles of all tiles for one step of k, when m is cut into rows and n into columns: two fused steps a cycle, two
+ * loads, and no chain faster than its latency. */
+static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
+    enum { LATENCY = 4 };
+    bool wide = strcmp(o->cpu, "avx512") == 0;
+    int64_t rows = choose_rows(m, wide ? 14 : 6), columns = wide && n > 16 ? 32 : 16;
+    double vectors = (double)columns / (wide ? 16 : 8), steps = (double)rows * vectors / 2;
+    double loads = ((double)rows + vectors) / 2, one = steps > loads ? steps : loads;
+    return (double)(panels_of(m, rows) * panels_of(n, columns)) * (one > LATENCY ? one : LATENCY);
+}
+
+/* The operand that has the columns: the one that holds the last dim of C; of a convolution, whose tiles are stored
+ * apart anyway, what takes less time. */
+static int columns_of(const Contract *c, const FuseOptions *o) {
+    if (c->n_windows == 0)
+        return holds(c, 1, c->dim[2][c->rank[2] - 1]) ? 1 : 0;
+    int64_t m = own_count(c, 0), n = own_count(c, 1);
+    return cycles(m, n, o) <= cycles(n, m, o) ? 1 : 0;
+}
+
 /* The dims of C that one tile axis runs over: the last unbroken run of its kind, or only the last of it. */
-static uint32_t take_run(Product *p, uint8_t kind, uint32_t end, bool single, bool *taken) {
+static void take_run(Product *p, uint8_t kind, bool single, bool *taken) {
     const Contract *c = p->c;
+    uint32_t end = c->rank[2];
     while (end > 0 && p->in[c->dim[2][end - 1]] != kind) {
         end--;
     }
@@ -63,13 +121,12 @@ static uint32_t take_run(Product *p, uint8_t kind, uint32_t end, bool single, bo
         list_add(l, c, c->dim[2][i]);
         taken[c->dim[2][i]] = true;
     }
-    return from;
 }
 
 Product product_of(const Planner *p, Val v, bool single) {
     const Contract *c = node_of(p->g, v)->attr.contract;
-    Product r = {.c = c, .outer.count = 1, .run = {{.count = 1}, {.count = 1}}, .k.count = 1};
-    int b = holds(c, 1, c->dim[2][c->rank[2] - 1]) ? 1 : 0;
+    Product r = {.c = c, .outer.count = 1, .run = {{.count = 1}, {.count = 1}}, .k.count = 1, .lists.count = 1};
+    int b = columns_of(c, p->entry->options);
     r.role[0] = 1 - b, r.role[1] = b;
     for (int i = 0; i < 2; i++) {
         r.operand[i] = operand(p->g, v, (uint32_t)r.role[i]);
@@ -79,14 +136,14 @@ Product product_of(const Planner *p, Val v, bool single) {
                             (holds(c, 2, d) ? IN_C : 0));
     }
     bool taken[MAX_DIMS] = {false};
-    uint32_t from = take_run(&r, PLAIN_N, c->rank[2], single, taken);
-    take_run(&r, PLAIN_M, from, single, taken);
+    take_run(&r, PLAIN_N, single, taken);
+    take_run(&r, PLAIN_M, single, taken);
     for (uint32_t i = 0; i < c->rank[2]; i++) {
         if (!taken[c->dim[2][i]])
             list_add(&r.outer, c, c->dim[2][i]);
     }
-    for (uint32_t i = 0; i < c->n_over; i++) {
-        list_add(&r.k, c, c->over[i]);
+    for (uint32_t i = 0, lists = lists_of(c); i < c->n_over; i++) {
+        list_add(i < lists ? &r.lists : &r.k, c, c->over[i]);
     }
     choose_tile(&r, p->entry->options);
     return r;

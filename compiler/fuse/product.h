@@ -16,6 +16,7 @@ typedef struct {
     int role[2]; /* of A, B in Contract */
     uint8_t in[MAX_DIMS];
     DimList outer, run[2], k;    /* run: m and n */
+    DimList lists;               /* the dims summed over before k: windows, and what stands before them */
     int64_t block[2], panels[2]; /* mr, nr */
 } Product;
 
@@ -41,7 +42,7 @@ int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* 
 bool product_lies_right(const Product *r, const Lie *lie, int side);
 
 /* pack.c */
-uint32_t pack_outer(const Product *r, int side, uint8_t *dims);    /* outer dims the operand has */
+uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of the operand outside its run and k */
 void pack_split(Emit *e, const Product *r, int side, Index flat, Index *dim_at);   /* a run's place into its dims */
 void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total);
 /* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
