@@ -255,39 +255,63 @@ static void add_contract(Gen *g) {
                           : build_1(&g->b, OP_tanh, build_contract(&g->b, x, of, c)));
 }
 
-/* y[n,o] and its two transposes: dims 0 n, 1 x, 2 o, 3 t. */
+static Shape operand_shape(const Contract *c, uint32_t role) {
+    Shape s = {.rank = c->rank[role]};
+    for (uint32_t i = 0; i < s.rank; i++) {
+        s.dim[i] = c->extent[c->dim[role][i]];
+    }
+    return s;
+}
+
+/* A convolution of images n, channels a to channels b, over one or two axes of places, or one of its transposes: dims
+ * 0 n, 1 a, 2 b, then x, o, t of each axis.  Enough channels or images for tiles, or not. */
 static void add_window(Gen *g) {
-    int64_t n = 2 + pick(g, 3), o = 3 + pick(g, 17), t = 1 + pick(g, 4);
-    int32_t stride = 1 + (int32_t)pick(g, 3), dilation = 1 + (int32_t)pick(g, 2), pad = (int32_t)pick(g, 3);
-    int64_t x = stride * (o - 1) + dilation * (t - 1) + 1 - 2 * pad;
-    if (x < 1)
-        return;
+    enum { X, O, T };
+    static const uint8_t plain[3][3][2] = {
+        {{0, 1}, {2, 1}, {0, 2}}, {{0, 2}, {2, 1}, {0, 1}}, {{0, 2}, {0, 1}, {2, 1}}};
+    static const uint8_t placed[3][3] = {{X, T, O}, {O, T, X}, {O, X, T}};
+    static const uint8_t summed[3] = {1, 2, 0}, walked[3] = {T, T, O};
     Contract *c = contract_new(g->arena);
-    c->n_dims = 4, c->n_windows = 1;
-    c->extent[0] = n, c->extent[1] = x, c->extent[2] = o, c->extent[3] = t;
-    c->window[0] = (Window){1, 2, 3, stride, dilation, pad};
-    static const uint8_t forms[3][7] = {{0, 1, 3, 9, 0, 2, 3}, {0, 2, 3, 9, 0, 1, 3}, {0, 2, 0, 1, 3, 9, 2}};
-    uint32_t form = pick(g, 3);
-    const uint8_t *f = forms[form];
-    c->rank[0] = 2, c->dim[0][0] = f[0], c->dim[0][1] = f[1];
-    if (form == 2) {
-        c->rank[1] = 2, c->dim[1][0] = 0, c->dim[1][1] = 1, c->rank[2] = 1, c->dim[2][0] = 3;
-        c->n_over = 2, c->over[0] = 2, c->over[1] = 0;
-    } else {
-        c->rank[1] = 1, c->dim[1][0] = 3, c->rank[2] = 2, c->dim[2][0] = 0, c->dim[2][1] = f[5];
-        c->n_over = 1, c->over[0] = 3;
+    uint32_t form = pick(g, 3), axes = 1 + pick(g, 2);
+    for (uint32_t d = 0; d < 3; d++) {
+        c->extent[d] = 1 + pick(g, pick(g, 2) ? 20 : 3);
+    }
+    for (uint32_t i = 0; i < axes; i++) {
+        uint8_t x = (uint8_t)(3 + 3 * i);
+        int64_t o = 1 + pick(g, axes == 1 ? 19 : 5), t = 1 + pick(g, 4);
+        int32_t stride = 1 + (int32_t)pick(g, 3), dilation = 1 + (int32_t)pick(g, 2), pad = (int32_t)pick(g, 3);
+        c->extent[x] = stride * (o - 1) + dilation * (t - 1) + 1 - 2 * pad;
+        c->extent[x + O] = o, c->extent[x + T] = t;
+        if (c->extent[x] < 1)
+            return;
+        c->window[c->n_windows++] =
+            (Window){x, (uint8_t)(x + O), (uint8_t)(x + T), stride, dilation, pad};
+        c->over[c->n_over++] = (uint8_t)(x + walked[form]);
+    }
+    c->over[c->n_over++] = summed[form];
+    c->n_dims = (uint8_t)(3 + 3 * axes);
+    uint32_t swap = pick(g, 2);
+    for (uint32_t role = 0; role < 3; role++) {
+        uint32_t r = role < 2 ? role ^ swap : role, first = pick(g, 2);
+        c->dim[r][c->rank[r]++] = plain[form][role][first];
+        c->dim[r][c->rank[r]++] = plain[form][role][1 - first];
+        for (uint32_t i = 0; i < axes; i++) {
+            c->dim[r][c->rank[r]++] = (uint8_t)(3 + 3 * i + placed[form][role]);
+        }
     }
     Val in[2];
-    for (uint32_t role = 0; role < 2; role++) {
-        Shape s = {.rank = c->rank[role]};
-        for (uint32_t i = 0; i < s.rank; i++) {
-            s.dim[i] = c->extent[c->dim[role][i]];
-        }
-        Val flat = as_f32(g, build_iota(&g->b, s, s.rank - 1u));
+    for (uint32_t role = 0; role < 3; role++) {
+        Shape s = operand_shape(c, role);
+        if (shape_count(s) > MOST_ELEMENTS)
+            return;
+        if (role == 2)
+            break;
+        Val flat = as_f32(g, build_iota(&g->b, s, pick(g, s.rank)));
         in[role] =
             build_1(&g->b, OP_sin, build_2(&g->b, OP_add, flat, build_splat(&g->b, DT_F32, 0.5 + role, s)));
     }
-    add(g, build_contract(&g->b, in[0], in[1], c));
+    Val y = build_contract(&g->b, in[0], in[1], c);
+    add(g, pick(g, 2) ? y : build_1(&g->b, OP_tanh, y));
 }
 
 static void add_indexed(Gen *g) {

@@ -125,7 +125,8 @@ static uint32_t element(Emit *e, const Product *r, const Lie *lie, int side, con
 
 /* One panel and one k: places are read side by side, rows are written so. */
 static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint8_t *others,
-                        uint32_t n_heads, uint32_t n_others, Index *dim_at, uint32_t out, Index to, int64_t place_step) {
+                        uint32_t n_heads, uint32_t n_others, Index *dim_at, uint32_t out, Index to,
+                        int64_t place_step) {
     Kernel *k = e->k;
     Stage *s = kernel_stage(k, STAGE_MAP);
     int64_t places = 1;
