@@ -76,10 +76,17 @@ static void needs_of(Planner *p, const uint64_t *reads, uint64_t *needs) {
     }
 }
 
+/* A few taps of a window are no row to run lanes along: positions are. */
+static bool sums_taps(const Graph *g, Val v) {
+    const Node *n = node_of(g, v), *x = node_of(g, operand(g, v, 0));
+    bool taps = x->op == OP_window && n->attr.reduce.n == 1 && n->attr.reduce.at[0] == x->attr.window.axis + 1;
+    return taps && n->shape.rank > 0 && x->shape.dim[x->attr.window.axis + 1] < LANES;
+}
+
 static GroupKind kind_of(const Planner *p, Val v) {
     const Node *n = node_of(p->g, v);
     if (n->op == OP_reduce)
-        return reduce_is_trailing(p->g, v) ? GROUP_ROWS : GROUP_COLUMNS;
+        return reduce_is_trailing(p->g, v) && !sums_taps(p->g, v) ? GROUP_ROWS : GROUP_COLUMNS;
     if (n->op == OP_contract)
         return contract_is_tiled(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
     return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER

@@ -165,9 +165,14 @@ static bool feeds_itself(const Kernel *k, const Stage *s) {
     return false;
 }
 
+static bool few(const Kernel *k, const Stage *s, int inner, int kept) {
+    int64_t n = k->axes.at[s->axis[inner]].extent;
+    return 2 * n <= LANES && 2 * n <= k->axes.at[s->axis[kept]].extent;
+}
+
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does
- * unless the loads lie along the reduced one.  A stage that stores through computed indices has no lanes,
- * nor has a chain. */
+ * unless the loads lie along the reduced one, and that one fills half of the lanes.  A stage that stores
+ * through computed indices has no lanes, nor has a chain. */
 static void choose_vector(const Kernel *k, Stage *s) {
     if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
         return;
@@ -179,7 +184,7 @@ static void choose_vector(const Kernel *k, Stage *s) {
     int kept = last_long(k, s, 0, s->n_keep), inner = last_long(k, s, s->n_keep, s->n_axes);
     if (s->kind == STAGE_MAP || s->kind == STAGE_ACCUM || kept < 0)
         s->vec = (int8_t)(inner >= 0 ? inner : s->n_axes - 1);
-    else if (s->kind == STAGE_CHAIN || inner < 0 ||
+    else if (s->kind == STAGE_CHAIN || inner < 0 || few(k, s, inner, kept) ||
              lane_score(k, s, s->axis[kept]) >= lane_score(k, s, s->axis[inner]))
         s->vec = (int8_t)kept;
     else

@@ -404,6 +404,8 @@ def windows():
         "max_ceil": pair(lambda x: F.max_pool2d(x, (2, 3), ceil_mode=True), draw(2, 2, 3, 3), x=draw(2, 2, 5, 7)),
         "max_solid": pair(lambda x: F.max_pool3d(x, (2, 3, 2), stride=(2, 1, 1)),
             draw(2, 2, 2, 2, 2), x=draw(2, 2, 5, 4, 3)),
+        "max_ties": pair(lambda x: F.max_pool2d(x, 3, stride=2, padding=1), draw(2, 2, 3, 4),
+            x=torch.randint(0, 2, (2, 2, 6, 7)).double()),
         "mean_plane": pair(lambda x: F.avg_pool2d(x, 2), draw(2, 2, 2, 3), x=draw(2, 2, 5, 6)),
         "mean_over": pair(lambda x: F.avg_pool1d(x, 3, stride=2, padding=1), draw(2, 2, 4), x=draw(2, 2, 7)),
         "mean_ceil": pair(lambda x: F.avg_pool2d(x, 3, stride=2, padding=1, ceil_mode=True),
