@@ -313,3 +313,42 @@ TEST(a_typed_path_starts_where_it_is_typed) {
     expect("train far/moved/resolved.graph --run again -q", 0, "");
     same_weights("far/moved/last.safetensors", "again/last.safetensors");
 }
+
+TEST(pictures_of_a_used_run) {
+    put("m.graph",
+        "data d { from fresh(rows = 40);  x[i < 4, k < 4] = uniform();  split test 0.5, train rest seed 1 }\n"
+        "model net(x : real[N, 16]) -> (y : real[N, 16]) { y = linear(x, 16) }\n"
+        "objective o(b : d[N]) { x = b.x as [N, 16];  loss l = mean[..] (net(x) - x)^2 }\n"
+        "export again(b : d[N]) -> (y : real[N, 4, 4]) { y = net(b.x as [N, 16]) as [N, 4, 4] }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 4 }\n");
+    put("p.graph", "use \"m\" as m\n"
+                   "export again(b : m.d[N]) -> (y : real[N, 4, 4]) { y = m.net(b.x as [N, 16]) as [N, 4, 4] }\n");
+    expect("train m.graph --run m -q", 0, "");
+    expect("predict m.graph --run m --picture a.png", 0, "a.png");
+    expect("predict p.graph --picture b.png", 0, "b.png");
+    same_files("a.png", "b.png");
+    expect("predict m.graph --picture c.png", 1, "which run? `net.linear1.w` is trained by none");
+}
+
+TEST(statistics_come_with_the_run) {
+    put("s.graph",
+        "data d { from fresh(rows = 90);  x[i < 3] = 5 + normal();  m[i] = mean[train] x[i];  z = x - m\n"
+        "         split test 0.2, train rest seed 1 }\n"
+        "model net(x : real[N, 3]) -> (y : real[N, 3]) { y = linear(x - d.m, 3) }\n"
+        "objective o(b : d[N]) { loss l = mean[..] (net(b.x) - b.z)^2 }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 2;  batch 9 }\n");
+    put("u.graph", "use \"s\" as s\n"
+                   "objective o(b : s.d[N]) {\n"
+                   "    metric l = mean[..] (s.net(b.x) - b.z)^2;  metric m = mean[..] s.d.m\n"
+                   "}\n");
+    put("alone.graph", "use \"s\" as s\n"
+                       "data e { from fresh(rows = 90) as test;  x[i < 3] = normal() }\n"
+                       "objective o(b : e[N]) { metric l = mean[..] s.net(b.x) }\n");
+    expect("train s.graph --run s -q", 0, "");
+    Ran own = ran("eval s.graph --run s"), other = ran("eval u.graph");
+    CHECK_MSG(own.status == 0 && other.status == 0, "%.*s%.*s", FSTR(own.out), FSTR(other.out));
+    CHECK(number_behind(own.out, "test.l ") == number_behind(other.out, "test.l "));
+    double m = number_behind(other.out, "test.m ");
+    CHECK(m > 4 && m < 6);
+    expect("check alone.graph", 1, "a statistic of a used data set that no objective takes batches of");
+}

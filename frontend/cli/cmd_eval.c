@@ -1,7 +1,7 @@
 /* graphc eval: the metrics of a trained model over a whole split. */
 #include "job.h"
 #include "rundir.h"
-#include "used.h"
+#include "uses.h"
 
 typedef struct { Common common; const char *run, *split; } Options;
 enum { KEY_RUN = 0x200, KEY_SPLIT };
@@ -30,21 +30,9 @@ static const struct argp parser = {
            "split, not means of batches. "
            "Takes the first kept checkpoint of the run, or the last one when nothing is kept."};
 
-/* Without --run: everything must have been trained elsewhere. */
-static GrStatus check_trained(const Session *s, Error *e) {
-    for (uint32_t i = 0; i < s->module->vars.n; i++) {
-        const Var *v = &s->module->vars.at[i];
-        if (v->kind != VAR_PARAM || used_has(s->recipe, v->path)) continue;
-        fail(e, GR_CHECKPOINT, "which run? `%.*s` is trained by none of those that the file uses", FSTR(v->path));
-        fail_help(e, "`--run DIR` names the folder of the trained model");
-        return GR_CHECKPOINT;
-    }
-    return GR_OK;
-}
-
 static GrStatus open_weights(const Session *s, const Options *o, Str *checkpoint, Error *e) {
     *checkpoint = (Str){"", 0};
-    if (!o->run) return check_trained(s, e);
+    if (!o->run) return uses_train_all(s, e);
     TRY(rundir_use(s->arena, str_of(o->run), true, e));
     *checkpoint = train_best(s->arena, str_of(o->run));
     return GR_OK;

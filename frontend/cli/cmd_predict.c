@@ -4,6 +4,7 @@
 #include "job.h"
 #include "png.h"
 #include "rundir.h"
+#include "uses.h"
 
 typedef struct { Common common; const char *run, *split, *picture, *name; uint32_t rows; } Options;
 enum { KEY_RUN = 0x200, KEY_SPLIT, KEY_PICTURE, KEY_ROWS, KEY_EXPORT };
@@ -18,7 +19,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_ROWS: o->rows = option_count(arg, 1, 4096, "--rows", state); return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     case ARGP_KEY_END:
-        if (!o->run) argp_error(state, "which --run?");
         if (!o->picture) argp_error(state, "which --picture FILE.png?");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -26,7 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp_option options[] = {
-    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model", 2},
+    {"run", KEY_RUN, "DIR", 0, "the folder of the trained model; not needed when all models are of used runs", 2},
     {"export", KEY_EXPORT, "NAME", 0, "which export (the first of the file)", 2},
     {"split", KEY_SPLIT, "NAME", 0, "rows of which split: test (the default), val, train", 2},
     {"rows", KEY_ROWS, "N", 0, "how many rows (20)", 2},
@@ -90,27 +90,41 @@ static GrStatus fill(Session *s, const Plan *p, Exec *x, const Dataset *data, co
     return GR_OK;
 }
 
+/* With a run only the data of the export are read: its statistics stand in the checkpoint. */
+static GrStatus open_data(Session *s, const Options *o, uint32_t id, Dataset ***out, Error *e) {
+    if (!o->run) return run_open_all(s, &o->common, out, e);
+    *out = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
+    return run_open_data(s, &o->common, id, train_best(s->arena, str_of(o->run)), &(*out)[id], e);
+}
+
+static GrStatus take_weights(Session *s, const Options *o, Dataset *const *data, Exec *x, Error *e) {
+    TrainState state = {0};
+    if (o->run)
+        return checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0, train_best(s->arena, str_of(o->run)), &state, e);
+    TrainJob job = {.recipe = s->recipe, .data = data, .exec = x, .variant = STR("fused")};
+    return train_start(&job, e);
+}
+
 static GrStatus predict(Session *s, const Options *o, Error *e) {
     const RecipeExport *export = find_export(s, o->name);
     if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
     if (!export) return fail(e, GR_PROGRAM, "%s has no `export`", o->common.file);
     if (export->data < 0) return fail(e, GR_PROGRAM, "export `%.*s` takes no batch of a data set", FSTR(export->name));
-    TRY(rundir_use(s->arena, str_of(o->run), true, e));
-    Dataset *data;
-    TRY(run_open_data(s, &o->common, (uint32_t)export->data, train_best(s->arena, str_of(o->run)), &data, e));
-    EntryRequest request = {LOWER_EXPORT, export->name, o->rows, 0};
+    TRY(o->run ? rundir_use(s->arena, str_of(o->run), true, e) : uses_train_all(s, e));
+    Dataset **data;
+    TRY(open_data(s, o, (uint32_t)export->data, &data, e));
+    EntryRequest requests[2] = {{LOWER_EXPORT, export->name, o->rows, 0}, {LOWER_INIT, STR("init"), 0, 0}};
     Compiled c;
-    if (!compile_graphs(s, &o->common, 1, &request, &c)) return fail(e, GR_PROGRAM, "the program has errors");
+    if (!compile_graphs(s, &o->common, o->run ? 1 : 2, requests, &c))
+        return fail(e, GR_PROGRAM, "the program has errors");
     TRY(compile_plan(s, &o->common, &c, "fused", e));
     TRY(compile_load(&o->common, &c, 0, NULL, e));
     PlanCode code = code_table(c.code);
     const Plan *p = c.planned.plan;
     Exec *x;
     TRY(exec_create(s->arena, p, &code, (ExecOptions){o->common.threads}, &x, e));
-    TrainState state = {0};
-    GrStatus status = checkpoint_load(s->arena, x, CHECKPOINT_WEIGHTS, 0,
-                                      train_best(s->arena, str_of(o->run)), &state, e);
-    if (status == GR_OK) status = fill(s, p, x, data, o->split, e);
+    GrStatus status = take_weights(s, o, data, x, e);
+    if (status == GR_OK) status = fill(s, p, x, data[export->data], o->split, e);
     if (status == GR_OK) {
         Counters at = {.rows = o->rows, .batch = o->rows};
         exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));

@@ -15,6 +15,17 @@ GrStatus uses_check(const Session *s, Error *e) {
     return used_load(s->arena, s->recipe, vars, n, e);
 }
 
+GrStatus uses_train_all(const Session *s, Error *e) {
+    for (uint32_t i = 0; i < s->module->vars.n; i++) {
+        const Var *v = &s->module->vars.at[i];
+        if (v->kind != VAR_PARAM || used_has(s->recipe, v->path)) continue;
+        fail(e, GR_CHECKPOINT, "which run? `%.*s` is trained by none of those that the file uses", FSTR(v->path));
+        fail_help(e, "`--run DIR` names the folder of the trained model");
+        return GR_CHECKPOINT;
+    }
+    return GR_OK;
+}
+
 static bool begins(Str path, Str name) {
     return path.n > name.n && path.s[name.n] == '.' && str_eq((Str){path.s, name.n}, name);
 }

@@ -11,6 +11,15 @@ uint32_t data_find(Program *p, Str name) {
     return 0;
 }
 
+uint32_t data_of(const Program *p, const Decl *d) {
+    for (uint32_t i = 0; i < p->data_decls.n; i++) {
+        if (p->data_decls.at[i] == d) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
 const Decl *data_decl(Program *p, uint32_t id) { return p->data_decls.at[id]; }
 
 bool data_broken(const Program *p, uint32_t id) { return id < p->broken_data.n && p->broken_data.at[id]; }

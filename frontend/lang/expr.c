@@ -71,20 +71,42 @@ static V row_lengths(Lower *l, const Expr *column) {
     return batch_has(l, batch->batch, name) ? batch_column(l, batch->batch, (Name){name, column->at}) : NULL;
 }
 
+/* The data set that e names, `d` or `a.d`; NULL: none. */
+static const Decl *data_named(Lower *l, const Expr *e) {
+    const Scope *module = e->kind == EX_FIELD ? module_named(l, e->field.base) : NULL;
+    const Decl *d = NULL;
+    if (module) {
+        d = scope_decl(l->p, module, e->field.name.text);
+        d = d && scope_of(l->p, d->at) == module ? d : NULL;
+    } else if (e->kind == EX_NAME && scope_find(l->frame, e->name.text) == NULL) {
+        d = scope_decl(l->p, l->frame->scope, e->name.text);
+    }
+    return d && d->kind == DECL_DATA ? d : NULL;
+}
+
+static V statistic(Lower *l, const Expr *e, const Decl *data) {
+    uint32_t id = data_of(l->p, data);
+    if (l->data) {
+        return not_yet(l, e->at, "a statistic of another data set in a formula");
+    }
+    return id ? statistic_field(l, id - 1, e->field.name)
+              : not_yet(l, e->at, "a statistic of a used data set that no objective takes batches of");
+}
+
 static V field(Lower *l, const Expr *e) {
     const Expr *base = e->field.base;
     const Scope *module = module_named(l, base);
+    const Decl *data = data_named(l, base);
     if (module) {
         return module_value(l, module, e);
+    }
+    if (data) {
+        return statistic(l, e, data);
     }
     if (base->kind == EX_NAME && scope_find(l->frame, base->name.text) == NULL) {
         const Decl *d = scope_decl(l->p, l->frame->scope, base->name.text);
         if (d && d->kind == DECL_USE && module_of_use(l->p, d) == NULL) {
             return value_poison(l); /* said where it is used */
-        }
-        if (d && d->kind == DECL_DATA) {
-            return l->data ? not_yet(l, e->at, "a statistic of another data set in a formula")
-                           : statistic_field(l, data_find(l->p, d->name.text) - 1, e->field.name);
         }
         if (l->uniform_only && d == NULL) {
             return series_value(l, e);

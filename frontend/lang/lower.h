@@ -483,7 +483,7 @@ double uniform_now(Lower *l, uint32_t inst);                /* with the settings
 /* the value of -s NAME=VALUE as an expression; NULL reported */
 const Expr *setting_override(Lower *l, const SettingArg *s);
 void  source_declare(Lower *l, RecipeData *d, const Stmt *from);
-bool  source_takes_path(const Expr *call, const Arg *a);    /* of a reader: the argument is no option */
+bool  source_takes_path(const Expr *call, uint32_t argument);       /* of a reader: no option */
 bool  source_gives(const RecipeData *d, Str column);        /* as far as can be told without the files */
 /* `x : T = column`, `.. = columns[a:b] as [..]`: c, with its type, becomes that part of a source; false: a formula */
 bool  source_part(Lower *l, const RecipeData *d, const Block *b, const Stmt *st, RecipeColumn *c, bool *well);
@@ -491,6 +491,7 @@ bool  source_part(Lower *l, const RecipeData *d, const Block *b, const Stmt *st,
 void  source_check(Lower *l, RecipeData *d, const Block *b);
 void  data_declare(Lower *l);
 uint32_t data_find(Program *p, Str name);                   /* 1 + id; `robots`, `a.robots` */
+uint32_t data_of(const Program *p, const Decl *d);          /* 1 + id; 0: the file takes no batch of it */
 const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);

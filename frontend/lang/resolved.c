@@ -71,7 +71,7 @@ static void data_paths(Text *t, const Decl *d) {
         const Stmt *st = d->data.stmts.at[i];
         const Expr *call = st->kind == ST_FROM ? st->from.reader : NULL;
         for (uint32_t k = 0; call && call->kind == EX_CALL && k < call->call.args.n; k++) {
-            if (source_takes_path(call, &call->call.args.at[k])) {
+            if (source_takes_path(call, k)) {
                 path_expr(t, call->call.args.at[k].value);
             }
         }

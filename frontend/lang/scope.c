@@ -324,7 +324,7 @@ V scope_name(Lower *l, Name name) {
         }
     }
     Diag *d = report(l, DIAG_NAME, name.at, "nothing is called `%.*s`", FSTR(name.text));
-    uint32_t data = l->frame->kind == FRAME_DATA ? data_find(l->p, l->frame->decl->name.text) : 0;
+    uint32_t data = l->frame->kind == FRAME_DATA ? data_of(l->p, l->frame->decl) : 0;
     if (data && source_gives(&l->p->recipe->data.at[data - 1], name.text)) {
         diag_help(d, "a column of a file that is not there has to be declared: `%.*s : f32`",
                   FSTR(name.text));

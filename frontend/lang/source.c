@@ -86,13 +86,19 @@ static const Option *find_option(ReaderKind reader, Str name) {
     return NULL;
 }
 
-bool source_takes_path(const Expr *call, const Arg *a) {
-    for (uint32_t i = 0; i < READER_COUNT; i++) {
-        if (str_is(call_name(call).text, k_readers[i].name)) {
-            return find_option((ReaderKind)i, a->name.text) == NULL;
-        }
+/* Of `extern` only the first: the second is the name of a function. */
+bool source_takes_path(const Expr *call, uint32_t argument) {
+    uint32_t reader = 0, before = 0;
+    while (reader < READER_COUNT && !str_is(call_name(call).text, k_readers[reader].name)) {
+        reader++;
     }
-    return false;
+    if (reader == READER_COUNT || find_option((ReaderKind)reader, call->call.args.at[argument].name.text)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < argument; i++) {
+        before += find_option((ReaderKind)reader, call->call.args.at[i].name.text) == NULL;
+    }
+    return reader != READER_EXTERN || before == 0;
 }
 
 static bool separator_fits(Str s) { return s.n == 1 && s.s[0] != '"' && s.s[0] != '\n' && s.s[0] != '\r'; }
