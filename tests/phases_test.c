@@ -5,6 +5,8 @@
 #include "job.h"
 #include "rundir.h"
 #include "run.h"
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,8 +46,10 @@ static Training *opened(const char *program, uint32_t threads) {
     t->common.threads = threads;
     t->common.no_cache = true;
     bool good = session_open(&t->session, &t->common);
-    if (!session_report(&t->session, &t->common) || !good)
+    if (!session_report(&t->session, &t->common) || !good) {
+        test_failed(__FILE__, __LINE__, "the program has mistakes");
         test_end();
+    }
     CHECK_MSG(job_open(&t->session, &t->common, "fused", LOWER_TRAIN, (Str){0}, &t->job, &e) == GR_OK, "%s", e.what);
     t->job.job.interrupted = &t->stop;
     t->job.job.progress = progress;
@@ -288,4 +292,50 @@ TEST_ALL(every_tool_covers_every_phase) {
         CHECK_MSG(r.status == 0 && strstr(r.out.s, lines[i][1]), "%s: status %d\n%.*s", lines[i][0], r.status,
                   FSTR(r.out));
     }
+}
+
+/* ---- several data sets ---- */
+#define PAIRS \
+    "data e { from fresh(rows = 6) as train;  w = normal();  v[i < 4] = normal() }\n" \
+    "objective both(a : d[N], u : e[M]) {\n" \
+    "    z = see(a.x);  h = dropout(see(u.v), 0.2)\n" \
+    "    loss square = mse(read(z), a.y) + 0.1 * mse(back(h), u.v)\n" \
+    "    metric level = mean[m] u.w[m];  metric share = (mean[m] u.w[m]) + mean[n] (a.y[n] > 0)\n" \
+    "}\n"
+
+TEST_ALL(two_data_sets_in_pieces) {
+    same_bits(PAIRS "objective more(a : d[N], u : e[K]) {\n"
+              "    loss far = mse(back(see(u.v)), 0 * u.v) + mean[..] read(see(a.x))^2\n}\n"
+              "train { objective both 2 times;  objective probe;  objective more;  optimizer adam(lr = 0.01);  "
+              "batch d 5, e 8;  epochs 3;  validate probe every 1 epochs }\n");
+}
+
+static double number_after(const char **at, const char *key) {
+    *at = strstr(*at, key);
+    if (*at == NULL) {
+        test_failed(__FILE__, __LINE__, "the log has no more %s", key);
+        test_end();
+    }
+    *at += strlen(key);
+    return strtod(*at, NULL);
+}
+
+/* 3 steps of 4 rows are two passes over 6 rows. */
+TEST_ALL(the_second_data_set_is_passed_over_again_and_again) {
+    Training *t = opened(PAIRS "train { objective both;  optimizer adam(lr = 0.01);  batch d 8, e 4;  epochs 3 }\n", 1);
+    REQUIRE(trained(t, "run", false, 0) == GR_OK);
+    const char *log = metrics_of("run").s;
+    double first = number_after(&log, "\"train.level\":"), second = number_after(&log, "\"train.level\":");
+    CHECK_MSG(fabs(first - second) < 1e-6 && first != 0, "%g and %g", first, second);
+    closed(t);
+}
+
+TEST_ALL(two_data_sets_are_the_same_in_every_mode) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               str_format(test_arena(), "%s%s", k_data,
+                          PAIRS "train { objective both;  optimizer adam(lr = 0.01);  batch d 8, e 4;  epochs 2 }\n"));
+    Ran r = test_shell(STR("graphc verify p.graph && graphc bench --rounds=1 p.graph && "
+                           "graphc train -q p.graph --run r && graphc eval p.graph --run r --split train && "
+                           "grep 'batch d 8, e 4' r/resolved.graph"));
+    CHECK_MSG(r.status == 0 && strstr(r.out.s, "fused      on 3  every bit"), "%.*s", FSTR(r.out));
 }

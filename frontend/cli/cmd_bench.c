@@ -99,6 +99,13 @@ static void fill_columns(Bench *b) {
     }
 }
 
+static const RecipePhase *phase_of(const Recipe *r, Str run) {
+    for (uint32_t i = 0; i < r->phases.n; i++)
+        for (uint32_t k = 0; k < r->phases.at[i].runs.n; k++)
+            if (str_eq(r->phases.at[i].runs.at[k].name, run)) return &r->phases.at[i];
+    GR_BUG("no phase has a run `%.*s`", FSTR(run));
+}
+
 static GrStatus prepare(Bench *b, Error *e) {
     Session *s = b->s;
     bool trains = b->entry.kind == LOWER_TRAIN;
@@ -126,6 +133,7 @@ static GrStatus prepare(Bench *b, Error *e) {
                    .steps = 1,
                    .epoch_steps = 1,
                    .seed = 1};
+    if (trains) inputs_batches(&at, &s->recipe->objectives.at[b->entry.objective], phase_of(s->recipe, b->entry.name));
     b->uniforms = uniform_values(s->arena, s->recipe, p->uniforms, &at);
     fill_columns(b);
     if (!trains) return GR_OK;

@@ -55,6 +55,8 @@ static const UValue *values_at(Verify *v, Moment m) {
     Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .seed = p->seed, .batch = p->batch,
                    .rows = v->entries.at.at[m.entry].rows, .phase = v->phase,
                    .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
+    const EntryRequest *r = &v->entries.at.at[m.entry];
+    inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], r->kind == LOWER_TRAIN ? p : NULL);
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
 }
 

@@ -287,7 +287,7 @@ static void walk(DataWalk *w, Str name, Diags *ds) {
     f->path = f->stream = decl->name.text;
     f->model = (Str){0};
     Extent *rows = PUSH(l->a, Extent, 1);
-    *rows = (Extent){++l->next_extent, STR("rows"), decl->name.at, DATA_BLOCK};
+    *rows = (Extent){++l->next_extent, STR("rows"), decl->name.at, DATA_BLOCK, NULL};
     Index *row = PUSH(l->a, Index, 1);
     *row = (Index){.name = {STR("row"), decl->name.at}, .birth = ++l->births,
                    .extent = dim_of_extent(l->a, rows)};

@@ -21,7 +21,7 @@ static V tensor_argument(Lower *l, const Param *p, int64_t rows) {
         bool named = d->kind == DIM_EXPR && d->expr->kind == EX_NAME;
         if (i == 0 && named && scope_try(l, d->expr->name) == NULL) {
             Extent *e = PUSH(l->a, Extent, 1);
-            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, rows};
+            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, rows, NULL};
             scope_bind(l, d->expr->name, value_dim(l, d->at, dim_of_extent(l->a, e)));
         }
         if (d->kind != DIM_EXPR || !dim_expr_value(l, d->expr, &dim[i])) {
@@ -73,7 +73,7 @@ Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds) {
             report(l, DIAG_TWICE, a->name.at, "two arguments are called `%.*s`", FSTR(a->name.text));
             continue;
         }
-        scope_bind(l, a->name, batch ? batch_argument(l, a, data, rows) : tensor_argument(l, a, rows));
+        scope_bind(l, a->name, batch ? batch_argument(l, a, data, 0, rows) : tensor_argument(l, a, rows));
     }
     V v;
     bool broken = args->n && args->at[args->n - 1].name.text.n == 0;

@@ -15,8 +15,11 @@ typedef struct Lower Lower;
 /* ---- dim.c: extents ------------------------------------------------------------------------------------ */
 
 /* An extent the program does not know: the rows of a batch.  `value` is what this lowering is built for. */
-typedef struct { uint32_t id; Str name; Span at; int64_t value; } Extent;
-enum { DIM_MAX_FACTORS = 4 };
+typedef struct {
+    uint32_t id; Str name; Span at; int64_t value;
+    const char *rows;               /* the counter that it is; NULL: "rows" */
+} Extent;
+enum { DIM_MAX_FACTORS = 4, MOST_BATCHES = 4 };          /* batches of one objective */
 typedef struct { int64_t factor; uint32_t n; const Extent *of[DIM_MAX_FACTORS]; } DimTerm;
 typedef struct { uint32_t n; DimTerm *term; } DimPoly;      /* canonical: sorted, no zero terms; 0 has none */
 typedef const DimPoly *Dim;                                 /* immutable */
@@ -64,7 +67,8 @@ typedef struct {
     Str instance;                                           /* path of a named instance, or empty */
     const Decl *follows;                                    /* the copy of decl it is, or NULL */
 } Function;
-typedef struct { const Decl *data; uint32_t data_id; Extent *rows; } Batch;
+/* prefix: of its columns, where the objective takes several batches */
+typedef struct { const Decl *data; uint32_t data_id; Extent *rows; Str prefix; } Batch;
 
 struct Value {
     ValueKind kind;
@@ -419,7 +423,8 @@ bool  objective_run(Lower *l, const Decl *d, bool training, int64_t rows);
 void  objective_loss(Lower *l, const Stmt *s);
 /* outputs of losses and weights; false: there is no loss */
 bool  objective_total(Lower *l, Val *total);
-V     batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows);
+V     batch_argument(Lower *l, const Param *p, const Decl *data, uint32_t i, int64_t rows);   /* the i-th */
+const char *batch_counter(uint32_t i);                      /* of its rows */
 V     batch_column(Lower *l, Batch *b, Name name);
 bool  batch_has(const Lower *l, const Batch *b, Str column);
 Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);

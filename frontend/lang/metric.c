@@ -110,7 +110,7 @@ static bool inst_has_rows(const Uniforms *u, uint32_t inst) {
 #undef X
     };
     if (i->op == U_INPUT) {
-        return str_is(u->inputs.at[i->input].name, "rows");
+        return str_starts(u->inputs.at[i->input].name, "rows");
     }
     for (uint32_t k = 0; k < operands[i->op]; k++) {
         if (inst_has_rows(u, i->in[k])) {
@@ -227,8 +227,8 @@ static Val rows_number(Cut *c, const Node *at, uint32_t inst) {
     if (i->op == U_CONST) {
         return build_const(b, DT_F64, i->value);
     }
-    if (i->op == U_INPUT && str_is(u->inputs.at[i->input].name, "rows")) {
-        Str path = str_format(c->l->a, "%.*s/rows", FSTR(c->objective->name.text));
+    if (i->op == U_INPUT && str_starts(u->inputs.at[i->input].name, "rows")) {
+        Str path = str_format(c->l->a, "%.*s/%.*s", FSTR(c->objective->name.text), FSTR(u->inputs.at[i->input].name));
         return var_arg(b, c->l, cell_find(c->l, path) - 1);
     }
     static const Op ops[UOP_COUNT] = {
@@ -356,9 +356,9 @@ static bool metric_val(Lower *l, V v, Array *out) {
 
 /* ---- the graphs ---- */
 
-static Val batch_rows(Lower *l) {
+static Val batch_rows(Lower *l, const char *counter) {
     Uniforms *u = l->m->uniforms;
-    uint32_t id = uniforms_output(u, STR("rows"), DT_I32, uniforms_input(u, STR("rows"), true));
+    uint32_t id = uniforms_output(u, str_of(counter), DT_I32, uniforms_input(u, str_of(counter), true));
     return build_cast(&l->b, DT_F64, build_arg(&l->b, ARG_UNIFORM, id, (Type){DT_I32, {0}}));
 }
 
@@ -368,8 +368,12 @@ static uint32_t loss_accumulator(Lower *l, const Decl *o, Str name, Span at) {
 }
 
 void metric_accumulate(Lower *l, const Decl *objective, Val total) {
-    Val rows = batch_rows(l);
-    take_part(l, loss_accumulator(l, objective, STR("rows"), objective->name.at), REDUCE_SUM, rows);
+    Val rows = {0};
+    for (uint32_t i = objective->function.sig.args.n; i-- > 0;) {
+        Str counter = str_of(batch_counter(i));
+        rows = batch_rows(l, counter.s);
+        take_part(l, loss_accumulator(l, objective, counter, objective->name.at), REDUCE_SUM, rows);
+    }
     for (uint32_t i = 0; i <= l->losses.n; i++) {
         bool last = i == l->losses.n;
         Val x = last ? total : l->losses.at[i].value;

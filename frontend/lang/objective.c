@@ -40,7 +40,12 @@ Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, 
     return x;
 }
 
-V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
+const char *batch_counter(uint32_t i) {
+    static const char *const counters[MOST_BATCHES] = {"rows", "rows2", "rows3", "rows4"};
+    return counters[i];
+}
+
+V batch_argument(Lower *l, const Param *p, const Decl *data, uint32_t i, int64_t rows) {
     const TypeSyntax *t = p->type;
     uint32_t id = data_find(l->p, t->base.text);
     bool fits = id && t->has_dims && t->dims.n == 1 && t->dims.at[0].kind == DIM_EXPR &&
@@ -53,10 +58,11 @@ V batch_argument(Lower *l, const Param *p, const Decl *data, int64_t rows) {
     }
     Extent *e = PUSH(l->a, Extent, 1);
     Name name = t->dims.at[0].expr->name;
-    *e = (Extent){++l->next_extent, name.text, name.at, rows};
+    *e = (Extent){++l->next_extent, name.text, name.at, rows, batch_counter(i)};
     scope_bind(l, name, value_dim(l, name.at, dim_of_extent(l->a, e)));
     Batch *b = PUSH(l->a, Batch, 1);
-    *b = (Batch){data, id - 1, e};
+    Str full = l->p->recipe->data.at[id - 1].name;
+    *b = (Batch){data, id - 1, e, i ? str_format(l->a, "%.*s.", FSTR(full)) : (Str){0}};
     Value *v = PUSH(l->a, Value, 1);
     *v = (Value){.kind = VAL_BATCH, .at = p->name.at, .batch = b};
     return v;
@@ -87,7 +93,8 @@ V batch_column(Lower *l, Batch *b, Name name) {
         if (!shape_fits(l, name.at, 0, NULL, c->shape.rank + 1u, dim)) {
             return value_poison(l);
         }
-        return value_array(l, c->span, column_array(l, c->name, c->dtype, &rows, c->shape.rank, dim + 1));
+        Str column = b->prefix.n ? str_format(l->a, "%.*s%.*s", FSTR(b->prefix), FSTR(c->name)) : c->name;
+        return value_array(l, c->span, column_array(l, column, c->dtype, &rows, c->shape.rank, dim + 1));
     }
     if (data_broken(l->p, b->data_id)) {
         return value_poison(l);
@@ -194,6 +201,38 @@ static void no_batch(Lower *l, const Param *p, const Decl *other) {
     report(l, DIAG_TYPE, p->name.at, "an objective takes a batch of a data set: `b : d[N]`");
 }
 
+/* Another data set than those before it. */
+static bool batch_fits(Lower *l, const Decl *d, uint32_t i) {
+    const ParamVec *args = &d->function.sig.args;
+    if (i >= MOST_BATCHES) {
+        report(l, DIAG_TYPE, args->at[i].name.at, "an objective takes batches of at most %d data sets", MOST_BATCHES);
+        return false;
+    }
+    for (uint32_t k = 0; k < i; k++) {
+        if (args->at[k].type && str_eq(args->at[k].type->base.text, args->at[i].type->base.text)) {
+            Diag *diag = report(l, DIAG_TYPE, args->at[i].name.at, "two batches of one data set");
+            report_label(l, diag, args->at[k].name.at, "the first");
+            diag_help(diag, "one batch gives both: `b.x[0:N div 2]`, or `b.x[permutation(N)]` for random pairs");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first batch has the rows this lowering is for; the others what their phase says, or an evaluation. */
+static int64_t batch_rows(const Lower *l, const Decl *d, uint32_t i, int64_t rows) {
+    const Recipe *r = l->p->recipe;
+    for (uint32_t k = 0; k < r->objectives.n && i > 0; k++) {
+        const RecipeObjective *o = &r->objectives.at[k];
+        if (!str_eq(o->name, d->name.text) || i > o->more.n) {
+            continue;
+        }
+        const RecipeBatch *more = &o->more.at[i - 1];
+        return l->train ? recipe_batch(&r->phases.at[l->phase], more->data) : more->rows;
+    }
+    return rows;
+}
+
 bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
     uint32_t errors = diags_errors(l->ds);
     Frame *f = frame_push(l, FRAME_OBJECTIVE, d, d->name.at);
@@ -206,14 +245,13 @@ bool objective_run(Lower *l, const Decl *d, bool training, int64_t rows) {
         const Param *p = &args->at[i];
         const Decl *data =
             p->type && p->type->kind == TYPE_PLAIN ? scope_decl(l->p, f->scope, p->type->base.text) : NULL;
-        if (i > 0) {
-            not_yet(l, p->name.at, "an objective of two data sets");
-            poison_argument(l, p);
-        } else if (data == NULL || data->kind != DECL_DATA) {
+        if (data == NULL || data->kind != DECL_DATA) {
             no_batch(l, p, data);
             poison_argument(l, p);
+        } else if (!batch_fits(l, d, i)) {
+            poison_argument(l, p);
         } else {
-            scope_bind(l, p->name, batch_argument(l, p, data, rows));
+            scope_bind(l, p->name, batch_argument(l, p, data, i, batch_rows(l, d, i, rows)));
         }
     }
     stmt_block(l, &d->function.body);

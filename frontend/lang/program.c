@@ -218,6 +218,12 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
                "an objective takes a batch of a data set: `objective %.*s(b : d[N])`", FSTR(d->name.text));
     }
     o.data = data ? data - 1 : 0;
+    for (uint32_t i = 1; i < args->n; i++) {
+        uint32_t more = args->at[i].type ? data_find(p, args->at[i].type->base.text) : 0;
+        if (more) {
+            vec_push(p->arena, &o.more, ((RecipeBatch){more - 1, rows}));
+        }
+    }
     vec_push(p->arena, &p->recipe->objectives, o);
     RecipeObjective *r = &p->recipe->objectives.at[p->recipe->objectives.n - 1];
     if (data == 0 && args->n == 0) {
@@ -299,7 +305,7 @@ static V stand_in(Lower *l, const Param *a) {
                 return NULL;
             }
             Extent *e = PUSH(l->a, Extent, 1);
-            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, 4};
+            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, 4, NULL};
             scope_bind(l, d->expr->name, value_dim(l, d->at, dim_of_extent(l->a, e)));
         }
         if (!dim_expr_value(l, d->expr, &dim[i])) {

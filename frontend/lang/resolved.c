@@ -144,7 +144,18 @@ static Str length_clause(Program *p, const RecipePhase *f) {
 }
 
 static Str batch_clause(Program *p, const RecipePhase *f) {
-    return str_format(p->arena, "batch %lld%s", (long long)f->batch, f->drop_tail ? " drop tail" : "");
+    const Recipe *r = p->recipe;
+    Buf b = buf_make(p->arena);
+    buf_printf(&b, "batch ");
+    if (f->more.n && f->runs.n) {
+        buf_printf(&b, "%.*s ", FSTR(r->data.at[r->objectives.at[f->runs.at[0].objective].data].name));
+    }
+    buf_printf(&b, "%lld", (long long)f->batch);
+    for (uint32_t i = 0; i < f->more.n; i++) {
+        buf_printf(&b, ", %.*s %lld", FSTR(r->data.at[f->more.at[i].data].name), (long long)f->more.at[i].rows);
+    }
+    buf_printf(&b, "%s", f->drop_tail ? " drop tail" : "");
+    return buf_str(&b);
 }
 
 static Str seed_clause(Program *p, const RecipePhase *f) {

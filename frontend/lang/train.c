@@ -97,12 +97,57 @@ static void clause_objective(Lower *l, RecipePhase *p, const TrainClause *c) {
     }
 }
 
-static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
-    if (c->batch.parts.n != 1 || c->batch.shards || c->batch.per_shard) {
-        not_yet(l, c->at, c->batch.shards ? "`shards`" : "a batch of several data sets");
+static bool takes_data(const Recipe *r, const RecipePhase *p, uint32_t data) {
+    bool found = false;
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        const RecipeObjective *o = &r->objectives.at[p->runs.at[i].objective];
+        found = found || o->data == data;
+        for (uint32_t k = 0; k < o->more.n; k++) {
+            found = found || o->more.at[k].data == data;
+        }
+    }
+    return found;
+}
+
+/* `batch labelled 64`: rows of one data set of the phase. */
+static void batch_part(Lower *l, RecipePhase *p, const BatchPart *part, bool only) {
+    int64_t rows;
+    if (!const_expr_value(l, part->rows, "a batch", 1, &rows) || p->runs.n == 0) {
         return;
     }
-    const_expr_value(l, c->batch.parts.at[0].rows, "a batch", 1, &p->batch);
+    if (part->data.text.n == 0 && only) {
+        p->batch = rows;
+        return;
+    }
+    if (part->data.text.n == 0) {
+        Diag *d = report(l, DIAG_TRAIN_DECL, part->rows->at, "of which data set?");
+        diag_help(d, "`batch labelled 64, unlabelled 448`");
+        return;
+    }
+    const Recipe *r = l->p->recipe;
+    uint32_t id = data_find(l->p, part->data.text);
+    if (id == 0 || !takes_data(r, p, id - 1)) {
+        Diag *d = report(l, DIAG_NAME, part->data.at, "no objective of `%.*s` takes a batch of `%.*s`", FSTR(p->name),
+                         FSTR(part->data.text));
+        report_label(l, d, p->runs.at[0].span, "what it trains");
+        return;
+    }
+    if (id - 1 == r->objectives.at[p->runs.at[0].objective].data) {
+        p->batch = rows;
+    } else {
+        vec_push(l->m->arena, &p->more, ((RecipeBatch){id - 1, rows}));
+    }
+}
+
+static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
+    if (c->batch.shards || c->batch.per_shard) {
+        not_yet(l, c->at, "`shards`");
+        return;
+    }
+    p->more.n = 0;
+    for (uint32_t i = 0; i < c->batch.parts.n; i++) {
+        batch_part(l, p, &c->batch.parts.at[i], c->batch.parts.n == 1);
+    }
     p->drop_tail = c->batch.drop_tail;
 }
 
@@ -120,6 +165,16 @@ static void validate_trained(Lower *l, RecipePhase *p, RecipeValidation v) {
     }
 }
 
+/* A data set of the objective that cannot validate it, or NULL. */
+static const RecipeData *data_without_val(const Recipe *r, const RecipeObjective *o) {
+    const RecipeData *found = data_has_split(&r->data.at[o->data], STR("val")) ? NULL : &r->data.at[o->data];
+    for (uint32_t i = 0; i < o->more.n && found == NULL; i++) {
+        const RecipeData *d = &r->data.at[o->more.at[i].data];
+        found = data_has_split(d, STR("val")) ? NULL : d;
+    }
+    return found;
+}
+
 /* `validate o every 2 epochs`; without a name it is what the phase trains. */
 static void clause_validate(Lower *l, RecipePhase *p, const TrainClause *c) {
     RecipeValidation v = {.span = c->at};
@@ -132,8 +187,8 @@ static void clause_validate(Lower *l, RecipePhase *p, const TrainClause *c) {
     }
     *(c->validate.every.unit == UNIT_STEPS ? &v.steps : &v.epochs) = n;
     if (name.text.n) {
-        const RecipeData *d = &l->p->recipe->data.at[l->p->recipe->objectives.at[v.objective].data];
-        if (data_has_split(d, STR("val"))) {
+        const RecipeData *d = data_without_val(l->p->recipe, &l->p->recipe->objectives.at[v.objective]);
+        if (d == NULL) {
             vec_push(l->m->arena, &p->validations, v);
         } else {
             Diag *diag = report(l, DIAG_TRAIN_DECL, name.at, "`%.*s` cannot be validated: data `%.*s` has no `val`",
@@ -320,6 +375,28 @@ static void declare(Lower *l, const Decl *d) {
     vec_push(l->m->arena, &l->p->recipe->phases, p);
 }
 
+static void take_rows(Recipe *r, const RecipePhase *p, uint32_t objective) {
+    RecipeObjective *o = &r->objectives.at[objective];
+    for (uint32_t i = 0; i < o->more.n; i++) {
+        o->more.at[i].rows = recipe_batch(p, o->more.at[i].data);
+    }
+}
+
+/* Batches beside the first are in an evaluation as in the last phase that trains the objective, or that validates
+ * it. */
+static void evaluation_rows(Recipe *r) {
+    for (uint32_t i = 0; i < r->phases.n; i++) {
+        for (uint32_t k = 0; k < r->phases.at[i].validations.n; k++) {
+            take_rows(r, &r->phases.at[i], r->phases.at[i].validations.at[k].objective);
+        }
+    }
+    for (uint32_t i = 0; i < r->phases.n; i++) {
+        for (uint32_t k = 0; k < r->phases.at[i].runs.n; k++) {
+            take_rows(r, &r->phases.at[i], r->phases.at[i].runs.at[k].objective);
+        }
+    }
+}
+
 void train_declare(Lower *l) {
     for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
         if (l->p->main->decls.at[i]->kind == DECL_TRAIN) {
@@ -329,6 +406,7 @@ void train_declare(Lower *l) {
         }
     }
     inner_declare(l);
+    evaluation_rows(l->p->recipe);
     if (!l->p->objective_errors) {
         series_check_noted(l);
     }

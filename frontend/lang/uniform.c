@@ -5,6 +5,10 @@
 #include "lower.h"
 #include <math.h>
 
+static uint32_t rows_input(Uniforms *u, const Extent *e) {
+    return uniforms_input(u, e->rows ? str_of(e->rows) : STR("rows"), true);
+}
+
 /* The extent as an instruction: rows are the uniform input `rows`, also when the batch is known, since in the
  * finish graph of a metric they are all rows seen. */
 static uint32_t dim_inst(Lower *l, Dim d) {
@@ -12,11 +16,10 @@ static uint32_t dim_inst(Lower *l, Dim d) {
     uint32_t sum = uniforms_const(u, 0);
     for (uint32_t i = 0; i < d->n; i++) {
         const DimTerm *t = &d->term[i];
-        uint32_t rows = t->n ? uniforms_input(u, STR("rows"), true) : 0;
         bool plain = t->n && t->factor == 1;
-        uint32_t product = plain ? rows : uniforms_const(u, (double)t->factor);
+        uint32_t product = plain ? rows_input(u, t->of[0]) : uniforms_const(u, (double)t->factor);
         for (uint32_t k = plain; k < t->n; k++) {
-            product = uniforms_op(u, U_MUL, product, rows, 0);
+            product = uniforms_op(u, U_MUL, product, rows_input(u, t->of[k]), 0);
         }
         sum = i == 0 ? product : uniforms_op(u, U_ADD, sum, product, 0);
     }

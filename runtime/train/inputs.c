@@ -11,8 +11,17 @@ static const CounterRow k_counters[] = {
 #define ROW(x) {#x, offsetof(Counters, x)}
     ROW(epoch), ROW(step),   ROW(epochs), ROW(steps), ROW(epoch_steps), ROW(batch),
     ROW(rows),  ROW(update), ROW(seed),   ROW(clock), ROW(phase),
+    ROW(rows2), ROW(rows3),  ROW(rows4),
 #undef ROW
 };
+
+void inputs_batches(Counters *c, const RecipeObjective *o, const RecipePhase *p) {
+    int64_t *const rows[] = {&c->rows2, &c->rows3, &c->rows4};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const RecipeBatch *more = i < o->more.n ? &o->more.at[i] : NULL;
+        *rows[i] = more == NULL ? 0 : p != NULL ? recipe_batch(p, more->data) : more->rows;
+    }
+}
 
 static double setting(const Recipe *r, Str name) {
     for (uint32_t i = 0; i < r->settings.n; i++) {

@@ -8,7 +8,11 @@
  * number of the batch. */
 typedef struct {
     int64_t epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase;
+    int64_t rows2, rows3, rows4;           /* of the other batches of an objective */
 } Counters;
+
+/* Rows of the other batches: in a phase, or (NULL) in an evaluation. */
+void inputs_batches(Counters *c, const RecipeObjective *o, const RecipePhase *p);
 
 typedef struct {
     Arena *arena;

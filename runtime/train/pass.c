@@ -56,6 +56,7 @@ GrStatus pass_run(Session *s, Arena *a, Pass *p, TrainValues *out) {
     s->counters.rows = 0;
     s->counters.clock = 0;
     s->counters.update = s->state.step;
+    inputs_batches(&s->counters, p->objective, NULL);
     TRY(session_run(s, entry_name(a, p->objective, "begin"), NULL));
     feeds_begin(&p->feeds, 0, NULL, 0, p->split->n, 0);
     for (uint32_t i = 1; i < p->feeds.n; i++)

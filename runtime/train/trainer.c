@@ -63,6 +63,7 @@ static GrStatus step(Trainer *t, int64_t rows) {
     set_counters(t);
     schedules_advance(&t->s);
     t->s.counters.rows = rows;
+    inputs_batches(&t->s.counters, &t->s.job->recipe->objectives.at[run->objective], t->phase->recipe);
     TRY(session_entry(&t->s, str_format(t->values, "%.*s.train", FSTR(run->name)), rows, &entry));
     feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
     TRY(check_health(t, exec_run(t->s.job->exec, entry, session_uniforms(&t->s))));
