@@ -221,6 +221,27 @@ TEST(data_windows_stay_in_their_episode) {
     close_all(&o);
 }
 
+/* ---- the order along a curve ---- */
+
+static uint32_t spread(uint32_t x) {
+    uint32_t code = 0;
+    for (int i = 0; i < 16; i++)
+        code |= (x >> i & 1) << (2 * i);
+    return code;
+}
+
+TEST(data_morton_interleaves_bits) {
+    Opened o = opened("data d { from fresh(rows = 500);  p[c < 2] = uniform();  code = morton(p)\n"
+                      "ones = morton(p * 0 + 1) }");
+    const float *p = reals(&o, "p");
+    for (int i = 0; i < 500; i++) {
+        uint32_t code = spread((uint32_t)(p[2 * i] * 65536)) | spread((uint32_t)(p[2 * i + 1] * 65536)) << 1;
+        CHECK_INT(ints(&o, "code")[i], (int64_t)code - ((int64_t)1 << 31));
+        CHECK_INT(ints(&o, "ones")[i], INT32_MAX);
+    }
+    close_all(&o);
+}
+
 /* ---- statistics ---- */
 
 TEST(data_statistics_are_of_all_train_rows) {

@@ -416,7 +416,7 @@ static V call_window(Lower *l, const Expr *e, const Args *a) {
 
 /* ---- the table ---- */
 
-typedef enum { IN_ELEMENTWISE, IN_FUNCTION, IN_CAST, IN_DRAW, IN_NOT_YET } InKind;
+typedef enum { IN_ELEMENTWISE, IN_FUNCTION, IN_CAST, IN_DRAW } InKind;
 struct Intrinsic {
     const char *name;
     InKind kind;
@@ -432,14 +432,12 @@ static const Intrinsic table[] = {
 #define INTRINSIC(n, a) {.name = #n, .kind = IN_FUNCTION, .args = a, .run = call_##n},
 #define CAST(n, t) {.name = #n, .kind = IN_CAST, .type = t, .args = "x"},
 #define DRAW(n, a) {.name = #n, .kind = IN_DRAW, .args = a},
-#define NOT_YET(n) {.name = #n, .kind = IN_NOT_YET, .args = ""},
 #include "intrinsics.def"
 #undef ELEMENTWISE
 #undef INTRINSIC
 #undef ORDER
 #undef CAST
 #undef DRAW
-#undef NOT_YET
 };
 
 uint32_t intrinsic_count(void) { return sizeof table / sizeof *table; }
@@ -546,9 +544,6 @@ static bool lacks_first(const Intrinsic *f, const GivenVec *given) {
 }
 
 V intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given) {
-    if (f->kind == IN_NOT_YET) {
-        return not_yet(l, call_name(e).at, str_format(l->a, "`%s`", f->name).s);
-    }
     if (lacks_first(f, given)) {
         return function_value(l, e->at,
                               (Function){.intrinsic = f,
@@ -575,7 +570,6 @@ V intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *gi
         v = random_draw(l, e, str_of(f->name), three);
         break;
     }
-    case IN_NOT_YET: break;
     }
     l->b.at = saved;
     return poison_if(l, v);
