@@ -130,6 +130,22 @@ static uint64_t inst_flops(const KInst *in) {
     return counts ? 1 : 0;
 }
 
+/* Blocks a tile sums, on average over the head: of a window only those whose place exists. */
+static double tile_blocks(const Kernel *k, const KTile *t) {
+    double blocks = 1;
+    for (uint32_t i = 0; i < t->n_lists; i++) {
+        const KList *l = &t->list[i];
+        int64_t there = 0, place, at = l->window ? k->axes.at[l->axis].extent : 1;
+        for (int64_t a = 0; a < at; a++) {
+            for (int64_t u = 0; u < l->count; u++) {
+                there += !l->window || klist_place(l, a, u, &place);
+            }
+        }
+        blocks *= (double)there / (double)at;
+    }
+    return blocks;
+}
+
 /* How well lanes along an axis suit the accesses of a stage: side by side is good, far apart is a gather. */
 static int lane_score(const Kernel *k, const Stage *s, uint32_t axis) {
     int score = 0;
@@ -230,8 +246,9 @@ void kernel_finish(Entry *e, Unit *u) {
         int64_t points = stage_points(k, s);
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;
-            flops += (uint64_t)(2 * t->k * ktile_blocks(t) * t->mr * t->nr);
-            per_point += 2.0 * (double)(t->k * ktile_blocks(t)) * t->mr * t->nr / 100;
+            double steps = (double)t->k * tile_blocks(k, t) * t->mr * t->nr;
+            flops += (uint64_t)(2 * steps);
+            per_point += 2 * steps / 100;
         }
         if (s->kind == STAGE_CHAIN)
             flops += (uint64_t)points * 2;
