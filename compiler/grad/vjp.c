@@ -3,6 +3,7 @@
  * Elementwise primitives have their rules in grads.def. */
 #include "vjp.h"
 #include "rule.h"
+#include <math.h>
 
 static bool is_float(const Graph *g, Val v) { return dtype_is_float(type_of(g, v).dtype); }
 
@@ -72,10 +73,16 @@ static Val vjp_pad(Build *b, const Node *n, Shape from, Val g) {
 
 /* dx[x] is the sum over taps of g[(x + pad - dilation*t) / stride, t] where that is a position: of g with zeros between
  * the positions, a window of the axes [O', T] as one, in which o' and t move together: T*(x + pad - dilation*t) + t. */
-static Val vjp_window(Build *b, const Node *n, Shape from, Val g) {
+static Val vjp_window(Build *b, const Node *n, Shape from, Val g, bool *missing) {
     uint32_t axis = n->attr.window.axis;
     int64_t taps = n->shape.dim[axis + 1], dilation = n->attr.window.dilation;
     if (shape_count(n->shape) == 0) return build_splat(b, type_of(b->g, g).dtype, 0, from);
+    double reach = fabs((double)dilation * (double)taps) + fabs((double)n->attr.window.pad) + (double)from.dim[axis] +
+                   (double)n->attr.window.stride * (double)n->shape.dim[axis];
+    if (reach * (double)taps > INT32_MAX) {       /* no window has such positions, docs/ops.md */
+        *missing = true;
+        return (Val){0};
+    }
     if (n->attr.window.stride > 1) g = spread(b, g, axis, n->attr.window.stride);
     Shape s = type_of(b->g, g).shape, flat = from;
     flat.dim[axis] = s.dim[axis] * taps;
@@ -317,7 +324,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_permute: return vjp_permute(b, &n, g);
     case OP_slice: return vjp_slice(b, &n, s, g);
     case OP_pad: return vjp_pad(b, &n, s, g);
-    case OP_window: return vjp_window(b, &n, s, g);
+    case OP_window: return vjp_window(b, &n, s, g, missing);
     case OP_concat: return vjp_concat(b, v, k, g);
     case OP_gather: return build_scatter_add(b, g, operand(b->g, v, 1), n.attr.gather.batch, n.attr.gather.extent);
     case OP_scatter_add: return build_gather(b, g, operand(b->g, v, 1), n.attr.gather.batch);

@@ -42,6 +42,11 @@ static bool read_windows(Pool *p, V const *a) {
                    (long long)w->pad, (long long)(w->dilation * (w->taps - 1) + 1));
             return false;
         }
+        if (dim_value(p->x.dim[p->x.rank - p->n + i]) > INT32_MAX / 2) {
+            report(l, DIAG_SHAPE, p->e->at, "a dim of %lld is too long for windows",
+                   (long long)dim_value(p->x.dim[p->x.rank - p->n + i]));
+            return false;
+        }
         p->to[i] = window_positions(l, p->e, p->x.dim[p->x.rank - p->n + i], w);
         if (p->to[i] == NULL) {
             return false;
