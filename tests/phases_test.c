@@ -339,3 +339,14 @@ TEST_ALL(two_data_sets_are_the_same_in_every_mode) {
                            "grep 'batch d 8, e 4' r/resolved.graph"));
     CHECK_MSG(r.status == 0 && strstr(r.out.s, "fused      on 3  every bit"), "%.*s", FSTR(r.out));
 }
+
+TEST_ALL(what_has_no_such_rows_is_not_evaluated) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               str_format(test_arena(), "%s%s", k_data,
+                          PAIRS "train { objective both;  optimizer adam(lr = 0.01);  batch d 8, e 4;  epochs 1 }\n"));
+    Ran r = test_shell(STR("graphc train -q p.graph --run r && graphc eval p.graph --run r --split val"));
+    CHECK_MSG(r.status == 0 && strstr(r.out.s, "without `both`: data `e` has no split `val`"), "%.*s", FSTR(r.out));
+    CHECK(strstr(r.out.s, "val.probe.square") != NULL);
+    r = test_shell(STR("graphc eval p.graph --run r --split test"));
+    CHECK_MSG(r.status == 1 && strstr(r.out.s, "has no split `test`"), "%.*s", FSTR(r.out));
+}

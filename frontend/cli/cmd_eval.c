@@ -38,6 +38,33 @@ static GrStatus open_weights(const Session *s, const Options *o, Str *checkpoint
     return GR_OK;
 }
 
+/* NULL: all data sets of the objective have the split. */
+static const Dataset *without_split(const Job *j, const RecipeObjective *o, const char *split) {
+    const Dataset *d = j->data[o->data];
+    for (uint32_t i = 0; splits_find(&d->splits, str_of(split)); i++) {
+        if (i == o->more.n) return NULL;
+        d = j->data[o->more.at[i].data];
+    }
+    return d;
+}
+
+/* Every objective that can be; one whose data have no such rows is left out, and said to be, unless all are. */
+static GrStatus evaluate(Job *j, Str checkpoint, const char *split, TrainValues *values, Error *e) {
+    const Recipe *r = j->s->recipe;
+    uint32_t possible = 0;
+    for (uint32_t i = 0; i < r->objectives.n; i++) possible += !without_split(j, &r->objectives.at[i], split);
+    for (uint32_t i = 0; i < r->objectives.n; i++) {
+        const Dataset *d = without_split(j, &r->objectives.at[i], split);
+        if (d == NULL || possible == 0) {
+            TRY(train_evaluate(j->s->arena, &j->job, checkpoint, i, str_of(split), values, e));
+        } else {
+            printf("without `%.*s`: data `%.*s` has no split `%s`\n", FSTR(r->objectives.at[i].name),
+                   FSTR(d->recipe->name), split);
+        }
+    }
+    return GR_OK;
+}
+
 int cmd_eval(int argc, char **argv) {
     Options o = {.common = common_make(), .split = "test"};
     argp_err_exit_status = EXIT_USAGE;
@@ -53,8 +80,7 @@ int cmd_eval(int argc, char **argv) {
     GrStatus status = open_weights(&s, &o, &checkpoint, &e);
     if (status == GR_OK) status = job_open(&s, &o.common, "fused", LOWER_EVAL, checkpoint, &j, &e);
     if (status == GR_OK && !o.run) status = train_start(&j.job, &e);
-    for (uint32_t i = 0; i < s.recipe->objectives.n && status == GR_OK; i++)
-        status = train_evaluate(s.arena, &j.job, checkpoint, i, str_of(o.split), &values, &e);
+    if (status == GR_OK) status = evaluate(&j, checkpoint, o.split, &values, &e);
     if (status == GR_OK) {
         if (o.run) printf("%.*s on %s\n", FSTR(checkpoint), o.split);
         else printf("%s on %s\n", o.common.file, o.split);
