@@ -166,3 +166,29 @@ TEST_ALL(weights_that_are_missing) {
     put_loading("1, bias = no", "", "load net from \"more.safetensors\" partly");
     expect("graphc train p.graph --run d", 1, "holds `net.linear1.b`, which the program does not have");
 }
+
+static const char k_sharded[] =
+    "model net(x : real[N, 4]) -> (y : real[N]) { y = mlp(x, [8, 1], act = tanh)[:, 0] }\n"
+    "objective fit(b : d[N]) {\n"
+    "    loss square = mse(net(b.x), b.y)\n"
+    "    loss size = mean[n] net(b.x)[n]^2 / 2 + 0.5    weight 0.1\n"
+    "}\n";
+
+TEST_ALL(batches_in_shards) {
+    same_bits(str_format(test_arena(), "%s%s", k_sharded,
+                         "train { optimizer adam(lr = 0.02);  clip norm 1;  epochs 4;  batch 20 shards 4 }\n").s);
+    Ran parts = test_shell(STR("graphc train p.graph --run parted | grep -o 'val.total [0-9.]*'"));
+    put_program(str_format(test_arena(), "%s%s", k_sharded,
+                           "train { optimizer adam(lr = 0.02);  clip norm 1;  epochs 4;  batch 20 }\n").s);
+    Ran whole = test_shell(STR("graphc train p.graph --run unparted | grep -o 'val.total [0-9.]*'"));
+    CHECK(whole.out.n > 40);
+    CHECK_STR(parts.out, whole.out.s);
+}
+
+TEST_ALL(batches_per_shard) {
+    same_bits("model net(x : real[N, 4]) -> (y : real[N]) { y = (x |> linear(8) |> batchnorm |> dropout(0.1) |> "
+              "linear(1))[:, 0] }\n"
+              "model slow follows net rate 0.5\n"
+              "objective fit(b : d[N]) { loss square = sqrt(mse(net(b.x), b.y) + mse(net(b.x), slow(b.x))) }\n"
+              "train { optimizer adam(lr = 0.02);  epochs 4;  batch 20 shards 2 per shard }\n");
+}

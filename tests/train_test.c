@@ -233,7 +233,7 @@ static Toy *toy(const char *folder, uint32_t threads) {
     add_setting(t->recipe, "poison", -1);
     add_setting(t->recipe, "kind", 0);
     vec_push(test_arena(), &t->recipe->objectives, (RecipeObjective){.name = STR("fit")});
-    RecipePhase phase = {.epochs = EPOCHS, .batch = BATCH, .seed = 3};
+    RecipePhase phase = {.epochs = EPOCHS, .batch = BATCH, .rows = BATCH, .shards = 1, .seed = 3};
     vec_push(test_arena(), &phase.runs, ((RecipeRun){.name = STR("train.fit"), .times = 1}));
     vec_push(test_arena(), &phase.validations, (RecipeValidation){.epochs = 1});
     vec_push(test_arena(), &phase.keep,

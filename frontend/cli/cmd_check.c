@@ -33,7 +33,7 @@ static const char *cell_text(Reach r) {
 
 static void print_losses(Session *s, const RecipePhase *p, const RecipeRun *run) {
     const RecipeObjective *o = &s->recipe->objectives.at[run->objective];
-    Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->batch, s->diags);
+    Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->rows, s->diags);
     if (!g) return;
     GradientTable t = gradient_table(s, run->objective, g);
     Table out = table_make(s->arena, t.n_models + 2, "");

@@ -272,9 +272,9 @@ static void add_all(Verify *v, LowerKind kind) {
         if (v->entries.at.at[i].kind == kind) add_moment(v, i, 0);
 }
 
-static uint32_t entry_of_run(const Verify *v, Str name) {
+static uint32_t entry_of_run(const Verify *v, LowerKind kind, Str name) {
     for (uint32_t i = 0; i < v->entries.at.n; i++)
-        if (v->entries.at.at[i].kind == LOWER_TRAIN && str_eq(v->entries.at.at[i].name, name)) return i;
+        if (v->entries.at.at[i].kind == kind && str_eq(v->entries.at.at[i].name, name)) return i;
     GR_BUG("a run without an entry");
 }
 
@@ -283,8 +283,11 @@ static void plan_moments(Verify *v) {
     const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
     add_all(v, LOWER_INIT);
     add_all(v, LOWER_BEGIN);
-    for (uint32_t i = 0; i < v->o->steps || recipe_runs_before(p, i, p->runs.n - 1) == 0; i++)
-        add_moment(v, entry_of_run(v, p->runs.at[recipe_run_at(p, i)].name), i);
+    for (uint32_t i = 0; i < v->o->steps || recipe_runs_before(p, i, p->runs.n - 1) == 0; i++) {
+        Str run = p->runs.at[recipe_run_at(p, i)].name;
+        add_moment(v, entry_of_run(v, LOWER_TRAIN, run), i);
+        if (p->shards > 1) add_moment(v, entry_of_run(v, LOWER_UPDATE, run), i);
+    }
     add_all(v, LOWER_FINISH);
     add_all(v, LOWER_BEGIN);
     add_all(v, LOWER_EVAL);

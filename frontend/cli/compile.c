@@ -73,7 +73,7 @@ static void add_measured(const Session *s, uint32_t phase, const char *split, En
     uint32_t o;
     for (uint32_t i = 0; recipe_measured(s->recipe, p, str_of(split), i, &o); i++) {
         Str name = s->recipe->objectives.at[o].name;
-        entries_add(s->arena, out, (EntryRequest){LOWER_EVAL, name, p->batch, o});
+        entries_add(s->arena, out, (EntryRequest){LOWER_EVAL, name, p->rows, o});
         entries_add(s->arena, out, (EntryRequest){LOWER_BEGIN, name, 0, o});
         entries_add(s->arena, out, (EntryRequest){LOWER_FINISH, name, 0, o});
     }
@@ -84,7 +84,8 @@ void phase_entries(const Session *s, uint32_t phase, Entries *out) {
     entries_add(s->arena, out, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
     for (uint32_t i = 0; i < p->runs.n; i++) {
         const RecipeRun *r = &p->runs.at[i];
-        entries_add(s->arena, out, (EntryRequest){LOWER_TRAIN, r->name, p->batch, r->objective});
+        entries_add(s->arena, out, (EntryRequest){LOWER_TRAIN, r->name, p->rows, r->objective});
+        if (p->shards > 1) entries_add(s->arena, out, (EntryRequest){LOWER_UPDATE, r->name, 0, r->objective});
     }
     add_measured(s, phase, "train", out);
     add_measured(s, phase, "val", out);

@@ -28,12 +28,13 @@ static void add_phase(const Session *s, Dataset *const *data, const RecipePhase 
         const RecipeRun *run = &p->runs.at[i];
         const Split *train = splits_find(&data[s->recipe->objectives.at[run->objective].data]->splits, STR("train"));
         EntryRequest entry = {LOWER_TRAIN, run->name, 0, run->objective};
-        if (train) add_batches(s->arena, r, entry, train->n, p->batch, !p->drop_tail);
+        if (train) add_batches(s->arena, r, entry, train->n, p->rows, !p->drop_tail);
+        if (p->shards > 1) entries_add(s->arena, r, (EntryRequest){LOWER_UPDATE, run->name, 0, run->objective});
     }
     for (uint32_t i = 0; recipe_measured(s->recipe, p, STR("train"), i, &o); i++)
-        add_evaluation(s, data, o, p->batch, r);
+        add_evaluation(s, data, o, p->rows, r);
     for (uint32_t i = 0; recipe_measured(s->recipe, p, STR("val"), i, &o); i++)
-        add_evaluation(s, data, o, p->batch, r);
+        add_evaluation(s, data, o, p->rows, r);
 }
 
 static Entries requests_of(const Session *s, Dataset *const *data, LowerKind first) {

@@ -7,7 +7,9 @@
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at) {
     UniformRun run = {.arena = a, .recipe = r};
     TrainState none = {0};
-    return inputs_run(&run, u, at, &none);
+    Counters c = *at;
+    c.batch_rows = c.batch_rows ? c.batch_rows : c.rows;           /* one batch, no shards */
+    return inputs_run(&run, u, &c, &none);
 }
 
 /* ---- the graphs of a data set ---- */

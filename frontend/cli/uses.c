@@ -31,7 +31,7 @@ static bool begins(Str path, Str name) {
 }
 
 static bool run_writes(const Session *s, const RecipePhase *p, const RecipeRun *run, Str name) {
-    const Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->batch, s->diags);
+    const Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->rows, s->diags);
     for (uint32_t i = 0; g && i < g->effects.n; i++) {
         const Node *n = node_of(g, g->effects.at[i]);
         if (n->op != OP_commit) continue;

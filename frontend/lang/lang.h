@@ -30,8 +30,12 @@ void    program_print(Program *p, Buf *out);
  *                                    and metrics, checks, commits
  *   LOWER_EVAL    "OBJ.eval"       the same without training: losses and metrics into the accumulators
  *   LOWER_BEGIN   "OBJ.begin"      commits the identities of the accumulators
+ *   LOWER_UPDATE  "RUN.update"     with shards: what a step ends with, of the sums of their gradients
  *   LOWER_FINISH  "OBJ.finish"     outputs: losses, total and metrics over all rows seen since begin
  *   LOWER_EXPORT  "export.NAME"    outputs of an export for `rows` rows */
-typedef enum { LOWER_INIT, LOWER_DATA, LOWER_TRAIN, LOWER_EVAL, LOWER_BEGIN, LOWER_FINISH, LOWER_EXPORT } LowerKind;
+typedef enum {
+    LOWER_INIT, LOWER_DATA, LOWER_TRAIN, LOWER_UPDATE, LOWER_EVAL, LOWER_BEGIN, LOWER_FINISH,
+    LOWER_EXPORT
+} LowerKind;
 Graph *lower_graph(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds);   /* NULL after a diagnostic */
 #endif

@@ -429,6 +429,9 @@ V     batch_column(Lower *l, Batch *b, Name name);
 bool  batch_has(const Lower *l, const Batch *b, Str column);
 Array column_array(Lower *l, Str name, DType t, const Dim *rows, uint32_t rank, const Dim *dim);
 void  metric_accumulate(Lower *l, const Decl *objective, Val total);   /* commits into the accumulators */
+/* by node of the main graph: it depends on the batch; its axes that are rows */
+typedef struct { const bool *batch; const uint8_t *rows; } RowFacts;
+RowFacts metric_rows(Lower *l);
 void  metric_begin(Lower *l, const Decl *owner);
 /* The same for one value that is no metric but named so: accumulated (to == NULL), or its value over all rows */
 /* in `to`, in which `map` (by node of the main graph; may be NULL) tells what is there already. */
@@ -436,7 +439,8 @@ bool  metric_cut(Lower *l, const Decl *owner, Name name, Val v, Build *to, Val *
 void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, RecipeObjective *recipe);
 /* The parameters that a run updates, by var id, in order; how many.  There is room for all. */
 uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out);
-void  optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total);
+void  optimizer_gradients(Lower *l, uint32_t n, const uint32_t *vars, Val total, Val *out);
+void  optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
 const Targets *program_targets(Program *p, uint32_t phase, uint32_t run);
 void  monitor_metric(Lower *l, const Stmt *s);
 void  monitor_watch(Lower *l, const Stmt *s);
@@ -444,6 +448,9 @@ void  monitor_alarm(Lower *l, const Stmt *s);
 bool  monitor_name_is_new(Lower *l, Name name);             /* reports two of one name */
 /* binds what is also a series, for conditions of alarms */
 void  monitor_bind(Lower *l, Name name, V v, Str series);
+void  shard_accumulate(Lower *l, uint32_t n, const uint32_t *vars, const Val *gradients);
+void  shard_take(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
+void  shard_check(Lower *l);                                /* refuses losses that mix rows */
 void  load_declare(Lower *l, RecipePhase *p, const TrainClause *c);
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);

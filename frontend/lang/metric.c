@@ -153,6 +153,12 @@ static void learn(Cut *c) {
     }
 }
 
+RowFacts metric_rows(Lower *l) {
+    Cut c = {.l = l};
+    learn(&c);
+    return (RowFacts){c.batch, c.rows};
+}
+
 /* ---- accumulators ---- */
 
 static DType accumulator_type(ReduceKind k, DType t) {

@@ -135,23 +135,25 @@ uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out) {
     return n;
 }
 
-void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val total) {
-    Val *xs = PUSH(l->a, Val, n + 1);
+void optimizer_gradients(Lower *l, uint32_t n, const uint32_t *vars, Val total, Val *out) {
     for (uint32_t i = 0; i < n; i++) {
-        xs[i] = cell_now(l, vars[i]);
+        out[i] = cell_now(l, vars[i]);
     }
     l->b.at = l->train->at;
-    phase_frame(l, l->train);
-    Val tuple = build_grad(&l->b, total, n, xs);
-    uint32_t errors = diags_errors(l->ds);
+    Val tuple = build_grad(&l->b, total, n, out);
     for (uint32_t i = 0; i < n; i++) {
         const Var *v = &l->m->vars.at[vars[i]];
-        xs[i] = build_result(&l->b, tuple, i);
-        build_check(&l->b, xs[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
+        out[i] = build_result(&l->b, tuple, i);
+        build_check(&l->b, out[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
     }
-    clip_gradients(l, l->train, n, xs);
+}
+
+void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients) {
+    uint32_t errors = diags_errors(l->ds);
+    phase_frame(l, l->train);
+    clip_gradients(l, l->train, n, gradients);
     for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
-        update(l, clause_for(l, &l->m->vars.at[vars[i]]), vars[i], xs[i]);
+        update(l, clause_for(l, &l->m->vars.at[vars[i]]), vars[i], gradients[i]);
     }
     frame_pop(l);
 }

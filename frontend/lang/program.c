@@ -161,7 +161,7 @@ const Targets *program_targets(Program *p, uint32_t phase, uint32_t run) {
     Targets *t = PUSH(p->arena, Targets, 1);
     *t = (Targets){.phase = phase, .run = run};
     Val total;
-    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].batch, &total,
+    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].rows, &total,
                             diags_create(p->arena, p->sources));
     if (l) {
         t->vars.at = PUSH(p->arena, uint32_t, p->module->vars.n + 1);
@@ -199,14 +199,54 @@ static Lower *lower_train(Program *p, uint32_t phase, uint32_t run, int64_t rows
     l->frame = l->frame->caller;
     uint32_t *vars = PUSH(l->a, uint32_t, l->m->vars.n + 1);
     uint32_t n = optimizer_targets(l, total, vars);
+    Val *gradients = PUSH(l->a, Val, n + 1);
+    if (check && f->shards > 1 && !f->per_shard) {
+        shard_check(l);
+    }
     if (n > 0) {
-        optimizer_step(l, n, vars, total);
+        optimizer_gradients(l, n, vars, total, gradients);
+    }
+    if (n > 0 && f->shards > 1) {
+        shard_accumulate(l, n, vars, gradients);
+    } else if (n > 0) {
+        optimizer_step(l, n, vars, gradients);
     } else if (diags_errors(ds) == errors) {
         nothing_to_update(l, f);
     }
     follow_step(l);
     cell_commit(l);
     return diags_errors(ds) == errors ? l : NULL;
+}
+
+/* What a step with shards ends with. */
+static Lower *lower_update(Program *p, uint32_t phase, uint32_t run, Diags *ds) {
+    const RecipeRun *r = &p->recipe->phases.at[phase].runs.at[run];
+    const Targets *t = program_targets(p, phase, run);
+    uint32_t errors = diags_errors(ds);
+    Lower *l = lower_begin(p, LOWER_UPDATE, graph_name(p, r->name, "update"), 0, ds);
+    l->train = phase_decl(p, phase);
+    l->phase = phase;
+    l->run = run;
+    l->b.at = l->train->at;
+    Val *gradients = PUSH(l->a, Val, t->vars.n + 1);
+    shard_take(l, t->vars.n, t->vars.at, gradients);
+    optimizer_step(l, t->vars.n, t->vars.at, gradients);
+    follow_step(l);
+    cell_commit(l);
+    return diags_errors(ds) == errors ? l : NULL;
+}
+
+/* Of the run of this name. */
+static Lower *lower_run(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
+    for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
+        const RecipePhase *f = &p->recipe->phases.at[i];
+        for (uint32_t k = 0; k < f->runs.n; k++) {
+            if (str_eq(f->runs.at[k].name, name)) {
+                return kind == LOWER_UPDATE ? lower_update(p, i, k, ds) : lower_train(p, i, k, rows, false, ds);
+            }
+        }
+    }
+    return NULL;
 }
 
 static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows) {
@@ -357,7 +397,7 @@ static void note_writes(const Lower *l, bool *writes) {
 static void check_phases(Program *p) {
     uint32_t n = p->recipe->phases.n, lowered = 0, runs = 0;
     for (uint32_t i = 0; i < n; i++) {
-        runs += p->recipe->phases.at[i].runs.n;
+        runs += 2 * p->recipe->phases.at[i].runs.n; /* with shards, a run has two graphs */
     }
     Lower **all = PUSH(p->arena, Lower *, runs + 1);
     uint32_t *phase_of = PUSH(p->arena, uint32_t, runs + 1);
@@ -365,7 +405,11 @@ static void check_phases(Program *p) {
         const RecipePhase *f = &p->recipe->phases.at[i];
         for (uint32_t k = 0; k < f->runs.n && !p->objective_errors && diags_errors(p->ds) == 0; k++) {
             phase_of[lowered] = i;
-            all[lowered++] = lower_train(p, i, k, f->batch, true, p->ds);
+            all[lowered++] = lower_train(p, i, k, f->rows, true, p->ds);
+            if (f->shards > 1 && diags_errors(p->ds) == 0) {
+                phase_of[lowered] = i;
+                all[lowered++] = lower_update(p, i, k, p->ds);
+            }
         }
     }
     if (diags_errors(p->ds) > 0) {
@@ -483,13 +527,7 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
     case LOWER_INIT: return p->init;
     case LOWER_DATA: return data_lower(p, name, ds);
     case LOWER_TRAIN:
-        for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
-            const RecipePhase *f = &p->recipe->phases.at[i];
-            for (uint32_t k = 0; k < f->runs.n && l == NULL; k++) {
-                l = str_eq(f->runs.at[k].name, name) ? lower_train(p, i, k, rows, false, ds) : NULL;
-            }
-        }
-        break;
+    case LOWER_UPDATE: l = lower_run(p, kind, name, rows, ds); break;
     case LOWER_EVAL: l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL; break;
     case LOWER_BEGIN:
         if (objective) {

@@ -154,6 +154,9 @@ static Str batch_clause(Program *p, const RecipePhase *f) {
     for (uint32_t i = 0; i < f->more.n; i++) {
         buf_printf(&b, ", %.*s %lld", FSTR(r->data.at[f->more.at[i].data].name), (long long)f->more.at[i].rows);
     }
+    if (f->shards > 1) {
+        buf_printf(&b, " shards %lld%s", (long long)f->shards, f->per_shard ? " per shard" : "");
+    }
     buf_printf(&b, "%s", f->drop_tail ? " drop tail" : "");
     return buf_str(&b);
 }

@@ -140,9 +140,9 @@ static void batch_part(Lower *l, RecipePhase *p, const BatchPart *part, bool onl
 }
 
 static void clause_batch(Lower *l, RecipePhase *p, const TrainClause *c) {
-    if (c->batch.shards || c->batch.per_shard) {
-        not_yet(l, c->at, "`shards`");
-        return;
+    if (c->batch.shards) {
+        const_expr_value(l, c->batch.shards, "a number of shards", 1, &p->shards);
+        p->per_shard = c->batch.per_shard;
     }
     p->more.n = 0;
     for (uint32_t i = 0; i < c->batch.parts.n; i++) {
@@ -344,6 +344,25 @@ static void measures(Lower *l, const Decl *d, RecipePhase *p) {
     }
 }
 
+/* Shards are equal: a smaller one would count as much as the others. */
+static void set_rows(Lower *l, RecipePhase *p) {
+    p->shards = p->shards ? p->shards : 1;
+    p->rows = p->batch / p->shards;
+    for (uint32_t i = 0; p->shards > 1 && i < p->runs.n; i++) {
+        if (l->p->recipe->objectives.at[p->runs.at[i].objective].more.n) {
+            not_yet(l, p->span, "`shards` of several data sets");
+            return;
+        }
+    }
+    if (p->rows * p->shards != p->batch) {
+        Diag *d = report(l, DIAG_TRAIN_DECL, p->span, "a batch of %lld rows has no %lld equal shards",
+                         (long long)p->batch, (long long)p->shards);
+        diag_help(d, "a multiple of %lld, as `batch %lld shards %lld`", (long long)p->shards,
+                  (long long)((p->rows + 1) * p->shards), (long long)p->shards);
+        p->rows = p->batch;
+    }
+}
+
 static void declare(Lower *l, const Decl *d) {
     RecipePhase p = {.name = phase_name(d), .span = d->at, .batch = 0, .seed = 1};
     bool optimizer = false;
@@ -369,6 +388,7 @@ static void declare(Lower *l, const Decl *d) {
         p.epochs = 10;
     }
     p.batch = p.batch ? p.batch : 32;
+    set_rows(l, &p);
     if (p.runs.n && !l->p->objective_errors) { /* else its series are not known */
         measures(l, d, &p);
     }

@@ -31,7 +31,7 @@ static uint32_t phase_of(const Recipe *r, uint32_t objective) {
 
 int64_t train_evaluation_batch(const Recipe *r, uint32_t objective) {
     uint32_t phase = phase_of(r, objective);
-    return phase > 0 ? r->phases.at[phase - 1].batch : EVAL_BATCH;
+    return phase > 0 ? r->phases.at[phase - 1].rows : EVAL_BATCH;
 }
 
 /* How far the phase was in the checkpoint; NULL: it was over, or had not begun. */

@@ -11,7 +11,7 @@ static const CounterRow k_counters[] = {
 #define ROW(x) {#x, offsetof(Counters, x)}
     ROW(epoch), ROW(step),   ROW(epochs), ROW(steps), ROW(epoch_steps), ROW(batch),
     ROW(rows),  ROW(update), ROW(seed),   ROW(clock), ROW(phase),
-    ROW(rows2), ROW(rows3),  ROW(rows4),
+    ROW(rows2), ROW(rows3),  ROW(rows4), ROW(batch_rows),
 #undef ROW
 };
 

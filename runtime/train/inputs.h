@@ -4,11 +4,12 @@
 #include "recipe.h"
 #include "state.h"
 
-/* rows: of this batch, in a finish entry of all batches; update: from 1; clock: update while training, else
+/* rows: of this batch or shard, in a finish entry of all batches; update: from 1; clock: update while training, else
  * number of the batch. */
 typedef struct {
     int64_t epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase;
     int64_t rows2, rows3, rows4;           /* of the other batches of an objective */
+    int64_t batch_rows;                    /* of the whole batch a shard is part of */
 } Counters;
 
 /* Rows of the other batches: in a phase, or (NULL) in an evaluation. */

@@ -18,7 +18,7 @@ GrStatus measure_open(Trainer *t) {
         Check c = {.clause = v};
         if (!pass_possible(job, o, STR("val")))
             continue;
-        TRY(pass_open(&t->s, p->arena, o, STR("val"), p->recipe->batch, &c.pass));
+        TRY(pass_open(&t->s, p->arena, o, STR("val"), p->recipe->rows, &c.pass));
         vec_push(p->arena, &p->checks, c);
     }
     return GR_OK;
@@ -133,11 +133,10 @@ GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values) {
 static int64_t rows_so_far(const Trainer *t, uint32_t objective) {
     const TrainState *at = &t->s.state;
     const RecipePhase *p = t->phase->recipe;
-    const Feed *f = &t->phase->feeds.at[0];
-    int64_t rows = 0, missing = f->batch * at->batch - f->split->n;
+    int64_t rows = 0, missing = p->batch * at->batch - t->phase->feeds.at[0].split->n;
     for (uint32_t i = 0; i < p->runs.n; i++) {
         int64_t runs = recipe_runs_before(p, at->step, i) - recipe_runs_before(p, at->step - at->batch, i);
-        rows += p->runs.at[i].objective == objective ? runs * f->batch : 0;
+        rows += p->runs.at[i].objective == objective ? runs * p->batch : 0;
     }
     bool last = missing > 0 && p->runs.at[recipe_run_at(p, at->step - 1)].objective == objective;
     return last ? rows - missing : rows;

@@ -57,19 +57,45 @@ static void set_counters(Trainer *t) {
     c->update = c->clock = t->s.state.step + 1;
 }
 
-static GrStatus step(Trainer *t, int64_t rows) {
+static GrStatus run_entry(Trainer *t, const RecipeRun *run, const char *what, int64_t rows) {
     const PlanEntry *entry;
-    const RecipeRun *run = &t->phase->recipe->runs.at[recipe_run_at(t->phase->recipe, t->s.state.step)];
+    t->s.counters.rows = rows;
+    TRY(session_entry(&t->s, str_format(t->values, "%.*s.%s", FSTR(run->name), what), rows, &entry));
+    if (rows > 0)
+        feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
+    return check_health(t, exec_run(t->s.job->exec, entry, session_uniforms(&t->s)));
+}
+
+/* Rows of the batch that is next: all, but at the end of the epoch. */
+static int64_t rows_of_step(const Trainer *t) {
+    const RecipePhase *p = t->s.phase;
+    int64_t left = t->phase->feeds.at[0].split->n - t->s.state.batch * p->batch;
+    return left < p->batch ? left : p->batch;
+}
+
+/* Draws differ from shard to shard; those of the first are those of a batch without shards. */
+static GrStatus step(Trainer *t) {
+    const RecipePhase *p = t->s.phase;
+    const RecipeRun *run = &p->runs.at[recipe_run_at(p, t->s.state.step)];
+    Counters *c = &t->s.counters;
+    int64_t left = rows_of_step(t);
     set_counters(t);
     schedules_advance(&t->s);
-    t->s.counters.rows = rows;
-    inputs_batches(&t->s.counters, &t->s.job->recipe->objectives.at[run->objective], t->phase->recipe);
-    TRY(session_entry(&t->s, str_format(t->values, "%.*s.train", FSTR(run->name)), rows, &entry));
-    feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
-    TRY(check_health(t, exec_run(t->s.job->exec, entry, session_uniforms(&t->s))));
+    c->batch_rows = left;
+    inputs_batches(c, &t->s.job->recipe->objectives.at[run->objective], p);
+    for (int64_t shard = 0; left > 0; shard++) {
+        c->phase = t->s.state.phase | shard << 16;
+        int64_t rows = feeds_rows(&t->phase->feeds);
+        GR_ASSERT(rows > 0 && rows <= left);
+        TRY(run_entry(t, run, "train", rows));
+        left -= rows;
+    }
+    c->phase = t->s.state.phase;
+    if (p->shards > 1)
+        TRY(run_entry(t, run, "update", 0));
     t->s.state.step++;
     t->s.state.batch++;
-    t->s.counters.step = t->s.state.step;
+    c->step = t->s.state.step;
     return GR_OK;
 }
 
@@ -110,11 +136,10 @@ static bool phase_over(const Trainer *t) {
 
 static GrStatus run_steps(Trainer *t) {
     while (!steps_over(t)) {
-        int64_t rows = feeds_rows(&t->phase->feeds);
-        if (rows == 0)
+        if (feeds_rows(&t->phase->feeds) == 0)
             return GR_OK;
         ArenaMark mark = arena_mark(t->values);
-        TRY(step(t, rows));
+        TRY(step(t));
         arena_pop(mark);
         TRY(after_step(t));
     }
@@ -176,7 +201,7 @@ static void begin_feeds(Trainer *t) {
     const TrainState *at = &t->s.state;
     Feeds *f = &t->phase->feeds;
     FeedShuffle shuffle = {t->s.phase->seed, (uint32_t)at->phase};
-    int64_t n = f->at[0].split->n, batch = f->at[0].batch, first_step = at->step - at->batch;
+    int64_t n = f->at[0].split->n, batch = t->s.phase->batch, first_step = at->step - at->batch;
     feeds_begin(f, 0, &shuffle, at->epoch * n, t->s.phase->drop_tail ? t->s.counters.epoch_steps * batch : n,
                 at->batch * batch);
     for (uint32_t i = 1; i < f->n; i++) {
@@ -258,7 +283,7 @@ static GrStatus open_phase(Trainer *t) {
         users[i] = (FeedUser){&t->s.job->recipe->objectives.at[p->runs.at[i].objective],
                               str_format(t->phase->arena, "%.*s.train", FSTR(p->runs.at[i].name))};
     TRY(set_totals(t));
-    TRY(feeds_open(&t->s, t->phase->arena, p->runs.n, users, STR("train"), p, p->batch, &t->phase->feeds));
+    TRY(feeds_open(&t->s, t->phase->arena, p->runs.n, users, STR("train"), p, p->rows, &t->phase->feeds));
     TRY(measure_open(t));
     expect_tails(t);
     return GR_OK;
