@@ -132,6 +132,10 @@ Value  dag_row_extent(Dag *g);
 void   dag_enter(Dag *g, uint32_t level);                    /* computes what belongs to the level */
 /* sets the row's axes to element r, then enters */
 void   dag_enter_row(Dag *g, Value r);
+/* Do sixteen elements of the row lie apart, because the last of its axes is no multiple of sixteen? */
+bool   dag_row_scattered(const Dag *g);
+/* Elements r .. r+15 of the row, counted from the begin of one segment: all of the last axis. */
+void   dag_enter_segment(Dag *g, Value r, Value segment);
 Value  dag_tail_mask(Emit *e, Value i, Value hi);             /* 16 x i1: lanes i.. below hi */
 void   dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user);
 /* the innermost plain loop, in sixteens */

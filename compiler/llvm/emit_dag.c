@@ -350,6 +350,27 @@ void dag_enter_row(Dag *g, Value r) {
     dag_enter(g, g->depth);
 }
 
+bool dag_row_scattered(const Dag *g) {
+    const KAxis *last = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
+    return g->row_lanes && g->s->n_axes > g->n_loops + 1 && (last->extent % LANES != 0 || last->clip_by >= 0) &&
+           row_needs_axes(g);
+}
+
+void dag_enter_segment(Dag *g, Value r, Value segment) {
+    Emit *e = g->e;
+    uint32_t last = g->s->n_axes - 1u;
+    Value extent = dag_extent(e, g->s->axis[last]), begin = LLVMBuildMul(e->b, segment, extent, "");
+    g->row_at = r;
+    e->axis[g->s->axis[last]] = (AxisAt){LLVMBuildSub(e->b, r, begin, ""), e->iota};
+    for (uint32_t j = last; j-- > g->n_loops;) {
+        Value n = dag_extent(e, g->s->axis[j]);
+        bool first = j == g->n_loops;
+        e->axis[g->s->axis[j]] = (AxisAt){first ? segment : LLVMBuildURem(e->b, segment, n, ""), NULL};
+        segment = first ? segment : LLVMBuildUDiv(e->b, segment, n, "");
+    }
+    dag_enter(g, g->depth);
+}
+
 /* ---- loops ---- */
 Value dag_extent(Emit *e, uint32_t axis) {
     const KAxis *x = &e->kernel->axes.at[axis];

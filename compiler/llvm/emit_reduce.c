@@ -8,7 +8,14 @@
 /* instructions a row may become; a DAG above the second is emitted once, masked */
 enum { WRITE_OUT = 320, HEAVY_ROW = 60 };
 
-typedef struct { Dag *g; State state; uint32_t yield; bool squares; Value mean; } Row;
+typedef struct {
+    Dag *g;
+    State state;
+    uint32_t yield;
+    bool squares;
+    Value mean;
+    Value segment, from;         /* of a row in segments: its number, and where in the row it begins; or NULL */
+} Row;
 
 static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
 
@@ -23,7 +30,10 @@ static Parts masked(Emit *e, const State *s, Value mask, Parts p) {
 static Parts element(const Row *w, Value r) {
     Dag *g = w->g;
     Emit *e = g->e;
-    dag_enter_row(g, r);
+    if (w->segment != NULL)
+        dag_enter_segment(g, r, w->segment);
+    else
+        dag_enter_row(g, r);
     Parts p = {{spread(g, dag_value(g, w->yield))}};
     if (w->state.n == 2) {
         Value at = LLVMBuildTrunc(e->b, r, e->i32, "");
@@ -37,13 +47,25 @@ static Parts element(const Row *w, Value r) {
 }
 
 /* ---- along the row ---- */
+/* Lanes from i on that lie below hi, and not before `from`. */
+static Value mask_of(const Row *w, Value i, Value hi) {
+    Emit *e = w->g->e;
+    Value below = dag_tail_mask(e, i, hi);
+    if (w->from == NULL)
+        return below;
+    Value skip = LLVMBuildSub(e->b, w->from, i, ""), zero = emit_i64(e, 0);
+    skip = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, skip, zero, ""), skip, zero, "");
+    Value bits = LLVMBuildTrunc(e->b, LLVMBuildShl(e->b, emit_i64(e, 0xffff), skip, ""), e->i16, "");
+    return LLVMBuildAnd(e->b, below, LLVMBuildBitCast(e->b, bits, emit_vector(e->i1), ""), "");
+}
+
 /* An extremum of floats: NaN are set aside, so that a step waits for one instruction of the step before. */
 static Parts loop_extremum(const Row *w, Value lo, Value hi, Parts acc, bool tail) {
     Emit *e = w->g->e;
     const Value first[2] = {acc.part[0], acc.part[0]};
     Loop l;
     loop_open(e, &l, lo, hi, LANES, 2, first);
-    w->g->mask = tail ? dag_tail_mask(e, l.i, hi) : NULL;
+    w->g->mask = tail ? mask_of(w, l.i, hi) : NULL;
     Parts more = element(w, l.i);
     if (tail)
         more = masked(e, &w->state, w->g->mask, more);
@@ -67,7 +89,7 @@ static Parts loop_along(const Row *w, Value lo, Value hi, Parts acc, bool tail) 
     Parts sum = {{NULL}};
     for (uint32_t k = 0; k < w->state.n; k++)
         sum.part[k] = l.carry[k];
-    w->g->mask = tail ? dag_tail_mask(e, l.i, hi) : NULL;
+    w->g->mask = tail ? mask_of(w, l.i, hi) : NULL;
     Parts more = element(w, l.i);
     if (tail)
         more = masked(e, &w->state, w->g->mask, more);
@@ -88,6 +110,46 @@ static Parts chunk_along(const Row *w, Value lo, Value hi, bool whole) {
     Value middle = LLVMBuildAdd(e->b, lo, n, "");
     acc = loop_along(w, lo, middle, acc, false);
     return state_fold_lanes(e, &w->state, loop_along(w, middle, hi, acc, true));
+}
+
+/* A row whose last axis is no multiple of a vector, and whose outer axes lie apart in memory.  It is walked one segment
+ * (all of the last axis) after the other; the vectors stay where the numbering of the row has them, so a segment
+ * begins and ends inside one. */
+static Parts segment_along(const Row *w, Value from, Value to, Parts acc) {
+    Emit *e = w->g->e;
+    Row part = *w;
+    Value first = LLVMBuildAnd(e->b, from, emit_i64(e, -LANES), "");
+    part.from = from;
+    if (stage_weight(e, w->g->s) > HEAVY_ROW)
+        return loop_along(&part, first, to, acc, true);
+    Value next = LLVMBuildAnd(e->b, LLVMBuildAdd(e->b, from, emit_i64(e, LANES - 1), ""), emit_i64(e, -LANES), "");
+    Value last = LLVMBuildAnd(e->b, to, emit_i64(e, -LANES), "");
+    Value after = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, next, last, ""), next, last, "");
+    acc = loop_along(&part, first, emit_min_i64(e, next, to), acc, true);
+    part.from = NULL;
+    acc = loop_along(&part, next, last, acc, false);
+    return loop_along(&part, after, to, acc, true);
+}
+
+static Parts chunk_in_segments(const Row *w, Value lo, Value hi) {
+    Emit *e = w->g->e;
+    Value extent = dag_extent(e, w->g->s->axis[w->g->s->n_axes - 1]), one = emit_i64(e, 1);
+    Parts acc = state_identity(e, &w->state, true);
+    Value begin = LLVMBuildUDiv(e->b, lo, extent, "");
+    Value end = LLVMBuildAdd(e->b, LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, hi, one, ""), extent, ""), one, "");
+    Loop l;
+    loop_open(e, &l, begin, end, 1, w->state.n, acc.part);
+    for (uint32_t k = 0; k < w->state.n; k++)
+        acc.part[k] = l.carry[k];
+    Row part = *w;
+    part.segment = l.i;
+    Value start = LLVMBuildMul(e->b, l.i, extent, ""), stop = LLVMBuildAdd(e->b, start, extent, "");
+    Value from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, lo, start, ""), lo, start, "");
+    acc = segment_along(&part, from, emit_min_i64(e, hi, stop), acc);
+    loop_close(e, &l, acc.part);
+    for (uint32_t k = 0; k < w->state.n; k++)
+        acc.part[k] = l.carry[k];
+    return state_fold_lanes(e, &w->state, acc);
 }
 
 /* ---- across rows ---- */
@@ -122,6 +184,8 @@ static Parts row_written_out(const Row *w, int64_t n) {
 static Parts chunk(const Row *w, Value lo, Value hi) {
     int64_t n = dag_longest_row(w->g);
     bool known = LLVMIsAConstantInt(dag_row_extent(w->g)) != NULL;
+    if (dag_row_scattered(w->g))
+        return chunk_in_segments(w, lo, hi);
     if (w->g->row_lanes)
         return chunk_along(w, lo, hi, known && n % LANES == 0);
     if (known && n <= CHUNK && n > 0 && n * (stage_weight(w->g->e, w->g->s) + 2) <= WRITE_OUT)
