@@ -406,9 +406,36 @@ static uint32_t emit_few(Emit *e, Val v, const Index *at, uint32_t guard) {
     return sum;
 }
 
+static bool arg_cell(Emit *e, const Node *n, uint32_t *cell) {
+    switch (n->attr.arg.kind) {
+    case ARG_UNIFORM: return false;
+    case ARG_VAR: *cell = cell_of_var(e->p, n->attr.arg.id); return true;
+    case ARG_COLUMN: *cell = cell_of_column(e->p, n->attr.arg.id); return true;
+    case ARG_BODY: *cell = e->p->body_cell[n->attr.arg.id]; return true;
+    }
+    GR_BUG("an argument of kind %d", (int)n->attr.arg.kind);
+}
+
+/* The cell in which an operand lies whole and in row order: then any reshape of it is read by its flat number. */
+static bool lies_flat(Emit *e, Val x, uint32_t *cell) {
+    const Node *n = node_of(e->p->g, x);
+    if (n->op == OP_arg)
+        return arg_cell(e, n, cell);
+    uint32_t member = n->op == OP_result ? n->attr.index : 0;
+    Val of = n->op == OP_result ? operand(e->p->g, x, 0) : x;
+    const Info *in = &e->p->info[of.i];
+    if (!in->stored || in->place == PLACE_INLINE || (in->group != 0 && in->group == e->group))
+        return false;
+    *cell = cell_of_value(e->p, of, member);
+    return true;
+}
+
 static uint32_t emit_view(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     Val x = operand(e->p->g, v, 0);
+    uint32_t flat;
+    if (n->op == OP_reshape && lies_flat(e, x, &flat))
+        return emit_load(e, kernel_buffer(e, flat, false), index_linear(e, n->shape, at), guard, x.i);
     Shape s = shape_at(e, x);
     Index in[MAX_RANK];
     for (uint32_t i = 0; i < MAX_RANK; i++) {
@@ -436,23 +463,16 @@ static uint32_t emit_view(Emit *e, Val v, const Index *at, uint32_t guard) {
 
 static uint32_t emit_arg(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
-    uint32_t cell = 0;
-    switch (n->attr.arg.kind) {
-    case ARG_UNIFORM: {
-        uint32_t id = n->attr.arg.id;
-        bool known = false;
-        for (uint32_t i = 0; i < e->k->uniforms.n; i++) {
-            known |= e->k->uniforms.at[i] == id;
-        }
-        if (!known)
-            vec_push(e->k->arena, &e->k->uniforms, id);
-        return emit_inst(e, (KInst){.kop = K_UNIFORM, .type = n->dtype, .imm.i = id, .node = v.i});
+    uint32_t cell, id = n->attr.arg.id;
+    if (arg_cell(e, n, &cell))
+        return emit_load(e, kernel_buffer(e, cell, false), index_linear(e, n->shape, at), guard, v.i);
+    bool known = false;
+    for (uint32_t i = 0; i < e->k->uniforms.n; i++) {
+        known |= e->k->uniforms.at[i] == id;
     }
-    case ARG_VAR: cell = cell_of_var(e->p, n->attr.arg.id); break;
-    case ARG_COLUMN: cell = cell_of_column(e->p, n->attr.arg.id); break;
-    case ARG_BODY: cell = e->p->body_cell[n->attr.arg.id]; break;
-    }
-    return emit_load(e, kernel_buffer(e, cell, false), index_linear(e, n->shape, at), guard, v.i);
+    if (!known)
+        vec_push(e->k->arena, &e->k->uniforms, id);
+    return emit_inst(e, (KInst){.kop = K_UNIFORM, .type = n->dtype, .imm.i = id, .node = v.i});
 }
 
 static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {

@@ -204,6 +204,8 @@ DType wide_of(DType t); /* the type values of it have inside a kernel */
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent);
 Stage *kernel_stage(Kernel *k, StageKind kind); /* appended, schedule scalar, no axes */
 void kernel_merge(Kernel *k); /* one MAP stage without head: axes crossed as one become one */
+/* The reduced axes of the only stage so far that every access crosses as one become one. */
+void stage_merge(Kernel *k, Stage *s);
 void kernel_cut(Kernel *k);   /* then: which are the head */
 void unit_spans(Unit *u);
 void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes, spans */

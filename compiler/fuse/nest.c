@@ -87,6 +87,21 @@ void kernel_merge(Kernel *k) {
     }
 }
 
+void stage_merge(Kernel *k, Stage *s) {
+    for (uint32_t j = s->n_axes; j-- > s->n_keep + 1u;) {
+        uint32_t outer = s->axis[j - 1], inner = s->axis[j];
+        if (inner != outer + 1 || !merges(k, outer))
+            continue;
+        k->axes.at[inner].extent *= k->axes.at[outer].extent;
+        drop_axis(k, outer);
+        memmove(s->axis + j - 1, s->axis + j, s->n_axes - j);
+        s->n_axes--;
+        for (uint32_t i = 0; i < s->n_axes; i++) {
+            s->axis[i] -= s->axis[i] > outer;
+        }
+    }
+}
+
 void kernel_cut(Kernel *k) {
     uint32_t n = k->axes.n, inner = n > 1 && k->axes.at[n - 1].extent < SHORT ? 2 : 1;
     inner = inner > n ? n : inner;

@@ -468,6 +468,7 @@ void lower_columns(Planner *p, uint32_t group) {
     s->yield[0] = emit_value(&e, x, at, 0);
     s->n = k->insts.n;
     s->reduce = n->attr.reduce.kind;
+    stage_merge(k, s);
     for (uint32_t m = 0; m < moments_of(n); m++) {
         uint32_t buf = kernel_buffer(&e, g->sinks.at[0].cell + m, true);
         s->out[m] = 1 + emit_access(&e, buf, index_linear(&e, n->shape, out));
