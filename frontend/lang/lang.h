@@ -32,10 +32,26 @@ void    program_print(Program *p, Buf *out);
  *   LOWER_BEGIN   "OBJ.begin"      commits the identities of the accumulators
  *   LOWER_UPDATE  "RUN.update"     with shards: what a step ends with, of the sums of their gradients
  *   LOWER_FINISH  "OBJ.finish"     outputs: losses, total and metrics over all rows seen since begin
- *   LOWER_EXPORT  "export.NAME"    outputs of an export for `rows` rows */
+ *   LOWER_EXPORT  "export.NAME"    outputs of an export for `rows` rows
+ *   LOWER_PEEK    "OBJ.peek"       what was taken of a program_peek of the same objective and rows */
 typedef enum {
     LOWER_INIT, LOWER_DATA, LOWER_TRAIN, LOWER_UPDATE, LOWER_EVAL, LOWER_BEGIN, LOWER_FINISH,
-    LOWER_EXPORT
+    LOWER_EXPORT, LOWER_PEEK
 } LowerKind;
 Graph *lower_graph(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds);   /* NULL after a diagnostic */
+
+/* Every value that has a name on a batch's way through an objective, in the order in which the text binds them. */
+typedef struct {
+    Str path, type;             /* "vae.x", "encoder.h", "encoder.linear1.w", "vae.b.image"; `real[N, 16]` */
+    Str column;                 /* of a batch; empty: no column */
+    Span at, call;              /* its name; the call of the model or function it is in, or nothing */
+    bool tensor;                /* can be taken; else `type` says what it is */
+    bool in_loop;               /* of each turn of a `scan` */
+    bool minor;                 /* of the library, or an extent: too much for a list */
+} NamedValue;
+typedef struct Peek { Graph *graph; VEC(NamedValue) at; struct PeekLower *lower; } Peek;
+/* training: as the first phase that trains the objective sees it.  NULL after a diagnostic. */
+Peek *program_peek(Program *p, Str objective, bool training, int64_t rows, Diags *ds);
+/* One more output of the graph LOWER_PEEK: value i, or the gradient of the total by it; false: it has none. */
+bool  peek_take(Peek *p, uint32_t i, bool gradient);
 #endif

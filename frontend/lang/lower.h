@@ -205,6 +205,7 @@ struct Lower {
     WindowSink *sink;
     VEC(DimOrigin) origins;
     ScanScope *scan;
+    Peek *peek;                             /* NULL: nobody looks */
     DataWalk *data;                         /* the formulas of a data set are being lowered */
     const Array *draw_like;                 /* initial values: a draw has this shape .. */
     Str draw_path;                          /* .. and belongs to the variable of this path */
@@ -457,6 +458,9 @@ void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
+
+/* ---- peek.c -------------------------------------------------------------------------------------------- */
+void  peek_note(Lower *l, Name name, V v);                  /* l->peek is there */
 
 /* ---- schedule.c ---------------------------------------------------------------------------------------- */
 V     uniform_expr(Lower *l, const Expr *e);                /* a number that may have series and schedules in it */

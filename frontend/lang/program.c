@@ -546,6 +546,7 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
         l = d ? export_lower(p, d, rows, ds) : NULL;
         break;
     }
+    case LOWER_PEEK: break; /* is there, or nobody has asked */
     }
     return l ? l->main_graph : NULL;
 }

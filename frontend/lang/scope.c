@@ -17,6 +17,9 @@ void scope_bind(Lower *l, Name name, V value) {
     if (str_is(name.text, "_")) {
         return;
     }
+    if (l->peek) {
+        peek_note(l, name, value);
+    }
     Binding *b = scope_find(l->frame, name.text);
     if (b) {
         *b = (Binding){.name = name.text, .value = value, .at = name.at};
