@@ -29,15 +29,16 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option options[] = {
     {"run", KEY_RUN, "DIR", 0, "with the weights of this trained model (as a training begins)", 2},
-    {"split", KEY_SPLIT, "NAME", 0, "train (the default): the first batch of the training, in training mode; val, test: "
-                                    "the first rows, in evaluation mode", 2},
+    {"split", KEY_SPLIT, "NAME", 0,
+     "train (the default): the first batch of the training, in training mode; val, test: the first rows, in "
+     "evaluation mode", 2},
     {"grad", KEY_GRAD, 0, 0, "of the total by the value, in place of the value", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE [NAME]", .children = children,
     .doc = "Shows a named value of a batch: its shape, range, mean, zeros and first numbers. NAME is a value of an "
-           "objective (`x`), inside a model (`encoder.h`), a weight (`encoder.linear1.w`), a column (`b.image`), a loss, "
-           "or `total`. Without NAME: a line for each that the file names."};
+           "objective (`x`), inside a model (`encoder.h`), a weight (`encoder.linear1.w`), a column (`b.image`), a "
+           "loss, or `total`. Without NAME: a line for each that the file names."};
 
 /* ---- which values ---- */
 /* `vae.h` is `h` in the objective `vae`. */
@@ -100,7 +101,8 @@ static void print_first(DType t, const void *at, Shape shape) {
         for (int64_t i = 0; i < row && i < COLUMNS; i++) print_element(t, element_of(t, at, r * row + i));
         puts(row > COLUMNS ? " .." : "");
     }
-    if (n > ROWS * row && row > 0) printf("   .. %lld more rows of %lld\n", (long long)(n / row - ROWS), (long long)row);
+    if (n > ROWS * row && row > 0)
+        printf("   .. %lld more rows of %lld\n", (long long)(n / row - ROWS), (long long)row);
 }
 
 static void print_summary(const Summary *s) {

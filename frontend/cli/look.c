@@ -94,7 +94,11 @@ static GrStatus fill(Look *l, Error *e) {
 static Counters counters_of(const Look *l, const TrainState *state) {
     const Recipe *r = l->s->recipe;
     const RecipePhase *p = phase_of(r, l->objective);
-    Counters at = {.rows = l->rows, .batch = l->rows, .batch_rows = l->rows, .epoch = state->epoch, .step = state->step};
+    Counters at = {.rows = l->rows,
+                   .batch = l->rows,
+                   .batch_rows = l->rows,
+                   .epoch = state->epoch,
+                   .step = state->step};
     if (p) {
         const Split *train = splits_find(&l->data[r->objectives.at[l->objective].data]->splits, STR("train"));
         int64_t rows = train ? train->n : 0;
