@@ -112,3 +112,74 @@ TEST(peek_names_what_was_meant) {
     expect("peek bare.graph x", 1, "bare.graph has no `objective`");
     expect("peek bad.graph x", 1, "bad.graph");
 }
+
+/* ---- few batches ---- */
+
+/* What a net of its size can learn by heart; with the weight 0, what it cannot. */
+static const char k_points[] =
+    "graph 1\n"
+    "setting w : real = 1\n"
+    "data points {\n"
+    "    from fresh(rows = 300) as train\n"
+    "    from fresh(rows = 100) as val\n"
+    "    u[k < 4] = normal()\n"
+    "    x : f32[4] = u\n"
+    "    y : f32 = normal()\n"
+    "}\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { y = mlp(x, [64, 1])[:, 0] }\n"
+    "objective fit(b : points[N]) { loss square = mean[..] (net(b.x) - b.y)^2  weight w }\n"
+    "export f(b : points[N]) -> (y : real[N]) { y = net(b.x) }\n"
+    "export g(x : real[N, 4]) -> (y : real[N]) { y = net(x) }\n"
+    "train { optimizer adam(lr = 1e-2);  epochs 3;  batch 16;  seed 1;  keep lowest val.total;  patience 2 epochs }\n";
+
+static void put_points(void) { test_write(in_folder("points.graph"), str_of(k_points)); }
+
+static bool says(Ran r, const char *text) { return strstr(r.out.s, text) != NULL; }
+
+TEST_ALL(overfit_tells_whether_a_loss_can_fall) {
+    put_points();
+    Ran r = expect("train points.graph --overfit 1", 0, "near zero, these rows are learnt by heart");
+    CHECK_MSG(says(r, "epoch    1  train.square") && says(r, "epoch  300") && !says(r, "epoch    3"), "%s", r.out.s);
+    r = expect("train points.graph --overfit 2 -q", 0, "learnt by heart");
+    CHECK_MSG(!says(r, "epoch"), "%s", r.out.s);
+    r = expect("train points.graph --overfit 1 -s epochs=2", 0, "it hardly falls");
+    CHECK_MSG(says(r, "epoch    2") && !says(r, "epoch    5"), "%s", r.out.s);
+    expect("train points.graph --overfit 1 -s w=-1 -s epochs=2", 0, "it can be negative");
+    CHECK(!says(test_shell(STR("ls")), "runs"));
+    expect("train points.graph --overfit 1 --run r", 2, "it writes no run");
+    expect("train points.graph --overfit 0", 2, "--overfit takes a whole number from 1");
+    test_write(in_folder("bare.graph"), STR("graph 1\n"));
+    expect("train bare.graph --overfit 1", 1, "bare.graph has no `train`");
+}
+
+static void expect_nothing_left(void) {
+    Ran r = test_shell(STR("ls scratch | wc -l"));
+    CHECK_MSG(atoi(r.out.s) == 0, "%s", r.out.s);
+}
+
+TEST_ALL(try_does_everything_once) {
+    put_points();
+    Ran r = test_shell(STR("mkdir scratch; TMPDIR=scratch graphc try points.graph"));
+    CHECK_MSG(r.status == 0, "%s", r.out.s);
+    static const char *const parts[] = {"trained     train: 2 steps, a validation; an epoch is 19 steps", "saved       and",
+                                        "exported    f, of 8 rows\n", "exported    g, of 8 rows of zeros", "memory  ",
+                                        "all of it works"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) CHECK_MSG(says(r, parts[i]), "%s: %s", parts[i], r.out.s);
+    expect_nothing_left();
+}
+
+TEST_ALL(try_fails_as_a_training_would) {
+    put_points();
+    Ran r = test_shell(STR("mkdir scratch; TMPDIR=scratch graphc try points.graph -s w=3e38"));
+    CHECK_MSG(r.status == 1 && says(r, "a loss or a gradient is not finite"), "%s", r.out.s);
+    expect_nothing_left();
+    r = test_shell(STR("TMPDIR=none graphc try points.graph"));
+    CHECK_MSG(r.status == 1 && says(r, "no scratch folder can be made: none/graphc-try"), "%s", r.out.s);
+    r = test_shell(STR("ulimit -f 1; trap '' XFSZ; TMPDIR=scratch graphc try points.graph"));
+    CHECK_MSG(r.status == 1 && says(r, "File too large"), "%s", r.out.s);
+    expect_nothing_left();
+    test_write(in_folder("bare.graph"), STR("graph 1\n"));
+    expect("try bare.graph", 1, "bare.graph has no `train`");
+    expect("try points.graph -s ww=1", 1, "there is no setting `ww`");
+    expect("try", 2, "which FILE?");
+}

@@ -1,14 +1,14 @@
 /* graphc train: all phases of a program, into a folder of its own. */
 #include "atomic.h"
-#include "job.h"
+#include "few.h"
 #include "rundir.h"
 #include <signal.h>
 #include <time.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct { Common common; const char *run; bool resume, quiet; } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT };
+typedef struct { Common common; const char *run; bool resume, quiet; uint32_t overfit; } Options;
+enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT, KEY_OVERFIT };
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
@@ -16,10 +16,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_RUN: o->run = arg; return 0;
     case KEY_POINT: o->common.point = arg; return 0;
     case KEY_RESUME: o->resume = true; return 0;
+    case KEY_OVERFIT: o->overfit = option_count(arg, 1, 1000, "--overfit", state); return 0;
     case 'q': o->quiet = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     case ARGP_KEY_END:
         if (o->resume && !o->run) argp_error(state, "--resume needs --run DIR: which training goes on?");
+        if (o->overfit && o->run) argp_error(state, "--overfit only asks whether a loss can fall: it writes no run");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -29,6 +31,8 @@ static const struct argp_option options[] = {
     {"run", KEY_RUN, "DIR", 0, "write into this folder, new or empty (runs/NAME-001, or the next free number)", 2},
     {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 2},
+    {"overfit", KEY_OVERFIT, "N", 0,
+     "train on the first N batches only, over and over, and say whether the loss falls to near zero; writes nothing", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
@@ -173,6 +177,7 @@ int cmd_train(int argc, char **argv) {
     if (s.recipe->phases.n == 0) return report_no_train(&o.common);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
+    if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);
     Error e = {0};
     Str run = {"", 0};
     GrStatus status = train(&s, &o, start, &run, &e);

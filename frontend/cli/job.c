@@ -127,25 +127,36 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
     return false;
 }
 
-GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
-                  Error *e) {
+GrStatus job_open_data(Session *s, const Common *c, Str checkpoint, Job *out, Error *e) {
     *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
     for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, checkpoint, &out->data[i], e));
-    Entries r = requests_of(s, out->data, first);
-    if (!compile_graphs(s, c, r.at.n, r.at.at, &out->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
-    TRY(compile_plan(s, c, &out->compiled, variant, e));
-    TRY(load_first(out, first, &r, e));
-    out->code = code_table(out->compiled.code);
-    TRY(exec_create(s->arena, out->compiled.planned.plan, &out->code, (ExecOptions){c->threads}, &out->exec, e));
-    out->job = (TrainJob){.recipe = s->recipe,
-                          .exec = out->exec,
-                          .data = out->data,
-                          .variant = str_of(variant),
-                          .program = job_program(s),
-                          .load_ahead = batches_are_large(s, out->data),
-                          .user = out,
-                          .ensure_entry = ensure_entry};
     return GR_OK;
+}
+
+GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
+    Session *s = j->s;
+    const Common *c = j->c;
+    Entries r = requests_of(s, j->data, first);
+    if (!compile_graphs(s, c, r.at.n, r.at.at, &j->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
+    TRY(compile_plan(s, c, &j->compiled, variant, e));
+    TRY(load_first(j, first, &r, e));
+    j->code = code_table(j->compiled.code);
+    TRY(exec_create(s->arena, j->compiled.planned.plan, &j->code, (ExecOptions){c->threads}, &j->exec, e));
+    j->job = (TrainJob){.recipe = s->recipe,
+                        .exec = j->exec,
+                        .data = j->data,
+                        .variant = str_of(variant),
+                        .program = job_program(s),
+                        .load_ahead = batches_are_large(s, j->data),
+                        .user = j,
+                        .ensure_entry = ensure_entry};
+    return GR_OK;
+}
+
+GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
+                  Error *e) {
+    TRY(job_open_data(s, c, checkpoint, out, e));
+    return job_open_program(out, variant, first, e);
 }
 
 void job_close(Job *j) {

@@ -29,6 +29,9 @@ typedef struct {
 /* `checkpoint`: where the statistics of data sets are read; "": they are computed. */
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
                   Error *e);
+/* The same in two parts, for who changes recipe or splits in between. */
+GrStatus job_open_data(Session *s, const Common *c, Str checkpoint, Job *out, Error *e);
+GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e);
 /* Begins to compile what is still missing. */
 void     job_compile_behind(Job *j);
 void     job_close(Job *j);
