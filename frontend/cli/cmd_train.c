@@ -32,7 +32,7 @@ static const struct argp_option options[] = {
     {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 2},
     {"overfit", KEY_OVERFIT, "N", 0,
-     "train on the first N batches only, over and over, and say whether the loss falls to near zero; writes nothing", 2},
+     "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};

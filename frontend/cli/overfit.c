@@ -39,8 +39,10 @@ static bool is_loss(const Recipe *r, const TrainValue *v) {
     for (uint32_t k = 0; k < r->objectives.n; k++) {
         const RecipeObjective *o = &r->objectives.at[k];
         if (str_eq(whole, str_format(r->arena, "%.*s.total", FSTR(o->name)))) return true;
-        for (uint32_t i = 0; i < o->losses.n; i++)
-            if (str_eq(whole, str_format(r->arena, "%.*s.%.*s", FSTR(o->name), FSTR(o->losses.at[i].name)))) return true;
+        for (uint32_t i = 0; i < o->losses.n; i++) {
+            Str name = str_format(r->arena, "%.*s.%.*s", FSTR(o->name), FSTR(o->losses.at[i].name));
+            if (str_eq(whole, name)) return true;
+        }
     }
     return false;
 }
