@@ -36,12 +36,27 @@ static Index result_index(Emit *e, const Product *r, const Index *dim_at, const 
     return at;
 }
 
+/* A product being lowered: its kernel, and where its operands come from. */
+typedef struct {
+    Emit e;
+    uint32_t group;
+    const Product *r;
+    Feed source[2];
+    uint32_t panel[2], tile;      /* head axes of the panels; scratch */
+    uint32_t axis_of[MAX_DIMS];   /* of outer dims */
+    /* Places side by side in C, of a convolution: one head point makes a tile at each, so that the epilogue reads and
+     * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
+    uint32_t side, side_axis, side_block;
+    Index dim_at[MAX_DIMS];
+} Tile;
+
 /* fixed: the number of the row panel where it is a constant, else -1 and panel[0] is its axis. */
-static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, const uint32_t panel[2], int64_t fixed,
-                     Index *dim_at) {
+static void epilogue(Tile *t, int64_t fixed) {
+    Emit *e = &t->e;
+    const Product *r = t->r;
     Planner *p = e->p;
     Kernel *k = e->k;
-    Group *g = &p->groups.at[group];
+    Group *g = &p->groups.at[t->group];
     Val v = g->sinks.at[0].val;
     Stage *s = kernel_stage(k, STAGE_MAP);
     Index run[2], at[MAX_RANK], in_tile = index_const(0);
@@ -56,23 +71,27 @@ static void epilogue(Emit *e, uint32_t group, const Product *r, uint32_t tile, c
         if (constant) {
             run[side].base = fixed * r->block[side];
         } else {
-            pack_clip(k, axis, panel[side], r->run[side].count);
-            run[side].coef[panel[side]] = r->block[side];
+            pack_clip(k, axis, t->panel[side], r->run[side].count);
+            run[side].coef[t->panel[side]] = r->block[side];
         }
     }
+    if (t->side != 0) {
+        s->axis[s->n_axes++] = (uint8_t)t->side_axis;
+        in_tile.coef[t->side_axis] = r->block[0] * r->block[1];
+    }
     emit_stage(e);
-    uint32_t value = emit_load(e, tile, in_tile, 0, v.i);
+    uint32_t value = emit_load(e, t->tile, in_tile, 0, v.i);
     if (p->info[v.i].checked)
         emit_check(e, value);
     if (p->info[v.i].outer)
-        emit_store(e, kernel_buffer(e, g->sinks.at[0].cell, true), result_index(e, r, dim_at, run), value);
+        emit_store(e, kernel_buffer(e, g->sinks.at[0].cell, true), result_index(e, r, t->dim_at, run), value);
     if (g->sinks.n > 1) {
         for (int side = 0; side < 2; side++) {
-            pack_split(e, r, side, run[side], dim_at);
+            pack_split(e, r, side, run[side], t->dim_at);
         }
         for (uint32_t i = 0; i < r->c->rank[2]; i++) {
             uint32_t dim = r->c->dim[2][i];
-            at[i] = r->c->extent[dim] == 1 ? index_const(0) : dim_at[dim];
+            at[i] = r->c->extent[dim] == 1 ? index_const(0) : t->dim_at[dim];
         }
         e->head = r->c->rank[2], e->head_at = at;
         emit_preset(e, v, at, value);
@@ -90,17 +109,6 @@ static bool sweeps_columns(const Product *r) {
     return b * 4 <= NEAR_BYTES || b <= a;
 }
 
-/* A product being lowered: its kernel, and where its operands come from. */
-typedef struct {
-    Emit e;
-    uint32_t group;
-    const Product *r;
-    Feed source[2];
-    uint32_t panel[2], tile;      /* head axes of the panels; scratch */
-    uint32_t axis_of[MAX_DIMS];   /* of outer dims */
-    Index dim_at[MAX_DIMS];
-} Tile;
-
 static void tile_begin(Planner *p, uint32_t group, const Product *r, Tile *t) {
     Unit *u = unit_of_group(p, group, "tile");
     *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r};
@@ -115,9 +123,36 @@ static void tile_outer(Tile *t) {
     const Product *r = t->r;
     for (uint32_t i = 0; i < r->outer.n; i++) {
         uint8_t dim = r->outer.dim[i];
+        if (t->side == dim + 1u)
+            continue;
         t->axis_of[dim] = kernel_axis(t->e.k, "o", r->c->extent[dim]);
         t->dim_at[dim] = index_axis(t->axis_of[dim]);
     }
+}
+
+/* 1 + the last dim of C, where it is a place of a window.  Fewer places than half a vector do not pay: then lanes run
+ * along the columns of a tile. */
+static uint32_t side_of(const Product *r) {
+    uint8_t dim = r->c->dim[2][r->c->rank[2] - 1];
+    return r->lists.n > 0 && r->in[dim] == IN_C && r->c->extent[dim] > LANES / 2 ? dim + 1u : 0;
+}
+
+/* Its blocks, a line long or a little less, are the last axis of the head; inside one is the first inner axis. */
+static void cut_side(Tile *t) {
+    enum { LINE = 16 };
+    Kernel *k = t->e.k;
+    int64_t extent = t->side ? t->r->c->extent[t->side - 1] : 1, blocks = (extent + LINE - 1) / LINE;
+    int64_t size = (extent + blocks - 1) / blocks;
+    if (t->side != 0)
+        t->side_block = kernel_axis(k, "b", blocks);
+    k->n_head = k->axes.n;
+    if (t->side == 0)
+        return;
+    t->side_axis = kernel_axis(k, "x", size);
+    pack_clip(k, t->side_axis, t->side_block, extent);
+    Index at = index_axis(t->side_axis);
+    at.coef[t->side_block] = size;
+    t->dim_at[t->side - 1] = at;
 }
 
 /* Of a window the result has one role (an axis of the head), the list goes over another, and the third follows: from
@@ -129,9 +164,12 @@ static KList window_list(const Tile *t, const Window *w, uint32_t u) {
     int64_t weight[MAX_DIMS];
     weight[w->x] = -1, weight[w->o] = w->stride, weight[w->t] = w->dilation;
     int64_t sign = place == w->x ? 1 : -1;
+    bool side = t->side == at + 1;
     return (KList){.window = true,
-                   .axis = (int32_t)t->axis_of[at],
+                   .axis = (int32_t)(side ? t->side_axis : t->axis_of[at]),
+                   .outer = side ? (int32_t)t->side_block : -1,
                    .of_axis = sign * weight[at],
+                   .of_outer = side ? sign * weight[at] * t->dim_at[at].coef[t->side_block] : 0,
                    .of_u = sign * weight[u],
                    .base = -sign * w->pad,
                    .divide = place == w->x ? 1 : weight[place],
@@ -144,7 +182,7 @@ static void tile_lists(const Tile *t, KTile *tile) {
     const Contract *c = t->r->c;
     for (uint32_t i = 0; i < t->r->lists.n; i++) {
         uint8_t u = t->r->lists.dim[i];
-        KList l = {0};
+        KList l = {.outer = -1};
         for (uint32_t k = 0; k < c->n_windows; k++) {
             const Window *w = &c->window[k];
             if (w->x == u || w->o == u || w->t == u)
@@ -162,6 +200,8 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
     const Product *r = t->r;
     Stage *s = kernel_stage(t->e.k, STAGE_TILE);
     emit_stage(&t->e);
+    if (t->side != 0)
+        s->axis[s->n_axes++] = (uint8_t)t->side_axis;
     int64_t left = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0);
     s->tile = (KTile){.a = a,
                       .b = b,
@@ -176,7 +216,7 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .m = fixed < 0 || left < r->block[0] ? left : r->block[0],
                       .n = r->run[1].count};
     tile_lists(t, &s->tile);
-    epilogue(&t->e, t->group, r, t->tile, t->panel, fixed, t->dim_at);
+    epilogue(t, fixed);
 }
 
 /* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of
@@ -222,6 +262,7 @@ static void lower_tile(Planner *p, uint32_t group) {
     Feed source[2] = {pack_source(p, group, &r, 0), pack_source(p, group, &r, 1)};
     tile_begin(p, group, &r, &t);
     memcpy(t.source, source, sizeof source);
+    t.side = side_of(&r);
     Kernel *k = t.e.k;
     int inner = r.lists.n > 0 ? 0 : sweeps_columns(&r) ? 1 : 0;
     if (r.lists.n == 0)
@@ -230,8 +271,9 @@ static void lower_tile(Planner *p, uint32_t group) {
     t.panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
     if (r.lists.n > 0) /* places innermost: the lines of C, which they share, and a panel of B stay near */
         tile_outer(&t);
-    k->n_head = k->axes.n;
-    t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r.block[0] * r.block[1]);
+    cut_side(&t);
+    int64_t tiles = t.side ? k->axes.at[t.side_axis].extent : 1;
+    t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, tiles * r.block[0] * r.block[1]);
     uint32_t a = source_access(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
     tile_stages(&t, a, source_access(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
     unit_finish(&t.e);

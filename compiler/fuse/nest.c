@@ -145,18 +145,19 @@ static uint64_t inst_flops(const KInst *in) {
     return counts ? 1 : 0;
 }
 
-/* Blocks a tile sums, on average over the head: of a window only those whose place exists. */
+/* Blocks a tile sums, on average over its axes: of a window only those whose place exists. */
 static double tile_blocks(const Kernel *k, const KTile *t) {
     double blocks = 1;
     for (uint32_t i = 0; i < t->n_lists; i++) {
         const KList *l = &t->list[i];
-        int64_t there = 0, place, at = l->window ? k->axes.at[l->axis].extent : 1;
-        for (int64_t a = 0; a < at; a++) {
+        int64_t there = 0, place, n = l->window ? k->axes.at[l->axis].extent : 1;
+        int64_t outer = l->window && l->outer >= 0 ? k->axes.at[l->outer].extent : 1;
+        for (int64_t at = 0; at < n * outer; at++) {
             for (int64_t u = 0; u < l->count; u++) {
-                there += !l->window || klist_place(l, a, u, &place);
+                there += !l->window || klist_place(l, at % n, at / n, u, &place);
             }
         }
-        blocks *= (double)there / (double)at;
+        blocks *= (double)there / (double)(n * outer);
     }
     return blocks;
 }
@@ -261,7 +262,7 @@ void kernel_finish(Entry *e, Unit *u) {
         int64_t points = stage_points(k, s);
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;
-            double steps = (double)t->k * tile_blocks(k, t) * t->mr * t->nr;
+            double steps = (double)(t->k * points) * tile_blocks(k, t) * t->mr * t->nr;
             flops += (uint64_t)(2 * steps);
             per_point += 2 * steps / 100;
         }

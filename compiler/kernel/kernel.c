@@ -112,8 +112,8 @@ int64_t ktile_blocks(const KTile *t) {
     return n;
 }
 
-bool klist_place(const KList *l, int64_t at, int64_t u, int64_t *place) {
-    int64_t scaled = l->of_axis * at + l->of_u * u + l->base;
+bool klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place) {
+    int64_t scaled = l->of_axis * axis + l->of_outer * outer + l->of_u * u + l->base;
     *place = scaled / l->divide;
     return scaled >= 0 && scaled % l->divide == 0 && *place < l->places;
 }

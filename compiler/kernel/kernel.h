@@ -123,20 +123,22 @@ typedef enum { STAGE_MAP, STAGE_REDUCE, STAGE_CHAIN, STAGE_TILE, STAGE_ACCUM, ST
  *                                                                       transposed operand as it lies
  *     B element (k, column c)          at b.base + .. + c + b_k * k
  * Rows and columns beyond the matrix are clipped: the tile holds min(mr, M - i*mr) x min(nr, N - j*nr) valid
- * results, row stride nr.  With lists the sum runs over blocks of k, one for each point of the lists, the last list
+ * results, row stride nr.  A tile stage may have one axis: then it makes a tile at each of its points, one behind the
+ * other in `out`.  With lists the sum runs over blocks of k, one for each point of the lists, the last list
  * fastest; each moves A and B. */
 enum { MAX_LISTS = 6 };
 typedef struct {
     int64_t count, a_step, b_step;           /* point u moves A by a_step * u, B by b_step * u */
-    /* A window ties u to a place w = (of_axis * axis + of_u * u + base) / divide, which moves A by a_place * w, B by
-     * b_place * w; a block is left out, but counted, unless the quotient is whole and 0 <= w < places. */
+    /* A window ties u to a place w = (of_axis * axis + of_outer * outer + of_u * u + base) / divide, which moves A by
+     * a_place * w, B by b_place * w; a block is left out, but counted, unless the quotient is whole and
+     * 0 <= w < places. */
     bool     window;
-    int32_t  axis;                           /* of the head */
-    int64_t  of_axis, of_u, base, divide, places, a_place, b_place;
+    int32_t  axis, outer;                    /* of the head or the stage; outer may be -1 */
+    int64_t  of_axis, of_outer, of_u, base, divide, places, a_place, b_place;
 } KList;
 typedef struct {
     uint32_t a, b;                 /* accesses over the head axes */
-    uint32_t out;                  /* scratch buffer of mr*nr f32 */
+    uint32_t out;                  /* scratch buffer of mr*nr f32 for each point of the stage's axis */
     int64_t  k, a_k, b_k;
     uint8_t  n_lists; KList list[MAX_LISTS];
     uint8_t  mr, nr;               /* rows of the tile, columns (16 or 32) */
@@ -190,8 +192,8 @@ DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's 
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
 int64_t ktile_blocks(const KTile *t);          /* points of its lists */
-/* The place a window ties point u to where the axis stands at `at`; false: there is none. */
-bool    klist_place(const KList *l, int64_t at, int64_t u, int64_t *place);
+/* The place a window ties point u to where its axes stand there; false: there is none. */
+bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
 /* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind
  * its buffers. */
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);

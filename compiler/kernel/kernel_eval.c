@@ -413,18 +413,19 @@ static bool tile_block(const Eval *e, const KTile *t, int64_t block, int64_t *a,
     for (uint32_t i = t->n_lists; i-- > 0; block /= t->list[i].count) {
         const KList *l = &t->list[i];
         int64_t u = block % l->count, place = 0;
-        there = there && (!l->window || klist_place(l, e->axis[l->axis], u, &place));
+        int64_t outer = l->window && l->outer >= 0 ? e->axis[l->outer] : 0;
+        there = there && (!l->window || klist_place(l, e->axis[l->axis], outer, u, &place));
         *a += l->a_step * u + l->a_place * place;
         *b += l->b_step * u + l->b_place * place;
     }
     return there;
 }
 
-static void run_tile(Eval *e) {
+static void one_tile(Eval *e, int64_t number) {
     const KTile *t = &e->stage->tile;
     const KAccess *a = &e->k->accesses.at[t->a], *b = &e->k->accesses.at[t->b];
     uint32_t rows = tile_side(e, t->m_axis, t->m, t->mr), columns = tile_side(e, t->n_axis, t->n, t->nr);
-    float *out = (float *)e->bufs[t->out], wide_a[UINT8_MAX], wide_b[UINT8_MAX];
+    float *out = (float *)e->bufs[t->out] + number * t->mr * t->nr, wide_a[UINT8_MAX], wide_b[UINT8_MAX];
     Chain c;
     for (uint32_t r = 0; r < rows; r++) {
         chain_begin(&c, columns);
@@ -443,6 +444,16 @@ static void run_tile(Eval *e) {
         }
         chain_end(&c);
         memcpy(out + r * t->nr, c.sum, columns * sizeof(float));
+    }
+}
+
+static void run_tile(Eval *e) {
+    const Stage *s = e->stage;
+    int64_t n = s->n_axes == 0 ? 1 : axis_extent(e, s->axis[0]);
+    for (int64_t i = 0; i < n; i++) {
+        if (s->n_axes > 0)
+            e->axis[s->axis[0]] = i;
+        one_tile(e, i);
     }
 }
 

@@ -240,7 +240,7 @@ static int32_t parse_tile_side(Parser *p, const char *word, int64_t *extent, uin
 
 static KList parse_list(Parser *p) {
     Text *t = p->t;
-    KList l = {.count = parse_size(p)};
+    KList l = {.count = parse_size(p), .outer = -1};
     text_want(t, "step");
     l.a_step = text_int(t);
     l.b_step = text_int(t);
@@ -249,6 +249,10 @@ static KList parse_list(Parser *p) {
         return l;
     l.axis = (int32_t)parse_axis(p);
     l.of_axis = text_int(t);
+    if (text_take(t, "by")) {
+        l.outer = (int32_t)parse_axis(p);
+        l.of_outer = text_int(t);
+    }
     l.of_u = text_int(t);
     l.base = text_int(t);
     text_want(t, "/");

@@ -167,9 +167,13 @@ static void put_list(Printer *p, const KList *l) {
     if (!l->window)
         return;
     put_axis(p, " window ", (uint32_t)l->axis);
-    buf_printf(p->out, " %lld %lld %lld / %lld of %lld step %lld %lld", (long long)l->of_axis, (long long)l->of_u,
-               (long long)l->base, (long long)l->divide, (long long)l->places, (long long)l->a_place,
-               (long long)l->b_place);
+    buf_printf(p->out, " %lld", (long long)l->of_axis);
+    if (l->outer >= 0) {
+        put_axis(p, " by ", (uint32_t)l->outer);
+        buf_printf(p->out, " %lld", (long long)l->of_outer);
+    }
+    buf_printf(p->out, " %lld %lld / %lld of %lld step %lld %lld", (long long)l->of_u, (long long)l->base,
+               (long long)l->divide, (long long)l->places, (long long)l->a_place, (long long)l->b_place);
 }
 
 static void put_tile(Printer *p, const KTile *t) {

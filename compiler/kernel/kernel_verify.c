@@ -396,7 +396,7 @@ static void widen(Range *r, Wide by) { *(by < 0 ? &r->lo : &r->hi) += by; }
 static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t extent, int64_t step,
                                int64_t by_k) {
     const KTile *t = &v->s->tile;
-    check_access(v, id, 0, 0, false);
+    check_access(v, id, 0, v->s->n_axes, false);
     if (v->bad)
         return;
     const KBuf *b = &v->k->bufs.at[v->k->accesses.at[id].buf];
@@ -404,7 +404,7 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     Wide stride = axis < 0 ? 0 : rest.coef[axis];
     if (axis >= 0)
         rest.coef[axis] = 0;
-    Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, 0, -1);
+    Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, v->s->n_axes, -1);
     Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1;
     Wide tail = stride * last + extent - 1 - last * step;
     Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
@@ -432,6 +432,10 @@ static void check_tile_axis(Verifier *v, int32_t axis, int64_t extent, int64_t s
          (long long)extent);
 }
 
+static bool window_stands_at(const Verifier *v, int32_t axis) {
+    return axis >= 0 && (axis < (int32_t)v->k->n_head || (v->s->n_axes == 1 && axis == v->s->axis[0]));
+}
+
 static void check_lists(Verifier *v, const KTile *t) {
     Wide points = t->k;
     for (uint32_t i = 0; i < t->n_lists; i++) {
@@ -441,17 +445,21 @@ static void check_lists(Verifier *v, const KTile *t) {
         NEED(points <= INT64_MAX >> 1, "a tile of more points than there are numbers");
         if (!l->window)
             continue;
-        NEED(l->axis >= 0 && l->axis < (int32_t)v->k->n_head, "a window stands at axis %d, which is no head axis",
+        NEED(window_stands_at(v, l->axis), "a window stands at axis %d, which is none of the head or the stage",
              l->axis);
+        NEED(l->outer == -1 || window_stands_at(v, l->outer),
+             "a window stands at axis %d, which is none of the head or the stage", l->outer);
         NEED(is_size(l->divide) && l->divide >= 1 && is_size(l->places) && l->places >= 1, "a window onto nothing");
         Wide reach = wide_abs(l->of_axis) * v->k->axes.at[l->axis].extent + wide_abs(l->of_u) * l->count;
+        reach += l->outer < 0 ? 0 : wide_abs(l->of_outer) * v->k->axes.at[l->outer].extent;
         NEED(reach + wide_abs(l->base) <= INT64_MAX >> 1, "a window reaches too far");
     }
 }
 
 static void check_tile(Verifier *v) {
     const KTile *t = &v->s->tile;
-    NEED(v->s->n_axes == 0 && v->s->n == 0, "a tile has no axes and no instructions");
+    NEED(v->s->n_axes <= 1 && v->s->n_keep == 0 && v->s->n == 0, "a tile has one axis at most and no instructions");
+    int64_t tiles = v->s->n_axes == 0 ? 1 : v->k->axes.at[v->s->axis[0]].extent;
     NEED(is_size(t->k) && t->k >= 1, "a tile of nothing");
     check_lists(v, t);
     if (v->bad)
@@ -460,10 +468,10 @@ static void check_tile(Verifier *v) {
     check_tile_axis(v, t->n_axis, t->n, t->nr);
     NEED(t->out < v->k->bufs.n, "there is no buffer %u", t->out);
     const KBuf *out = &v->k->bufs.at[t->out];
-    NEED(out->role == KBUF_SCRATCH && out->dtype == DT_F32 && out->count >= (int64_t)t->mr * t->nr,
-         "a tile goes to scratch of f32[%d]", t->mr * t->nr);
+    NEED(out->role == KBUF_SCRATCH && out->dtype == DT_F32 && (Wide)out->count >= (Wide)tiles * t->mr * t->nr,
+         "tiles go to scratch of f32[%lld]", (long long)tiles * t->mr * t->nr);
     NEED(!v->k->lanes, "a split head has no tiles");
-    if (never_runs(v, 0) || v->bad)
+    if (never_runs(v, v->s->n_axes) || v->bad)
         return;
     check_tile_operand(v, t->a, t->m_axis, t->m, t->mr, t->a_k);
     check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k);

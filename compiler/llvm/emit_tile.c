@@ -182,6 +182,8 @@ static Block inside(const Tile *t, const KList *l, const Block *outer, Value u) 
     if (!l->window)
         return x;
     Value at = emit_mul_i64(e, e->axis[l->axis].scalar, l->of_axis);
+    if (l->outer >= 0)
+        at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, e->axis[l->outer].scalar, l->of_outer), "");
     at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, u, l->of_u), "");
     at = LLVMBuildAdd(e->b, at, number(t, l->base), "");
     Value there = is(t, LLVMIntSGE, at, 0), place = at;
@@ -209,31 +211,49 @@ static void lists(const Tile *t, uint32_t i, const Block *outer, Value place) {
     loop_close(t->e, &l, NULL);
 }
 
+static void one_tile(Tile *t) {
+    Emit *e = t->e;
+    int64_t total = ktile_blocks(t->t) * t->t->k;
+    set(t, t->pending, number(t, 0));
+    set(t, t->begun, number(t, 0));
+    set(t, t->later, number(t, 0));
+    if (t->t->n_lists == 0 && t->cut == NULL) {               /* the most frequent tile: one call */
+        emit_store(e, LLVMConstNull(e->i64), t->list, 8);
+        emit_store(e, LLVMConstNull(e->i64), emit_at(e, e->i64, t->list, number(t, 1)), 8);
+        call(t, number(t, t->t->k), t->a, t->b, number(t, 1), t->list);
+        return;
+    }
+    lists(t, 0, &(Block){number(t, 0), number(t, 0), NULL}, number(t, 0));
+    if (t->cut == NULL || total % CHUNK != 0)
+        end_cut(t);
+}
+
+static void tile_body(Dag *g, void *user) {
+    Tile *t = user;
+    const KTile *k = t->t;
+    for (uint32_t level = 0; level <= g->n_loops; level++) {
+        access_enter(g, k->a, level);
+        access_enter(g, k->b, level);
+    }
+    t->a = g->address[g->n_loops * t->e->kernel->accesses.n + k->a];
+    t->b = g->address[g->n_loops * t->e->kernel->accesses.n + k->b];
+    t->out = t->e->buffer[k->out];
+    if (g->s->n_axes > 0) {
+        Value x = t->e->axis[g->s->axis[0]].scalar;
+        t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, x, (int64_t)k->mr * k->nr));
+    }
+    one_tile(t);
+}
+
 void emit_tile(Emit *e, const Stage *s, Value microkernel) {
-    Stage bare = *s;
-    bare.n = bare.n_axes = bare.n_keep = 0;
-    Dag *g = dag_create(e, &bare, 0);
-    access_enter(g, s->tile.a, 0);
-    access_enter(g, s->tile.b, 0);
     const KTile *k = &s->tile;
-    int64_t blocks = ktile_blocks(k), total = blocks * k->k;
-    Tile t = {.e = e, .t = k, .type = emit_micro_type(e), .micro = microkernel, .a = g->address[k->a],
-              .b = g->address[k->b], .out = e->buffer[k->out], .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST};
+    int64_t blocks = ktile_blocks(k);
+    Tile t = {.e = e, .t = k, .type = emit_micro_type(e), .micro = microkernel,
+              .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST};
     t.list = emit_local(e, e->i64, 2 * t.most, 16);
     t.pending = emit_local(e, e->i64, 1, 8);
     t.begun = emit_local(e, e->i64, 1, 8);
     t.later = emit_local(e, e->i64, 1, 8);
-    t.cut = total > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
-    set(&t, t.pending, number(&t, 0));
-    set(&t, t.begun, number(&t, 0));
-    set(&t, t.later, number(&t, 0));
-    if (k->n_lists == 0 && t.cut == NULL) {               /* the most frequent tile: one call */
-        emit_store(e, LLVMConstNull(e->i64), t.list, 8);
-        emit_store(e, LLVMConstNull(e->i64), emit_at(e, e->i64, t.list, number(&t, 1)), 8);
-        call(&t, number(&t, k->k), t.a, t.b, number(&t, 1), t.list);
-        return;
-    }
-    lists(&t, 0, &(Block){number(&t, 0), number(&t, 0), NULL}, number(&t, 0));
-    if (t.cut == NULL || total % CHUNK != 0)
-        end_cut(&t);
+    t.cut = blocks * k->k > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
+    dag_loops(dag_create(e, s, s->n_axes), tile_body, &t);
 }
