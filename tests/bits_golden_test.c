@@ -19,7 +19,7 @@ static const Golden k_small[] = {{"graphs/tiny/conv.graph", 20, 0}, {"graphs/tin
                                  {"graphs/tiny/windows.graph", 20, 0}};
 static const Golden k_fashion[] = {{"graphs/fashion/classifier.graph", 20, 16},
                                    {"graphs/fashion/vae.graph", 20, 4}};
-static const Golden k_large[] = {{"graphs/vox/fc.graph", 2, 4}};
+static const Golden k_large[] = {{"graphs/tiny/vae.graph", 2, 4}};
 static const Mode k_quick_mode = {"host", true, 2};
 
 /* ---- the file: "semantics N", then "PROGRAM steps N batch N HASH" lines by program ---- */

@@ -322,15 +322,8 @@ TEST(examples_of_the_page_run) {
 
 TEST(classifier_lowers) { lowers("graphs/fashion/classifier.graph", 101770); }
 TEST(vae_lowers)        { lowers("graphs/fashion/vae.graph", 1079600); }
-TEST(fc_vae_lowers)     { lowers("graphs/vox/fc.graph", 1629495); }
+TEST(fc_vae_lowers)     { lowers("graphs/tiny/vae.graph", 1629495); }
 TEST(conv_lowers)       { lowers("graphs/tiny/conv.graph", 82); }
-
-/* The totals of the voxel-robot study at two latent numbers, layer by layer in its tables. */
-TEST(conv_vae_lowers)       { lowers("graphs/vox/conv.graph", 1825285); }
-TEST(conv_pool_vae_lowers)  { lowers("graphs/vox/conv_pool.graph", 1825285); }
-TEST(conv_skip_vae_lowers)  { lowers("graphs/vox/conv_skip.graph", 2001158); }
-TEST(deep_vae_lowers)       { lowers("graphs/vox/deep.graph", 6142469); }
-TEST(batch_norm_vae_lowers) { lowers("graphs/vox/batch_norm.graph", 6255365); }
 
 TEST(windows_lowers)    { lowers("graphs/tiny/windows.graph", 1251); }
 TEST(scan_lowers)       { lowers("graphs/tiny/scan.graph", 273); }
