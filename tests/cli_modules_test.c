@@ -97,7 +97,8 @@ TEST(a_changed_module_is_another_program) {
     put("main.graph", k_main);
     expect("train main.graph --run r -q", 0, "");
     put("parts/deep.graph", "setting k : real = 1;  more = 1\n");
-    expect("train main.graph --run r --resume", 1, "was trained with another program");
+    expect("train main.graph --run r --resume", 1,
+           "r was trained with another program: `;  more = 1` is new (used/a.deep.graph:2)");
 }
 
 TEST(names_of_modules) {

@@ -311,8 +311,8 @@ TEST_ALL(training_writes_a_run) {
     expect("eval dots.graph --run r --split nope", 1, "has no split `nope`");
     expect("eval dots.graph --run none", 1, "there is no run in none");
     expect("train dots.graph --run none --resume", 1, "there is no run in none");
-    expect("eval dots.graph -s width=8 --run r", 1, "it is of another model");
-    expect("train dots.graph -s width=8 --run r --resume", 1, "it is of another model");
+    expect("eval dots.graph -s width=8 --run r", 1, "r was trained with another program: width 4 → 8 (line 2)");
+    expect("train dots.graph -s width=8 --run r --resume", 1, "help: `-s width=4` makes it the program of the run");
     expect("train dots.graph -s epochs=3 --run r --resume", 0, "epoch   3");
     Str path = str_format(test_arena(), "%.*s/r/last.safetensors", FSTR(test_folder())), whole = test_read(path);
     test_write(path, (Str){whole.s, whole.n / 2});
@@ -365,6 +365,8 @@ TEST(a_disk_that_is_full) {
     CHECK_MSG(says(r, "writing r/last.safetensors: File too large"), "%s", r.out.s);
     CHECK(exists("r/resolved.graph") && !exists("r/last.safetensors") && !exists("r/last.safetensors.part"));
     expect("train dots.graph -q --run r", 1, "r holds a run that ended before it saved anything");
+    expect("eval dots.graph --run r", 1, "the run in r has saved nothing yet");
+    expect("train dots.graph -q --run r --resume", 0, "");
 #ifdef __SANITIZE_THREAD__            /* its runtime writes before our program can say what it wants of the signal */
     r = ran_after("trap '' XFSZ; ulimit -f 0;", "train dots.graph -q --run r2");
 #else

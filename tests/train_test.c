@@ -443,7 +443,7 @@ TEST(another_program_is_not_resumed) {
     Error e;
     Toy *t = interrupted_run();
     t->job.program = 43;
-    CHECK(run(t, &e) == GR_CHECKPOINT);
+    CHECK(run(t, &e) == GR_CHANGED);
     CHECK_SAYS(e, "trained with another program");
 }
 
@@ -452,17 +452,17 @@ TEST(another_model_is_not_resumed) {
     Toy *t = interrupted_run();
     Plan *p = (Plan *)exec_plan(t->exec);
     p->buffers.at[B_W].shape = shape_of(1, (int64_t[]){WIDTH + 1});
-    CHECK(run(t, &e) == GR_CHECKPOINT);
+    CHECK(run(t, &e) == GR_CHANGED);
     CHECK_SAYS(e, "`net.w` is f32[2] there and f32[3] in the program");
     t = toy("run", 1);
     t->job.resume = true;
     ((Plan *)exec_plan(t->exec))->vars.at[1].path = STR("net.w.n");
-    CHECK(run(t, &e) == GR_CHECKPOINT);
+    CHECK(run(t, &e) == GR_CHANGED);
     CHECK_SAYS(e, "has no `optim/net.w.n`");
     t = toy("run", 1);
     t->job.resume = true;
     ((Plan *)exec_plan(t->exec))->vars.n = 2;
-    CHECK(run(t, &e) == GR_CHECKPOINT);
+    CHECK(run(t, &e) == GR_CHANGED);
     CHECK_SAYS(e, "holds `metric/fit.total`, which the program does not have");
 }
 

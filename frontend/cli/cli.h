@@ -49,12 +49,14 @@ typedef struct {
 bool session_open(Session *s, const Common *c);
 /* Renders the diagnostics; true when there are no errors. */
 bool session_report(const Session *s, const Common *c);
-void report_diags(const Diags *ds, const Common *c);      /* on standard error, as text or as --diag=json */
 void session_close(Session *s);
 bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */
-int  report_error(const Error *e);        /* "graphc: what", "help: ..."; the exit status */
-int  report_no_train(const Common *c);    /* of a file that trains nothing; the exit status */
-int  report_no_objective(const Common *c);    /* of a file that measures nothing; the exit status */
+/* ---- what went wrong (report.c): each returns the exit status ---- */
+int  report_error(const Common *c, const Error *e);       /* "graphc: what", "help: ..", or an object */
+void report_remark(const Common *c, Severity severity, const char *kind, Str what);     /* a warning or a note */
+void report_diags(const Diags *ds, const Common *c);
+int  report_no_train(const Common *c);    /* of a file that trains nothing */
+int  report_no_objective(const Common *c);    /* of a file that measures nothing */
 int  report_no_entry(const Common *c);    /* of a file that neither trains nor exports */
 
 /* ---- compiled entries (compile.c) ---- */

@@ -283,7 +283,7 @@ static void print_json(Bench *b, const Machine *m) {
 static int bench_entry(Session *s, const Options *o, EntryRequest entry, const Machine *m) {
     Bench b = {.s = s, .o = o, .entry = entry};
     Error e = {0};
-    if (prepare(&b, &e) != GR_OK) return report_error(&e);
+    if (prepare(&b, &e) != GR_OK) return report_error(&o->common, &e);
     measure(&b);
     if (o->common.json) print_json(&b, m);
     else print_table(&b, m);
@@ -305,7 +305,7 @@ int cmd_bench(int argc, char **argv) {
     if (entries.at.n == 0) return report_no_entry(&o.common);
     Error e = {0};
     Machine m;
-    int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&e);
+    int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&o.common, &e);
     bool trains = s.recipe->phases.n > 0, several = false;
     for (uint32_t i = 0; i < entries.at.n && status == 0; i++) {
         if (trains && entries.at.at[i].kind != LOWER_TRAIN) continue;

@@ -113,7 +113,7 @@ int cmd_check(int argc, char **argv) {
     ok = session_report(&s, &o.common) && ok;
     Error e = {0};
     if (ok && uses_check(&s, &e) != GR_OK) {
-        report_error(&e);
+        report_error(&o.common, &e);
         ok = false;
     }
     if (ok && !o.common.json) print_all(&s);

@@ -132,7 +132,7 @@ static int dump_kernels(Session *s, const Options *o, Compiled *c) {
     for (uint32_t i = 0; i < c->planned.kernels.n; i++) {
         Error e = {0};
         if (!selected(o, c->planned.kernels.at[i]->name)) continue;
-        if (put_kernel(s, o, c, i, &e) != GR_OK) return report_error(&e);
+        if (put_kernel(s, o, c, i, &e) != GR_OK) return report_error(&o->common, &e);
         printed++;
     }
     return printed ? 0 : nothing_selected(o, "kernel");
@@ -140,7 +140,7 @@ static int dump_kernels(Session *s, const Options *o, Compiled *c) {
 
 static int dump_planned(Session *s, const Options *o, Compiled *c) {
     Error e = {0};
-    if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&e);
+    if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&o->common, &e);
     Buf out = buf_make(s->arena);
     switch ((DumpStage)o->stage) {
     case STAGE_TEXT_fused: fuse_explain(&c->planned, &c->final, s->files, &out); break;

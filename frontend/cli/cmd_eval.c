@@ -1,4 +1,5 @@
 /* graphc eval: the metrics of a trained model over a whole split. */
+#include "changes.h"
 #include "job.h"
 #include "rundir.h"
 #include "uses.h"
@@ -33,7 +34,7 @@ static const struct argp parser = {
 static GrStatus open_weights(const Session *s, const Options *o, Str *checkpoint, Error *e) {
     *checkpoint = (Str){"", 0};
     if (!o->run) return uses_train_all(s, e);
-    TRY(rundir_use(s->arena, str_of(o->run), true, e));
+    TRY(rundir_trained(s->arena, str_of(o->run), e));
     *checkpoint = train_best(s->arena, str_of(o->run));
     return GR_OK;
 }
@@ -86,7 +87,8 @@ int cmd_eval(int argc, char **argv) {
         else printf("%s on %s\n", o.common.file, o.split);
         job_print_values(&values, stdout);
     }
-    int code = status == GR_OK ? 0 : report_error(&e);
+    if (status == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);
+    int code = status == GR_OK ? 0 : report_error(&o.common, &e);
     session_report(&s, &o.common);
     job_close(&j);
     session_close(&s);

@@ -37,7 +37,7 @@ int cmd_explain(int argc, char **argv) {
         Error e = {0};
         if (!compile_graphs(&s, &o.common, 1, &entries.at.at[i], &c) ||
             compile_plan(&s, &o.common, &c, "fused", &e) != GR_OK) {
-            status = e.what[0] ? report_error(&e) : EXIT_WRONG;
+            status = e.what[0] ? report_error(&o.common, &e) : EXIT_WRONG;
             session_report(&s, &o.common);
             break;
         }

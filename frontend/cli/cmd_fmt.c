@@ -28,15 +28,17 @@ int cmd_fmt(int argc, char **argv) {
     Diags *ds = diags_create(a, files);
     const Source *main;
     Error e = {0};
-    if (sources_load(files, str_of(o.common.file), &main, &e) != GR_OK) return report_error(&e);
+    if (sources_load(files, str_of(o.common.file), &main, &e) != GR_OK) return report_error(&o.common, &e);
     Buf out = buf_make(a);
     fmt_source(main, ds, &out);
     bool same = str_eq(buf_str(&out), main->text);
     if (diags_count(ds)) report_diags(ds, &o.common);
     else if (!o.check) fwrite(out.s, 1, out.n, stdout);
-    else if (!same)
-        fprintf(stderr, "graphc: %s is not in its layout\n  help: graphc fmt %s > new\n", o.common.file,
-                o.common.file);
+    else if (!same) {
+        fail(&e, GR_PROGRAM, "%s is not in its layout", o.common.file);
+        fail_help(&e, "`graphc fmt %s > new` writes it so", o.common.file);
+        report_error(&o.common, &e);
+    }
     int status = diags_errors(ds) || (o.check && !same) ? EXIT_WRONG : 0;
     arena_destroy(a);
     return status;

@@ -255,7 +255,7 @@ int cmd_peek(int argc, char **argv) {
     if (n == 0) return report_no_objective(&o.common);
     Look *looks = PUSH(s.arena, Look, n);
     Error e = {0};
-    int status = peek(&s, &o, looks, &e) == GR_OK ? 0 : report_error(&e);
+    int status = peek(&s, &o, looks, &e) == GR_OK ? 0 : report_error(&o.common, &e);
     session_report(&s, &o.common);
     for (uint32_t i = 0; i < n; i++) look_close(&looks[i]);
     session_close(&s);

@@ -1,5 +1,6 @@
 /* graphc predict: an export of a trained model on rows of a split.  For images in and images out it writes
  * a picture with the originals above what the export made of them. */
+#include "changes.h"
 #include "checkpoint.h"
 #include "job.h"
 #include "png.h"
@@ -110,7 +111,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
     if (!export) return fail(e, GR_PROGRAM, "%s has no `export`", o->common.file);
     if (export->data < 0) return fail(e, GR_PROGRAM, "export `%.*s` takes no batch of a data set", FSTR(export->name));
-    TRY(o->run ? rundir_use(s->arena, str_of(o->run), true, e) : uses_train_all(s, e));
+    TRY(o->run ? rundir_trained(s->arena, str_of(o->run), e) : uses_train_all(s, e));
     Dataset **data;
     TRY(open_data(s, o, (uint32_t)export->data, &data, e));
     EntryRequest requests[2] = {{LOWER_EXPORT, export->name, o->rows, 0}, {LOWER_INIT, STR("init"), 0, 0}};
@@ -143,7 +144,9 @@ int cmd_predict(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
     Error e = {0};
-    int status = predict(&s, &o, &e) == GR_OK ? 0 : report_error(&e);
+    GrStatus done = predict(&s, &o, &e);
+    if (done == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);
+    int status = done == GR_OK ? 0 : report_error(&o.common, &e);
     if (status == 0) printf("picture     %s\n", o.picture);
     session_report(&s, &o.common);
     session_close(&s);

@@ -178,7 +178,7 @@ int cmd_summary(int argc, char **argv) {
     int status = 0;
     Error e = {0};
     if (s.recipe->phases.n > 0 && !summarise(&s, &o, &e)) {
-        status = e.what[0] ? report_error(&e) : EXIT_WRONG;
+        status = e.what[0] ? report_error(&o.common, &e) : EXIT_WRONG;
         session_report(&s, &o.common);
     }
     session_close(&s);

@@ -1,5 +1,6 @@
 /* graphc train: all phases of a program, into a folder of its own. */
 #include "atomic.h"
+#include "changes.h"
 #include "few.h"
 #include "rundir.h"
 #include <signal.h>
@@ -109,12 +110,15 @@ static void progress(void *user, const TrainProgress *p) {
         r->first_step = seconds_now() - r->start;
         job_compile_behind(&r->job);
     }
-    if (p->event == TRAIN_LOADED) fprintf(stderr, "graphc: note: %.*s; this begins as without `load`\n", FSTR(p->note));
+    Arena *a = r->job.s->arena;
+    if (p->event == TRAIN_LOADED)
+        report_remark(r->job.c, SEV_NOTE, "load", str_format(a, "%.*s; this begins as without `load`", FSTR(p->note)));
     if (p->event == TRAIN_ALARM && !p->alarm->stop) {
         clear_line(s);
-        fprintf(stderr, "graphc: warning: %.*s (%.*s%s%.*s, epoch %lld, step %lld)\n", FSTR(p->alarm->text),
-                FSTR(p->alarm->from), p->alarm->from.n ? ", " : "", FSTR(p->split), (long long)p->epoch,
-                (long long)p->step);
+        report_remark(r->job.c, SEV_WARNING, "alarm",
+                      str_format(a, "%.*s (%.*s%s%.*s, epoch %lld, step %lld)", FSTR(p->alarm->text),
+                                 FSTR(p->alarm->from), p->alarm->from.n ? ", " : "", FSTR(p->split),
+                                 (long long)p->epoch, (long long)p->step));
     }
     if (s->quiet) return;
     switch (p->event) {
@@ -140,19 +144,22 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
     }
     TRY(rundir_lock(s->arena, *run, &lock, e));
     TRY(rundir_use(s->arena, *run, o->resume, e));
-    if (o->resume) return GR_OK;
+    if (rundir_saved(s->arena, *run)) return GR_OK;
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
 
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
     Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
-    Str last = o->resume ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
+    bool saved = o->resume && rundir_saved(s->arena, str_of(o->run));
+    Str last = saved ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
     GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, last, &r.job, e);
     if (status == GR_OK && !o->quiet) job_print_cleaned(&r.job, stdout);
     if (status == GR_OK) status = open_run(s, o, run, e);
+    if (status == GR_OK && o->resume && !saved && rundir_saved(s->arena, *run))
+        status = fail(e, GR_IO, "another training wrote into %.*s meanwhile", FSTR(*run));
     if (status == GR_OK) {
         r.job.job.run = *run;
-        r.job.job.resume = o->resume;
+        r.job.job.resume = saved;
         r.job.job.interrupted = &interrupted;
         r.job.job.progress = progress;
         status = train_run(&r.job.job, e);
@@ -183,16 +190,16 @@ int cmd_train(int argc, char **argv) {
     GrStatus status = train(&s, &o, start, &run, &e);
     int code = 0;
     if (status == GR_INTERRUPTED) {
-        fprintf(stderr,
-                "graphc: interrupted; the run is saved\n  help: graphc train %s --run %.*s --resume\n",
-                o.common.file, FSTR(run));
-        code = EXIT_INTERRUPTED;
-    } else if (status == GR_STOPPED) {
-        report_error(&e);
-        code = EXIT_STOPPED;
+        fail(&e, GR_INTERRUPTED, "interrupted; the run is saved");
+        Buf given = buf_make(s.arena);
+        for (uint32_t i = 0; i < o.common.n_settings; i++)
+            buf_printf(&given, " -s %.*s=%.*s", FSTR(o.common.settings[i].name), FSTR(o.common.settings[i].value));
+        fail_help(&e, "graphc train %s --run %.*s --resume%.*s", o.common.file, FSTR(run), FSTR(buf_str(&given)));
+        code = report_error(&o.common, &e);
     } else if (status != GR_OK) {
+        if (status == GR_CHANGED) changes_explain(&s, run, &e);
         session_report(&s, &o.common);
-        code = report_error(&e);
+        code = report_error(&o.common, &e);
     } else if (!o.quiet) {
         printf("run         %.*s\n", FSTR(run));
     }

@@ -245,7 +245,7 @@ int cmd_try(int argc, char **argv) {
     GrStatus status = try_all(&s, &o.common, &t, &e);
     remove_scratch(&t);
     session_report(&s, &o.common);
-    int code = status == GR_OK ? 0 : status == GR_INTERRUPTED ? EXIT_INTERRUPTED : report_error(&e);
+    int code = status == GR_OK ? 0 : status == GR_INTERRUPTED ? EXIT_INTERRUPTED : report_error(&o.common, &e);
     if (status == GR_OK) puts("all of it works");
     job_close(&t.job);
     session_close(&s);

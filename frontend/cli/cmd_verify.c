@@ -348,7 +348,7 @@ int cmd_verify(int argc, char **argv) {
         *v = (Verify){.s = &s, .o = &o, .phase = p};
         Error e = {0};
         bool same = false;
-        if (verify_phase(v, &same, &e) != GR_OK) status = report_error(&e);
+        if (verify_phase(v, &same, &e) != GR_OK) status = report_error(&o.common, &e);
         else if (!same) status = EXIT_WRONG;
         compile_close(&v->compiled);
     }

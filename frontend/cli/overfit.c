@@ -121,7 +121,7 @@ int few_overfit(Session *s, const Common *c, uint32_t batches, bool quiet, const
     GrStatus status = overfit(s, c, batches, &o, interrupted, &e);
     print_verdicts(&o);
     session_report(s, c);
-    int code = status == GR_OK ? 0 : status == GR_INTERRUPTED ? EXIT_INTERRUPTED : report_error(&e);
+    int code = status == GR_OK ? 0 : status == GR_INTERRUPTED ? EXIT_INTERRUPTED : report_error(c, &e);
     job_close(&o.job);
     return status == GR_STOPPED ? EXIT_STOPPED : code;
 }

@@ -203,18 +203,33 @@ static json_t *json_diag(const SourceSet *sources, const Diag *d) {
     return j;
 }
 
+static void put_line(json_t *j, Buf *out) {
+    char *text = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    GR_ASSERT(text != NULL);
+    buf_put(out, str_of(text));
+    buf_char(out, '\n');
+    free(text);
+    json_decref(j);
+}
+
 /* One object a line, all of them: an editor counts for itself. */
 void diags_render_json(const Diags *ds, Buf *out) {
     Arena *scratch = arena_create();
     Ranked *r = in_order(scratch, ds);
-    for (uint32_t i = 0; i < ds->all.n; i++) {
-        json_t *j = json_diag(ds->sources, r[i].diag);
-        char *text = json_dumps(j, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        GR_ASSERT(text != NULL);
-        buf_put(out, str_of(text));
-        buf_char(out, '\n');
-        free(text);
-        json_decref(j);
-    }
+    for (uint32_t i = 0; i < ds->all.n; i++)
+        put_line(json_diag(ds->sources, r[i].diag), out);
     arena_destroy(scratch);
+}
+
+void error_render_json(Severity s, const char *kind, const char *what, const char *help, Buf *out) {
+    json_t *j = json_object(), *helps = json_array();
+    json_object_set_new(j, "severity", json_string(severity_name(s)));
+    json_object_set_new(j, "kind", json_string(kind));
+    json_object_set_new(j, "message", json_text(str_of(what)));
+    if (help[0] != 0)
+        json_array_append_new(helps, json_text(str_of(help)));
+    json_object_set_new(j, "labels", json_array());
+    json_object_set_new(j, "notes", json_array());
+    json_object_set_new(j, "help", helps);
+    put_line(j, out);
 }

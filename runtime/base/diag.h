@@ -27,6 +27,7 @@ typedef enum {
     DIAG_COUNT
 } DiagKind;
 const char *diag_kind_name(DiagKind k);
+const char *severity_name(Severity s);                             /* "error" */
 
 typedef struct Diags Diags;
 typedef struct Diag Diag;
@@ -42,4 +43,6 @@ Str      diags_first_error(const Diags *ds, Span *at);             /* its messag
 /* Same kind at the same place is kept once; at most 20 errors are rendered, then how many more there are. */
 void   diags_render(const Diags *ds, Buf *out, bool colour);
 void   diags_render_json(const Diags *ds, Buf *out);
+/* A failure of the world, or a warning while something runs, as an object of the same form without a place. */
+void   error_render_json(Severity s, const char *kind, const char *what, const char *help, Buf *out);
 #endif

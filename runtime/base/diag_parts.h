@@ -16,6 +16,5 @@ struct Diag {
 };
 
 Severity    diag_severity(const Diag *d);
-const char *severity_name(Severity s);
 void diag_render_one(Arena *scratch, const Diag *d, const SourceSet *sources, Buf *out, bool colour);
 #endif

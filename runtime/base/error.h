@@ -13,6 +13,7 @@
     _(IO,          "a file could not be read or written")                                   \
     _(DATA,        "data is not what was declared")                                         \
     _(CHECKPOINT,  "a checkpoint does not fit")                                             \
+    _(CHANGED,     "a run is of another program")                                           \
     _(NOMEM,       "out of memory")                                                         \
     _(JIT,         "code generation failed")                                                \
     _(UNSUPPORTED, "this machine cannot run it")                                            \

@@ -164,10 +164,10 @@ static GrStatus take_known(Opening *o, const DataStatistics *known) {
         if (!s->used)
             continue;
         if (k == known->n || known->at[k].dtype != s->dtype || !shape_eq(known->at[k].shape, s->shape)) {
-            fail(o->e, GR_CHECKPOINT, "the trained model has no statistic `%.*s` as this program computes it",
+            fail(o->e, GR_CHANGED, "the trained model has no statistic `%.*s` as this program computes it",
                  FSTR(s->path));
             fail_help(o->e, "it was trained with another `data %.*s`", FSTR(r->name));
-            return GR_CHECKPOINT;
+            return GR_CHANGED;
         }
         keep_statistic(o, s, known->at[k].at);
     }

@@ -49,7 +49,8 @@ static bool holds_something(const char *path) {
     DIR *d = opendir(path);
     bool found = false;
     for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
-        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+                strcmp(entry->d_name, RUN_PROGRAM ".part") != 0;     /* of one killed while it wrote its first file */
     if (d != NULL)
         closedir(d);
     return found;
@@ -59,11 +60,22 @@ static bool has_file(Arena *a, Str run, const char *name) {
     return access(rundir_file(a, run, name).s, F_OK) == 0;
 }
 
+bool rundir_saved(Arena *a, Str path) { return has_file(a, path, RUN_LAST); }
+
 static GrStatus check_resume(Arena *a, Str path, Error *e) {
-    if (has_file(a, path, RUN_LAST))
+    if (has_file(a, path, RUN_LAST) || has_file(a, path, RUN_PROGRAM))
         return GR_OK;
-    fail(e, GR_IO, "there is no run in %.*s: it has no " RUN_LAST, FSTR(path));
+    fail(e, GR_IO, "there is no run in %.*s: it has no " RUN_PROGRAM, FSTR(path));
     fail_help(e, "`graphc train FILE --run %.*s` makes one", FSTR(path));
+    return GR_IO;
+}
+
+GrStatus rundir_trained(Arena *a, Str path, Error *e) {
+    TRY(check_resume(a, path, e));
+    if (rundir_saved(a, path))
+        return GR_OK;
+    fail(e, GR_IO, "the run in %.*s has saved nothing yet", FSTR(path));
+    fail_help(e, "`graphc train FILE --run %.*s --resume` trains it", FSTR(path));
     return GR_IO;
 }
 
@@ -72,7 +84,7 @@ static GrStatus check_free(Arena *a, Str path, Error *e) {
         return GR_OK;
     if (has_file(a, path, RUN_PROGRAM) && !has_file(a, path, RUN_LAST)) {
         fail(e, GR_IO, "%.*s holds a run that ended before it saved anything", FSTR(path));
-        fail_help(e, "remove the folder, or name another with `--run`");
+        fail_help(e, "`--resume` begins it again; another `--run` starts anew");
     } else if (has_file(a, path, RUN_LAST)) {
         fail(e, GR_IO, "%.*s holds a run already", FSTR(path));
         fail_help(e, "`--resume` goes on with it; another `--run` starts anew");

@@ -61,7 +61,7 @@ typedef struct {
 
 static GrStatus other_model(Load *l) {
     fail_help(l->e, "it is of another model; settings that shape a model (`-s`) have to be what they were");
-    return GR_CHECKPOINT;
+    return l->e->status;
 }
 
 static bool wanted(const Load *l, const PlanVar *v) {
@@ -81,11 +81,11 @@ static GrStatus check_var(Load *l, const PlanVar *v) {
     Str name = var_name(l->arena, l->plan, v);
     const StoreTensor *t = store_tensor(l->file, name);
     if (t == NULL) {
-        fail(l->e, GR_CHECKPOINT, "%.*s has no `%.*s`", FSTR(l->path), FSTR(name));
+        fail(l->e, GR_CHANGED, "%.*s has no `%.*s`", FSTR(l->path), FSTR(name));
         return other_model(l);
     }
     if (t->dtype != b->dtype || !shape_eq(t->shape, b->shape)) {
-        fail(l->e, GR_CHECKPOINT, "%.*s: `%.*s` is %s there and %s in the program", FSTR(l->path), FSTR(name),
+        fail(l->e, GR_CHANGED, "%.*s: `%.*s` is %s there and %s in the program", FSTR(l->path), FSTR(name),
              type_text(l, t->dtype, t->shape), type_text(l, b->dtype, b->shape));
         return other_model(l);
     }
@@ -111,7 +111,7 @@ static GrStatus check_vars(Load *l) {
         bool other = l->use == CHECKPOINT_WEIGHTS && memchr(name.s, '/', name.n) != NULL;
         if (other || plan_has(l, name))
             continue;
-        fail(l->e, GR_CHECKPOINT, "%.*s holds `%.*s`, which the program does not have", FSTR(l->path),
+        fail(l->e, GR_CHANGED, "%.*s holds `%.*s`, which the program does not have", FSTR(l->path),
              FSTR(name));
         return other_model(l);
     }
@@ -177,10 +177,10 @@ static GrStatus check_program(Load *l, uint64_t program) {
     const Str *was = store_text(l->file, "program");
     if (l->use == CHECKPOINT_RESUME &&
         (was == NULL || !str_eq(*was, str_format(l->arena, "%016llx", (unsigned long long)program)))) {
-        fail(l->e, GR_CHECKPOINT, "%.*s was trained with another program", FSTR(l->path));
+        fail(l->e, GR_CHANGED, "%.*s was trained with another program", FSTR(l->path));
         fail_help(l->e,
                   "compare it with the run's resolved.graph; a changed program starts a run of its own");
-        return GR_CHECKPOINT;
+        return GR_CHANGED;
     }
     return GR_OK;
 }

@@ -11,7 +11,7 @@ GrStatus checkpoint_save(Arena *scratch, const Exec *x, const TrainState *s, uin
 /*  RESUME   everything, of the same program
  *  WEIGHTS  parameters and states of layers, of any program that has the same */
 typedef enum { CHECKPOINT_RESUME, CHECKPOINT_WEIGHTS } CheckpointUse;
-/* Either all is loaded or nothing is touched.  GR_CHECKPOINT names the first variable that differs. */
+/* Either all is loaded or nothing is touched.  GR_CHANGED names the first variable that differs. */
 GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s,
                          Error *e);
 #endif

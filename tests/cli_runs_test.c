@@ -1,0 +1,96 @@
+/* Runs that are gone on with: after the program was changed, after a kill, after Ctrl-C in a validation; and failures
+ * of the world as objects. */
+#include "test.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char k_program[] =
+    "setting latent : dim = 2\n"
+    "setting rate : real = 0.1     # how fast\n"
+    "data d { from fresh(rows = 90) as train;  x[i < 4] = normal();  y = 3 * x[0] - x[2]\n"
+    "    split val 0.2, train rest of train seed 1 }\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) {\n"
+    "    h = x |> linear(latent) |> relu\n"
+    "    y = linear(h, 1)[:, 0]\n"
+    "}\n"
+    "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "train { optimizer adam(lr = rate);  epochs 2;  batch 12 }\n";
+
+static Str path_of(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
+
+static void put(const char *name, const char *text) { test_write(path_of(name), str_of(text)); }
+
+static bool exists(const char *name) { return access(path_of(name).s, F_OK) == 0; }
+
+static Str expect(const char *line, int status, const char *text) {
+    Ran r = test_shell(str_of(line));
+    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
+    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
+    return r.out;
+}
+
+/* The tensors of a checkpoint; the header before them also counts bytes of a log that holds times. */
+static Str tensors_of(const char *run) {
+    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
+    uint64_t header;
+    REQUIRE(all.n > sizeof header);
+    memcpy(&header, all.s, sizeof header);
+    REQUIRE(header < all.n - sizeof header);
+    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
+}
+
+/* The program with one text instead of another. */
+static void put_changed(const char *name, const char *from, const char *to) {
+    const char *at = strstr(k_program, from);
+    REQUIRE(at != NULL);
+    put(name, str_format(test_arena(), "%.*s%s%s", (int)(at - k_program), k_program, to, at + strlen(from)).s);
+}
+
+TEST(a_changed_program_is_told_by_its_changes) {
+    put("p.graph", k_program);
+    expect("graphc train p.graph -q --run r", 0, "");
+    put_changed("p.graph", "relu", "elu");
+    expect("graphc train p.graph -s latent=4 -q --run r --resume", 1,
+           "graphc: r was trained with another program: latent 2 → 4 (line 1), `relu` → `elu` (line 6)\n"
+           "  help: a changed program begins a run of its own: another `--run`\n");
+    put_changed("p.graph", "    y = linear(h, 1)[:, 0]\n", "    g = linear(h, 3)\n    y = linear(g, 1)[:, 0]\n");
+    expect("graphc train p.graph -q --run r --resume", 1, "(line 7)");
+    expect("graphc eval p.graph --split val --run r", 1, "r was trained with another program: `");
+    put_changed("p.graph", " |> relu", "");
+    expect("graphc train p.graph -q --run r --resume", 1, "another program: `|> relu` is gone (line 6)\n");
+    put_changed("p.graph", "epochs 2", "epochs 3");
+    expect("graphc train p.graph -q --run r --resume", 1, "another program: epochs 2 → 3 (line 10)\n");
+    put_changed("p.graph", "     # how fast", "     # the rate\n\n");
+    expect("graphc train p.graph -q --run r --resume", 0, "");
+}
+
+/* Killed before the first save: nothing has to be removed by hand. */
+TEST(a_run_that_saved_nothing_begins_again) {
+    put("p.graph", k_program);
+    expect("graphc train p.graph -q --run whole", 0, "");
+    expect("mkdir r; echo 'half a te' > r/resolved.graph.part; graphc train p.graph -q --run r", 0, "");
+    expect("rm r/last.safetensors r/metrics.jsonl; graphc train p.graph -q --run r", 1,
+           "r holds a run that ended before it saved anything\n  help: `--resume` begins it again");
+    expect("graphc eval p.graph --split val --run r", 1, "the run in r has saved nothing yet");
+    expect("graphc train p.graph -q --run r --resume", 0, "");
+    Str whole = tensors_of("whole"), again = tensors_of("r");
+    CHECK(whole.n > 0 && str_eq(whole, again));
+    expect("graphc train p.graph -q --run none --resume", 1, "there is no run in none");
+    CHECK(!exists("none"));
+}
+
+TEST(failures_of_the_world_are_objects_too) {
+    put("p.graph", k_program);
+    expect("graphc check nosuch.graph --diag=json", 1, "{\"severity\":\"error\",\"kind\":\"io\",\"message\":");
+    expect("graphc train p.graph -q --run p.graph --diag=json", 1,
+           "{\"severity\":\"error\",\"kind\":\"io\",\"message\":\"p.graph is a file, not a folder\",\"labels\":[],"
+           "\"notes\":[],\"help\":[]}\n");
+    expect("graphc train p.graph --run none --resume --diag=json", 1,
+           "\"help\":[\"`graphc train FILE --run none` makes one\"]");
+    expect("ulimit -f 0; graphc train p.graph -q --run full --diag=json 2>&1", 1, "\"kind\":\"io\"");
+    put_changed("m.graph", "fresh(rows = 90)", "csv(\"missing.csv\")");
+    expect("graphc train m.graph -q --diag=json", 1, "{\"severity\":\"error\",\"kind\":");
+    put_changed("n.graph", "train {", "# {");
+    expect("graphc train n.graph --diag=json", 1, "\"message\":\"n.graph has no `train`\"");
+}
