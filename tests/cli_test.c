@@ -152,7 +152,8 @@ TEST(gradients_are_followed) {
                                "    loss z = mean[..] sign(y) nograd\n"
                                "}\n"
                                "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 4;  seed 1 }\n"));
-    expect("check dead.graph", 0, "  a            reached  stopped\n  z            zero     -        nograd\n");
+    expect("check dead.graph", 0, "  a            reached  stopped  mean over N·5 of (…)²\n"
+                                "  z            zero     -        nograd · mean over N·5\n");
     expect("check dead.graph", 0,
            "`stiff` (30 parameters) is reached by no loss: nothing trains it\n  --> dead.graph:4:7");
 }
@@ -177,9 +178,8 @@ TEST(tables_have_no_trailing_blanks) {
     static const char *const commands[] = {"check dots.graph", "summary dots.graph", "--help"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         CHECK_MSG(!says(ran(commands[i]), " \n"), "graphc %s prints blanks at the end of a line", commands[i]);
-    expect("check dots.graph", 0, "  ce            reached\n");
-    expect("check dots.graph", 0,
-           "  width  = 4    a new value is a new program\n  lr     = 0.1  a new value is the same program\n");
+    expect("check dots.graph", 0, "  ce            reached  mean over N of cross_entropy\n");
+    expect("check dots.graph", 0, "  new program   width = 4\n  same program  lr = 0.1\n");
     expect("summary dots.graph", 0, "net.linear1  [4,4]   w[4,4] b[4]          20\n");
 }
 

@@ -424,11 +424,35 @@ TEST(reach_names_what_is_in_the_way) {
     Val rounded = build_1(&c.b, OP_rint, x), after = build_2(&c.b, OP_mul, rounded, rounded);
     Val stopped = build_grad_as(&c.b, x, (Val){0}), open = build_2(&c.b, OP_mul, stopped, x);
     Reached *r = PUSH(c.a, Reached, c.g->nodes.n);
-    reach_from(c.g, x, r);
+    bool *from = PUSH(c.a, bool, c.g->nodes.n), *closed = PUSH(c.a, bool, c.g->nodes.n);
+    from[x.i] = true;
+    reach_from(c.g, from, NULL, r);
     CHECK(r[after.i].reach == REACH_ZERO && val_eq(r[after.i].by, rounded));
     CHECK(r[stopped.i].reach == REACH_STOPPED && val_eq(r[stopped.i].by, stopped));
     CHECK(r[open.i].reach == REACH_YES);
     CHECK(r[free_var.i].reach == REACH_NONE);
+    Cuts cuts = {0};
+    reach_cuts(c.a, c.g, r, open, &cuts);
+    REQUIRE(cuts.n == 1);
+    CHECK(val_eq(cuts.at[0].into, open) && val_eq(cuts.at[0].by, stopped) && !cuts.at[0].mask);
+    closed[open.i] = true;
+    reach_from(c.g, from, closed, r);
+    CHECK(r[open.i].reach == REACH_NONE);
+}
+
+TEST(a_rounded_condition_is_a_mask) {
+    Case c = case_begin();
+    Val x = variable(&c, shape(1, 4, 0, 0), 0, 1), y = variable(&c, shape(1, 4, 0, 0), 0, 1);
+    Val same = build_2(&c.b, OP_eq, build_1(&c.b, OP_rint, x), build_1(&c.b, OP_rint, y));
+    Val part = build_select(&c.b, same, build_2(&c.b, OP_mul, x, y), build_splat(&c.b, DT_F32, 0, shape(1, 4, 0, 0)));
+    Reached *r = PUSH(c.a, Reached, c.g->nodes.n);
+    bool *from = PUSH(c.a, bool, c.g->nodes.n);
+    from[x.i] = true;
+    reach_from(c.g, from, NULL, r);
+    Cuts cuts = {0};
+    reach_cuts(c.a, c.g, r, part, &cuts);
+    REQUIRE(cuts.n == 1);
+    CHECK(cuts.at[0].mask && val_eq(cuts.at[0].operand, same) && node_of(c.g, cuts.at[0].by)->op == OP_rint);
 }
 
 /* tests/grad/ *.ir: the graphs of a module after differentiation. */

@@ -13,6 +13,17 @@ Graph *grad_expand(Arena *a, const Graph *g, Diags *ds);
 typedef enum { REACH_NONE, REACH_STOPPED, REACH_ZERO, REACH_YES } Reach;
 /* by: the node that stops it (STOPPED) or makes it zero almost everywhere (ZERO) */
 typedef struct { Reach reach; Val by; } Reached;
-/* For every node of g: how `x` reaches it.  out has g->nodes.n entries. */
-void reach_from(const Graph *g, Val x, Reached *out);
+/* For every node of g: how the nodes of `from` reach it, not by way of those of `closed` (NULL: by any).  All three
+ * have g->nodes.n entries. */
+void reach_from(const Graph *g, const bool *from, const bool *closed, Reached *out);
+
+/* Which nodes the gradient of `loss` comes to; seen has g->nodes.n entries, all false. */
+void reach_back(const Graph *g, Val loss, bool *seen);
+
+/* A value that a gradient does not pass, beside others that it does: the operand of `into`, which reach says is less
+ * than reached; because of the node `by`.  mask: it chooses what counts. */
+typedef struct { Val into, operand, by; bool mask; } Cut;
+typedef VEC(Cut) Cuts;
+/* On the way from `loss` back to what `reached` tells of. */
+void reach_cuts(Arena *a, const Graph *g, const Reached *reached, Val loss, Cuts *out);
 #endif

@@ -1,7 +1,8 @@
 /* graphc check: everything that can be known before the run. */
-#include "gradients.h"
+#include "check.h"
 #include "table.h"
 #include "uses.h"
+#include <stdlib.h>
 
 typedef struct { Common common; } Options;
 
@@ -21,56 +22,87 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
     .doc = "Checks names, shapes and gradients of FILE, and the runs it uses, without reading its data.\v"
            "Exit status 0 when there are no errors (there may be warnings), else 1."};
 
-static const char *cell_text(Reach r) {
-    switch (r) {
-    case REACH_YES: return "reached";
-    case REACH_ZERO: return "zero";
-    case REACH_STOPPED: return "stopped";
-    case REACH_NONE: return "-";
-    }
-    return "";
+/* ---- JSON ---- */
+
+json_t *check_text(Str s) {
+    json_t *j = json_stringn(s.s ? s.s : "", s.n);
+    return j ? j : json_string("?");       /* not UTF-8 */
 }
 
-static void print_losses(Session *s, const RecipePhase *p, const RecipeRun *run) {
-    const RecipeObjective *o = &s->recipe->objectives.at[run->objective];
-    Graph *g = lower_graph(s->program, LOWER_TRAIN, run->name, p->rows, s->diags);
-    if (!g) return;
-    GradientTable t = gradient_table(s, run->objective, g);
-    Table out = table_make(s->arena, t.n_models + 2, "");
-    table_cell(&out, "losses of %.*s", FSTR(o->name));
-    for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%.*s", FSTR(intern_str(s->module->names, t.models[m])));
-    table_end_row(&out);
-    for (uint32_t l = 0; l < o->losses.n; l++) {
-        table_cell(&out, "  %.*s", FSTR(o->losses.at[l].name));
-        for (uint32_t m = 0; m < t.n_models; m++) table_cell(&out, "%s", cell_text(t.cells[l * t.n_models + m]));
-        table_cell(&out, "%s", o->losses.at[l].nograd ? "nograd" : "");
-    }
-    table_print(&out, stdout);
+void check_object(const Check *c, const char *about, json_t *j) {
+    (void)c;
+    json_t *line = json_object();
+    json_object_set_new(line, "about", json_string(about));
+    json_object_update(line, j);
+    char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    GR_ASSERT(text != NULL);
+    puts(text);
+    free(text);
+    json_decref(line);
+    json_decref(j);
 }
 
-static void print_metrics(Session *s, const RecipeObjective *o) {
-    if (o->metrics.n == 0) return;
-    Table out = table_make(s->arena, 2, "");
+/* ---- the smaller sections ---- */
+
+Str check_of_phase(const Check *c, const RecipePhase *p) {
+    return c->s->recipe->phases.n < 2 ? STR("") : str_format(c->s->arena, " of %.*s", FSTR(p->name));
+}
+
+static json_t *metric_json(const RecipeObjective *o, const RecipeMetric *m) {
+    json_t *j = json_object();
+    json_object_set_new(j, "objective", check_text(o->name));
+    json_object_set_new(j, "name", check_text(m->name));
+    json_object_set_new(j, "exact", json_boolean(m->exact));
+    return j;
+}
+
+static void print_metrics(const Check *c, const RecipeObjective *o) {
+    Table out = table_make(c->s->arena, 2, "");
+    for (uint32_t exact = 2; exact-- > 0;) {
+        Buf names = buf_make(c->s->arena);
+        for (uint32_t i = 0; i < o->metrics.n; i++) {
+            const RecipeMetric *m = &o->metrics.at[i];
+            if (m->exact != exact) continue;
+            if (c->json) check_object(c, "metric", metric_json(o, m));
+            buf_printf(&names, "%s%.*s", names.n ? ", " : "", FSTR(m->name));
+        }
+        if (names.n == 0) continue;
+        table_cell(&out, exact ? "  exact over rows" : "  mean of batches");
+        table_cell(&out, exact ? "%.*s" : "%.*s: depends on `batch`", FSTR(buf_str(&names)));
+    }
+    if (c->json || o->metrics.n == 0) return;
     printf("metrics of %.*s\n", FSTR(o->name));
-    for (uint32_t i = 0; i < o->metrics.n; i++) {
-        table_cell(&out, "  %.*s", FSTR(o->metrics.at[i].name));
-        table_cell(&out, "%s", o->metrics.at[i].exact ? "exact over rows"
-                                                      : "of each batch, averaged over rows: depends on the batch size");
-    }
     table_print(&out, stdout);
 }
 
-static void print_settings(Session *s) {
-    const Recipe *r = s->recipe;
-    if (r->settings.n == 0) return;
-    puts("settings");
-    Table out = table_make(s->arena, 3, "");
+/* Those whose new value is a new program, or those whose new value is not. */
+static void put_settings(const Recipe *r, bool structural, Table *out) {
+    Buf b = buf_make(out->arena);
     for (uint32_t i = 0; i < r->settings.n; i++) {
         const RecipeSetting *x = &r->settings.at[i];
-        table_cell(&out, "  %.*s", FSTR(x->name));
-        table_cell(&out, "= %.*s", FSTR(x->text));
-        table_cell(&out, "%s", x->structural ? "a new value is a new program" : "a new value is the same program");
+        if (x->structural == structural)
+            buf_printf(&b, "%s%.*s = %.*s", b.n ? ", " : "", FSTR(x->name), FSTR(x->text));
     }
+    if (b.n == 0) return;
+    table_cell(out, structural ? "  new program" : "  same program");
+    table_cell(out, "%.*s", FSTR(buf_str(&b)));
+}
+
+static void print_settings(const Check *c) {
+    const Recipe *r = c->s->recipe;
+    for (uint32_t i = 0; i < r->settings.n && c->json; i++) {
+        const RecipeSetting *x = &r->settings.at[i];
+        json_t *j = json_object();
+        json_object_set_new(j, "name", check_text(x->name));
+        json_object_set_new(j, "value", check_text(x->text));
+        json_object_set_new(j, "new_program", json_boolean(x->structural));
+        check_object(c, "setting", j);
+    }
+    if (c->json || r->settings.n == 0) return;
+    puts("settings");
+    Table out = table_make(c->s->arena, 2, "");
+    put_settings(r, true, &out);
+    put_settings(r, false, &out);
     table_print(&out, stdout);
 }
 
@@ -91,17 +123,21 @@ static void print_sweeps(Session *s) {
     table_print(&out, stdout);
 }
 
-static void print_all(Session *s) {
-    const Recipe *r = s->recipe;
+static void print_all(const Check *c) {
+    const Recipe *r = c->s->recipe;
     for (uint32_t p = 0; p < r->phases.n; p++) {
         const RecipePhase *phase = &r->phases.at[p];
-        for (uint32_t i = 0; i < phase->runs.n; i++) print_losses(s, phase, &phase->runs.at[i]);
+        for (uint32_t i = 0; i < phase->runs.n; i++) check_losses(c, phase, &phase->runs.at[i]);
     }
-    for (uint32_t i = 0; i < r->objectives.n && r->phases.n > 0; i++) print_metrics(s, &r->objectives.at[i]);
-    if (r->phases.n == 0) printf("no mistakes; there is no `train`, so no gradients to follow\n");
-    print_settings(s);
-    uses_print(s);
-    print_sweeps(s);
+    for (uint32_t i = 0; i < r->objectives.n && r->phases.n > 0; i++) print_metrics(c, &r->objectives.at[i]);
+    if (r->phases.n == 0 && !c->json) printf("no mistakes; there is no `train`, so no gradients to follow\n");
+    for (uint32_t p = 0; p < r->phases.n; p++) check_schedules(c, &r->phases.at[p]);
+    for (uint32_t p = 0; p < r->phases.n; p++) check_batches(c, &r->phases.at[p]);
+    if (r->phases.n > 0) check_columns(c);
+    print_settings(c);
+    if (c->json) return;
+    uses_print(c->s);
+    print_sweeps(c->s);
 }
 
 int cmd_check(int argc, char **argv) {
@@ -116,7 +152,7 @@ int cmd_check(int argc, char **argv) {
         report_error(&o.common, &e);
         ok = false;
     }
-    if (ok && !o.common.json) print_all(&s);
+    if (ok) print_all(&(Check){&s, o.common.json});
     session_close(&s);
     return ok ? 0 : EXIT_WRONG;
 }

@@ -1,6 +1,7 @@
 /* Gradient reachability of each loss term and each model, from the lowered training graph, before autodiff.  A
  * loss that reaches nothing has been refused by then (frontend/lang/reach.c). */
 #include "gradients.h"
+#include "facts.h"
 
 static bool add_model(uint32_t *models, uint32_t *n, uint32_t name) {
     for (uint32_t i = 0; i < *n; i++)
@@ -9,38 +10,93 @@ static bool add_model(uint32_t *models, uint32_t *n, uint32_t name) {
     return true;
 }
 
-static uint32_t model_index(const GradientTable *t, uint32_t name) {
-    for (uint32_t i = 0; i < t->n_models; i++)
-        if (t->models[i] == name) return i;
-    GR_BUG("a parameter of no model");
+Val gradient_loss(const Graph *g, uint32_t loss) {
+    for (uint32_t i = 0; i < g->outputs.n; i++)
+        if (g->outputs.at[i].kind == OUT_LOSS && loss-- == 0) return g->outputs.at[i].val;
+    return (Val){0};
 }
 
-static const Output *loss_output(const Graph *g, uint32_t loss) {
-    for (uint32_t i = 0; i < g->outputs.n; i++)
-        if (g->outputs.at[i].kind == OUT_LOSS && loss-- == 0) return &g->outputs.at[i];
-    return NULL;
+/* The parameters of a model, or (model == NULL) of all. */
+static void mark_parameters(const Session *s, const Graph *g, const uint32_t *model, bool *from) {
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        const Node *n = &g->nodes.at[i];
+        if (n->op != OP_arg || n->attr.arg.kind != ARG_VAR) continue;
+        const Var *v = &s->module->vars.at[n->attr.arg.id];
+        from[i] = v->kind == VAR_PARAM && (model == NULL || v->model == *model);
+    }
+}
+
+static bool compares(Op op) {
+    return op == OP_lt || op == OP_le || op == OP_eq || op == OP_isnan || op == OP_and || op == OP_or || op == OP_not;
+}
+
+static bool has_cause(const Cuts *cuts, Val by, bool mask) {
+    for (uint32_t i = 0; i < cuts->n; i++)
+        if (val_eq(cuts->at[i].by, by) && (cuts->at[i].mask || !mask)) return true;
+    return false;
+}
+
+static bool written_here(const Session *s, const Node *n) {
+    return n->span.n > 0 && program_library_name(s->program, n->span).n == 0;
+}
+
+/* A choice by comparing is how a piecewise function is written, an order is how values are sorted, and the library
+ * knows what it does. */
+static Cuts worth_telling(Session *s, const Graph *g, const Cuts *all) {
+    Cuts out = {0};
+    for (uint32_t i = 0; i < all->n; i++) {
+        Cut c = all->at[i];
+        const Node *by = node_of(g, c.by);
+        if (!written_here(s, by) || by->op == OP_argsort) continue;
+        if (compares((Op)by->op) && has_cause(all, c.by, true)) continue;
+        c.mask = c.mask && written_here(s, node_of(g, c.into));
+        if (!has_cause(&out, c.by, false)) vec_push(s->arena, &out, c);
+        for (uint32_t k = 0; k < out.n && c.mask; k++)
+            if (val_eq(out.at[k].by, c.by)) out.at[k] = c;
+    }
+    return out;
+}
+
+/* Which models a loss reaches otherwise than through its masks. */
+static void mark_masked(Session *s, GradientTable *t, uint32_t loss, bool *from, bool *closed, Reached *reach) {
+    bool any = false;
+    for (uint32_t i = 0; i < t->cuts[loss].n; i++) {
+        const Cut *c = &t->cuts[loss].at[i];
+        closed[c->into.i] = c->mask;
+        any = any || c->mask;
+    }
+    for (uint32_t m = 0; m < t->n_models && any; m++) {
+        GradientCell *cell = &t->cells[loss * t->n_models + m];
+        mark_parameters(s, t->graph, &t->models[m], from);
+        reach_from(t->graph, from, closed, reach);
+        cell->masked = cell->way.reach == REACH_YES && reach[gradient_loss(t->graph, loss).i].reach != REACH_YES;
+    }
+    for (uint32_t i = 0; i < t->cuts[loss].n; i++) closed[t->cuts[loss].at[i].into.i] = false;
 }
 
 GradientTable gradient_table(Session *s, uint32_t objective, const Graph *train) {
-    const RecipeObjective *o = &s->recipe->objectives.at[objective];
-    GradientTable t = {.n_losses = o->losses.n};
+    GradientTable t = {.graph = train, .n_losses = s->recipe->objectives.at[objective].losses.n};
     t.models = PUSH(s->arena, uint32_t, s->module->vars.n + 1);
     for (uint32_t i = 0; i < s->module->vars.n; i++)
         if (s->module->vars.at[i].kind == VAR_PARAM) add_model(t.models, &t.n_models, s->module->vars.at[i].model);
-    t.cells = PUSH(s->arena, Reach, t.n_losses * t.n_models + 1);          /* zero: REACH_NONE */
+    t.cells = PUSH(s->arena, GradientCell, t.n_losses * t.n_models + 1);   /* zero: REACH_NONE */
+    t.cuts = PUSH(s->arena, Cuts, t.n_losses + 1);
     Reached *reach = PUSH(s->arena, Reached, train->nodes.n);
-    for (uint32_t i = 1; i < train->nodes.n; i++) {
-        const Node *n = &train->nodes.at[i];
-        if (n->op != OP_arg || n->attr.arg.kind != ARG_VAR) continue;
-        const Var *var = &s->module->vars.at[n->attr.arg.id];
-        if (var->kind != VAR_PARAM) continue;
-        reach_from(train, (Val){i}, reach);
-        for (uint32_t l = 0; l < t.n_losses; l++) {
-            const Output *out = loss_output(train, l);
-            Reach *cell = &t.cells[l * t.n_models + model_index(&t, var->model)];
-            if (out && reach[out->val.i].reach > *cell) *cell = reach[out->val.i].reach;
-        }
+    bool *from = PUSH(s->arena, bool, train->nodes.n), *closed = PUSH(s->arena, bool, train->nodes.n);
+    for (uint32_t m = 0; m < t.n_models; m++) {
+        mark_parameters(s, train, &t.models[m], from);
+        reach_from(train, from, NULL, reach);
+        for (uint32_t l = 0; l < t.n_losses; l++)
+            t.cells[l * t.n_models + m].way = reach[gradient_loss(train, l).i];
     }
+    mark_parameters(s, train, NULL, from);
+    reach_from(train, from, NULL, reach);
+    for (uint32_t l = 0; l < t.n_losses; l++) {
+        Cuts all = {0};
+        reach_cuts(s->arena, train, reach, gradient_loss(train, l), &all);
+        t.cuts[l] = worth_telling(s, train, &all);
+    }
+    for (uint32_t l = 0; l < t.n_losses; l++) mark_masked(s, &t, l, from, closed, reach);
     return t;
 }
 
@@ -89,7 +145,7 @@ void gradients_check(Session *s) {
         if (!graphs[i]) continue;
         t = gradient_table(s, entries.at.at[i].objective, graphs[i]);  /* each has the models of the whole program */
         for (uint32_t k = 0; k < t.n_losses * t.n_models; k++)
-            if (t.cells[k] == REACH_YES) trained[k % t.n_models] = true;
+            if (t.cells[k].way.reach == REACH_YES) trained[k % t.n_models] = true;
     }
     report_dead_models(s, t.models, t.n_models, trained);
 }

@@ -17,15 +17,17 @@ void table_cell(Table *t, const char *fmt, ...) {
     vec_push(t->arena, &t->cells, buf_str(&b));
 }
 
-void table_count(Table *t, uint64_t n) {
-    Buf digits = buf_make(t->arena), b = buf_make(t->arena);
+Str count_text(Arena *a, uint64_t n) {
+    Buf digits = buf_make(a), b = buf_make(a);
     buf_printf(&digits, "%llu", (unsigned long long)n);
     for (size_t i = 0; i < digits.n; i++) {
         if (i > 0 && (digits.n - i) % 3 == 0) buf_char(&b, ',');
         buf_char(&b, digits.s[i]);
     }
-    vec_push(t->arena, &t->cells, buf_str(&b));
+    return buf_str(&b);
 }
+
+void table_count(Table *t, uint64_t n) { vec_push(t->arena, &t->cells, count_text(t->arena, n)); }
 
 void table_end_row(Table *t) {
     while (t->cells.n % t->columns) vec_push(t->arena, &t->cells, STR(""));

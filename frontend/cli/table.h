@@ -11,6 +11,7 @@ Table table_make(Arena *a, uint32_t columns, const char *right);
 /* The next cell, row by row. */
 void  table_cell(Table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A whole number with commas between thousands. */
+Str   count_text(Arena *a, uint64_t n);
 void  table_count(Table *t, uint64_t n);
 /* The rest of the row is empty. */
 void  table_end_row(Table *t);

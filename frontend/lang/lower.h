@@ -11,6 +11,8 @@
 #include "lang.h"
 
 typedef struct Lower Lower;
+struct RunFacts;                            /* facts.h */
+struct LossFacts;
 
 /* ---- dim.c: extents ------------------------------------------------------------------------------------ */
 
@@ -144,6 +146,8 @@ typedef struct { const Decl *objective; uint32_t var; ReduceKind kind; } Accumul
 typedef struct { LowerKind kind; Str name; int64_t rows; Graph *graph; } Lowered;
 typedef struct { uint32_t phase, run; VEC(uint32_t) vars; } Targets;    /* what a run of a phase updates */
 
+typedef struct { const Decl *model; uint64_t parameters; } UnusedModel;
+
 struct Program {
     Arena *arena;
     SourceSet *sources;
@@ -170,6 +174,8 @@ struct Program {
     VEC(Accumulator) accumulators;
     VEC(Lowered) lowered;
     VEC(Targets *) targets;
+    VEC(UnusedModel) unused;                /* that nothing calls */
+    VEC(struct RunFacts *) facts;           /* of the runs that were checked */
 };
 
 /* An access `x[s*i + d*j - p]` in a product that may be a contraction: `position` stands for the dim of x. */
@@ -449,6 +455,15 @@ void  monitor_alarm(Lower *l, const Stmt *s);
 bool  monitor_name_is_new(Lower *l, Name name);             /* reports two of one name */
 /* binds what is also a series, for conditions of alarms */
 void  monitor_bind(Lower *l, Name name, V v, Str series);
+/*  MEAN  of the batch's rows, each by itself;  SUM  of them;  ROWS  they are mixed, first at the node `by` */
+typedef enum { MIX_MEAN, MIX_SUM, MIX_ROWS } MixKind;
+typedef struct { MixKind kind; Val by; } Mixture;
+const Mixture *mixture_losses(Lower *l);                    /* by loss */
+/* ---- facts.c, weigh.c: what `check` says of a run -------------------------------------------------------- */
+void  facts_losses(Lower *l);                               /* begins them */
+void  facts_argument(Lower *l, const Expr *call, const Given *g);   /* of an optimizer */
+void  weigh_loss(Lower *l, const LossTerm *t, RowFacts rows, struct LossFacts *out);
+double weigh_number(Lower *l, uint32_t inst);               /* with settings and rows as they are, counters 0 */
 void  shard_accumulate(Lower *l, uint32_t n, const uint32_t *vars, const Val *gradients);
 void  shard_take(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
 void  shard_check(Lower *l);                                /* refuses losses that mix rows */

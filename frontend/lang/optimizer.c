@@ -40,6 +40,7 @@ static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
         fine = fine && v->kind != VAL_POISON && v->kind != VAL_ARRAY;
         vec_push(l->a, out, (Given){args->at[i].name.text, copy,
                                  args->at[i].name.text.n ? args->at[i].name.at : copy->at});
+        facts_argument(l, call, &out->at[out->n - 1]);
     }
     return fine;
 }

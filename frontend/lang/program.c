@@ -189,6 +189,7 @@ static Lower *lower_train(Program *p, uint32_t phase, uint32_t run, int64_t rows
     }
     if (check) {
         reach_losses(l);
+        facts_losses(l);
     }
     for (uint32_t i = 0; i < l->losses.n; i++) {
         l->b.at = l->losses.at[i].at;
@@ -297,6 +298,20 @@ static int64_t nominal_rows(const Program *p) {
     return 32;
 }
 
+/* Of a model that is called, those of the module; of another, what check_unused_model has counted. */
+static uint64_t parameters_of(const Program *p, const Decl *model) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < p->module->vars.n; i++) {
+        const Var *v = &p->module->vars.at[i];
+        bool own = v->kind == VAR_PARAM && v->model && str_eq(intern_str(p->module->names, v->model), model->name.text);
+        n += own ? (uint64_t)shape_count(v->shape) : 0;
+    }
+    for (uint32_t i = 0; i < p->unused.n; i++) {
+        n += p->unused.at[i].model == model ? p->unused.at[i].parameters : 0;
+    }
+    return n;
+}
+
 /* A model whose parameters no objective reaches is only worth a warning: an export may still show it. */
 static void warn_dead(Lower *l) {
     for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
@@ -312,8 +327,8 @@ static void warn_dead(Lower *l) {
             trained = trained || l->p->trained.at[k] == d;
         }
         if (d->kind == DECL_MODEL && !trained && phases) {
-            report(l, DIAG_DEAD, d->name.at, "`%.*s` is used by no objective; nothing trains it",
-                   FSTR(d->name.text));
+            report(l, DIAG_DEAD, d->name.at, "`%.*s` (%llu parameters) is used by no objective; nothing trains it",
+                   FSTR(d->name.text), (unsigned long long)parameters_of(l->p, d));
         }
     }
 }
@@ -383,6 +398,7 @@ static void check_unused_model(Program *p, const Decl *d) {
         l->b.at = d->at;
         call_body(l, d, &out);
     }
+    vec_push(p->arena, &p->unused, ((UnusedModel){d, parameters_of(p, d)}));
     p->module = module;
     p->init = init;
 }

@@ -44,6 +44,8 @@ typedef struct {
  * them.  GR_IO, GR_DATA: what, in which file, row and column. */
 GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
                       Dataset **out, Error *e);
+/* Rows of a split as far as the files say so without being read; -1: not known, or there is no such split. */
+int64_t  dataset_count(Arena *a, const RecipeData *d, Str split);
 int64_t  dataset_column(const Dataset *d, Str name);                   /* -1 */
 /* A data set has a few splits; the message of a missing one names them. */
 GrStatus dataset_split(const Dataset *d, Str name, const Split **out, Error *e);
