@@ -224,8 +224,10 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
  * ever reaches memory. */
 static bool packs_in_scratch(const Product *r, const Lie *b) {
     enum { FEW_PANELS = 8, NEAR_FLOATS = 96 << 10 };
+    int64_t axes = 2 + r->k.n + 1 + 2 * r->panels[0]; /* head, turning, an epilogue for each row panel */
     return b->direct && r->lists.n == 0 && !product_lies_right(r, b, 1) && r->outer.n == 0 &&
-           r->panels[0] <= FEW_PANELS && r->panels[1] >= 4 && r->k.count * r->block[1] <= NEAR_FLOATS;
+           r->panels[0] <= FEW_PANELS && axes <= MAX_AXES && r->panels[1] >= 4 &&
+           r->k.count * r->block[1] <= NEAR_FLOATS;
 }
 
 static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie *b) {

@@ -548,7 +548,9 @@ static uint32_t emit_stored(Emit *e, Val v, uint32_t member, const Index *at, ui
     Type t = e->p->g->nodes.at[v.i].op == OP_scan || member > 0 ? result_type(e->p->g, v, member)
                                                                 : type_of(e->p->g, v);
     bool ours = in->group != 0 && in->group == e->group;
-    if (ours && (!at_head(e, t.shape.rank, at) || (e->done != NULL && e->done[v.i] != 1))) {
+    /* a sum over the head is there when all of the head is done */
+    bool summed = ours && e->p->groups.at[in->group - 1].lanes && reduce_sums_head(e->p->g, v);
+    if (ours && (summed || !at_head(e, t.shape.rank, at) || (e->done != NULL && e->done[v.i] != 1))) {
         e->bad = true;
         return emit_const(e, wide_of(t.dtype), (Imm){.i = 0});
     }
