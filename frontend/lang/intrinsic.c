@@ -203,7 +203,7 @@ static V call_stack(Lower *l, const Expr *e, const Args *a) {
     Array x[MAX_REPEATED];
     uint32_t axis;
     if (a->n_repeated == 0 || !repeated(l, e, a, x) || !equal_but(l, e, x, a->n_repeated, MAX_RANK) ||
-        !intrinsic_dim(l, e, a->at[1], x[0].rank + 1u, -1, &axis)) {
+        !intrinsic_dim(l, e, a->at[1], x[0].rank + 1u, 0, &axis)) {
         return NULL;
     }
     for (uint32_t i = 0; i < a->n_repeated; i++) {

@@ -246,17 +246,36 @@ static V accept_number(Lower *l, const TypeSyntax *t, DType want, V v, Str what,
     return v;
 }
 
+/* A quotient that comes out even is an extent where one is declared: `linear(x, width / 2)`.  NULL: no extent. */
+static V accept_dim(Lower *l, V v) {
+    if (v->kind != VAL_DIM) {
+        return NULL;
+    }
+    if (!v->d.real) {
+        return v;
+    }
+    Value *whole = PUSH(l->a, Value, 1);
+    *whole = *v;
+    whole->d.real = false;
+    return whole;
+}
+
 static V accept_list(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
     if (v->kind != VAL_LIST) {
         return wrong_kind(l, t, v, what, decl_at);
     }
+    bool dim = str_is(t->base.text, "dim");
+    Value *list = PUSH(l->a, Value, 1);
+    *list = *v;
+    list->list.at = PUSH(l->a, V, v->list.n + 1);
     for (uint32_t i = 0; i < v->list.n; i++) {
-        bool dim = str_is(t->base.text, "dim");
-        if (dim ? v->list.at[i]->kind != VAL_DIM : !value_scalar(v->list.at[i])) {
-            return wrong_kind(l, t, v->list.at[i], what, decl_at);
+        V x = v->list.at[i];
+        list->list.at[i] = dim ? accept_dim(l, x) : value_scalar(x) ? x : NULL;
+        if (list->list.at[i] == NULL) {
+            return wrong_kind(l, t, x, what, decl_at);
         }
     }
-    return v;
+    return list;
 }
 
 V type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
@@ -276,7 +295,8 @@ V type_accept(Lower *l, const TypeSyntax *t, V v, Str what, Span decl_at) {
         return wrong_kind(l, t, v, what, decl_at);
     }
     if (str_is(t->base.text, "dim")) {
-        return v->kind == VAL_DIM && !v->d.real ? v : wrong_kind(l, t, v, what, decl_at);
+        V dim = accept_dim(l, v);
+        return dim ? dim : wrong_kind(l, t, v, what, decl_at);
     }
     if (str_is(t->base.text, "path") || str_is(t->base.text, "text")) {
         return v->kind == VAL_TEXT ? v : wrong_kind(l, t, v, what, decl_at);
