@@ -272,27 +272,6 @@ static void lowers(const char *path, uint32_t n_parameters) {
     CHECK_MSG(diags_count(ds) == 0, "%s: %s", path, out.s ? out.s : "");
 }
 
-/* Programs of the whole language: parts of them are refused, none of them surprises. */
-static void is_checked(const char *name) {
-    Arena *a = test_arena();
-    SourceSet *files = sources_create(a);
-    Diags *ds = diags_create(a, files);
-    Str text = test_read(str_format(a, "%.*s/tests/programs/%s.graph", FSTR(test_root()), name));
-    program_check(a, files, sources_add(files, STR("test.graph"), text), 0, NULL, math_of(a), NULL, ds);
-    Buf out = buf_make(a);
-    diags_render(ds, &out, false);
-    bool whole = str_is(str_of(name), "00-library") || str_is(str_of(name), "01-vox-conv");
-    CHECK_MSG((diags_errors(ds) > 0) != whole, "%s\n%s", name, out.s ? out.s : "");
-}
-
-TEST(programs_are_checked) {
-    static const char *const names[] = {"00-library", "01-vox-conv", "02-vox-pointnet", "03-splat-resnet", "04-dots",
-                                        "05-arm",     "06-occ",      "07-gpt",          "08-gan",          "09-more"};
-    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++) {
-        is_checked(names[i]);
-    }
-}
-
 /* Every ```graph block of docs/language.md is a program without mistakes. */
 TEST(examples_of_the_page_run) {
     Arena *a = test_arena();

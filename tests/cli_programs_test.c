@@ -1,0 +1,255 @@
+/* The programs of tests/programs as a user runs them: each is in its layout, checked, trained on the few rows of
+ * tests/programs/files, and verified, made small by `-s`.  What cannot run yet is refused with the place, and runs
+ * without the clause that is refused.  The table of the README says the same as the table here. */
+#include "test.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *name;
+    const char *what;                /* for the README */
+    const char *parameters;          /* all of them, as written */
+    const char *folder;              /* of tests/programs/files, given as `folder`; "" when it has none */
+    const char *before;              /* a line of the shell that makes the run it uses, or NULL */
+    const char *refused, *clause;    /* the message, and what is taken out to go on; or NULL */
+    const char *small;               /* settings of a small training */
+    const char *tiny;                /* of a comparison of all modes, where they are others */
+} Case;
+
+#define TINY_ARM "-s widths='[4, 4, 4, 4, 4]' -s back='[4, 4, 4, 4, 2]' -s top=4 -s latent=2"
+#define TINY_SPLAT "-s latent=4 -s dense=16 -s enc='[4, 4, 8, 8, 16]' -s dec='[8, 8, 4, 4, 4]'"
+#define TINY_DOTS "-s E=8 -s width=1 -s rows=8 -s world.epochs=20 -s probe.epochs=1"
+#define TINY_RSSM "-s base.E=8 -s base.width=1 -s base.rows=8"
+#define NOT_YET(what) "error[not-yet]: " what ": this version does not run it yet"
+
+static const Case k_cases[] = {
+    {.name = "00-library",
+     .what = "layers, a metric, a schedule and an optimizer of one's own",
+     .parameters = "171",
+     .small = "-s epochs=1"},
+    {.name = "01-vox-conv",
+     .what = "convolutional VAE of voxel robots, weights by rarity, an export, a sweep",
+     .parameters = "2,001,158",
+     .folder = "voxels",
+     .small = "-s epochs=1 -s batch=4",
+     .tiny = "-s batch=2 --steps=1"},
+    {.name = "02-vox-points",
+     .what = "robots as sets of points, soft matching",
+     .parameters = "3,277,731",
+     .folder = "voxels",
+     .small = "-s epochs=1 -s batch=4 -s wide=32"},
+    {.name = "03-splat-resnet",
+     .what = "residual VAE of splats, statistics of a split, a schedule with memory",
+     .parameters = "12,202,040",
+     .folder = "splats",
+     .small = "-s epochs=1 -s batch=4 " TINY_SPLAT,
+     .tiny = "-s batch=2 --steps=1 " TINY_SPLAT},
+    {.name = "04-dots-contrast",
+     .what = "moving dots: SimCLR on recurrent predictions, a probe inside, points of a table",
+     .parameters = "1,178,368",
+     .small = TINY_DOTS " -s world.batch=4 -s probe.batch=4",
+     .tiny = TINY_DOTS " -s world.batch=2 -s probe.batch=2"},
+    {.name = "04-dots-rssm",
+     .what = "the dots of that file: a recurrent state-space model",
+     .parameters = "5,004,064",
+     .small = TINY_RSSM " -s epochs=1 -s batch=4",
+     .tiny = TINY_RSSM " -s batch=2 --steps=1"},
+    {.name = "05-arm-vae",
+     .what = "VAE of two cameras, episodes of an HDF5 file",
+     .parameters = "5,569,666",
+     .folder = "jaco",
+     .small = TINY_ARM " -s epochs=1 -s batch=16",
+     .tiny = TINY_ARM " --batch=2 --steps=1"},
+    {.name = "05-arm",
+     .what = "imitation behind the frozen encoder of a run of that",
+     .folder = "jaco",
+     .before = "graphc train 05-arm-vae.graph -q " TINY_ARM " -s epochs=1 -s batch=16 -s folder=files/jaco "
+               "--run runs/vae",
+     .refused = NOT_YET("another precision than f32"),
+     .clause = "precision f16;",
+     .small = "-s epochs=1 -s batch=16",
+     .tiny = "--batch=2 --steps=1"},
+    {.name = "06-occ",
+     .what = "occupancy of a scene to come, alarms beside metrics",
+     .parameters = "4,799,238",
+     .small = "-s X=8 -s Y=8 -s Z=8 -s width=4 -s rows=6 -s epochs=1"},
+    {.name = "07-gpt",
+     .what = "transformer of bytes, one embedding for both ends, shards",
+     .parameters = "4,837,376",
+     .folder = "books",
+     .refused = NOT_YET("another precision than f32"),
+     .clause = "precision bf16;",
+     .small = "-s T=8 -s D=8 -s heads=2 -s depth=1 -s steps=2 -s batch=8"},
+    {.name = "08-gan-penalty",
+     .what = "WGAN whose penalty is a gradient in a loss",
+     .parameters = "678,530",
+     .folder = "fashion",
+     .small = "-s epochs=1 -s batch=8",
+     .tiny = "-s batch=2 --steps=1"},
+    {.name = "09-byol",
+     .what = "a model that follows another, a probe behind it",
+     .parameters = "522,090",
+     .folder = "fashion",
+     .small = "-s self.epochs=1 -s look.epochs=1 -s self.batch=8 -s look.batch=8",
+     .tiny = "-s self.batch=2 -s look.batch=2 --steps=1"},
+    {.name = "09-classify",
+     .what = "augmented images, smoothed labels",
+     .parameters = "20,586",
+     .folder = "fashion",
+     .small = "-s epochs=1 -s batch=8",
+     .tiny = "-s batch=2 --steps=1"},
+    {.name = "09-names",
+     .what = "ragged rows",
+     .parameters = "57,984",
+     .folder = "names",
+     .small = "-s epochs=1 -s batch=8 -s width=8"},
+    {.name = "09-extern",
+     .what = "an operation in C",
+     .refused = NOT_YET("`extern def`")},
+    {.name = "09-semi",
+     .what = "two data sets",
+     .parameters = "20,586",
+     .folder = "fashion",
+     .small = "-s epochs=1 -s batch=8",
+     .tiny = "-s batch=2 --steps=1"},
+    {.name = "09-shift",
+     .what = "no `train`: the net of an earlier run on other pictures",
+     .folder = "photos",
+     .before = "graphc train 09-classify.graph -q -s folder=files/fashion -s epochs=1 -s batch=8 "
+               "--run runs/fashion-007"},
+    {.name = "09-folds",
+     .what = "folds, and a sweep over them",
+     .parameters = "129",
+     .folder = "houses",
+     .small = "-s epochs=1 -s fold=2"},
+};
+enum { N_CASES = sizeof k_cases / sizeof *k_cases };
+
+static void expect(const char *line, int status, const char *text) {
+    Ran r = test_shell(str_of(line));
+    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
+    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
+}
+
+static const char *line(const char *format, const Case *c, const char *more) {
+    Arena *a = test_arena();
+    const char *folder = c->folder ? str_format(a, "-s folder=files/%s", c->folder).s : "";
+    return str_format(a, "graphc %s %s.graph %s %s", format, c->name, folder, more).s;
+}
+
+/* The programs beside each other in the test's folder; what they read stays where it is. */
+static void bring_programs(void) {
+    Str from = str_format(test_arena(), "%.*s/tests/programs", FSTR(test_root()));
+    expect(str_format(test_arena(), "cp %.*s/*.graph %.*s/*.csv . && ln -s %.*s/files files", FSTR(from), FSTR(from),
+                      FSTR(from))
+               .s,
+           0, "");
+}
+
+static Str program_text(const Case *c) {
+    return test_read(str_format(test_arena(), "%.*s/%s.graph", FSTR(test_folder()), c->name));
+}
+
+/* Without its refused clause. */
+static void take_out(const Case *c) {
+    Arena *a = test_arena();
+    Str text = program_text(c);
+    const char *at = strstr(str_copy(a, text).s, c->clause);
+    REQUIRE(at != NULL);
+    int before = (int)(text.n - strlen(at));
+    test_write(str_format(a, "%.*s/%s.graph", FSTR(test_folder()), c->name),
+               str_format(a, "%.*s%s", before, text.s, at + strlen(c->clause)));
+}
+
+/* Refused where the clause stands, and nothing else is. */
+static void is_refused(const Case *c) {
+    Ran r = test_shell(str_of(line("check", c, "")));
+    const char *first = strstr(r.out.s, c->refused);
+    CHECK_MSG(r.status == 1 && first, "%s is not refused: %.*s", c->name, FSTR(r.out));
+    const char *word = c->clause ? c->clause : "extern def";
+    CHECK_MSG(first && strstr(first, word), "%s: the message does not show `%s`", c->name, word);
+    for (const char *e = r.out.s; (e = strstr(e, "error[")) != NULL; e++)
+        CHECK_MSG(strncmp(e, c->refused, strlen(c->refused)) == 0, "%s: another message: %s", c->name, e);
+}
+
+static void is_evaluated(const Case *c) {
+    expect(line("check", c, ""), 0, "modules");
+    expect(line("eval", c, ""), 0, "test.accuracy");
+}
+
+static void is_trained(const Case *c) {
+    expect(line("check", c, ""), 0, "losses of");
+    expect(line("summary", c, ""), 0, c->parameters ? c->parameters : "total");
+    expect(line("train -q --run run", c, c->small), 0, "");
+    expect("grep -c '\"event\":\"epoch\"' run/metrics.jsonl", 0, "");
+    expect(line("train -q --run run --resume", c, c->small), 0, "");
+    expect(line("verify", c, c->tiny ? c->tiny : c->small), 0, "fused      on 3  every bit is the same");
+}
+
+static void runs(const char *name) {
+    const Case *c = k_cases;
+    while (strcmp(c->name, name) != 0)
+        c++;
+    bring_programs();
+    if (c->before)
+        expect(c->before, 0, "");
+    if (c->refused)
+        is_refused(c);
+    if (c->refused && c->clause)
+        take_out(c);
+    if (c->small)
+        is_trained(c);
+    else if (!c->refused)
+        is_evaluated(c);
+}
+
+TEST_ALL(program_library) { runs("00-library"); }
+TEST_ALL(program_vox_conv) { runs("01-vox-conv"); }
+TEST_ALL(program_vox_points) { runs("02-vox-points"); }
+TEST_ALL(program_splat_resnet) { runs("03-splat-resnet"); }
+TEST_ALL(program_dots_contrast) { runs("04-dots-contrast"); }
+TEST_ALL(program_dots_rssm) { runs("04-dots-rssm"); }
+TEST_ALL(program_arm_vae) { runs("05-arm-vae"); }
+TEST_ALL(program_arm) { runs("05-arm"); }
+TEST_ALL(program_occ) { runs("06-occ"); }
+TEST_ALL(program_gpt) { runs("07-gpt"); }
+TEST_ALL(program_gan_penalty) { runs("08-gan-penalty"); }
+TEST_ALL(program_byol) { runs("09-byol"); }
+TEST_ALL(program_classify) { runs("09-classify"); }
+TEST_ALL(program_names) { runs("09-names"); }
+TEST_ALL(program_extern) { runs("09-extern"); }
+TEST_ALL(program_semi) { runs("09-semi"); }
+TEST_ALL(program_shift) { runs("09-shift"); }
+TEST_ALL(program_folds) { runs("09-folds"); }
+
+/* Programs that use no run, without their data: what `check` says does not depend on files being there. */
+TEST(programs_are_checked) {
+    bring_programs();
+    for (uint32_t i = 0; i < N_CASES; i++) {
+        const Case *c = &k_cases[i];
+        if (c->before)
+            continue;
+        if (c->refused)
+            is_refused(c);
+        else
+            expect(str_format(test_arena(), "graphc check %s.graph", c->name).s, 0, "losses of");
+    }
+}
+
+/* Every program stands in the table of the README, in this form, and in the table above. */
+TEST(programs_are_told_of) {
+    Arena *a = test_arena();
+    Str readme = test_read(str_format(a, "%.*s/tests/programs/README.md", FSTR(test_root())));
+    bring_programs();
+    Ran r = test_shell(STR("ls *.graph | wc -l"));
+    CHECK_INT(atoi(r.out.s), N_CASES);
+    for (uint32_t i = 0; i < N_CASES; i++) {
+        const Case *c = &k_cases[i];
+        const char *state = c->small ? "trains, same bits in every mode" : c->refused ? "refused" : "evaluates";
+        Str row = str_format(a, "| `%s` | %s | %s | %s%s%s%s |\n", c->name, c->what,
+                             c->parameters ? c->parameters : "", state, c->clause ? "; `" : "",
+                             c->clause ? str_format(a, "%.*s", (int)strlen(c->clause) - 1, c->clause).s : "",
+                             c->clause ? "` is refused" : "");
+        CHECK_MSG(strstr(readme.s, row.s) != NULL, "tests/programs/README.md has no row\n%.*s", FSTR(row));
+    }
+}
