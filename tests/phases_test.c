@@ -16,12 +16,16 @@ typedef struct {
     Common common;
     volatile sig_atomic_t stop;
     int64_t stop_at, steps;                /* of all phases, in this call */
+    int64_t stop_at_batch, batches;        /* the same of validations */
 } Training;
 
 static void progress(void *user, const TrainProgress *p) {
     Training *t = user;
     t->steps += p->event == TRAIN_STEP;
     if (p->event == TRAIN_STEP && t->steps == t->stop_at)
+        t->stop = 1;
+    t->batches += p->event == TRAIN_EVAL;
+    if (p->event == TRAIN_EVAL && t->batches == t->stop_at_batch)
         t->stop = 1;
 }
 
@@ -70,7 +74,7 @@ static void *buffer_of(const Training *t, uint32_t var, uint64_t *bytes) {
 static GrStatus trained(Training *t, const char *run, bool resume, int64_t stop_at) {
     Error e = {0};
     TrainJob job = t->job.job;
-    t->steps = 0;
+    t->steps = t->batches = 0;
     t->stop = 0;
     t->stop_at = stop_at;
     job.resume = resume;
@@ -144,6 +148,38 @@ static void same_bits(const char *program) {
     closed(t);
     CHECK(bits_after(program, 2, "") == bits);
     CHECK(bits_after(program, 3, "") == bits);
+}
+
+/* ---- validations that are broken off ---- */
+/* Each validation has three batches: it stops after `batch` of them, is made once more, and the next one stops. */
+static void stopped_in_each_validation(const char *program, int64_t batch) {
+    Training *t = opened(program, 1);
+    const char *whole = str_format(test_arena(), "whole-%lld", (long long)batch).s;
+    const char *parts = str_format(test_arena(), "parts-%lld", (long long)batch).s;
+    REQUIRE(trained(t, whole, false, 0) == GR_OK);
+    uint64_t bits = bits_of(t, "");
+    int64_t validations = t->batches / 3, stops = 1;
+    CHECK(validations > 3 && t->batches % 3 == 0);
+    t->stop_at_batch = batch;
+    GrStatus status = trained(t, parts, false, 0);
+    t->stop_at_batch = 3 + batch;
+    for (; status == GR_INTERRUPTED && stops <= validations; stops++) {
+        CHECK(t->batches == (stops == 1 ? batch : 3 + batch));
+        status = trained(t, parts, true, 0);
+    }
+    CHECK_INT(status, GR_OK);
+    CHECK_INT(stops, validations + 1);
+    CHECK(bits_of(t, "") == bits);
+    test_same_str(__FILE__, __LINE__, parts, metrics_of(parts), metrics_of(whole));
+    closed(t);
+}
+
+TEST_ALL(a_validation_may_be_interrupted) {
+    stopped_in_each_validation("train { objective probe;  optimizer adam(lr = 0.01);  epochs 4;  batch 4;  "
+                               "keep lowest val.total }\n", 1);
+    stopped_in_each_validation("rate = plateau(val.total, factor = 0.5, patience = 1, relative = yes)\n"
+                               "train { objective probe;  optimizer adam(lr = 0.01 * rate);  steps 14;  batch 4;  "
+                               "validate probe every 3 steps;  keep lowest val.total;  report every 3 steps }\n", 2);
 }
 
 /* ---- several objectives ---- */

@@ -44,8 +44,8 @@ static const struct argp parser = {.options = options,
                                    .doc = "Trains FILE.\vThe folder of a run holds the program with every "
                                           "default (resolved.graph), the metrics (metrics.jsonl) and "
                                           "checkpoints (last.safetensors, best-1.safetensors). Ctrl-C "
-                                          "finishes the step, saves and exits 130; a second one "
-                                          "exits at once."};
+                                          "finishes the step, or the batch of a validation, saves "
+                                          "and exits 130; a second one exits at once."};
 
 static volatile sig_atomic_t interrupted;
 
@@ -62,7 +62,7 @@ static double seconds_now(void) {
 
 /* ---- progress ---- */
 typedef struct { bool quiet, live; double drawn; } Screen;
-typedef struct { Job job; Screen screen; double start, first_step; } Run;    /* seconds */
+typedef struct { Job job; Screen screen; double start, first_step; bool measured; } Run;    /* seconds */
 
 static void clear_line(Screen *s) {
     if (s->live) fputs("\r\033[K", stderr);
@@ -106,6 +106,7 @@ static void print_epoch(const Recipe *r, const TrainProgress *p) {
 static void progress(void *user, const TrainProgress *p) {
     Run *r = user;
     Screen *s = &r->screen;
+    r->measured |= p->event == TRAIN_EPOCH;
     if (p->event == TRAIN_STEP && r->first_step == 0) {
         r->first_step = seconds_now() - r->start;
         job_compile_behind(&r->job);
@@ -164,7 +165,7 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
         r.job.job.progress = progress;
         status = train_run(&r.job.job, e);
         clear_line(&r.screen);
-        if (status == GR_OK && o->resume && r.first_step == 0)
+        if (status == GR_OK && o->resume && r.first_step == 0 && !r.measured)
             printf("nothing is left to do: all epochs of %.*s are trained\n", FSTR(*run));
         compile_times(&r.job.compiled, &o->common);
         if (o->common.passes.time_passes) fprintf(stderr, "first step %8.2f ms after the start\n", r.first_step * 1e3);

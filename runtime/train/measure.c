@@ -50,21 +50,6 @@ static bool passed_before(const Phase *p, uint32_t check, const bool *ran) {
     return false;
 }
 
-GrStatus measure_validate(Trainer *t, bool last, TrainValues *out, bool *any) {
-    Phase *p = t->phase;
-    bool *ran = PUSH(t->values, bool, p->checks.n + 1);
-    *any = false;
-    for (uint32_t i = 0; i < p->checks.n; i++) {
-        Check *c = &p->checks.at[i];
-        if (!(last || every(c->clause->epochs, t->s.state.epoch + 1)) || passed_before(p, i, ran))
-            continue;
-        TRY(pass_run(&t->s, t->values, &c->pass, out));
-        ran[i] = *any = true;
-    }
-    measure_keep(t, out);
-    return GR_OK;
-}
-
 /* Copies the accumulators to `metrics`, or back. */
 static void copy_metrics(Trainer *t, bool back) {
     const Plan *plan = exec_plan(t->s.job->exec);
@@ -77,6 +62,26 @@ static void copy_metrics(Trainer *t, bool back) {
         memcpy(back ? here : at, back ? at : here, b->bytes);
         at += b->bytes;
     }
+}
+
+GrStatus measure_validate(Trainer *t, bool last, TrainValues *out, bool *any) {
+    Phase *p = t->phase;
+    bool *ran = PUSH(t->values, bool, p->checks.n + 1);
+    GrStatus status = GR_OK;
+    *any = false;
+    copy_metrics(t, false);
+    for (uint32_t i = 0; i < p->checks.n && status == GR_OK; i++) {
+        Check *c = &p->checks.at[i];
+        if (!(last || every(c->clause->epochs, t->s.state.epoch + 1)) || passed_before(p, i, ran))
+            continue;
+        status = pass_run(&t->s, t->values, &c->pass, out);
+        ran[i] = *any = true;
+    }
+    if (status == GR_INTERRUPTED)
+        copy_metrics(t, true);             /* the epoch is measured once more when the run goes on */
+    TRY(status);
+    measure_keep(t, out);
+    return GR_OK;
 }
 
 static bool due(const Trainer *t, uint32_t check) {
@@ -93,11 +98,14 @@ GrStatus measure_between(Trainer *t) {
         return GR_OK;
     ArenaMark mark = arena_mark(t->values);
     copy_metrics(t, false);
-    for (uint32_t i = 0; i < t->phase->checks.n; i++) {
+    GrStatus status = GR_OK;
+    for (uint32_t i = 0; i < t->phase->checks.n && status == GR_OK; i++) {
         if (due(t, i))
-            TRY(pass_run(&t->s, t->values, &t->phase->checks.at[i].pass, &values));
+            status = pass_run(&t->s, t->values, &t->phase->checks.at[i].pass, &values);
     }
     copy_metrics(t, true);
+    t->s.state.owed = status == GR_INTERRUPTED;
+    TRY(status);
     measure_keep(t, &values);
     schedules_due(&t->s);
     uint32_t improved = measure_improved(t);

@@ -48,6 +48,8 @@ static GrStatus run_batches(Session *s, Arena *a, Pass *p) {
         s->counters.rows = rows;
         TRY(check_health(s, p, exec_run(s->job->exec, entry, session_uniforms(s))));
         session_progress(s, TRAIN_EVAL, batches, NULL, false);
+        if (session_interrupted(s))
+            return fail(s->e, GR_INTERRUPTED, "interrupted in `%.*s`", FSTR(name));
     }
 }
 

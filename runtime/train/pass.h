@@ -6,7 +6,7 @@
 typedef struct { const RecipeObjective *objective; const Split *split; Feeds feeds; } Pass;
 
 GrStatus pass_open(Session *s, Arena *a, const RecipeObjective *o, Str split, int64_t batch, Pass *out);
-/* Values named SPLIT.OUTPUT are added. */
+/* Values named SPLIT.OUTPUT are added.  GR_INTERRUPTED after a batch: none is. */
 GrStatus pass_run(Session *s, Arena *a, Pass *p, TrainValues *out);
 void     pass_close(Pass *p);
 /* Do all data sets of the objective have rows in the split? */

@@ -11,6 +11,8 @@ double session_seconds(const Session *s) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9 - s->start_s;
 }
 
+bool session_interrupted(const Session *s) { return s->job->interrupted != NULL && *s->job->interrupted != 0; }
+
 GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out) {
     const TrainJob *job = s->job;
     *out = plan_entry(exec_plan(job->exec), name.s, rows, job->variant.s);

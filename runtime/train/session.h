@@ -16,6 +16,7 @@ typedef struct {
 } Session;
 
 double   session_seconds(const Session *s);
+bool     session_interrupted(const Session *s);
 GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out);
 /* Runs an entry without columns, as "OBJ.begin".  One that commits has to be healthy; a number read out may
  * be anything. */

@@ -8,8 +8,9 @@
 /*  phase      in text order                         epoch, step  finished ones of this phase
  *  batch      steps done in the unfinished epoch    idle         epochs since a kept line improved
  *  inner      inner phases that are through since the last epoch ended
+ *  owed       1: validations that were due after the last step have been broken off
  *  log_bytes  of metrics.jsonl */
-#define STATE_COUNTERS(_) _(phase) _(epoch) _(step) _(batch) _(idle) _(inner) _(log_bytes)
+#define STATE_COUNTERS(_) _(phase) _(epoch) _(step) _(batch) _(idle) _(inner) _(owed) _(log_bytes)
 
 enum { STATE_DEPTH = 4 };          /* phases inside each other, at most */
 

@@ -5,7 +5,8 @@
  * Everything that decides how to go on is in TrainState or in the plan's persistent buffers and so in every
  * checkpoint; the order of an epoch and whose turn it is follow from seed, phase and step.  Hence a resumed run
  * takes the same steps with the same bits, also from the middle of an epoch, whose accumulators are variables like
- * any others, and from the middle of an inner phase, whose outer one waits in the state. */
+ * any others, from the middle of a validation, which is then made once more, and from the middle of an inner phase,
+ * whose outer one waits in the state. */
 #include "atomic.h"
 #include "checkpoint.h"
 #include "load.h"
@@ -13,10 +14,6 @@
 #include "rundir.h"
 #include "schedule.h"
 #include "used.h"
-
-static bool interrupted(const Trainer *t) {
-    return t->s.job->interrupted != NULL && *t->s.job->interrupted != 0;
-}
 
 static Str phase_name(const Trainer *t) {
     return t->phase->recipe->name.n > 0 ? t->phase->recipe->name : STR("train");
@@ -106,12 +103,19 @@ static GrStatus stopped(Trainer *t) {
     return GR_STOPPED;
 }
 
-static GrStatus after_step(Trainer *t) {
-    session_progress(&t->s, TRAIN_STEP, t->s.counters.epoch_steps, NULL, false);
-    if (every(t->s.phase->report_steps, t->s.state.step))
-        TRY(report(t));
-    TRY(measure_between(t));
-    if (!interrupted(t) && t->stop == NULL)
+/* What it would have measured is measured when the run goes on. */
+static GrStatus interrupted_validation(Trainer *t) {
+    TRY(record_save(t, RUN_LAST));
+    fail(t->s.e, GR_INTERRUPTED, "interrupted in the validation after step %lld", (long long)t->s.state.step);
+    fail_help(t->s.e, "`--resume` goes on from here");
+    return GR_INTERRUPTED;
+}
+
+static GrStatus between_steps(Trainer *t) {
+    GrStatus status = measure_between(t);
+    if (status != GR_OK)
+        return status == GR_INTERRUPTED ? interrupted_validation(t) : status;
+    if (!session_interrupted(&t->s) && t->stop == NULL)
         return GR_OK;
     TRY(record_save(t, RUN_LAST));
     if (t->stop != NULL)
@@ -119,6 +123,13 @@ static GrStatus after_step(Trainer *t) {
     fail(t->s.e, GR_INTERRUPTED, "interrupted after step %lld", (long long)t->s.state.step);
     fail_help(t->s.e, "`--resume` goes on from here");
     return GR_INTERRUPTED;
+}
+
+static GrStatus after_step(Trainer *t) {
+    session_progress(&t->s, TRAIN_STEP, t->s.counters.epoch_steps, NULL, false);
+    if (every(t->s.phase->report_steps, t->s.state.step))
+        TRY(report(t));
+    return between_steps(t);
 }
 
 static bool steps_over(const Trainer *t) {
@@ -135,6 +146,8 @@ static bool phase_over(const Trainer *t) {
 }
 
 static GrStatus run_steps(Trainer *t) {
+    if (t->s.state.owed)
+        TRY(between_steps(t));
     while (!steps_over(t)) {
         if (feeds_rows(&t->phase->feeds) == 0)
             return GR_OK;
@@ -153,7 +166,9 @@ static GrStatus end_epoch(Trainer *t) {
     bool last = steps_over(t) || t->s.state.epoch + 1 >= t->s.counters.epochs, validated;
     TRY(measure_trained(t, &values));
     measure_keep(t, &values);
-    TRY(measure_validate(t, last, &values, &validated));
+    GrStatus status = measure_validate(t, last, &values, &validated);
+    if (status != GR_OK)
+        return status == GR_INTERRUPTED ? interrupted_validation(t) : status;
     uint32_t improved = 0;
     if (validated || t->phase->checks.n == 0) {
         improved = measure_improved(t);
@@ -226,7 +241,7 @@ static GrStatus run_epoch(Trainer *t) {
 
 /* Between epochs, when something is left to do. */
 static GrStatus check_interrupted(Trainer *t) {
-    if (!interrupted(t))
+    if (!session_interrupted(&t->s))
         return GR_OK;
     fail(t->s.e, GR_INTERRUPTED, "interrupted after epoch %lld", (long long)t->s.state.epoch);
     fail_help(t->s.e, "`--resume` goes on from here");
