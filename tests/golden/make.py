@@ -318,7 +318,7 @@ def batchnorm():
 
     def net(x, training):
         return F.batch_norm(F.conv1d(x, w, b), m, v, gain, bias, training)
-    parameters = {"net.conv1d1.w": (w, same), "net.conv1d1.b": (b, same),
+    parameters = {"net.conv1.w": (w, same), "net.conv1.b": (b, same),
                   "net.batchnorm1.gain": (gain, same), "net.batchnorm1.bias": (bias, same)}
     states = {"net.batchnorm1.m": m, "net.batchnorm1.v": v}
     x, d_y = draw(6, 2, 5), draw(6, 3, 3)
@@ -327,19 +327,6 @@ def batchnorm():
     batches = [{"x": draw(6, 2, 5), "t": draw(6, 3, 3)} for _ in range(3)]
     case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x, True), t)}, parameters, plain_sgd(0.5),
                                      batches, states)}
-    return case
-
-
-def conv1d():
-    w, b = leaf(4, 2, 5), leaf(4)
-
-    def net(x):
-        return F.conv1d(x, w, b, stride=2, padding=2)
-    x, d_y = draw(3, 2, 9), draw(3, 4, 5)
-    parameters = {"net.conv1d1.w": (w, same), "net.conv1d1.b": (b, same)}
-    case = {"exports": {"pair": pair(net, d_y, x=x)}, "vars": values(parameters)}
-    case["phases"] = {"train": train(lambda i, x, t: {"fit": F.mse_loss(net(x), t)}, parameters, plain_sgd(1),
-                                     [{"x": x, "t": draw(3, 4, 5)}])}
     return case
 
 
@@ -713,7 +700,7 @@ def text(x, depth=0):
 
 
 CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
-         conv1d, conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, loops, optimizers, metrics,
+         conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, loops, optimizers, metrics,
          small_vae]
 
 
