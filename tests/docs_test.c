@@ -5,6 +5,7 @@
  *             are for the reader
  *     out     each line is a part of some line that the sh block before it printed; `..` stands for anything, runs of
  *             blanks for one
+ *     c       with `NAME.c: ` in its first line, a comment: is that file, compiled by the rest of the line
  *     graph   a program of its own (with `graph 1`) has no mistakes; a part of one is for the reader
  *
  * Paths in backquotes that begin with a folder of the repository exist. */
@@ -91,6 +92,17 @@ static void check_program(Page *p, Str text) {
     if (r.status != 0) test_failed(p->page, p->line, "the program has mistakes:\n%.*s", FSTR(r.out));
 }
 
+/* The first line is a comment with the file's name and the command that compiles it. */
+static void compile_c(Page *p, Str text) {
+    const char *name = text.s + strlen("/* "), *command = strstr(name, ".c: "), *end = strstr(name, " */");
+    if (!str_starts(text, "/* ") || command == NULL || end == NULL || command > end) return;
+    command += strlen(".c: ");
+    Str file = {name, (uint32_t)(command - name) - 2};
+    test_write(str_format(test_arena(), "%.*s/%.*s", FSTR(test_folder()), FSTR(file)), text);
+    Ran r = test_shell((Str){command, (uint32_t)(end - command)});
+    if (r.status != 0) test_failed(p->page, p->line, "it does not compile:\n%.*s", FSTR(r.out));
+}
+
 static void check_block(Page *p, Str kind, const char **at) {
     const char *from = *at;
     int first = p->line;
@@ -101,6 +113,7 @@ static void check_block(Page *p, Str kind, const char **at) {
         p->line++;
         if (str_starts(line, "```")) {
             p->line = str_is(kind, "graph") ? first : p->line;
+            if (str_is(kind, "c")) compile_c(p, str_copy(test_arena(), (Str){from, (uint32_t)(start - from)}));
             if (str_is(kind, "graph")) check_program(p, str_copy(test_arena(), (Str){from, (uint32_t)(start - from)}));
             return;
         }

@@ -58,6 +58,8 @@ static uint32_t tuple_members(const Graph *g, Val v) {
     const Node *n = node_of(g, v);
     if (n->op == OP_scan)
         return n->attr.scan->n_carries + n->attr.scan->n_collected;
+    if (n->op == OP_extern)
+        return n->attr.external->n_results;
     return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
 }
 
@@ -81,6 +83,15 @@ uint32_t cell_of_value(Planner *p, Val v, uint32_t member) {
     return in->cell + member;
 }
 
+uint32_t cell_of_operand(Planner *p, Val x) {
+    const Node *n = node_of(p->g, x);
+    if (n->op == OP_result)
+        return cell_of_value(p, operand(p->g, x, 0), n->attr.index);
+    if (p->info[x.i].stored || n->op != OP_arg)
+        return cell_of_value(p, x, 0);
+    return n->attr.arg.kind == ARG_VAR ? cell_of_var(p, n->attr.arg.id) : cell_of_column(p, n->attr.arg.id);
+}
+
 bool node_is_leaf(const Graph *g, Val v) {
     Op op = (Op)node_of(g, v)->op;
     return op == OP_arg || op == OP_const;
@@ -96,7 +107,8 @@ int64_t scatter_picks(const Graph *g, Val v) {
 bool node_is_stage(const Graph *g, Val v) {
     enum { FEW = 2 };
     Op op = (Op)node_of(g, v)->op;
-    return op == OP_reduce || op == OP_contract || op == OP_scan || op_class(op) == CLASS_ORDER ||
+    return op == OP_reduce || op == OP_contract || op == OP_scan || op == OP_extern ||
+           op_class(op) == CLASS_ORDER ||
            (op == OP_scatter_add && scatter_picks(g, v) > FEW);
 }
 

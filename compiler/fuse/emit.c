@@ -500,6 +500,7 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_recur:
     case OP_argsort:
     case OP_scan:
+    case OP_extern:
     case OP_result:
     case OP_grad:
     case OP_grad_as:

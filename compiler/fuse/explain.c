@@ -30,6 +30,14 @@ static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sou
     buf_char(out, '\n');
 }
 
+static void put_extern(const Planned *p, const PlanStep *s, const SourceSet *sources, Buf *out) {
+    const PlanExtern *x = &p->plan->externs.at[s->external];
+    buf_printf(out, "  wave %-3u %.*s: %lld call%s of a function of %.*s, %llu bytes", s->wave, FSTR(x->symbol),
+               (long long)x->calls, x->calls == 1 ? "" : "s", FSTR(x->library), (unsigned long long)s->bytes);
+    put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
+    buf_char(out, '\n');
+}
+
 static Str value_name(const Graph *g, Val v, Arena *a) {
     const Node *n = node_of(g, v);
     return n->name ? intern_str(g->module->names, n->name)
@@ -56,6 +64,8 @@ void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *ou
             else if (step->kind == STEP_LOOP)
                 buf_printf(out, "  loop of %lld over the next %u steps\n", (long long)step->trips,
                            step->count);
+            else if (step->kind == STEP_EXTERN)
+                put_extern(p, step, s, out);
             else if (step->kind == STEP_BLAS)
                 buf_printf(out, "  wave %-3u product %lld x %lld x %lld by the library\n", step->wave,
                            (long long)step->blas.m, (long long)step->blas.n, (long long)step->blas.k);

@@ -20,7 +20,7 @@ static void mark_checked(Planner *p) {
 /* Nothing but empty tensors come out of it. */
 static bool is_empty(Planner *p, uint32_t group) {
     const Group *g = &p->groups.at[group];
-    bool empty = g->kind != GROUP_LOOP;
+    bool empty = g->kind != GROUP_LOOP && g->kind != GROUP_EXTERN;
     for (uint32_t i = 0; i < g->sinks.n; i++) {
         empty &= shape_count(node_of(p->g, g->sinks.at[i].val)->shape) == 0;
     }
@@ -39,6 +39,7 @@ static void lower_group(Planner *p, uint32_t group) {
     case GROUP_SCATTER: lower_scatter(p, group); return;
     case GROUP_ORDER: lower_order(p, group); return;
     case GROUP_LOOP: lower_loop(p, group); return;
+    case GROUP_EXTERN: lower_extern(p, group); return;
     }
 }
 

@@ -35,7 +35,8 @@ typedef struct {
  *  CHAIN   any other contraction
  *  SCATTER scatter_add
  *  ORDER   a cumulative, a recur or an argsort, alone
- *  LOOP    a scan */
+ *  LOOP    a scan
+ *  EXTERN  a function of the user's, alone */
 typedef enum {
     GROUP_MAP,
     GROUP_ROWS,
@@ -44,7 +45,8 @@ typedef enum {
     GROUP_CHAIN,
     GROUP_SCATTER,
     GROUP_ORDER,
-    GROUP_LOOP
+    GROUP_LOOP,
+    GROUP_EXTERN
 } GroupKind;
 typedef struct {
     GroupKind kind;
@@ -74,7 +76,7 @@ typedef struct {
 } Info;
 
 /* ---- units: what one step of the plan does ---- */
-typedef enum { UNIT_KERNEL, UNIT_BLAS, UNIT_LOOP } UnitKind;
+typedef enum { UNIT_KERNEL, UNIT_BLAS, UNIT_EXTERN, UNIT_LOOP } UnitKind;
 typedef struct Unit Unit;
 typedef struct {
     Unit **at;
@@ -83,13 +85,15 @@ typedef struct {
 struct Unit {
     UnitKind kind;
     Kernel *kernel;
-    VEC(uint32_t) cells; /* by kernel buffer, 0 for scratch; BLAS: A, B, C */
+    VEC(uint32_t) cells; /* by kernel buffer, 0 for scratch; BLAS: A, B, C; EXTERN: inputs, outputs */
     bool commit;
     uint32_t loop; /* LOOP: its number */
     int64_t trips;
     bool reverse;
     Units body;
     PlanBlas blas;
+    const Extern *external;
+    uint32_t n_in; /* EXTERN: cells that it reads */
     uint32_t wave;
     uint32_t nodes; /* graph nodes computed in it */
     uint64_t saved_bytes;
@@ -130,9 +134,10 @@ uint32_t cell_add(Planner *p, Cell c);
 uint32_t cell_of_var(Planner *p, uint32_t var);
 uint32_t cell_of_column(Planner *p, uint32_t column);
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member);
+uint32_t cell_of_operand(Planner *p, Val x); /* of what has to lie in memory as it is */
 
 bool node_is_leaf(const Graph *g, Val v);     /* arg, const: never computed */
-bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, an order, scan */
+bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, an order, scan, extern */
 int64_t scatter_picks(const Graph *g, Val v); /* how many updates may meet in one element */
 float node_cost(const Graph *g, Val v);
 bool reduce_is_trailing(const Graph *g, Val v);
@@ -224,6 +229,7 @@ void lower_contract(Planner *p, uint32_t group);
 void lower_scatter(Planner *p, uint32_t group);
 void lower_order(Planner *p, uint32_t group);
 void lower_loop(Planner *p, uint32_t group);
+void lower_extern(Planner *p, uint32_t group);
 bool contract_is_tiled(const Contract *c); /* fit for TILE */
 bool rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);
 void graph_units(Planner *p); /* the whole of one graph */
@@ -242,6 +248,7 @@ uint32_t memory_span(Entry *e, uint32_t first, uint32_t last,
 void schedule_units(Entry *e, Units *units);    /* order, waves, lives of cells */
 void flatten_updates(Entry *e, Units *commits); /* equal updates of neighbours become one */
 Str output_name(Arena *a, const Graph *g, uint32_t output);
+void plan_add_extern(Entry *e, const Unit *u, PlanStep *s);
 void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits,
                     const uint32_t *output_cell);
 #endif

@@ -91,6 +91,7 @@ static GroupKind kind_of(const Planner *p, Val v) {
         return contract_is_tiled(n->attr.contract) ? GROUP_TILE : GROUP_CHAIN;
     return n->op == OP_scatter_add && node_is_stage(p->g, v) ? GROUP_SCATTER
            : n->op == OP_scan                                ? GROUP_LOOP
+           : n->op == OP_extern                              ? GROUP_EXTERN
            : op_class((Op)n->op) == CLASS_ORDER              ? GROUP_ORDER
                                                              : GROUP_MAP;
 }
@@ -305,7 +306,7 @@ static void mirror_gradient(Planner *p, uint32_t var, const uint64_t *reads) {
     for (uint32_t i = 1; v->kind == VAR_PARAM && p->loop == 0 && i < p->g->nodes.n; i++) {
         const Info *in = &p->info[i];
         if (!bit_has(reads, i) || !in->stored || in->group == 0 || node_of(p->g, (Val){i})->op == OP_scan ||
-            node_of(p->g, (Val){i})->op == OP_arg)
+            node_of(p->g, (Val){i})->op == OP_arg || node_of(p->g, (Val){i})->op == OP_extern)
             continue;
         Cell *c = cell_at(p, in->cell);
         if (c->region == REGION_ACT && c->mirrors == 0 && c->dtype == v->dtype &&

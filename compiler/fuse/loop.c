@@ -4,15 +4,6 @@
  * offsets. */
 #include "fuse_parts.h"
 
-static uint32_t cell_of_operand(Planner *p, Val x) {
-    const Node *n = node_of(p->g, x);
-    if (n->op == OP_result)
-        return cell_of_value(p, operand(p->g, x, 0), n->attr.index);
-    if (p->info[x.i].stored || n->op != OP_arg)
-        return cell_of_value(p, x, 0);
-    return n->attr.arg.kind == ARG_VAR ? cell_of_var(p, n->attr.arg.id) : cell_of_column(p, n->attr.arg.id);
-}
-
 /* cell := value (or the content of another cell of the same shape). */
 static void lower_copy(Planner *p, Val v, uint32_t from, uint32_t to) {
     Unit *u = unit_add(p, UNIT_KERNEL, str_format(p->arena, "move%u", to));
@@ -52,7 +43,8 @@ static void bind_results(Planner *body, const uint32_t *cell) {
     for (uint32_t i = 0; i < g->outputs.n; i++) {
         Val v = g->outputs.at[i].val;
         Info *in = &body->info[v.i];
-        if (in->stored && in->cell == 0 && !node_is_leaf(g, v) && node_of(g, v)->op != OP_scan)
+        if (in->stored && in->cell == 0 && !node_is_leaf(g, v) && node_of(g, v)->op != OP_scan &&
+            node_of(g, v)->op != OP_extern)
             in->cell = cell[i];
         else
             vec_push(body->arena, &body->exports, (Sink){v, cell[i], false});

@@ -103,6 +103,17 @@ static void add_blas(Entry *e, const Unit *u) {
     vec_push(e->arena, &plan->steps, s);
 }
 
+static void add_extern(Entry *e, const Unit *u) {
+    Plan *plan = e->planned->plan;
+    PlanStep s = {.wave = u->wave, .first_arg = plan->args.n, .n_args = u->cells.n};
+    for (uint32_t i = 0; i < u->cells.n; i++) {
+        vec_push(e->arena, &plan->args, arg_of(e, u->cells.at[i], i >= u->n_in));
+    }
+    plan_add_extern(e, u, &s);
+    add_spans(e, &s, u);
+    vec_push(e->arena, &plan->steps, s);
+}
+
 static void add_units(Entry *e, const Units *units, Str entry) {
     Plan *plan = e->planned->plan;
     for (uint32_t i = 0; i < units->n; i++) {
@@ -110,6 +121,7 @@ static void add_units(Entry *e, const Units *units, Str entry) {
         switch (u->kind) {
         case UNIT_KERNEL: add_launch(e, u, entry); break;
         case UNIT_BLAS: add_blas(e, u); break;
+        case UNIT_EXTERN: add_extern(e, u); break;
         case UNIT_LOOP: {
             uint32_t at = plan->steps.n;
             vec_push(

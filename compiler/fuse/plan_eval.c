@@ -1,6 +1,7 @@
 /* A plan run step by step with the kernel interpreter, on one thread: what `verify` and the tests compare
  * with. */
 #include "fuse.h"
+#include "native.h"
 
 typedef struct {
     const Planned *p;
@@ -45,6 +46,23 @@ static void run_product(const Run *r, const PlanStep *s, int64_t iteration) {
     }
 }
 
+/* The functions are there: whoever made the plan runnable has found them. */
+static void run_extern(const Run *r, const PlanStep *s, int64_t iteration) {
+    ArenaMark mark = arena_mark(r->arena);
+    NativeCall call = native_of_step(r->arena, r->p->plan, s);
+    Native *native;
+    Error e = {0};
+    void **data = PUSH(r->arena, void *, s->n_args + 1);
+    for (uint32_t i = 0; i < s->n_args; i++) {
+        data[i] = address(r, &r->p->plan->args.at[s->first_arg + i], iteration);
+    }
+    if (native_open(r->arena, &call, &native, &e) == GR_OK)
+        native_run(native, data);
+    else
+        GR_BUG("%s", e.what);
+    arena_pop(mark);
+}
+
 static void run_steps(const Run *r, uint32_t first, uint32_t end, int64_t iteration) {
     bool committing = false;
     for (uint32_t i = first; i < end; i++) {
@@ -55,6 +73,7 @@ static void run_steps(const Run *r, uint32_t first, uint32_t end, int64_t iterat
                 run_launch(r, s, iteration);
             break;
         case STEP_BLAS: run_product(r, s, iteration); break;
+        case STEP_EXTERN: run_extern(r, s, iteration); break;
         case STEP_COMMIT: committing = true; break;
         case STEP_LOOP:
             for (int64_t t = 0; t < s->trips; t++) {

@@ -69,6 +69,7 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     case OP_recur:
     case OP_argsort:
     case OP_scan:
+    case OP_extern:
     case OP_result:
     case OP_grad:
     case OP_grad_as:
@@ -90,7 +91,8 @@ static void force_stored(Planner *p) {
     }
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
-        for (uint32_t k = 0; p->info[i].live && (n->op == OP_check || n->op == OP_scan) && k < n->n; k++) {
+        bool takes_cells = n->op == OP_check || n->op == OP_scan || n->op == OP_extern;
+        for (uint32_t k = 0; p->info[i].live && takes_cells && k < n->n; k++) {
             Val x = operand(g, (Val){i}, k);
             const Node *of = node_of(g, x);
             bool placed = of->op == OP_result || (of->op == OP_arg && of->attr.arg.kind != ARG_UNIFORM &&

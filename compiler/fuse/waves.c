@@ -1,7 +1,7 @@
 /* Order of the steps of an entry.  A unit's level is one more than that of anything it has to wait for; units
- * of a level run together (a wave), a barrier between levels.  A loop or a library product is a wave of its
- * own.  On the way every cell gets its life, from the first wave that touches it to the last; what a loop
- * uses but does not make lives through all of it. */
+ * of a level run together (a wave), a barrier between levels.  A loop, a library product or a function of the
+ * user's is a wave of its own.  On the way every cell gets its life, from the first wave that touches it to the
+ * last; what a loop uses but does not make lives through all of it. */
 #include "fuse_parts.h"
 
 static uint32_t base_cell(const Entry *e, uint32_t cell) {
@@ -12,9 +12,10 @@ typedef void Touch(void *user, uint32_t cell, bool write);
 
 static void touch_cells(const Entry *e, const Unit *u, Touch *touch, void *user) {
     for (uint32_t i = 0; i < u->cells.n; i++) {
-        bool write = u->kind == UNIT_BLAS
-                         ? i == 2
-                         : u->kernel->bufs.at[i].role == KBUF_OUT || u->kernel->bufs.at[i].role == KBUF_INOUT;
+        bool write = u->kind == UNIT_BLAS     ? i == 2
+                     : u->kind == UNIT_EXTERN ? i >= u->n_in
+                                              : u->kernel->bufs.at[i].role == KBUF_OUT ||
+                                                    u->kernel->bufs.at[i].role == KBUF_INOUT;
         if (u->cells.at[i] != 0 && u->cells.at[i] != e->health)
             touch(user, base_cell(e, u->cells.at[i]), write);
     }

@@ -47,7 +47,9 @@ static void missing_rule(Walk *w, Val v) {
 static void visit_tuple(Walk *w, Val v) {
     const Graph *g = w->b->g;
     const Node n = *node_of(g, v);
-    uint32_t members = n.op == OP_scan ? n.attr.scan->n_carries + n.attr.scan->n_collected : 2;
+    uint32_t members = n.op == OP_scan     ? n.attr.scan->n_carries + n.attr.scan->n_collected
+                       : n.op == OP_extern ? n.attr.external->n_results
+                                           : 2;
     Val *cotangent = PUSH(w->scratch, Val, members), *out = PUSH(w->scratch, Val, n.n);
     bool *needed = PUSH(w->scratch, bool, n.n), any = false;
     const Parts *p = &w->parts[v.i];
@@ -59,12 +61,13 @@ static void visit_tuple(Walk *w, Val v) {
     if (!any) return;
     for (uint32_t k = 0; k < n.n; k++) needed[k] = w->wanted[operand(g, v, k).i];
     if (n.op == OP_scan) w->ok = vjp_scan(w->b, v, cotangent, needed, out, w->ds) && w->ok;
+    else if (n.op == OP_extern) w->ok = vjp_extern(w->b, v, cotangent, needed, out, w->ds) && w->ok;
     else vjp_moments(w->b, v, cotangent, out);
     for (uint32_t k = n.n; k-- > 0;) give(w, operand(g, v, k), v.i, k, out[k]);
 }
 
 static bool is_tuple(const Node *n) {
-    return n->op == OP_scan || (n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS);
+    return n->op == OP_scan || n->op == OP_extern || (n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS);
 }
 
 static void visit(Walk *w, Val v) {

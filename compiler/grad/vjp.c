@@ -341,7 +341,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_result:
     case OP_check:
     case OP_commit: return (Val){0};
-    case OP_scan: case OP_grad: case OP_COUNT: break;
+    case OP_scan: case OP_extern: case OP_grad: case OP_COUNT: break;
     CASE_ELEMENTWISE: return rule_build(b, v, k, g);
     }
     *missing = true;

@@ -11,6 +11,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing);
 void vjp_moments(Build *b, Val v, const Val g[2], Val *out);
 /* scan.c; v collects its carries */
 bool vjp_scan(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags *ds);
+bool vjp_extern(Build *b, Val v, const Val *g, const bool *needed, Val *out, Diags *ds);   /* extern.c */
 /* the same scan that also collects what its carries were before each step */
 const Scan *scan_with_carries(Arena *a, const Scan *s);
 

@@ -283,6 +283,11 @@ Val build_scan(Build *b, const Scan *s, uint32_t n, const Val *in) {
     return build_node(b, OP_scan, t.dtype, t.shape, &attr, n, in);
 }
 
+Val build_extern(Build *b, const Extern *x, uint32_t n, const Val *in) {
+    Attr attr = {.external = x};
+    return build_node(b, OP_extern, x->results[0].dtype, x->results[0].shape, &attr, n, in);
+}
+
 Val build_result(Build *b, Val tuple, uint32_t index) {
     Type t = result_type(b->g, tuple, index);
     Attr attr = {.index = index};

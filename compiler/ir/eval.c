@@ -4,6 +4,7 @@
  * kept until the end and written when the step is healthy. */
 #include "ir_parts.h"
 #include "eval.h"
+#include "native.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,52 @@ static GrStatus eval_scan(const Frame *f, const Node *n, Cell *out) {
     return status;
 }
 
+/* ---- functions of the user ---- */
+static NativePart part_of(const Extern *x, DType t, Shape s) {
+    return (NativePart){t, shape_count(shape_of(s.rank - x->batch, s.dim + x->batch))};
+}
+
+/* In f64 mode floats are converted, on the way in and out: the function has one type. */
+static GrStatus eval_extern(const Frame *f, const Node *n, Cell *out) {
+    Eval *ev = f->ev;
+    const Extern *x = n->attr.external;
+    ArenaMark mark = arena_mark(ev->scratch);
+    uint32_t n_parts = n->n + x->n_results;
+    NativePart *parts = PUSH(ev->scratch, NativePart, n_parts);
+    Tensor *own = PUSH(ev->scratch, Tensor, n_parts);
+    void **data = PUSH(ev->scratch, void *, n_parts);
+    for (uint32_t k = 0; k < n_parts; k++) {
+        const Node *in = k < n->n ? node_of(f->g, f->g->operands.at[n->first + k]) : NULL;
+        Type t = in ? (Type){(DType)in->dtype, in->shape} : x->results[k - n->n];
+        parts[k] = part_of(x, t.dtype, t.shape);
+        if (in == NULL) {
+            TRY(cell_new(ev, t.dtype, t.shape, &out[k - n->n]));
+        }
+        Tensor held = in ? operand_cell(f, n, k)->t : out[k - n->n].t;
+        own[k] = held;
+        if (held.dtype != t.dtype) {
+            own[k] = (Tensor){t.dtype, t.shape, NULL};
+            own[k].data = arena_push(ev->scratch, bytes_of(&own[k]) + 1, 64);
+        }
+        if (in && held.dtype != t.dtype) {
+            eval_cast(&held, &own[k]);
+        }
+        data[k] = own[k].data;
+    }
+    NativeCall call = {x->library, x->symbol, shape_count(shape_of(x->batch, n->shape.dim)), n->n, n_parts,
+                       x->n_extents, parts, x->extents};
+    Native *native;
+    TRY(native_open(ev->scratch, &call, &native, ev->error));
+    native_run(native, data);
+    for (uint32_t k = 0; k < x->n_results; k++) {
+        if (out[k].t.dtype != own[n->n + k].dtype) {
+            eval_cast(&own[n->n + k], &out[k].t);
+        }
+    }
+    arena_pop(mark);
+    return GR_OK;
+}
+
 /* ---- nodes ---- */
 static uint32_t members_of(const Node *n) { return node_is_tuple(n) ? tuple_members(n) : 1; }
 
@@ -223,6 +270,7 @@ static GrStatus eval_node(const Frame *f, const Node *n, Cell *out) {
     case OP_arg:     return eval_arg(f, n, out);
     case OP_const:   return eval_const(f->ev, n, out);
     case OP_scan:    return eval_scan(f, n, out);
+    case OP_extern:  return eval_extern(f, n, out);
     case OP_grad:
         return fail(f->ev->error, GR_PROGRAM, "a graph with `grad` has no value yet: differentiate it first");
     case OP_check:

@@ -11,6 +11,10 @@ static const char *const rules[OP_COUNT][3] = {
 Flow flow_into(const Graph *g, Val v, uint32_t k) {
     const Node *n = node_of(g, v);
     if (n->op == OP_grad_as && !(n->n == 2 && k == 1)) return FLOW_STOPPED;
+    if (n->op == OP_extern) {
+        bool real = dtype_is_float(type_of(g, operand(g, v, k)).dtype);
+        return n->attr.external->nograd ? FLOW_STOPPED : real ? FLOW_YES : FLOW_ZERO;
+    }
     if (!dtype_is_float((DType)n->dtype)) return FLOW_ZERO;
     if (n->op == OP_gather || n->op == OP_scatter_add) return k == 1 ? FLOW_ZERO : FLOW_YES;
     if (n->op == OP_argsort) return FLOW_ZERO;

@@ -6,7 +6,7 @@
 
 /*  YES      the cotangent of the node gives its operand one
  *  ZERO     it is piecewise constant in that operand: rounding, comparisons, positions, whole numbers
- *  STOPPED  on purpose: the value of a grad_as */
+ *  STOPPED  on purpose: the value of a grad_as, a function with `nograd` */
 typedef enum { FLOW_YES, FLOW_ZERO, FLOW_STOPPED } Flow;
 Flow flow_into(const Graph *g, Val v, uint32_t k);
 #endif

@@ -45,11 +45,15 @@ Type type_of(const Graph *g, Val v) {
 }
 
 bool node_is_tuple(const Node *n) {
-    return n->op == OP_scan || n->op == OP_grad || (n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS);
+    return n->op == OP_scan || n->op == OP_extern || n->op == OP_grad ||
+           (n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS);
 }
 
 uint32_t tuple_members(const Node *n) {
-    return n->op == OP_scan ? n->attr.scan->n_carries + n->attr.scan->n_collected : n->op == OP_grad ? n->n - 1 : 2;
+    return n->op == OP_scan     ? n->attr.scan->n_carries + n->attr.scan->n_collected
+           : n->op == OP_extern ? n->attr.external->n_results
+           : n->op == OP_grad   ? n->n - 1
+                                : 2;
 }
 
 Type result_type(const Graph *g, Val tuple, uint32_t index) {
@@ -57,6 +61,9 @@ Type result_type(const Graph *g, Val tuple, uint32_t index) {
     GR_ASSERT(node_is_tuple(n) && index < tuple_members(n));
     if (n->op == OP_grad) {
         return type_of(g, operand(g, tuple, 1 + index));
+    }
+    if (n->op == OP_extern) {
+        return n->attr.external->results[index];
     }
     if (n->op == OP_reduce) {
         return type_of(g, tuple);
@@ -97,6 +104,11 @@ static uint64_t imm_bits(DType t, Imm v) {        /* so that -0 and 0 differ, an
     return bits;
 }
 
+static uint64_t extern_hash(uint64_t h, const Extern *x) {
+    h = mix_bytes(mix_bytes(h, x->library.s, x->library.n), x->symbol.s, x->symbol.n);
+    return mix_bytes(hash_mix(h, x->batch), x->extents, sizeof *x->extents * x->n_extents);
+}
+
 /* Everything of the attribute that decides the value, as words. */
 static uint64_t attr_hash(uint64_t h, const Node *n) {
     const Attr *at = &n->attr;
@@ -121,6 +133,7 @@ static uint64_t attr_hash(uint64_t h, const Node *n) {
     case ATTR_CUMULATIVE: return hash_mix(h, at->cumulative);
     case ATTR_CONTRACT: return mix_bytes(h, at->contract, sizeof(Contract));
     case ATTR_SCAN:   return hash_mix(hash_mix(h, (uint64_t)at->scan->length), (uintptr_t)at->scan->body);
+    case ATTR_EXTERN: return extern_hash(h, at->external);
     case ATTR_INDEX:  return hash_mix(h, at->index);
     case ATTR_GRAD:   return h;
     case ATTR_CHECK:  return hash_mix(h, at->check.name);
@@ -132,6 +145,19 @@ static uint64_t attr_hash(uint64_t h, const Node *n) {
 static bool scan_eq(const Scan *x, const Scan *y) {
     return x->body == y->body && x->n_carries == y->n_carries && x->n_sequences == y->n_sequences
         && x->n_collected == y->n_collected && x->length == y->length && x->reverse == y->reverse;
+}
+
+static bool extern_eq(const Extern *x, const Extern *y) {
+    bool same = str_eq(x->library, y->library) && str_eq(x->symbol, y->symbol) && str_eq(x->gradient, y->gradient) &&
+                x->nograd == y->nograd && x->batch == y->batch && x->n_extents == y->n_extents &&
+                x->n_results == y->n_results;
+    for (uint32_t i = 0; same && i < x->n_extents; i++) {
+        same = x->extents[i] == y->extents[i];
+    }
+    for (uint32_t i = 0; same && i < x->n_results; i++) {
+        same = x->results[i].dtype == y->results[i].dtype && shape_eq(x->results[i].shape, y->results[i].shape);
+    }
+    return same;
 }
 
 static bool attr_eq(const Node *m, const Node *n) {
@@ -160,6 +186,7 @@ static bool attr_eq(const Node *m, const Node *n) {
     case ATTR_CUMULATIVE: return x->cumulative == y->cumulative;
     case ATTR_CONTRACT: return memcmp(x->contract, y->contract, sizeof(Contract)) == 0;
     case ATTR_SCAN:   return scan_eq(x->scan, y->scan);
+    case ATTR_EXTERN: return extern_eq(x->external, y->external);
     case ATTR_INDEX:  return x->index == y->index;
     case ATTR_GRAD:   return true;
     case ATTR_CHECK:  return x->check.name == y->check.name;

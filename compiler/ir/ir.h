@@ -1,6 +1,6 @@
 /* The graph IR: SSA lists of the primitives in ops.def, in topological order, and the module that holds them.
  * A Val names a node (never 0); operands come before their users.  Nodes are appended only; a pass that rewrites builds
- * a new Graph.  Extents are integers.  Tuple nodes (scan, grad, reduce moments) are taken apart by `result`. */
+ * a new Graph.  Extents are integers.  Tuple nodes (scan, extern, grad, reduce moments) are taken apart by `result`. */
 #ifndef GRC_IR_IR_H
 #define GRC_IR_IR_H
 #include "diag.h"
@@ -16,8 +16,8 @@ typedef enum {
 } Op;
 typedef enum { CLASS_LEAF, CLASS_ELT, CLASS_VIEW, CLASS_SUM, CLASS_ORDER, CLASS_CONTROL, CLASS_EFFECT } OpClass;
 typedef enum { ATTR_NONE, ATTR_ARG, ATTR_CONST, ATTR_AXIS, ATTR_RANDOM, ATTR_AXES, ATTR_SLICE, ATTR_PAD, ATTR_WINDOW,
-               ATTR_GATHER, ATTR_REDUCE, ATTR_CUMULATIVE, ATTR_CONTRACT, ATTR_SCAN, ATTR_INDEX, ATTR_GRAD, ATTR_CHECK,
-               ATTR_COMMIT } AttrKind;
+               ATTR_GATHER, ATTR_REDUCE, ATTR_CUMULATIVE, ATTR_CONTRACT, ATTR_SCAN, ATTR_EXTERN, ATTR_INDEX, ATTR_GRAD,
+               ATTR_CHECK, ATTR_COMMIT } AttrKind;
 /* In a switch over ops, `CASE_ELEMENTWISE:` stands for all that map an element to an element by a rule of their own
  * (cast, which depends on types, is apart). */
 #define CASE_ELEMENTWISE \
@@ -90,6 +90,19 @@ typedef struct {
     bool     reverse;        /* step t runs from length-1 down to 0; collected[t] stays at t */
 } Scan;
 
+/* A function of the user's.  Its gradient, another one, takes (operands.., results.., cotangents of the float
+ * results..) and gives the cotangents of the float operands, with the same batch and extents. */
+typedef struct { DType dtype; Shape shape; } Type;
+typedef struct {
+    Str library, symbol;
+    Str gradient;                   /* empty: `nograd`, or it cannot be differentiated */
+    bool nograd;                    /* cotangents stop on purpose */
+    uint8_t batch;                  /* leading axes, of all operands and results: a call for each point */
+    uint32_t n_extents, n_results;
+    const int64_t *extents;         /* passed behind the tensors */
+    const Type *results;            /* with the batch axes */
+} Extern;
+
 typedef union {
     struct { ArgKind kind; uint32_t id; } arg;
     Imm constant;                                               /* f for floats, i for the rest */
@@ -105,12 +118,12 @@ typedef union {
     ReduceKind cumulative;                                      /* sum, prod, max, min */
     const Contract *contract;
     const Scan *scan;
+    const Extern *external;
     uint32_t index;                                             /* result */
     struct { uint32_t name; } check;                            /* interned: what it is, for messages */
     struct { uint32_t var; } commit;
 } Attr;
 
-typedef struct { DType dtype; Shape shape; } Type;
 typedef struct {
     uint8_t  op, dtype;
     Shape    shape;               /* of a tuple: of its member 0 */
@@ -214,6 +227,7 @@ Val   build_scatter_add(Build *b, Val updates, Val index, uint32_t batch, int64_
 Val   build_reduce(Build *b, ReduceKind k, Val x, uint32_t n, const uint8_t *axes);   /* n == 0: x itself */
 Val   build_contract(Build *b, Val x, Val y, const Contract *c);
 Val   build_scan(Build *b, const Scan *s, uint32_t n, const Val *in);
+Val   build_extern(Build *b, const Extern *x, uint32_t n, const Val *in);
 Val   build_result(Build *b, Val tuple, uint32_t index);
 Val   build_grad(Build *b, Val s, uint32_t n, const Val *xs);
 Val   build_grad_as(Build *b, Val y, Val surrogate);       /* surrogate {0}: stop */

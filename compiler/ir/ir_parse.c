@@ -243,6 +243,50 @@ static Scan *parse_scan(Parser *p) {
     return s;
 }
 
+static const Extern *parse_extern(Parser *p) {
+    Text *t = &p->t;
+    Extern *x = PUSH(p->m->arena, Extern, 1);
+    VEC(int64_t) extents = {0};
+    VEC(Type) results = {0};
+    want_key(p, "library");
+    x->library = text_name(t);
+    want_next_key(p, "symbol");
+    x->symbol = text_name(t);
+    want_next_key(p, "batch");
+    x->batch = (uint8_t)text_uint(t, MAX_RANK);
+    want_next_key(p, "extents");
+    text_want(t, "[");
+    for (bool more = !text_take(t, "]"); more && text_ok(t);) {
+        vec_push(p->m->arena, &extents, text_int(t));
+        more = text_take(t, ",");
+        if (!more) {
+            text_want(t, "]");
+        }
+    }
+    want_next_key(p, "results");
+    text_want(t, "[");
+    for (bool more = !text_take(t, "]"); more && text_ok(t);) {
+        vec_push(p->m->arena, &results, parse_type(p));
+        more = text_take(t, ",");
+        if (!more) {
+            text_want(t, "]");
+        }
+    }
+    while (text_take(t, ",")) {
+        if (text_take(t, "nograd")) {
+            x->nograd = true;
+        } else {
+            want_key(p, "gradient");
+            x->gradient = text_name(t);
+        }
+    }
+    x->extents = extents.at;
+    x->n_extents = extents.n;
+    x->results = results.at;
+    x->n_results = results.n;
+    return x;
+}
+
 static void parse_attr(Parser *p, const Graph *g, Node *n, const Val *in) {
     static const char *const randoms[] = {
 #define X(k, name) name,
@@ -319,6 +363,7 @@ static void parse_attr(Parser *p, const Graph *g, Node *n, const Val *in) {
         return;
     }
     case ATTR_SCAN:   a->scan = parse_scan(p); return;
+    case ATTR_EXTERN: a->external = parse_extern(p); return;
     case ATTR_INDEX:  want_key(p, "index"); a->index = (uint32_t)text_uint(t, UINT32_MAX); return;
     case ATTR_CHECK:  want_key(p, "name"); a->check.name = name_id(p, text_name(t)); return;
     case ATTR_COMMIT: want_key(p, "var"); a->commit.var = parse_var(p); return;

@@ -93,6 +93,26 @@ static void put_scan(Buf *out, const Scan *s) {
                s->n_collected, (long long)s->length, s->reverse ? "true" : "false");
 }
 
+static void put_extern(Buf *out, const Extern *x) {
+    buf_put(out, STR("library="));
+    buf_name(out, x->library);
+    buf_put(out, STR(", symbol="));
+    buf_name(out, x->symbol);
+    buf_printf(out, ", batch=%u, ", x->batch);
+    put_extents(out, "extents", x->n_extents, x->extents);
+    buf_put(out, STR(", results=["));
+    for (uint32_t i = 0; i < x->n_results; i++) {
+        buf_put(out, i == 0 ? STR("") : STR(", "));
+        put_type(out, x->results[i].dtype, x->results[i].shape);
+    }
+    buf_char(out, ']');
+    if (x->gradient.n > 0) {
+        buf_put(out, STR(", gradient="));
+        buf_name(out, x->gradient);
+    }
+    buf_put(out, x->nograd ? STR(", nograd") : STR(""));
+}
+
 static void put_attr(Buf *out, const Graph *g, const Node *n) {
     static const char *const randoms[] = {
 #define X(k, name) [RANDOM_##k] = name,
@@ -135,6 +155,7 @@ static void put_attr(Buf *out, const Graph *g, const Node *n) {
     case ATTR_CUMULATIVE: buf_printf(out, "kind=%s", reduces[a->cumulative]); return;
     case ATTR_CONTRACT: put_contract(out, a->contract); return;
     case ATTR_SCAN:   put_scan(out, a->scan); return;
+    case ATTR_EXTERN: put_extern(out, a->external); return;
     case ATTR_INDEX:  buf_printf(out, "index=%u", a->index); return;
     case ATTR_CHECK:
         buf_put(out, STR("name="));

@@ -4,6 +4,7 @@
  *   node c3  extents from 0, fewer than 2^40 elements
  *   node c4  a tuple is used by `result` alone   node c5  an effect is used by nothing */
 #include "ir_parts.h"
+#include "native.h"
 
 typedef struct { const Graph *g; const Node *n; Buf *why; } Check;
 
@@ -440,6 +441,16 @@ static bool check_contract(Check *c) {
 }
 
 /* ---- control and effects ---- */
+static bool check_shape(Check *c, Shape s) {
+    int64_t count = 1;
+    for (uint32_t i = 0; i < s.rank; i++) {
+        if (s.dim[i] < 0 || s.dim[i] >= 1ll << 40 || (count *= s.dim[i]) >= 1ll << 40) {
+            return broken(c, "nc3", "%s", text_of(c, c->n));
+        }
+    }
+    return true;
+}
+
 static Type type_of_body_input(const Check *c, const Scan *s, uint32_t k) {
     Type t = {(DType)in(c, k)->dtype, in(c, k)->shape};
     if (k >= s->n_carries && k < s->n_carries + s->n_sequences && t.shape.rank > 0) {
@@ -491,6 +502,44 @@ static bool check_scan(Check *c) {
         }
     }
     return true;
+}
+
+/* Batch axes in front, and a type that C has. */
+static bool check_extern_part(Check *c, const char *what, uint32_t k, DType t, Shape s) {
+    const Extern *x = c->n->attr.external;
+    Shape first = x->results[0].shape;
+    bool fits = s.rank >= x->batch && shape_eq(shape_of(x->batch, s.dim), shape_of(x->batch, first.dim));
+    if (!fits) {
+        return broken(c, "c1", "%s %u does not begin with the %u axes it is called for", what, k, x->batch);
+    }
+    return native_takes(t) || broken(c, "c2", "%s %u is %s", what, k, dtype_name(t));
+}
+
+static bool check_extern(Check *c) {
+    const Extern *x = c->n->attr.external;
+    if (x->library.n == 0 || x->symbol.n == 0 || x->n_results == 0 || (x->nograd && x->gradient.n > 0)) {
+        return broken(c, "c3", "no library, symbol or result, or two rules for its gradient");
+    }
+    for (uint32_t i = 0; i < x->n_extents; i++) {
+        if (x->extents[i] < 0) {
+            return broken(c, "c3", "extent %u is %lld", i, (long long)x->extents[i]);
+        }
+    }
+    if (x->results[0].shape.rank < x->batch) {
+        return broken(c, "c1", "result 0 has no %u axes", x->batch);
+    }
+    for (uint32_t i = 0; i < x->n_results; i++) {
+        if (!check_shape(c, x->results[i].shape) ||
+            !check_extern_part(c, "result", i, x->results[i].dtype, x->results[i].shape)) {
+            return false;
+        }
+    }
+    for (uint32_t k = 0; k < c->n->n; k++) {
+        if (!check_extern_part(c, "operand", k, (DType)in(c, k)->dtype, in(c, k)->shape)) {
+            return false;
+        }
+    }
+    return has_type(c, "c4", x->results[0].dtype, x->results[0].shape);
 }
 
 static bool check_result(Check *c) {
@@ -560,6 +609,7 @@ static bool check_op(Check *c) {
     case OP_cumulative: case OP_recur: case OP_argsort: return check_order(c);
     case OP_contract:    return check_contract(c);
     case OP_scan:        return check_scan(c);
+    case OP_extern:      return check_extern(c);
     case OP_result:      return check_result(c);
     case OP_grad:        return check_grad(c);
     case OP_grad_as:     return check_grad_as(c);
@@ -567,17 +617,6 @@ static bool check_op(Check *c) {
     case OP_commit:      return check_commit(c);
     }
     GR_BUG("no check for %s", op_name(op));
-}
-
-static bool check_extents(Check *c) {
-    int64_t count = 1;
-    for (uint32_t i = 0; i < c->n->shape.rank; i++) {
-        int64_t d = c->n->shape.dim[i];
-        if (d < 0 || d >= 1ll << 40 || (count *= d) >= 1ll << 40) {
-            return broken(c, "nc3", "%s", text_of(c, c->n));
-        }
-    }
-    return true;
 }
 
 bool node_check(const Graph *g, const Node *node, Buf *why) {
@@ -599,7 +638,7 @@ bool node_check(const Graph *g, const Node *node, Buf *why) {
             return broken(&c, "nc4", "operand %u is a tuple, taken apart by `result` only", k);
         }
     }
-    return check_extents(&c) && check_op(&c);
+    return check_shape(&c, node->shape) && check_op(&c);
 }
 
 /* ---- the graph as a whole ---- */

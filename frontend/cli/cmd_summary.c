@@ -100,7 +100,7 @@ static void put_entry(const Plan *p, const PlanEntry *entry, Table *t) {
     uint32_t launches = 0, waves = 0, last_wave = UINT32_MAX;
     for (uint32_t i = 0; i < entry->n_steps; i++) {
         const PlanStep *st = &p->steps.at[entry->first_step + i];
-        if (st->kind != STEP_LAUNCH && st->kind != STEP_BLAS) continue;
+        if (st->kind == STEP_LOOP || st->kind == STEP_COMMIT) continue;
         flops += st->flops;
         bytes += st->bytes;
         launches++;

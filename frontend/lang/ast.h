@@ -257,7 +257,7 @@ typedef struct {
                                         /* DEF, MODEL, OBJECTIVE, EXPORT; value: `= expr` form of DEF, else NULL */
         struct { Name source; Expr *rate; } follows;
         struct { Signature sig; Name p, g, k; Block body; } optimizer;
-        struct { Signature sig; Str library; Name gradient; bool nograd; } external;
+        struct { Signature sig; Name library, gradient; bool nograd; } external;    /* library: where its text stands */
         struct { VEC(TrainClause) clauses; } train;
         struct { VEC(SweepClause) clauses; } sweep;
     };

@@ -614,7 +614,7 @@ static void put_decl_rest(Buf *b, const Decl *d)
         break;
     case DECL_EXTERN:
         buf_put(b, STR(" from "));
-        ast_print_text(b, d->external.library);
+        ast_print_text(b, d->external.library.text);
         buf_printf(b, d->external.nograd ? " nograd" : " gradient %.*s", FSTR(d->external.gradient.text));
         break;
     }

@@ -294,6 +294,9 @@ static V result_of(Lower *l, const Decl *d, const Param *r) {
 }
 
 bool call_body(Lower *l, const Decl *d, V *out) {
+    if (d->kind == DECL_EXTERN) {
+        return extern_body(l, d, out);
+    }
     if (d->function.value) {
         *out = eval(l, d->function.value);
         return (*out)->kind != VAL_POISON;

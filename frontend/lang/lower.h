@@ -399,6 +399,10 @@ void  function_lacks(Lower *l, Diag *d, V v);               /* help, if v is a f
 bool  call_bind(Lower *l, const Expr *e, const ParamVec *params, const GivenVec *given, Frame *f);
 bool  call_body(Lower *l, const Decl *d, V *out);           /* in the frame just pushed */
 
+/* ---- external.c: functions in C ------------------------------------------------------------------------- */
+void  extern_declare(Lower *l);                             /* types and libraries of all texts */
+bool  extern_body(Lower *l, const Decl *d, V *out);         /* in the frame just pushed, arguments bound */
+
 /* ---- stmt.c, scan.c, cell.c ---------------------------------------------------------------------------- */
 void  stmt_block(Lower *l, const Block *b);
 void  stmt_eval(Lower *l, const Stmt *s);

@@ -76,6 +76,7 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     }
     case OP_reshape:
     case OP_scan:
+    case OP_extern:
     case OP_result:
     case OP_grad: return 0; /* their values are known where they were made (Lower.row_axes) */
     case OP_arg:
@@ -146,8 +147,10 @@ static void learn(Cut *c) {
             /* along the rows of one batch, not of the split */
             bool order = op_class((Op)n->op) == CLASS_ORDER;
             of_batch = of_batch || (order && (c->rows[x] >> (n->shape.rank - 1) & 1) != 0);
+            of_batch = of_batch || (n->op == OP_extern && c->rows[x] >> n->attr.external->batch != 0);
         }
-        bool tuple = n->op == OP_scan || n->op == OP_grad; /* its members know their axes, it does not */
+        /* its members know their axes, it does not */
+        bool tuple = n->op == OP_scan || n->op == OP_extern || n->op == OP_grad;
         c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
     }

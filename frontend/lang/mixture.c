@@ -68,6 +68,12 @@ static Form form_of_row(const Walk *w, const Node *n, uint8_t rows) {
         if (op_class((Op)n->op) == CLASS_ORDER && (of >> (in->shape.rank - 1) & 1)) {
             return k_mixed;
         }
+        if (n->op == OP_extern && of >> n->attr.external->batch != 0) {
+            return k_mixed; /* it sees several rows in a call */
+        }
+        if (n->op == OP_result && in->op == OP_extern) {
+            return k_row;
+        }
     }
     bool opaque = n->op == OP_scan || n->op == OP_result || n->op == OP_grad || n->op == OP_scatter_add;
     return opaque ? k_mixed : k_row;

@@ -74,7 +74,8 @@ static void parse_extern(Parser *p, Decl *d)
     parse_expect(p, T_ARROW, "before the results");
     parse_signature_part(p, &d->external.sig.results, false);
     parse_expect_word(p, "from", "before the library");
-    d->external.library = parse_string(p, "the path of the library");
+    Span at = parse_ahead(p, 0)->at;
+    d->external.library = (Name){parse_string(p, "the path of the library"), at};
     d->external.nograd = parse_accept(p, T_NOGRAD);
     if (d->external.nograd) {
         return;

@@ -61,16 +61,6 @@ static void check_names(Lower *l) {
     }
 }
 
-static void refuse_later_parts(Lower *l) {
-    const AstFile *f = l->p->main;
-    for (uint32_t i = 0; i < f->decls.n; i++) {
-        const Decl *d = f->decls.at[i];
-        if (d->kind == DECL_EXTERN) {
-            not_yet(l, d->at, "`extern def`");
-        }
-    }
-}
-
 /* What stands in a file, or a module, by itself.  Naming a setting here is not reading it. */
 static void check_conditions(Lower *l) {
     bool *read = PUSH(l->a, bool, l->p->settings.n + 1);
@@ -522,7 +512,7 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     modules_load(file);
     check_names(file);
     settings_declare(file);
-    refuse_later_parts(file);
+    extern_declare(file);
     program_rest(p, file);
     bool point = n_settings > 0 && settings[0].point; /* then its sweep has been checked */
     if (diags_errors(ds) == 0 && !point) {

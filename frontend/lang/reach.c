@@ -78,6 +78,7 @@ static const char *why_ends(const Node *n) {
         return "a whole number has no gradient";
     }
     return op == OP_grad_as  ? "it is stopped on purpose"
+           : op == OP_extern ? "the function in C says `nograd`"
            : op == OP_gather ? "an index has no gradient"
                              : "no gradient passes here";
 }

@@ -265,6 +265,9 @@ static Str scope_text(Program *p, const Scope *scope) {
             data_paths(&t, d);
         } else if (d->kind == DECL_USE) {
             use(&t, d);
+        } else if (d->kind == DECL_EXTERN) {
+            const Name *library = &d->external.library;
+            replace(&t, library->at.at, library->at.n, quoted(p->arena, absolute(&t, library->text)));
         } else if (d->kind == DECL_SWEEP) { /* this is one run of it */
             replace(&t, d->at.at, d->at.n, (Str){0});
         } else if (d->kind == DECL_TRAIN && scope->parent == NULL && k < p->recipe->phases.n) {

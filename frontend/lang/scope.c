@@ -158,10 +158,10 @@ V scope_decl_value(Lower *l, Name name, const Decl *d) {
     switch (d->kind) {
     case DECL_CONSTANT: return constant_value(l, d);
     case DECL_DEF:
+    case DECL_EXTERN:
     case DECL_MODEL:
         return function_value(l, name.at, (Function){.decl = d, .name = name.text, .at = name.at});
     case DECL_FOLLOWS: return follow_value(l, name, d);
-    case DECL_EXTERN: return not_yet(l, name.at, "`extern def`");
     case DECL_ERROR: return value_poison(l);
     case DECL_USE:
     case DECL_DATA:

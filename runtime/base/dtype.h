@@ -45,5 +45,6 @@ uint32_t f32_bits_canonical(float x);            /* every NaN is 7fc00000: how b
 
 /* FTZ+DAZ for the calling thread; returns what was set before, for float_mode_restore. */
 uint32_t float_mode_enter(void);
+uint32_t float_mode_plain(void);                 /* what C expects: as the processor starts a thread */
 void     float_mode_restore(uint32_t saved);
 #endif

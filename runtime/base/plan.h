@@ -86,6 +86,8 @@ typedef struct { Str path, model, kind; uint32_t buffer; uint32_t of; bool froze
  * Kernels whose `microkernels` are not empty get the addresses of those functions behind the buffers. */
 typedef struct { Str name; uint64_t key; uint64_t scratch_bytes; uint32_t first_micro, n_micros; } PlanKernel;
 typedef struct { Str symbol; uint64_t key; } PlanMicro;
+/* A C function of the user's (native.h); numbers: its extents, then what one call takes or gives of each argument */
+typedef struct { Str library, symbol; int64_t calls; uint32_t first_number, n_extents; } PlanExtern;
 /* offset in bytes, + loop_stride * iteration of the innermost loop it stands in; `writes`: the kernel stores there
  * (out, inout, health), which is what plan_verify checks waves and commits with. */
 typedef struct { uint32_t buffer; int64_t offset, loop_stride; bool writes; } PlanArg;
@@ -93,8 +95,9 @@ typedef struct { uint32_t buffer; int64_t offset, loop_stride; bool writes; } Pl
  *          of each other and run together, a barrier stands between waves
  *  LOOP    the next `count` steps run `trips` times (scan); reverse: from the last iteration down
  *  BLAS    a product by OpenBLAS (variant "blas")
+ *  EXTERN  a C function of the user's, on one thread: arguments that are read come first
  *  COMMIT  from here on only commit launches: they are skipped when the health word is not 0 */
-typedef enum { STEP_LAUNCH, STEP_LOOP, STEP_BLAS, STEP_COMMIT } StepKind;
+typedef enum { STEP_LAUNCH, STEP_LOOP, STEP_BLAS, STEP_EXTERN, STEP_COMMIT } StepKind;
 typedef struct { bool trans_a, trans_b; int64_t m, n, k, lda, ldb, ldc; } PlanBlas;
 typedef struct {
     StepKind kind;
@@ -103,6 +106,7 @@ typedef struct {
     double   cost_ns;              /* estimated, on one thread: small ones are not cut */
     int64_t  trips; uint32_t count; bool reverse;
     PlanBlas blas;
+    uint32_t external;             /* of Plan.externs */
     uint64_t flops, bytes;         /* of one run: roofline */
     uint32_t first_span, n_spans;  /* the source lines it came from */
 } PlanStep;
@@ -120,6 +124,8 @@ typedef struct {
     VEC(PlanVar)     vars;
     VEC(PlanKernel)  kernels;
     VEC(PlanMicro)   micros;
+    VEC(PlanExtern)  externs;
+    VEC(int64_t)     numbers;
     VEC(PlanArg)     args;
     VEC(PlanStep)    steps;
     VEC(PlanBinding) bindings;

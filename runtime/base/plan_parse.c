@@ -211,6 +211,39 @@ static void parse_blas(Parser *ps, PlanStep *s) {
     parse_figures(ps, s);
 }
 
+/* A list of numbers in brackets, at most one an argument or extent. */
+static uint32_t parse_numbers(Parser *ps) {
+    uint32_t before = ps->p->numbers.n;
+    text_want(ps->t, "[");
+    if (text_take(ps->t, "]"))
+        return 0;
+    do
+        vec_push(ps->p->arena, &ps->p->numbers, parse_size(ps));
+    while (text_take(ps->t, ","));
+    text_want(ps->t, "]");
+    return ps->p->numbers.n - before;
+}
+
+static void parse_extern(Parser *ps, PlanStep *s) {
+    Text *t = ps->t;
+    s->kind = STEP_EXTERN;
+    s->external = ps->p->externs.n;
+    PlanExtern x = {.first_number = ps->p->numbers.n, .symbol = text_name(t)};
+    text_want(t, "of");
+    x.library = text_name(t);
+    text_want(t, "calls");
+    x.calls = parse_size(ps);
+    text_want(t, "extents");
+    x.n_extents = parse_numbers(ps);
+    text_want(t, "counts");
+    uint32_t counts = parse_numbers(ps);
+    parse_args(ps, s);
+    if (text_ok(t) && counts != s->n_args)
+        text_fail(t, t->last, "%u counts for %u arguments", counts, s->n_args);
+    parse_figures(ps, s);
+    vec_push(ps->p->arena, &ps->p->externs, x);
+}
+
 static void parse_steps(Parser *ps, int depth);
 
 static void parse_loop(Parser *ps, int depth) {
@@ -238,10 +271,12 @@ static void parse_steps(Parser *ps, int depth) {
             parse_launch(ps, &s);
         else if (text_take(t, "blas"))
             parse_blas(ps, &s);
+        else if (text_take(t, "extern"))
+            parse_extern(ps, &s);
         else if (text_take(t, "commit"))
             s.kind = STEP_COMMIT;
         else
-            text_fail(t, text_next_span(t), "expected a step: launch, loop, blas or commit");
+            text_fail(t, text_next_span(t), "expected a step: launch, loop, blas, extern or commit");
         vec_push(ps->p->arena, &ps->p->steps, s);
     }
 }

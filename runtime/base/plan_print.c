@@ -93,6 +93,22 @@ static void put_blas(Printer *pr, const PlanBlas *b) {
                (long long)b->ldc);
 }
 
+static void put_numbers(Printer *pr, const char *before, uint32_t first, uint32_t n) {
+    buf_printf(pr->out, " %s [", before);
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(pr->out, "%s%lld", i == 0 ? "" : ",", (long long)pr->p->numbers.at[first + i]);
+    buf_char(pr->out, ']');
+}
+
+static void put_extern(Printer *pr, const PlanStep *s) {
+    const PlanExtern *x = &pr->p->externs.at[s->external];
+    put_name(pr, "extern ", x->symbol);
+    put_name(pr, " of ", x->library);
+    buf_printf(pr->out, " calls %lld", (long long)x->calls);
+    put_numbers(pr, "extents", x->first_number, x->n_extents);
+    put_numbers(pr, "counts", x->first_number + x->n_extents, s->n_args);
+}
+
 static void put_steps(Printer *pr, uint32_t first, uint32_t n, int depth);
 
 /* Returns how many steps it printed: a loop takes its body with it. */
@@ -108,6 +124,11 @@ static uint32_t put_step(Printer *pr, uint32_t at, int depth) {
         break;
     case STEP_BLAS:
         put_blas(pr, &s->blas);
+        put_args(pr, s);
+        put_figures(pr, s);
+        break;
+    case STEP_EXTERN:
+        put_extern(pr, s);
         put_args(pr, s);
         put_figures(pr, s);
         break;

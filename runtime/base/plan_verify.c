@@ -159,6 +159,30 @@ static bool check_pair(Verifier *v, const PlanStep *x, const PlanStep *y) {
     return true;
 }
 
+/* Inputs first; what all calls take or give of an argument lies inside its buffer, in every iteration. */
+static bool check_extern(Verifier *v, const PlanStep *s) {
+    NEED(s->external < v->p->externs.n, "a step of %.*s calls no function", FSTR(v->entry->name));
+    const PlanExtern *x = &v->p->externs.at[s->external];
+    uint32_t n = v->p->numbers.n;
+    NEED(x->calls >= 0 && is_range(x->first_number, x->n_extents, n) &&
+         is_range(x->first_number + x->n_extents, s->n_args, n),
+         "the call of %.*s in %.*s has no extents or counts", FSTR(x->symbol), FSTR(v->entry->name));
+    for (uint32_t i = 0; i < s->n_args; i++) {
+        const PlanArg *a = &v->p->args.at[s->first_arg + i];
+        NEED(i == 0 || a->writes || !a[-1].writes, "an input of %.*s in %.*s stands behind its outputs",
+             FSTR(x->symbol), FSTR(v->entry->name));
+        const PlanBuffer *b = &v->p->buffers.at[a->buffer];
+        int64_t way = a->loop_stride * (v->trips > 0 ? v->trips - 1 : 0), bytes;
+        uint64_t last = (uint64_t)(way > 0 ? a->offset + way : a->offset);
+        int64_t count = v->p->numbers.at[x->first_number + x->n_extents + i];
+        NEED(count >= 0 && !__builtin_mul_overflow(count, x->calls, &bytes) &&
+             !__builtin_mul_overflow(bytes, (int64_t)dtype_bytes(b->dtype), &bytes) &&
+             (uint64_t)bytes <= b->bytes - last,
+             "%.*s in %.*s leaves buffer %%%.*s", FSTR(x->symbol), FSTR(v->entry->name), FSTR(b->name));
+    }
+    return true;
+}
+
 static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
     NEED(is_range(s->first_arg, s->n_args, v->p->args.n) &&
          is_range(s->first_span, s->n_spans, v->p->spans.n),
@@ -178,6 +202,7 @@ static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
              "a product in %.*s is not of three buffers",
              FSTR(v->entry->name));
         return true;
+    case STEP_EXTERN: return check_extern(v, s);
     case STEP_COMMIT:
         NEED(!v->committed && !in_loop, "%.*s commits twice, or in a loop", FSTR(v->entry->name));
         v->committed = true;

@@ -100,6 +100,15 @@ static uint32_t add_blas(Builder *b, uint32_t step) {
     return 1;
 }
 
+static uint32_t add_extern(Builder *b, uint32_t step) {
+    uint32_t first = b->out->launches.n;
+    add_launch(b, step);
+    add_run(b, (Run){.kind = RUN_EXTERN,
+                     .wave = {.first = first, .n = 1},
+                     .external = b->plan->steps.at[step].external});
+    return 1;
+}
+
 static uint32_t add_commit(Builder *b) {
     add_run(b, (Run){.kind = RUN_COMMIT});
     return 1;
@@ -110,6 +119,7 @@ static uint32_t add_step(Builder *b, uint32_t step, uint32_t end) {
     case STEP_LAUNCH: return add_wave(b, step, end);
     case STEP_LOOP:   return add_loop(b, step, end);
     case STEP_BLAS:   return add_blas(b, step);
+    case STEP_EXTERN: return add_extern(b, step);
     case STEP_COMMIT: return add_commit(b);
     }
     GR_BUG("step %u is of no kind", step);
