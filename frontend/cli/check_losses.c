@@ -88,7 +88,8 @@ static void note_cuts(Losses *x, uint32_t loss) {
     for (uint32_t i = 0; i < x->t.cuts[loss].n; i++) {
         const Cut *c = &x->t.cuts[loss].at[i];
         Str cause = cause_text(x, c->by, x->o->losses.at[loss].name);
-        bool stopped = node_of(x->t.graph, c->by)->op == OP_grad_as;
+        const Node *by = node_of(x->t.graph, c->by);
+        bool stopped = by->op == OP_grad_as || (by->op == OP_extern && by->attr.external->nograd);
         if (c->mask) note_mask(x, loss, c);
         else note(x, loss, stopped ? "%.*s is stopped on purpose" : "%.*s carries no gradient", FSTR(cause));
     }
