@@ -50,6 +50,7 @@ bool session_open(Session *s, const Common *c);
 /* Renders the diagnostics; true when there are no errors. */
 bool session_report(const Session *s, const Common *c);
 void session_close(Session *s);
+int session_leave(Session *s, int status);   /* closes it; the status */
 bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */
 /* ---- what went wrong (report.c): each returns the exit status ---- */
 int  report_error(const Common *c, const Error *e);       /* "graphc: what", "help: ..", or an object */

@@ -300,10 +300,10 @@ int cmd_bench(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     Entries entries = {0};
     program_entries(&s, &entries);
-    if (entries.at.n == 0) return report_no_entry(&o.common);
+    if (entries.at.n == 0) return session_leave(&s, report_no_entry(&o.common));
     Error e = {0};
     Machine m;
     int status = machine_measure(o.common.threads, &m, &e) == GR_OK ? 0 : report_error(&o.common, &e);

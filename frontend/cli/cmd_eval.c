@@ -72,8 +72,8 @@ int cmd_eval(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    if (s.recipe->objectives.n == 0) return report_no_objective(&o.common);
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (s.recipe->objectives.n == 0) return session_leave(&s, report_no_objective(&o.common));
     Job j = {0};
     Error e = {0};
     TrainValues values = {0};

@@ -27,7 +27,7 @@ int cmd_explain(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
     if (!ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
+    if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     int status = 0;
     Entries entries = {0};
     program_entries(&s, &entries);

@@ -250,9 +250,9 @@ int cmd_peek(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     uint32_t n = s.recipe->objectives.n;
-    if (n == 0) return report_no_objective(&o.common);
+    if (n == 0) return session_leave(&s, report_no_objective(&o.common));
     Look *looks = PUSH(s.arena, Look, n);
     Error e = {0};
     int status = peek(&s, &o, looks, &e) == GR_OK ? 0 : report_error(&o.common, &e);

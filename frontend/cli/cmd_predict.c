@@ -142,7 +142,7 @@ int cmd_predict(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     Error e = {0};
     GrStatus done = predict(&s, &o, &e);
     if (done == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);

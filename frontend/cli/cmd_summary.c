@@ -173,7 +173,7 @@ int cmd_summary(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;
     if (!ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return report_no_train(&o.common);
+    if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return session_leave(&s, report_no_train(&o.common));
     if (s.recipe->phases.n == 0) print_layers(&s, NULL);
     int status = 0;
     Error e = {0};

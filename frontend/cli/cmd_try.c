@@ -236,8 +236,8 @@ int cmd_try(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     Try t = {.job = {.s = &s}};

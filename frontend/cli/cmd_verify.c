@@ -340,8 +340,8 @@ int cmd_verify(int argc, char **argv) {
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return EXIT_WRONG;
-    if (s.recipe->phases.n == 0) return report_no_train(&o.common);
+    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     int status = 0;
     for (uint32_t p = 0; p < s.recipe->phases.n && status == 0; p++) {
         Verify *v = PUSH(s.arena, Verify, 1);

@@ -78,3 +78,8 @@ void session_close(Session *s) {
     arena_destroy(s->arena);
     *s = (Session){0};
 }
+
+int session_leave(Session *s, int status) {
+    session_close(s);
+    return status;
+}

@@ -29,7 +29,9 @@ V walk_input(DataWalk *w, Span at, Str name, DType t, uint32_t rank, const int64
     }
     if (!is_live(w, name)) {
         Shape s = {.rank = (uint8_t)(rank + 1), .dim = {DATA_BLOCK}};
-        memcpy(s.dim + 1, extent, rank * sizeof *extent);
+        for (uint32_t k = 0; k < rank; k++) {
+            s.dim[k + 1] = extent[k];
+        }
         return value_array(l, at, array_make(l, build_splat(&l->b, t, 0, s), 1, &w->row, rank, dim));
     }
     Array x = column_array(l, name, t, &w->row->extent, rank, dim);
