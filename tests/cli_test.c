@@ -138,7 +138,7 @@ TEST(programs_with_nothing_to_do) {
     expect("eval --run r bare.graph", 1, "bare.graph has no `objective`");
     expect("bench bare.graph", 1, "neither `train` nor `export`");
     expect("dump --stage=graph bare.graph", 1, "neither `train` nor `export`");
-    expect("predict --run r --picture p.png bare.graph", 1, "bare.graph has no `export`");
+    expect("predict --run r bare.graph", 1, "bare.graph has no `export`");
 }
 
 TEST(gradients_are_followed) {

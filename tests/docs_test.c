@@ -6,6 +6,7 @@
  *     out     each line is a part of some line that the sh block before it printed; `..` stands for anything, runs of
  *             blanks for one
  *     c       with `NAME.c: ` in its first line, a comment: is that file, compiled by the rest of the line
+ *     diff F  the file F is changed: lines with `-` and ` ` stand in it once, those with `+` and ` ` take their place
  *     graph   a program of its own (with `graph 1`) has no mistakes; a part of one is for the reader
  *
  * Paths in backquotes that begin with a folder of the repository exist. */
@@ -103,9 +104,31 @@ static void compile_c(Page *p, Str text) {
     if (r.status != 0) test_failed(p->page, p->line, "it does not compile:\n%.*s", FSTR(r.out));
 }
 
+typedef struct { Buf before, after; } Change;
+
+static void change_line(Change *c, Str line) {
+    char mark = line.n ? line.s[0] : ' ';
+    Str rest = line.n ? (Str){line.s + 1, line.n - 1} : line;
+    if (mark != '+') buf_printf(&c->before, "%.*s\n", FSTR(rest));
+    if (mark != '-') buf_printf(&c->after, "%.*s\n", FSTR(rest));
+}
+
+static void change_file(const Page *p, Str name, const Change *c) {
+    Str path = str_format(test_arena(), "%.*s/%.*s", FSTR(test_folder()), FSTR(name));
+    const char *text = str_copy(test_arena(), test_read(path)).s, *before = buf_str(&c->before).s;
+    const char *at = strstr(text, before);
+    if (at == NULL || strstr(at + 1, before) != NULL) {
+        test_failed(p->page, p->line, "%.*s has these lines %s", FSTR(name), at ? "twice" : "nowhere");
+        return;
+    }
+    test_write(path, str_format(test_arena(), "%.*s%.*s%s", (int)(at - text), text, FSTR(buf_str(&c->after)),
+                                at + c->before.n));
+}
+
 static void check_block(Page *p, Str kind, const char **at) {
     const char *from = *at;
     int first = p->line;
+    Change change = {buf_make(test_arena()), buf_make(test_arena())};
     if (str_is(kind, "sh")) p->printed = buf_make(test_arena());
     while (**at) {
         const char *start = *at;
@@ -115,10 +138,12 @@ static void check_block(Page *p, Str kind, const char **at) {
             p->line = str_is(kind, "graph") ? first : p->line;
             if (str_is(kind, "c")) compile_c(p, str_copy(test_arena(), (Str){from, (uint32_t)(start - from)}));
             if (str_is(kind, "graph")) check_program(p, str_copy(test_arena(), (Str){from, (uint32_t)(start - from)}));
+            if (str_starts(kind, "diff ")) change_file(p, (Str){kind.s + 5, kind.n - 5}, &change);
             return;
         }
         if (str_is(kind, "sh")) run_line(p, line);
         if (str_is(kind, "out")) check_out(p, line);
+        if (str_starts(kind, "diff ")) change_line(&change, line);
     }
 }
 
@@ -167,6 +192,7 @@ static void check_page(const char *path) {
 /* A page a test: each runs in a process of its own. */
 TEST_ALL(readme) { check_page("README.md"); }
 TEST_ALL(tour) { check_page("docs/tour.md"); }
+TEST_ALL(tutorial) { check_page("docs/tutorial.md"); }
 TEST_ALL(hacking) { check_page("docs/HACKING.md"); }
 
 static void check_folder(const char *folder) {
@@ -174,7 +200,9 @@ static void check_folder(const char *folder) {
     int n = scandir(str_format(test_arena(), "%.*s/%s", FSTR(test_root()), folder).s, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         const char *path = str_format(test_arena(), "%s/%s", folder, entries[i]->d_name).s;
-        bool has_own_test = strcmp(path, "docs/tour.md") == 0 || strcmp(path, "docs/HACKING.md") == 0;
+        static const char *const own[] = {"docs/tour.md", "docs/HACKING.md", "docs/tutorial.md"};
+        bool has_own_test = false;
+        for (size_t k = 0; k < sizeof own / sizeof *own; k++) has_own_test = has_own_test || strcmp(path, own[k]) == 0;
         if (str_ends(str_of(path), ".md") && !has_own_test) check_page(path);
         free(entries[i]);
     }

@@ -96,6 +96,7 @@ TEST_ALL(peek_with_the_weights_of_a_run) {
     expect("peek line.graph net.gain", 0, "0 to 0  mean 0");
     Ran r = expect("peek line.graph net.gain --run r", 0, "weights of r/last.safetensors");
     CHECK_MSG(strstr(r.out.s, "0 to 0  mean 0") == NULL, "%s", r.out.s);
+    expect("peek line.graph net.gain -s scale=3 --run r", 0, "weights of r");
     expect("peek line.graph net.gain --run none", 1, "there is no run in none");
 }
 
@@ -130,7 +131,8 @@ static const char k_points[] =
     "objective fit(b : points[N]) { loss square = mean[..] (net(b.x) - b.y)^2  weight w }\n"
     "export f(b : points[N]) -> (y : real[N]) { y = net(b.x) }\n"
     "export g(x : real[N, 4]) -> (y : real[N]) { y = net(x) }\n"
-    "train { optimizer adam(lr = 1e-2);  epochs 3;  batch 16;  seed 1;  keep lowest val.total;  patience 2 epochs }\n";
+    "train { objective fit;  optimizer adam(lr = 1e-2);  epochs 3;  batch 16;\n"
+    "    keep lowest val.square;  patience 2 epochs }\n";
 
 static void put_points(void) { test_write(in_folder("points.graph"), str_of(k_points)); }
 
@@ -181,4 +183,59 @@ TEST_ALL(try_fails_as_a_training_would) {
     expect("try bare.graph", 1, "bare.graph has no `train`");
     expect("try points.graph -s ww=1", 1, "there is no setting `ww`");
     expect("try", 2, "which FILE?");
+}
+
+/* ---- first files ---- */
+
+TEST_ALL(new_writes_a_program_that_trains) {
+    expect("new first", 0, "first.graph is written");
+    expect("check first.graph", 0, "ce                reached");
+    expect("fmt --check first.graph", 0, "");
+    expect("train first.graph -q --run r", 0, "");
+    expect("eval first.graph --run r", 0, "test.accuracy             0.9");
+    expect("predict first.graph --run r --rows 3", 0, "row 2\n");
+    expect("predict first.graph --run r --rows 3 --picture p.png", 1, "does not make images");
+}
+
+TEST(new_never_overwrites) {
+    test_write(in_folder("mine.graph"), STR("graph 1\n"));
+    expect("new mine", 1, "mine.graph is there already; nothing was written");
+    expect("new mine.graph", 1, "mine.graph is there already");
+    CHECK(str_is(test_read(in_folder("mine.graph")), "graph 1\n"));
+    expect("new nowhere/x", 1, "nowhere/x.graph cannot be written: No such file");
+    expect("new .graph", 2, "no name of a file");
+    expect("new folder/", 2, "no name of a file");
+    expect("new", 2, "which NAME?");
+    expect("new a b", 2, "one NAME at a time");
+    Ran r = test_shell(STR("ulimit -f 0; trap '' XFSZ; graphc new full; ls"));
+    CHECK_MSG(strstr(r.out.s, "writing full.graph: File too large") && !strstr(r.out.s, "full.graph\n"), "%s", r.out.s);
+}
+
+/* The layout keeps comments, is its own layout, and `--check` tells by its status. */
+TEST(fmt_has_a_fixed_point) {
+    test_write(in_folder("wild.graph"), STR("graph 1\n# of the setting\nsetting   n:dim=3 # behind it\n\n\n\n"
+                                            "def f(x:real[N,n])->(y:real[N,n]) { # inside\n y=x*2;  # why two\n }\n"));
+    expect("fmt --check wild.graph", 1, "wild.graph is not in its layout\n  help: `graphc fmt wild.graph > new`");
+    Ran r = ran("fmt wild.graph");
+    static const char *const kept[] = {"# of the setting\n", "# behind it\n", "# inside\n", "# why two\n"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) CHECK_MSG(strstr(r.out.s, kept[i]), "%s", r.out.s);
+    test_write(in_folder("tame.graph"), r.out);
+    expect("fmt --check tame.graph", 0, "");
+    CHECK(str_eq(ran("fmt tame.graph").out, r.out));
+    test_write(in_folder("broken.graph"), STR("graph 1\nsetting n : dim =\n"));
+    Ran broken = expect("fmt broken.graph", 1, "error[syntax]");
+    CHECK_MSG(!strstr(broken.out.s, "graph 1\n"), "%s", broken.out.s);
+    expect("fmt --check broken.graph", 1, "error[syntax]");
+    expect("fmt none.graph", 1, "none.graph");
+}
+
+/* ---- eval ---- */
+
+TEST_ALL(eval_measures_every_objective) {
+    put_points();
+    static const char more[] = "objective size(b : points[N]) { metric m = mean[..] net(b.x)^2 }\n";
+    test_write(in_folder("two.graph"), str_format(test_arena(), "%s%s", k_points, more));
+    expect("train two.graph -q --run r", 0, "");
+    Ran r = expect("eval two.graph --run r --split val", 0, "val.square");
+    CHECK_MSG(says(r, "val.m "), "%s", r.out.s);
 }

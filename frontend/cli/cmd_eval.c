@@ -57,7 +57,9 @@ static GrStatus evaluate(Job *j, Str checkpoint, const char *split, TrainValues 
     for (uint32_t i = 0; i < r->objectives.n; i++) {
         const Dataset *d = without_split(j, &r->objectives.at[i], split);
         if (d == NULL || possible == 0) {
-            TRY(train_evaluate(j->s->arena, &j->job, checkpoint, i, str_of(split), values, e));
+            TrainValues own = {0};
+            TRY(train_evaluate(j->s->arena, &j->job, checkpoint, i, str_of(split), &own, e));
+            for (uint32_t k = 0; k < own.at.n; k++) vec_push(j->s->arena, &values->at, own.at.at[k]);
         } else {
             printf("without `%.*s`: data `%.*s` has no split `%s`\n", FSTR(r->objectives.at[i].name),
                    FSTR(d->recipe->name), split);

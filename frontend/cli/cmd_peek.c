@@ -1,8 +1,9 @@
 /* graphc peek: named values of a batch, the `print` of a language without one.  Without NAME a line for each value that
  * the file's own text names; with it everything about the values of that name. */
+#include "changes.h"
 #include "look.h"
+#include "numbers.h"
 #include "table.h"
-#include <math.h>
 #include <string.h>
 
 typedef struct { Common common; const char *name, *run, *split; bool gradient; } Options;
@@ -86,25 +87,6 @@ static GrStatus no_value(Session *s, const Look *looks, const char *wanted, Erro
 }
 
 /* ---- one value ---- */
-static void print_element(DType t, double x) {
-    if (t == DT_BOOL) printf(" %9s", x != 0 ? "yes" : "no");
-    else if (dtype_is_float(t)) printf(" %9.4g", x);
-    else printf(" %5.0f", x);
-}
-
-/* The beginning of the first rows along the last dim. */
-static void print_first(DType t, const void *at, Shape shape) {
-    enum { ROWS = 3, COLUMNS = 8 };
-    int64_t n = shape_count(shape), row = shape.rank ? shape.dim[shape.rank - 1] : 1;
-    for (int64_t r = 0; r < ROWS && r * row < n; r++) {
-        fputs("  ", stdout);
-        for (int64_t i = 0; i < row && i < COLUMNS; i++) print_element(t, element_of(t, at, r * row + i));
-        puts(row > COLUMNS ? " .." : "");
-    }
-    if (n > ROWS * row && row > 0)
-        printf("   .. %lld more rows of %lld\n", (long long)(n / row - ROWS), (long long)row);
-}
-
 static void print_summary(const Summary *s) {
     if (s->n == 0) {
         puts("  no elements");
@@ -146,7 +128,7 @@ static void print_value(const Look *l, const Options *o, const NamedValue *x, ui
     print_place(l->s, "called at ", x->call);
     Summary s = summary_of(b->dtype, at, shape_count(b->shape));
     if (b->shape.rank) print_summary(&s);
-    print_first(b->dtype, at, b->shape);
+    numbers_print_first(b->dtype, at, b->shape);
 }
 
 static void print_batch(const Look *l, const Options *o) {
@@ -255,7 +237,9 @@ int cmd_peek(int argc, char **argv) {
     if (n == 0) return session_leave(&s, report_no_objective(&o.common));
     Look *looks = PUSH(s.arena, Look, n);
     Error e = {0};
-    int status = peek(&s, &o, looks, &e) == GR_OK ? 0 : report_error(&o.common, &e);
+    GrStatus done = peek(&s, &o, looks, &e);
+    if (done == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);
+    int status = done == GR_OK ? 0 : report_error(&o.common, &e);
     session_report(&s, &o.common);
     for (uint32_t i = 0; i < n; i++) look_close(&looks[i]);
     session_close(&s);

@@ -1,8 +1,9 @@
-/* graphc predict: an export of a trained model on rows of a split.  For images in and images out it writes
- * a picture with the originals above what the export made of them. */
+/* graphc predict: an export of a trained model on rows of a split, as numbers.  For images in and images out it can
+ * write a picture with the originals above what the export made of them. */
 #include "changes.h"
 #include "checkpoint.h"
 #include "job.h"
+#include "numbers.h"
 #include "png.h"
 #include "rundir.h"
 #include "uses.h"
@@ -19,9 +20,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_EXPORT: o->name = arg; return 0;
     case KEY_ROWS: o->rows = option_count(arg, 1, 4096, "--rows", state); return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
-    case ARGP_KEY_END:
-        if (!o->picture) argp_error(state, "which --picture FILE.png?");
-        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -30,14 +28,15 @@ static const struct argp_option options[] = {
     {"run", KEY_RUN, "DIR", 0, "the folder of the trained model; not needed when all models are of used runs", 2},
     {"export", KEY_EXPORT, "NAME", 0, "which export (the first of the file)", 2},
     {"split", KEY_SPLIT, "NAME", 0, "rows of which split: test (the default), val, train", 2},
-    {"rows", KEY_ROWS, "N", 0, "how many rows (20)", 2},
-    {"picture", KEY_PICTURE, "FILE", 0, "write images as PNG: originals, and below them what the export gives", 2},
+    {"rows", KEY_ROWS, "N", 0, "how many rows (20 of a picture, 5 of numbers)", 2},
+    {"picture", KEY_PICTURE, "FILE", 0,
+     "write images as PNG, originals and below them what the export gives, instead of printing numbers", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
     .doc = "Runs an export of a trained model on the first rows of a split."};
 
-enum { PER_ROW = 10 };
+enum { PER_ROW = 10, PICTURE_ROWS = 20, NUMBER_ROWS = 5 };
 
 static const RecipeExport *find_export(const Session *s, const char *name) {
     for (uint32_t i = 0; i < s->recipe->exports.n; i++)
@@ -80,6 +79,23 @@ static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const
     return png_write_grid(s->arena, str_of(o->picture), images, lines * PER_ROW, h, w, PER_ROW, e);
 }
 
+/* Row by row: what comes in, what comes out. */
+static void print_rows(const Plan *p, const PlanEntry *entry, const Exec *x) {
+    for (int64_t r = 0; r < entry->rows; r++) {
+        printf("row %lld\n", (long long)r);
+        for (uint32_t i = 0; i < entry->n_columns + entry->n_outputs; i++) {
+            bool in = i < entry->n_columns;
+            const PlanBinding *binding =
+                &p->bindings.at[in ? entry->first_column + i : entry->first_output + i - entry->n_columns];
+            const PlanBuffer *b = &p->buffers.at[binding->buffer];
+            bool by_row = b->shape.rank > 0 && b->shape.dim[0] == entry->rows;
+            int64_t n = by_row ? shape_count(b->shape) / entry->rows : shape_count(b->shape);
+            printf("  %s %-12.*s", in ? "  " : "->", FSTR(binding->name));
+            numbers_print_row(b->dtype, exec_buffer(x, binding->buffer), by_row ? r * n : 0, n);
+        }
+    }
+}
+
 /* The first rows of the split. */
 static GrStatus fill(Session *s, const Plan *p, Exec *x, const Dataset *data, const char *split, Error *e) {
     const PlanEntry *entry = &p->entries.at[0];
@@ -114,7 +130,11 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     TRY(o->run ? rundir_trained(s->arena, str_of(o->run), e) : uses_train_all(s, e));
     Dataset **data;
     TRY(open_data(s, o, (uint32_t)export->data, &data, e));
-    EntryRequest requests[2] = {{LOWER_EXPORT, export->name, o->rows, 0}, {LOWER_INIT, STR("init"), 0, 0}};
+    const Split *split;
+    TRY(dataset_split(data[export->data], str_of(o->split), &split, e));
+    int64_t rows = o->rows ? o->rows : o->picture ? PICTURE_ROWS : NUMBER_ROWS;
+    if (split->n > 0 && split->n < rows) rows = split->n;
+    EntryRequest requests[2] = {{LOWER_EXPORT, export->name, rows, 0}, {LOWER_INIT, STR("init"), 0, 0}};
     Compiled c;
     if (!compile_graphs(s, &o->common, o->run ? 1 : 2, requests, &c))
         return fail(e, GR_PROGRAM, "the program has errors");
@@ -127,9 +147,10 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     GrStatus status = take_weights(s, o, data, x, e);
     if (status == GR_OK) status = fill(s, p, x, data[export->data], o->split, e);
     if (status == GR_OK) {
-        Counters at = {.rows = o->rows, .batch = o->rows};
+        Counters at = {.rows = rows, .batch = rows};
         exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));
-        status = write_picture(s, o, p, &p->entries.at[0], x, e);
+        if (o->picture) status = write_picture(s, o, p, &p->entries.at[0], x, e);
+        else print_rows(p, &p->entries.at[0], x);
     }
     exec_destroy(x);
     compile_close(&c);
@@ -137,7 +158,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
 }
 
 int cmd_predict(int argc, char **argv) {
-    Options o = {.common = common_make(), .split = "test", .rows = 20};
+    Options o = {.common = common_make(), .split = "test"};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;
@@ -147,7 +168,7 @@ int cmd_predict(int argc, char **argv) {
     GrStatus done = predict(&s, &o, &e);
     if (done == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);
     int status = done == GR_OK ? 0 : report_error(&o.common, &e);
-    if (status == 0) printf("picture     %s\n", o.picture);
+    if (status == 0 && o.picture) printf("picture     %s\n", o.picture);
     session_report(&s, &o.common);
     session_close(&s);
     return status;

@@ -5,7 +5,6 @@
 #include "rundir.h"
 #include "trainer.h"
 #include "uses.h"
-#include <math.h>
 #include <string.h>
 
 /* The first phase that trains the objective; NULL: none does. */
@@ -35,7 +34,7 @@ GrStatus look_open(Session *s, const Common *c, uint32_t objective, const char *
                    Error *e) {
     *out = (Look){.s = s, .c = c, .objective = objective, .split = split, .run = run};
     if (run) {
-        TRY(rundir_use(s->arena, str_of(run), true, e));
+        TRY(rundir_trained(s->arena, str_of(run), e));
         out->checkpoint = train_best(s->arena, str_of(run));
     }
     out->rows = batch_rows(out);
@@ -142,39 +141,4 @@ GrStatus look_run(Look *l, Error *e) {
 void look_close(Look *l) {
     exec_destroy(l->exec);
     compile_close(&l->compiled);
-}
-
-/* ---- what a tensor holds ---- */
-double element_of(DType t, const void *at, int64_t i) {
-    switch (t) {
-    case DT_F32: return ((const float *)at)[i];
-    case DT_F64: return ((const double *)at)[i];
-    case DT_I32: return ((const int32_t *)at)[i];
-    case DT_I64: return (double)((const int64_t *)at)[i];
-    case DT_U8: case DT_BOOL: return ((const uint8_t *)at)[i];
-    case DT_BF16: return f32_of_bf16(((const uint16_t *)at)[i]);
-    case DT_F16: return f32_of_f16(((const uint16_t *)at)[i]);
-    case DT_COUNT: break;
-    }
-    GR_BUG("element type %d", (int)t);
-}
-
-Summary summary_of(DType t, const void *at, int64_t n) {
-    Summary s = {.n = n, .least = INFINITY, .most = -INFINITY};
-    double squares = 0, finite = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double x = element_of(t, at, i);
-        s.zeros += x == 0;
-        s.nan += isnan(x) != 0;
-        s.infinite += isinf(x) != 0;
-        if (!isfinite(x)) continue;
-        s.least = fmin(s.least, x);
-        s.most = fmax(s.most, x);
-        finite++;
-        double d = x - s.mean;                       /* Welford's running mean and squares */
-        s.mean += d / finite;
-        squares += d * (x - s.mean);
-    }
-    s.deviation = finite > 0 ? sqrt(squares / finite) : 0;
-    return s;
 }

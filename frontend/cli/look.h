@@ -25,9 +25,4 @@ GrStatus look_open(Session *s, const Common *c, uint32_t objective, const char *
 /* Computes what was taken of `peek`. */
 GrStatus look_run(Look *l, Error *e);
 void     look_close(Look *l);
-
-/* What a tensor holds, of its finite elements. */
-typedef struct { int64_t n, zeros, nan, infinite; double least, most, mean, deviation; } Summary;
-Summary summary_of(DType t, const void *at, int64_t n);
-double  element_of(DType t, const void *at, int64_t i);
 #endif

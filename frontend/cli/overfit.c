@@ -86,7 +86,7 @@ static void print_verdict(const Fall *f, bool several) {
     printf("%.*s went from %.5g to %.5g: ", FSTR(f->name), f->first, f->last);
     if (f->first <= 0 || f->last < 0) {
         puts("it can be negative, so near zero says nothing; it should have fallen");
-    } else if (f->last < 0.01 * f->first) {
+    } else if (f->last < 0.02 * f->first) {
         puts("near zero, these rows are learnt by heart");
     } else if (f->last < 0.7 * f->first) {
         printf("%.0f %% of what it was, not near zero\n", 100 * f->last / f->first);
