@@ -173,6 +173,17 @@ TEST(options_are_checked) {
 
 /* ---- what is printed ---- */
 
+TEST(check_counts_rows_and_labels) {
+    put_good_data();
+    expect("check dots.graph", 0, "batches  8 rows of dots: 2 × 4\n"
+                                  "baseline  label of dots: always 0 is right in 37.5 %, a constant answer has "
+                                  "cross-entropy 1.082\n");
+    expect("check dots.graph --json", 0, "{\"about\":\"baseline\",\"data\":\"dots\",\"column\":\"label\",\"value\":0,"
+                                         "\"share\":0.375,");
+    put_program("csv");
+    CHECK_MSG(!says(ran("check dots.graph"), "baseline"), "a csv is not counted");
+}
+
 TEST(tables_have_no_trailing_blanks) {
     put_good_data();
     static const char *const commands[] = {"check dots.graph", "summary dots.graph", "--help"};

@@ -20,6 +20,8 @@ void check_schedules(const Check *c, const RecipePhase *p);
 /* The batches of an epoch, and columns that nothing uses. */
 void check_batches(const Check *c, const RecipePhase *p);
 void check_columns(const Check *c);
+/* What a constant answer scores, where the labels are quickly read. */
+void check_baselines(const Check *c);
 /* Rows that a phase trains on, -1 when that is not known without reading the data. */
 int64_t check_rows(const Check *c, uint32_t data);
 #endif

@@ -74,3 +74,28 @@ void check_columns(const Check *c) {
         json_decref(j);
     }
 }
+
+/* Of the labels that an objective sees: what accuracies and cross-entropies have to beat. */
+void check_baselines(const Check *c) {
+    for (uint32_t i = 0; i < c->s->recipe->data.n; i++) {
+        const RecipeData *d = &c->s->recipe->data.at[i];
+        for (uint32_t k = 0; k < d->columns.n; k++) {
+            const RecipeColumn *x = &d->columns.at[k];
+            DataBaseline b;
+            if (!x->used || !dataset_baseline(c->s->arena, d, k, STR("train"), &b)) continue;
+            if (c->json) {
+                json_t *j = json_object();
+                json_object_set_new(j, "data", check_text(d->name));
+                json_object_set_new(j, "column", check_text(x->name));
+                json_object_set_new(j, "value", json_integer(b.value));
+                json_object_set_new(j, "share", json_real(b.share));
+                json_object_set_new(j, "entropy", json_real(b.entropy));
+                check_object(c, "baseline", j);
+                continue;
+            }
+            printf("baseline  %.*s of %.*s: always %lld is right in %.4g %%, a constant answer has ",
+                   FSTR(x->name), FSTR(d->name), (long long)b.value, 100 * b.share);
+            printf("cross-entropy %.4g\n", b.entropy);
+        }
+    }
+}

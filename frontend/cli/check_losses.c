@@ -51,8 +51,14 @@ static const char *operation(const Node *n) {
 
 enum { LONG_TEXT = 40 };
 
-static uint32_t line_of(const Losses *x, Val v) {
-    return sources_place(x->c->s->files, node_of(x->t.graph, v)->span).line;
+/* "line 22", with the file where it is another. */
+static Str line_of(const Losses *x, Val v) {
+    const Session *s = x->c->s;
+    Place p = sources_place(s->files, node_of(x->t.graph, v)->span);
+    if (str_eq(p.path, s->main->path)) return str_format(s->arena, "line %u", p.line);
+    uint32_t skip = p.path.n;
+    while (skip > 0 && p.path.s[skip - 1] != '/') skip--;
+    return str_format(s->arena, "%.*s line %u", (int)(p.path.n - skip), p.path.s + skip, p.line);
 }
 
 /* Its name, else what was written; empty where neither would help. */
@@ -70,9 +76,10 @@ static Str cause_text(const Losses *x, Val by, Str loss) {
     bool written;
     Str name = value_text(x, by, loss, &written);
     const char *what = operation(node_of(x->t.graph, by));
-    if (name.n == 0) return str_format(x->c->s->arena, "%s (line %u)", what, line_of(x, by));
-    return str_format(x->c->s->arena, "`%.*s` (%s%sline %u)", FSTR(name), written ? "" : what, written ? "" : ", ",
-                      line_of(x, by));
+    Str line = line_of(x, by);
+    if (name.n == 0) return str_format(x->c->s->arena, "%s (%.*s)", what, FSTR(line));
+    return str_format(x->c->s->arena, "`%.*s` (%s%s%.*s)", FSTR(name), written ? "" : what, written ? "" : ", ",
+                      FSTR(line));
 }
 
 static void note_mask(Losses *x, uint32_t loss, const Cut *c) {
@@ -80,8 +87,28 @@ static void note_mask(Losses *x, uint32_t loss, const Cut *c) {
     Str name = value_text(x, c->operand, x->o->losses.at[loss].name, &written);
     if (name.n == 0) name = STR("its condition");
     else name = str_format(x->c->s->arena, "`%.*s`", FSTR(name));
-    note(x, loss, "* only where %.*s holds (%s, line %u)", FSTR(name), operation(node_of(x->t.graph, c->by)),
-         line_of(x, c->by));
+    Str line = line_of(x, c->by);
+    note(x, loss, "* only where %.*s holds (%s, %.*s)", FSTR(name), operation(node_of(x->t.graph, c->by)), FSTR(line));
+}
+
+/* A named value that the loss depends on through `by` alone: the first one made of parameters, ` to \`r\``; else
+ * empty. */
+static Str only_through(Losses *x, uint32_t loss, Val by) {
+    const Graph *g = x->t.graph;
+    Session *s = x->c->s;
+    bool *live = PUSH(s->arena, bool, g->nodes.n), *behind = PUSH(s->arena, bool, g->nodes.n);
+    reach_back(g, gradient_loss(g, loss), live);
+    behind[by.i] = true;
+    uint32_t first = 0;
+    for (uint32_t i = by.i; i > 0; i--) {
+        const Node *n = &g->nodes.at[i];
+        for (uint32_t k = 0; k < n->n && behind[i]; k++) behind[operand(g, (Val){i}, k).i] = true;
+        bool written = n->name && program_library_name(s->program, n->span).n == 0 && n->op != OP_arg;
+        if (behind[i] && !live[i] && x->t.learned[i] && written && i != by.i) first = i;
+    }
+    const Node *n = &g->nodes.at[first];
+    if (first == 0 || n->name == node_of(g, by)->name) return (Str){0};
+    return str_format(s->arena, " to `%.*s`", FSTR(intern_str(s->module->names, n->name)));
 }
 
 static void note_cuts(Losses *x, uint32_t loss) {
@@ -90,8 +117,10 @@ static void note_cuts(Losses *x, uint32_t loss) {
         Str cause = cause_text(x, c->by, x->o->losses.at[loss].name);
         const Node *by = node_of(x->t.graph, c->by);
         bool stopped = by->op == OP_grad_as || (by->op == OP_extern && by->attr.external->nograd);
+        Str to = only_through(x, loss, c->by);
         if (c->mask) note_mask(x, loss, c);
-        else note(x, loss, stopped ? "%.*s is stopped on purpose" : "%.*s carries no gradient", FSTR(cause));
+        else if (stopped) note(x, loss, "%.*s is stopped on purpose", FSTR(cause));
+        else note(x, loss, "%.*s carries no gradient%.*s", FSTR(cause), FSTR(to));
     }
 }
 

@@ -84,6 +84,7 @@ static Str plot(const Check *c, const Samples *x) {
 static Str ends(const Check *c, const Samples *x) {
     const char *unit = x->epochs ? "epoch" : "step";
     Buf b = buf_make(c->s->arena);
+    if (x->open) return str_format(c->s->arena, "%.3g at first, then as measured", x->value[0]);
     buf_printf(&b, "%.3g at %s %lld", x->value[0], unit, (long long)x->at[0]);
     uint32_t most = 0;
     for (uint32_t i = 0; i < x->n; i++) most = x->value[i] > x->value[most] ? i : most;
@@ -91,7 +92,6 @@ static Str ends(const Check *c, const Samples *x) {
     if (x->value[most] > fmax(x->value[0], last))
         buf_printf(&b, ", %.3g at %lld", x->value[most], (long long)x->at[most]);
     if (x->n > 1) buf_printf(&b, ", %.3g at %lld", last, (long long)x->at[x->n - 1]);
-    if (x->open) buf_printf(&b, "; then as measured");
     return buf_str(&b);
 }
 

@@ -19,7 +19,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option options[] = {{"json", 'j', 0, 0, "diagnostics as JSON, one a line", 2}, {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Checks names, shapes and gradients of FILE, and the runs it uses, without reading its data.\v"
+    .doc = "Checks names, shapes and gradients of FILE, and the runs it uses, without reading its data "
+           "(but labels, where that is quick).\v"
            "Exit status 0 when there are no errors (there may be warnings), else 1."};
 
 /* ---- JSON ---- */
@@ -106,9 +107,18 @@ static void print_settings(const Check *c) {
     table_print(&out, stdout);
 }
 
-static void print_sweeps(Session *s) {
+static void print_sweeps(const Check *c) {
+    Session *s = c->s;
     const Recipe *r = s->recipe;
-    if (r->sweeps.n == 0) return;
+    for (uint32_t i = 0; i < r->sweeps.n && c->json; i++) {
+        json_t *j = json_object();
+        json_object_set_new(j, "name", check_text(r->sweeps.at[i].name));
+        json_object_set_new(j, "points", json_integer(r->sweeps.at[i].points.n));
+        json_object_set_new(j, "runs", json_integer(r->sweeps.at[i].runs));
+        json_object_set_new(j, "skipped", json_integer(r->sweeps.at[i].skipped));
+        check_object(c, "sweep", j);
+    }
+    if (r->sweeps.n == 0 || c->json) return;
     puts("sweeps");
     Table out = table_make(s->arena, 2, "");
     for (uint32_t i = 0; i < r->sweeps.n; i++) {
@@ -123,6 +133,26 @@ static void print_sweeps(Session *s) {
     table_print(&out, stdout);
 }
 
+static void print_modules(const Check *c) {
+    const Recipe *r = c->s->recipe;
+    Table out = table_make(c->s->arena, 2, "");
+    for (uint32_t i = 0; i < r->uses.n; i++) {
+        const char *what = uses_what(c->s, &r->uses.at[i]);
+        if (c->json) {
+            json_t *j = json_object();
+            json_object_set_new(j, "name", check_text(r->uses.at[i].name));
+            json_object_set_new(j, "is", json_string(what));
+            check_object(c, "module", j);
+            continue;
+        }
+        table_cell(&out, "  %.*s", FSTR(r->uses.at[i].name));
+        table_cell(&out, "%s", what);
+    }
+    if (r->uses.n == 0 || c->json) return;
+    puts("modules");
+    table_print(&out, stdout);
+}
+
 static void print_all(const Check *c) {
     const Recipe *r = c->s->recipe;
     for (uint32_t p = 0; p < r->phases.n; p++) {
@@ -133,11 +163,13 @@ static void print_all(const Check *c) {
     if (r->phases.n == 0 && !c->json) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     for (uint32_t p = 0; p < r->phases.n; p++) check_schedules(c, &r->phases.at[p]);
     for (uint32_t p = 0; p < r->phases.n; p++) check_batches(c, &r->phases.at[p]);
-    if (r->phases.n > 0) check_columns(c);
+    if (r->phases.n > 0) {
+        check_columns(c);
+        check_baselines(c);
+    }
     print_settings(c);
-    if (c->json) return;
-    uses_print(c->s);
-    print_sweeps(c->s);
+    print_modules(c);
+    print_sweeps(c);
 }
 
 int cmd_check(int argc, char **argv) {

@@ -91,6 +91,8 @@ GradientTable gradient_table(Session *s, uint32_t objective, const Graph *train)
     }
     mark_parameters(s, train, NULL, from);
     reach_from(train, from, NULL, reach);
+    t.learned = PUSH(s->arena, bool, train->nodes.n);
+    for (uint32_t i = 1; i < train->nodes.n; i++) t.learned[i] = reach[i].reach == REACH_YES;
     for (uint32_t l = 0; l < t.n_losses; l++) {
         Cuts all = {0};
         reach_cuts(s->arena, train, reach, gradient_loss(train, l), &all);

@@ -11,6 +11,7 @@ typedef struct {
     uint32_t n_losses, n_models;
     uint32_t *models;              /* interned names, in order of first parameter */
     GradientCell *cells;           /* loss-major: the best over the model's parameters */
+    bool *learned;                 /* by node: a gradient comes from it to a parameter */
     Cuts *cuts;                    /* by loss: what a reader would want to know, each cause once */
 } GradientTable;
 /* Of the train graph of a run of the objective. */

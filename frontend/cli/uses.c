@@ -1,7 +1,6 @@
 /* Trained further is what a training graph commits: whatever keeps a parameter out of the optimizer keeps it out of
  * here too. */
 #include "uses.h"
-#include "table.h"
 #include "used.h"
 
 GrStatus uses_check(const Session *s, Error *e) {
@@ -47,21 +46,9 @@ static bool phase_writes(const Session *s, const RecipePhase *p, Str name) {
     return writes;
 }
 
-static const char *what_of(const Session *s, const RecipeUse *u) {
+const char *uses_what(const Session *s, const RecipeUse *u) {
     if (u->run.n == 0) return "a file";
     for (uint32_t i = 0; i < s->recipe->phases.n; i++)
         if (phase_writes(s, &s->recipe->phases.at[i], u->name)) return "a run, trained further (fine-tuned)";
     return s->recipe->phases.n ? "a run; no phase changes its weights" : "a run";
-}
-
-void uses_print(const Session *s) {
-    const Recipe *r = s->recipe;
-    if (r->uses.n == 0) return;
-    puts("modules");
-    Table out = table_make(s->arena, 2, "");
-    for (uint32_t i = 0; i < r->uses.n; i++) {
-        table_cell(&out, "  %.*s", FSTR(r->uses.at[i].name));
-        table_cell(&out, "%s", what_of(s, &r->uses.at[i]));
-    }
-    table_print(&out, stdout);
 }

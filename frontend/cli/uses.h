@@ -7,6 +7,6 @@
 GrStatus uses_check(const Session *s, Error *e);
 /* Without a run of the file itself, all its weights are of runs that it uses. */
 GrStatus uses_train_all(const Session *s, Error *e);
-/* A line a module; of a run, whether a phase trains its weights further. */
-void     uses_print(const Session *s);
+/* For a reader; of a run, whether a phase trains its weights further. */
+const char *uses_what(const Session *s, const RecipeUse *u);
 #endif

@@ -70,7 +70,10 @@ static Str mixture_text(Lower *l, Mixture m) {
     if (name.n) {
         return str_format(l->p->arena, "`%.*s`", FSTR(name));
     }
-    return str_format(l->p->arena, "line %u", sources_place(l->p->sources, n->span).line);
+    Place at = sources_place(l->p->sources, n->span);
+    bool here = str_eq(at.path, l->p->main->source->path);
+    return here ? str_format(l->p->arena, "line %u", at.line)
+                : str_format(l->p->arena, "%.*s:%u", FSTR(at.path), at.line);
 }
 
 static LossFacts loss_facts(Lower *l, RunFacts *f, const LossTerm *t, RowFacts rows, Mixture mixture) {

@@ -479,9 +479,13 @@ static Lower *declare(Program *p) {
     return lower_begin(p, LOWER_INIT, STR("file"), 0, p->ds);
 }
 
-void program_rest(Program *p, Lower *file) {
+void program_conditions(Lower *file) {
     check_conditions(file);
     data_declare(file);
+}
+
+void program_rest(Program *p, Lower *file) {
+    program_conditions(file);
     follow_declare(file);
     check_all(p, file);
 }

@@ -1,13 +1,16 @@
 /* `sweep`: every run of it is checked like the file itself, with the settings of its point: a program aside, of
- * which nothing is kept but what is wrong with it and which settings it read.  The recipe lists the points;
- * a sweep of one point is a preset. */
+ * which nothing is kept but what is wrong with it and which settings it read.  Points that differ in run-time numbers
+ * are one program, whose text is checked once.  The recipe lists the points; a sweep of one point is a preset. */
 #include "sweep.h"
 
 enum { RUNS_MOST = 10000, SHOWN_MOST = 3 };
 
+/* A program of this structure has no mistakes; read: by setting. */
+typedef struct { Str structure; bool *read; } Known;
 typedef struct {
     Lower *l;
     const Decl *decl;
+    VEC(Known) known;
     SweepAxes axes;
     RecipeSweep *recipe;
     uint32_t n_wrong;
@@ -122,6 +125,49 @@ static void note_unread(Sweep *s, const Program *aside, const Assignment *run) {
     }
 }
 
+/* What makes it another program: settings of its structure, and numbers of `train`. */
+static Str structure(Sweep *s, const Program *aside, const Assignment *run) {
+    Buf b = buf_make(s->l->a);
+    for (uint32_t k = 0; k < aside->settings.n; k++) {
+        const RecipeSetting *x = &aside->settings.at[k].recipe;
+        if (x->structural) {
+            buf_printf(&b, "%.*s=%.*s\n", FSTR(x->name), FSTR(x->text));
+        }
+    }
+    for (uint32_t i = 0; i < run->at.n; i++) {
+        if (!settings_known(aside, run->at.at[i].name)) {
+            buf_printf(&b, "%.*s=%.*s\n", FSTR(run->at.at[i].name), FSTR(run->at.at[i].value));
+        }
+    }
+    return buf_str(&b);
+}
+
+/* A program that has been checked needs no more than its conditions and its data looked at with other numbers. */
+static void check_program(Sweep *s, Lower *file, const Assignment *run) {
+    Program *p = file->p;
+    Str is = structure(s, p, run);
+    for (uint32_t i = 0; i < s->known.n; i++) {
+        const Known *k = &s->known.at[i];
+        if (str_eq(k->structure, is)) {
+            p->probe = NULL; /* nor have its files changed */
+            program_conditions(file);
+            for (uint32_t n = 0; n < p->settings.n; n++) {
+                p->settings.at[n].read = k->read[n];
+            }
+            return;
+        }
+    }
+    program_rest(p, file);
+    if (diags_errors(file->ds) > 0) {
+        return;
+    }
+    Known k = {is, PUSH(s->l->a, bool, p->settings.n + 1)};
+    for (uint32_t n = 0; n < p->settings.n; n++) {
+        k.read[n] = p->settings.at[n].read;
+    }
+    vec_push(s->l->a, &s->known, k);
+}
+
 /* Returns whether it counts: false when it is skipped. */
 static bool check_run(Sweep *s, const Assignment *run) {
     Arena *scratch = arena_create();
@@ -129,7 +175,7 @@ static bool check_run(Sweep *s, const Assignment *run) {
     Lower *file = program_aside(s->l->p, scratch, run->at.n, run->at.at, ds);
     bool skip = diags_errors(ds) == 0 && skipped(file, s->decl);
     if (!skip && diags_errors(ds) == 0) {
-        program_rest(file->p, file);
+        check_program(s, file, run);
     }
     if (diags_errors(ds) > 0) {
         report_run(s, run, ds);

@@ -278,8 +278,10 @@ static void walk(Weigh *w, Val v, Term t) {
     if (t.n == 0 && number_of(w, v, &constant)) {
         return; /* has no gradient */
     }
-    t.factor /= t.divide;
-    t.divide = 1;
+    if (t.divide != (double)w->g->rows) {
+        t.factor /= t.divide;
+        t.divide = 1;
+    }
     t.body = v;
     w->many = w->many || w->n == MOST_TERMS;
     if (w->n < MOST_TERMS) {
@@ -343,17 +345,24 @@ static void put_sum(const Weigh *w, Buf *b, const Sum *s) {
 
 static Str term_text(const Weigh *w, const Term *t) {
     Buf b = buf_make(w->l->a);
+    if (t->divide != 1) {
+        buf_printf(&b, "1/%.*s · ", FSTR(rows_name(w)));
+    }
     for (uint32_t i = 0; i < t->n; i++) {
-        buf_printf(&b, i ? " of a " : "");
+        buf_printf(&b, "%s", i ? " of a " : "");
         put_sum(w, &b, &t->sums[i]);
     }
     Val part = weighted_part(w, t->body);
     Str body = body_text(w, part.i ? part : t->body);
     bool weighted = part.i && !(t->n && t->sums[0].weighted);
     if (body.n || weighted) {
-        buf_printf(&b, "%s%s%.*s", b.n ? " of " : "", weighted ? "weighted " : "", FSTR(body.n ? body : STR("values")));
+        Str what = body.n ? body : STR("values");
+        buf_printf(&b, "%s%s%.*s", t->n ? " of " : "", weighted ? "weighted " : "", FSTR(what));
     }
-    return b.n ? buf_str(&b) : STR("one value");
+    if (t->n == 0 && !body.n && !weighted) {
+        buf_printf(&b, "one value");
+    }
+    return buf_str(&b);
 }
 
 static void put_terms(const Weigh *w, Buf *b) {
@@ -373,7 +382,7 @@ static void put_terms(const Weigh *w, Buf *b) {
 /* What stands in front of the sum over all elements of a row. */
 static void put_share(const Weigh *w, LossFacts *out) {
     const Term *t = &w->terms[0];
-    double share = t->factor, elements = 1, rows = (double)w->g->rows;
+    double share = t->factor / t->divide, elements = 1, rows = (double)w->g->rows;
     for (uint32_t i = 0; i < t->n; i++) {
         const Sum *s = &t->sums[i];
         double extent = (s->rows > 0 ? s->rows : 1) * s->rest;

@@ -46,6 +46,10 @@ GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *progr
                       Dataset **out, Error *e);
 /* Rows of a split as far as the files say so without being read; -1: not known, or there is no such split. */
 int64_t  dataset_count(Arena *a, const RecipeData *d, Str split);
+/* The most frequent value of a column, its share, and the entropy of all values in nats: what always saying it,
+ * or always the same probabilities, comes to.  false: reading that is not cheap, or the column has no labels. */
+typedef struct { int64_t value; double share, entropy; } DataBaseline;
+bool     dataset_baseline(Arena *a, const RecipeData *d, uint32_t column, Str split, DataBaseline *out);
 int64_t  dataset_column(const Dataset *d, Str name);                   /* -1 */
 /* A data set has a few splits; the message of a missing one names them. */
 GrStatus dataset_split(const Dataset *d, Str name, const Split **out, Error *e);
