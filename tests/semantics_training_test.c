@@ -1,0 +1,199 @@
+/* What is promised of every training, held on programs of tests/programs, made small: a gradient in a loss trains;
+ * metrics are those of one batch of all rows; every validation draws the same; what only looks, or what a phase
+ * may not change, changes no bit. */
+#include "test.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static Str here(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
+
+static Str ran(const char *line) {
+    Ran r = test_shell(str_of(line));
+    CHECK_MSG(r.status == 0, "%s: status %d\n%.*s", line, r.status, FSTR(r.out));
+    return r.out;
+}
+
+/* A program into the test's folder, with what it reads beside it. */
+static void bring(const char *program) {
+    Str from = str_format(test_arena(), "%.*s/tests/programs", FSTR(test_root()));
+    ran(str_format(test_arena(), "cp %.*s/%s.graph p.graph && cp %.*s/04-dots-contrast.graph %.*s/*.csv . && "
+                                 "ln -sfn %.*s/files files",
+                   FSTR(from), program, FSTR(from), FSTR(from), FSTR(from))
+            .s);
+}
+
+/* The first `old` of p.graph becomes `new`. */
+static void edit(const char *old, const char *new) {
+    Str text = test_read(here("p.graph"));
+    const char *z = str_copy(test_arena(), text).s, *at = strstr(z, old);
+    if (at == NULL) {
+        test_failed(__FILE__, __LINE__, "the program has no `%s`", old);
+        test_end();
+    }
+    test_write(here("p.graph"), str_format(test_arena(), "%.*s%s%s", (int)(at - z), z, new, at + strlen(old)));
+}
+
+/* Of the lines of metrics.jsonl that have the series, its values. */
+static uint32_t series(const char *run, const char *name, double *values, uint32_t most) {
+    Str text = test_read(here(str_format(test_arena(), "%s/metrics.jsonl", run).s));
+    uint32_t n = 0;
+    for (uint32_t from = 0, i = 0; i < text.n; i++) {
+        if (text.s[i] != '\n')
+            continue;
+        json_t *line = json_loadb(text.s + from, i - from, 0, NULL), *all = json_object_get(line, "values");
+        json_t *x = json_object_get(all ? all : line, name);
+        if (json_is_number(x) && n < most)
+            values[n++] = json_number_value(x);
+        json_decref(line);
+        from = i + 1;
+    }
+    return n;
+}
+
+/* The tensors of a run's last checkpoint whose names begin so, names and bytes; but for what metrics have summed. */
+static Str tensors(const char *run, const char *prefix) {
+    Arena *a = test_arena();
+    Str all = test_read(here(str_format(a, "%s/last.safetensors", run).s));
+    uint64_t header = 0;
+    Buf out = buf_make(a);
+    REQUIRE(all.n > sizeof header);
+    memcpy(&header, all.s, sizeof header);
+    REQUIRE(header < all.n - sizeof header);
+    json_t *names = json_loadb(all.s + sizeof header, header, 0, NULL), *tensor;
+    const char *name;
+    json_object_foreach(names, name, tensor) {
+        json_t *span = json_object_get(tensor, "data_offsets");
+        if (strncmp(name, prefix, strlen(prefix)) != 0 || strncmp(name, "metric/", 7) == 0 || span == NULL)
+            continue;
+        uint64_t from = (uint64_t)json_integer_value(json_array_get(span, 0)),
+                 to = (uint64_t)json_integer_value(json_array_get(span, 1));
+        REQUIRE(from <= to && to <= all.n - sizeof header - header);
+        buf_printf(&out, "%s ", name);
+        buf_put(&out, (Str){all.s + sizeof header + header + from, (uint32_t)(to - from)});
+    }
+    json_decref(names);
+    CHECK_MSG(out.n > 0, "%s: nothing is called %s..", run, prefix);
+    return buf_str(&out);
+}
+
+static void same_tensors(const char *run, const char *other, const char *prefix) {
+    CHECK_MSG(str_eq(tensors(run, prefix), tensors(other, prefix)), "%s of %s and of %s differ", prefix, run, other);
+}
+
+/* ---- a gradient of a gradient ---- */
+TEST_ALL(the_slope_of_a_critic_comes_near_one) {
+    double penalty[8];
+    bring("08-gan-penalty");
+    ran("graphc train p.graph -q -s folder=files/fashion -s epochs=6 -s batch=8 --run run");
+    uint32_t n = series("run", "val.penalty", penalty, 8);
+    CHECK_INT(n, 6);
+    CHECK_MSG(n == 6 && penalty[5] < penalty[0] / 2, "from %g to %g", penalty[0], penalty[n - 1]);
+}
+
+/* ---- metrics ---- */
+static double number_after(Str text, const char *name) {
+    const char *at = strstr(str_copy(test_arena(), text).s, name);
+    if (at == NULL) {
+        test_failed(__FILE__, __LINE__, "no %s in\n%.*s", name, FSTR(text));
+        test_end();
+    }
+    return strtod(at + strlen(name), NULL);
+}
+
+/* Of the split `val`, in batches of 1, 3, and all at once. */
+static void exact_metric(const char *program, const char *settings, const char *eval, const char *metric) {
+    static const int batches[] = {1, 3, 1000};
+    double value[3];
+    bring(program);
+    ran(str_format(test_arena(), "graphc train p.graph -q %s -s epochs=1 -s batch=4 --run run", settings).s);
+    for (int i = 0; i < 3; i++) {
+        value[i] = number_after(ran(str_format(test_arena(), "graphc eval p.graph %s -s batch=%d --run run --split %s",
+                                               settings, batches[i], eval)
+                                        .s),
+                                metric);
+        CHECK_MSG(isfinite(value[i]) && fabs(value[i] - value[0]) <= 1e-5 * fabs(value[0]),
+                  "%s of %s: %.9g in batches of %d, %.9g in batches of 1", metric, program, value[i], batches[i],
+                  value[0]);
+    }
+    ran("rm -r run");
+}
+
+TEST_ALL(a_metric_is_of_all_rows) {
+    exact_metric("00-library", "", "val", "val.f1 ");
+    exact_metric("06-occ", "-s X=8 -s Y=8 -s Z=8 -s width=2 -s rows=8", "val", "val.iou ");
+    exact_metric("06-occ", "-s X=8 -s Y=8 -s Z=8 -s width=2 -s rows=8", "val", "val.pred_max ");
+    exact_metric("09-names", "-s folder=files/names -s width=4", "train", "train.word ");
+    exact_metric("09-folds", "-s folder=files/houses", "val", "val.off ");
+}
+
+/* ---- noise of validations ---- */
+TEST_ALL(validations_of_equal_weights_are_equal) {
+    double total[4];
+    bring("01-vox-conv");
+    edit("lr = 1e-3", "lr = 0");
+    ran("graphc train p.graph -q -s folder=files/voxels -s epochs=3 -s batch=4 --run run");
+    CHECK_INT(series("run", "val.total", total, 4), 3);
+    CHECK(total[1] == total[0] && total[2] == total[0]);
+    CHECK_INT(series("run", "train.total", total, 4), 3);
+    CHECK_MSG(total[1] != total[0], "batches of different epochs draw the same");
+}
+
+/* ---- what only looks ---- */
+/* Behind a line of the objective comes another one. */
+typedef struct { const char *program, *settings, *line, *more; } Watched;
+
+static void looks_only(const Watched *w) {
+    Arena *a = test_arena();
+    bring(w->program);
+    ran(str_format(a, "graphc train p.graph -q %s --run plain", w->settings).s);
+    edit("graph 1\n", "graph 1\n# A comment.\n\n");
+    edit(w->line, str_format(a, "%s\n    # Another.\n    %s", w->line, w->more).s);
+    edit("epochs ", "report every 1 steps;  epochs ");
+    ran(str_format(a, "graphc train p.graph -q %s --run looked", w->settings).s);
+    same_tensors("plain", "looked", "");
+}
+
+TEST_ALL(comments_metrics_and_watches_change_no_bit) {
+    static const Watched all[] = {
+        {"02-vox-points", "-s folder=files/voxels -s epochs=2 -s batch=4 -s wide=32",
+         "loss kl = gaussian_kl(mu, logvar)  weight beta",
+         "metric spread = mean[..] (mu - 0.5)^2;  watch near;  warn \"flat\" when near.sd < 1e9"},
+        {"06-occ", "-s X=8 -s Y=8 -s Z=8 -s width=4 -s rows=6 -s epochs=2", "metric pred_mean = mean[..] p",
+         "metric sure = mean[..] (p > 0.9);  watch p"},
+        {"09-classify", "-s folder=files/fashion -s epochs=2 -s batch=8",
+         "metric accuracy = mean[..] (argmax[k] y[..,k] == b.label)",
+         "metric table = confusion(argmax[k] y[:,k], b.label, classes = 10);  watch y"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        looks_only(&all[i]);
+        ran("rm -r plain looked");
+    }
+}
+
+/* ---- what a phase may change ---- */
+TEST_ALL(a_probe_inside_changes_no_bit_of_the_world) {
+    const char *train = "graphc train p.graph -q -s E=8 -s width=1 -s rows=8 -s world.epochs=4 -s world.batch=4 "
+                        "-s probe.epochs=1 -s probe.batch=4 --run %s";
+    bring("04-dots-contrast");
+    edit("every 20 epochs", "every 2 epochs");
+    ran(str_format(test_arena(), train, "with").s);
+    edit(";  every 2 epochs train probe", "");
+    ran(str_format(test_arena(), train, "behind").s);
+    same_tensors("with", "behind", "see.");
+    same_tensors("with", "behind", "foresee.");
+    same_tensors("with", "behind", "state/see.");
+}
+
+TEST_ALL(a_frozen_model_keeps_every_bit) {
+    const char *train = "graphc train p.graph -q -s folder=files/fashion -s self.epochs=1 -s self.batch=8 "
+                        "-s look.epochs=%d -s look.batch=8 --run %s";
+    bring("09-byol");
+    ran(str_format(test_arena(), train, 1, "one").s);
+    ran(str_format(test_arena(), train, 2, "two").s);
+    static const char *const kept[] = {"trunk.", "online.", "guess.", "state/trunk.", "state/online.", "state/target."};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        same_tensors("one", "two", kept[i]);
+    CHECK(!str_eq(tensors("one", "read."), tensors("two", "read.")));
+}
