@@ -206,8 +206,10 @@ static void poison_names(Lower *l, const Stmt *s) {
     }
 }
 
+/* Each turn of a `for` has its own. */
 static Str cell_path(Lower *l, Name name) {
-    return str_format(l->a, "%.*s%s%.*s", FSTR(l->frame->path), l->frame->path.n ? "." : "", FSTR(name.text));
+    const Frame *f = l->frame;
+    return str_format(l->a, "%.*s%s%.*s%.*s", FSTR(f->path), f->path.n ? "." : "", FSTR(name.text), FSTR(f->turn));
 }
 
 /* One variable, made or found; the copy of one also makes what it follows. */
