@@ -94,3 +94,16 @@ TEST(failures_of_the_world_are_objects_too) {
     put_changed("n.graph", "train {", "# {");
     expect("graphc train n.graph --diag=json", 1, "\"message\":\"n.graph has no `train`\"");
 }
+
+/* What is not trained is verified as it is evaluated and exported. */
+TEST_ALL(a_file_without_train_is_verified) {
+    const char *end = strstr(k_program, "train {");
+    put("p.graph", str_format(test_arena(), "%.*s%s", (int)(end - k_program), k_program,
+                              "export guess(b : d[N]) -> (y : real[N]) { y = net(b.x) }\n"
+                              "export raw(x : real[N, 4]) -> (y : real[N]) { y = net(x) }\n").s);
+    expect("graphc verify p.graph", 0, "without         export `raw`, which takes no batch of a data set\n"
+                                       "interpreter     5 moments\n");
+    expect("graphc verify p.graph", 0, "fused      on 3  every bit is the same");
+    put("none.graph", "setting k : real = 1\n");
+    expect("graphc verify none.graph", 1, "none.graph has no `train`, no `objective` and no `export` of rows");
+}

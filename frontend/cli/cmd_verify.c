@@ -4,6 +4,7 @@
  * wrong code all show. */
 #include "run.h"
 #include "statistics.h"
+#include "trainer.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,8 @@ static const struct argp parser = {.options = options,
                                    .parser = parse,
                                    .args_doc = "FILE",
                                    .children = children,
-                                   .doc = "Runs the first training steps by the interpreter, unfused and "
+                                   .doc = "Runs the first training steps (or, where nothing is trained, "
+                                          "evaluation and exports) by the interpreter, unfused and "
                                           "fused, on 1, 2 and 3 threads, and compares every bit."};
 
 enum { MAX_MOMENTS = 4096 };
@@ -40,7 +42,7 @@ typedef struct { uint32_t entry; uint32_t step; } Moment;
 typedef struct {
     Session *s;
     const Options *o;
-    uint32_t phase;
+    const RecipePhase *phase;          /* NULL: of a file that trains nothing */
     Entries entries;
     Compiled compiled;
     Module meaning;                    /* the graphs the interpreter runs */
@@ -51,12 +53,13 @@ typedef struct {
 } Verify;
 
 static const UValue *values_at(Verify *v, Moment m) {
-    const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
-    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .seed = p->seed, .batch = p->batch,
-                   .rows = v->entries.at.at[m.entry].rows, .phase = v->phase,
-                   .epochs = p->epochs, .steps = 100, .epoch_steps = 10};
+    const RecipePhase *p = v->phase;
     const EntryRequest *r = &v->entries.at.at[m.entry];
-    inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], r->kind == LOWER_TRAIN ? p : NULL);
+    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .rows = r->rows, .steps = 100, .epoch_steps = 10,
+                   .seed = p ? p->seed : 1, .batch = p ? p->batch : EVAL_BATCH, .epochs = p ? p->epochs : 1,
+                   .phase = p ? p - v->s->recipe->phases.at : 0};
+    if (r->kind != LOWER_EXPORT)
+        inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], r->kind == LOWER_TRAIN ? p : NULL);
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
 }
 
@@ -99,16 +102,29 @@ static double element(const Tensor *t, int64_t i) {
 }
 
 /* ---- the interpreter's run ---- */
+/* Of the training rows, or where there are none, of the first split. */
+static GrStatus fill_column(Verify *v, Moment m, Str name, int64_t rows, void *to, Error *e) {
+    const Recipe *r = v->s->recipe;
+    const EntryRequest *entry = &v->entries.at.at[m.entry];
+    const Dataset *d = NULL;
+    int64_t column;
+    for (uint32_t i = 0; i < r->exports.n && entry->kind == LOWER_EXPORT; i++)
+        if (str_eq(r->exports.at[i].name, entry->name)) d = v->data[r->exports.at[i].data];
+    if (d) column = dataset_column(d, name);
+    else d = run_column(r, v->data, entry->objective, name, &column);
+    bool trains = v->phase || splits_find(&d->splits, STR("train")) || d->splits.at.n == 0;
+    Str split = trains ? STR("train") : str_copy(v->s->arena, d->splits.at.at[0].name);
+    return run_fill_column(v->s->arena, d, column, split.s, rows, m.step, to, e);
+}
+
 static Tensor *columns_of(Verify *v, const Graph *g, Moment m, Error *e) {
     Arena *a = v->s->arena;
     Tensor *columns = PUSH(a, Tensor, g->columns.n + 1);
     for (uint32_t i = 0; i < g->columns.n; i++) {
         const Column *c = &g->columns.at[i];
-        int64_t column;
-        const Dataset *d = run_column(v->s->recipe, v->data, v->entries.at.at[m.entry].objective,
-                                      intern_str(v->s->module->names, c->name), &column);
         columns[i] = tensor_copy(a, c->dtype, c->shape, NULL);
-        if (run_fill_column(a, d, column, "train", c->shape.dim[0], m.step, columns[i].data, e) != GR_OK) return NULL;
+        Str name = intern_str(v->s->module->names, c->name);
+        if (fill_column(v, m, name, c->shape.dim[0], columns[i].data, e) != GR_OK) return NULL;
     }
     return columns;
 }
@@ -249,8 +265,11 @@ static GrStatus run_variant(Verify *v, const char *variant, uint32_t threads, bo
         const Graph *g = v->meaning.graphs.at[v->moments[m].entry];
         const PlanEntry *entry = plan_entry(p, intern_str(v->s->module->names, g->name).s, r->rows, variant);
         GR_ASSERT(entry);
-        if (entry->n_columns)
-            status = run_fill(v->s, p, entry, r->objective, x, v->data, "train", v->moments[m].step, e);
+        for (uint32_t i = entry->first_column; i < entry->first_column + entry->n_columns && status == GR_OK; i++) {
+            const PlanBinding *b = &p->bindings.at[i];
+            int64_t rows = p->buffers.at[b->buffer].shape.dim[0];
+            status = fill_column(v, v->moments[m], b->name, rows, exec_buffer(x, b->buffer), e);
+        }
         if (status != GR_OK) break;
         memcpy(before, start, p->arena_bytes);
         exec_run(x, entry, values_at(v, v->moments[m]));
@@ -280,18 +299,19 @@ static uint32_t entry_of_run(const Verify *v, LowerKind kind, Str name) {
 
 /* So many steps that every run has had its turns, at least. */
 static void plan_moments(Verify *v) {
-    const RecipePhase *p = &v->s->recipe->phases.at[v->phase];
+    const RecipePhase *p = v->phase;
     add_all(v, LOWER_INIT);
     add_all(v, LOWER_BEGIN);
-    for (uint32_t i = 0; i < v->o->steps || recipe_runs_before(p, i, p->runs.n - 1) == 0; i++) {
+    for (uint32_t i = 0; p && (i < v->o->steps || recipe_runs_before(p, i, p->runs.n - 1) == 0); i++) {
         Str run = p->runs.at[recipe_run_at(p, i)].name;
         add_moment(v, entry_of_run(v, LOWER_TRAIN, run), i);
         if (p->shards > 1) add_moment(v, entry_of_run(v, LOWER_UPDATE, run), i);
     }
-    add_all(v, LOWER_FINISH);
-    add_all(v, LOWER_BEGIN);
+    if (p) add_all(v, LOWER_FINISH);
+    if (p) add_all(v, LOWER_BEGIN);
     add_all(v, LOWER_EVAL);
     add_all(v, LOWER_FINISH);
+    add_all(v, LOWER_EXPORT);
     v->expected = PUSH(v->s->arena, Tensor *, v->n_moments);
 }
 
@@ -307,10 +327,35 @@ static GrStatus meaning_of(Verify *v) {
     return GR_OK;
 }
 
+/* A phase's, or the evaluation of every objective and the exports that take rows of data. */
+static void request_entries(Verify *v) {
+    const Recipe *r = v->s->recipe;
+    Arena *a = v->s->arena;
+    if (v->phase) {
+        phase_entries(v->s, (uint32_t)(v->phase - r->phases.at), &v->entries);
+        return;
+    }
+    entries_add(a, &v->entries, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
+    for (uint32_t i = 0; i < r->objectives.n; i++) {
+        Str name = r->objectives.at[i].name;
+        entries_add(a, &v->entries, (EntryRequest){LOWER_BEGIN, name, 0, i});
+        entries_add(a, &v->entries, (EntryRequest){LOWER_EVAL, name, EVAL_BATCH, i});
+        entries_add(a, &v->entries, (EntryRequest){LOWER_FINISH, name, 0, i});
+    }
+    for (uint32_t i = 0; i < r->exports.n; i++) {
+        const RecipeExport *x = &r->exports.at[i];
+        if (x->data >= 0) entries_add(a, &v->entries, (EntryRequest){LOWER_EXPORT, x->name, EVAL_BATCH, 0});
+        else printf("without         export `%.*s`, which takes no batch of a data set\n", FSTR(x->name));
+    }
+}
+
 static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
     static const char *const variants[] = {"unfused", "fused"};
     Session *s = v->s;
-    phase_entries(s, v->phase, &v->entries);
+    request_entries(v);
+    if (v->entries.at.n < 2)
+        return fail(e, GR_PROGRAM, "%s has no `train`, no `objective` and no `export` of rows: nothing to verify",
+                    v->o->common.file);
     for (uint32_t i = 0; i < v->entries.at.n && v->o->batch; i++)
         if (v->entries.at.at[i].rows) v->entries.at.at[i].rows = v->o->batch;
     if (!compile_graphs(s, &v->o->common, v->entries.at.n, v->entries.at.at, &v->compiled))
@@ -319,7 +364,7 @@ static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
     TRY(run_open_all(s, &v->o->common, &v->data, e));
     plan_moments(v);
     TRY(interpret(v, e));
-    if (s->recipe->phases.n > 1) printf("phase           %.*s\n", FSTR(s->recipe->phases.at[v->phase].name));
+    if (s->recipe->phases.n > 1) printf("phase           %.*s\n", FSTR(v->phase->name));
     printf("interpreter     %u moments\n", v->n_moments);
     for (uint32_t k = 0; k < 2; k++) TRY(compile_plan(s, &v->o->common, &v->compiled, variants[k], e));
     TRY(compile_load(&v->o->common, &v->compiled, 0, NULL, e));
@@ -341,11 +386,11 @@ int cmd_verify(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
-    if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     int status = 0;
-    for (uint32_t p = 0; p < s.recipe->phases.n && status == 0; p++) {
+    uint32_t phases = s.recipe->phases.n;
+    for (uint32_t p = 0; p < (phases ? phases : 1) && status == 0; p++) {
         Verify *v = PUSH(s.arena, Verify, 1);
-        *v = (Verify){.s = &s, .o = &o, .phase = p};
+        *v = (Verify){.s = &s, .o = &o, .phase = phases ? &s.recipe->phases.at[p] : NULL};
         Error e = {0};
         bool same = false;
         if (verify_phase(v, &same, &e) != GR_OK) status = report_error(&o.common, &e);
