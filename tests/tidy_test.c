@@ -120,6 +120,48 @@ TEST(folders_have_readmes) {
         check_readme(str_of(k_with_readme[i]), STR(""), true);
 }
 
+static bool is_word(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* As a whole word, or by the beginning of one: `parse*.c`, `cmd_*.c`. */
+static bool names_file(Str text, Str stem) {
+    for (uint32_t i = 0, n; i < text.n; i += n + 1) {
+        for (n = 0; i + n < text.n && is_word(text.s[i + n]);)
+            n++;
+        bool begins = n > 0 && i + n + 1 < text.n && text.s[i + n] == '*' && text.s[i + n + 1] == '.';
+        if (str_eq((Str){text.s + i, n}, stem) || (begins && n < stem.n && memcmp(text.s + i, stem.s, n) == 0))
+            return true;
+    }
+    return false;
+}
+
+static void check_named(Str path, Str name, bool is_folder) {
+    if (is_folder || !(str_ends(name, ".c") || str_ends(name, ".def")))
+        return;
+    Str readme = str_format(test_arena(), "%.*sREADME.md", (int)(path.n - name.n), path.s);
+    Str stem = {name.s, name.n - (str_ends(name, ".c") ? 2 : 4)};
+    if (!names_file(read_here(readme), stem))
+        test_failed(path.s, 1, "%.*s does not say what is in it", FSTR(readme));
+}
+
+TEST(every_file_is_in_its_readme) {
+    walk(STR("compiler"), check_named);
+    walk(STR("runtime"), check_named);
+    walk(STR("frontend"), check_named);
+}
+
+/* By its number, at the beginning of a line of the index. */
+static void check_indexed(Str path, Str name, bool is_folder) {
+    if (is_folder || !str_ends(name, ".md") || name.s[0] != '0')
+        return;
+    Str line = str_format(test_arena(), "\n- %.4s ", name.s);
+    if (strstr(read_here(STR("docs/design/README.md")).s, line.s) == NULL)
+        test_failed(path.s, 1, "docs/design/README.md has no line for it");
+}
+
+TEST(decisions_have_their_index) { walk(STR("docs/design"), check_indexed); }
+
 /* Compiled as the whole of a C17 file, with the warnings that find what is missing. */
 static void check_header(Str path, Str name, bool is_folder) {
     if (is_folder || !str_ends(name, ".h"))

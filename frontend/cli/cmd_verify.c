@@ -55,9 +55,9 @@ typedef struct {
 static const UValue *values_at(Verify *v, Moment m) {
     const RecipePhase *p = v->phase;
     const EntryRequest *r = &v->entries.at.at[m.entry];
-    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .rows = r->rows, .steps = 100, .epoch_steps = 10,
-                   .seed = p ? p->seed : 1, .batch = p ? p->batch : EVAL_BATCH, .epochs = p ? p->epochs : 1,
-                   .phase = p ? p - v->s->recipe->phases.at : 0};
+    Counters at = {.step = m.step, .update = m.step + 1, .clock = m.step, .rows = r->rows, .steps = 100,
+                   .epoch_steps = 10, .seed = p ? p->seed : 1, .batch = p ? p->batch : EVAL_BATCH,
+                   .epochs = p ? p->epochs : 1, .phase = p ? p - v->s->recipe->phases.at : 0};
     if (r->kind != LOWER_EXPORT)
         inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], r->kind == LOWER_TRAIN ? p : NULL);
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
