@@ -107,3 +107,24 @@ TEST_ALL(a_file_without_train_is_verified) {
     put("none.graph", "setting k : real = 1\n");
     expect("graphc verify none.graph", 1, "none.graph has no `train`, no `objective` and no `export` of rows");
 }
+
+static const char k_loop[] =
+    "data d { from fresh(rows = 40) as train;  x[t < 6, i < 4] = normal();  y = normal() }\n"
+    "model step(h : real[N, 5], x : real[N, 4]) -> (o : real[N, 5]) { o = tanh(linear(h, 5) + linear(x, 5)) }\n"
+    "model net(x : real[N, 6, 4]) -> (y : real[N]) {\n"
+    "    param start : real[5] = 0\n"
+    "    h[n < N, i < 5] = start[i]\n"
+    "    xs[t,n,i] = x[n,t,i]\n"
+    "    scan h = h over c in xs { h = step(h, c) }\n"
+    "    y = linear(h, 1)[:, 0]\n"
+    "}\n"
+    "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "train { optimizer adam(lr = 0.1);  epochs 1;  batch 8 }\n";
+
+TEST(a_summary_looks_into_loops_and_used_runs) {
+    put("p.graph", k_loop);
+    expect("graphc summary p.graph", 0, "step.linear2  6 x [8,5]  w[4,5] b[5]");
+    expect("graphc train p.graph -q --run r", 0, "");
+    put("q.graph", "use \"r\" as r\nexport guess(b : r.d[N]) -> (y : real[N]) { y = r.net(b.x) }\n");
+    expect("graphc summary q.graph", 0, "r.step.linear2  6 x [64,5]  w[4,5] b[5]");
+}

@@ -1,6 +1,7 @@
 /* graphc summary: what the program is made of and what a training will take, before any run. */
 #include "cli.h"
 #include "table.h"
+#include "trainer.h"
 #include <string.h>
 
 typedef struct { Common common; } Options;
@@ -29,35 +30,48 @@ static bool same_layer(const Var *a, const Var *b) {
     return a->kind == VAR_PARAM && b->kind == VAR_PARAM && str_eq(layer_of(a->path), layer_of(b->path));
 }
 
-/* The first value that is computed with a variable; its views (a bias broadcast, a weight turned) are still
- * the variable. */
-static Val first_use(const Graph *g, uint32_t var) {
+/* Where a value is: its graph, which may be the body of a loop, and how often that body is run. */
+typedef struct { const Graph *g; Val at; int64_t turns; } Use;
+
+/* The first value that is computed with what arguments of this kind and number hold; its views (a bias broadcast, a
+ * weight turned) are still the same.  Into a loop it goes with the weight. */
+static Use first_use(const Graph *g, ArgKind kind, uint32_t id, int64_t turns) {
     bool *is_var = PUSH(g->arena, bool, g->nodes.n);
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         bool uses = false;
-        for (uint32_t k = 0; k < n->n; k++) uses = uses || is_var[g->operands.at[n->first + k].i];
-        is_var[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_VAR && n->attr.arg.id == var) ||
+        for (uint32_t k = 0; k < n->n; k++) {
+            if (!is_var[g->operands.at[n->first + k].i]) continue;
+            if (n->op != OP_scan) uses = true;
+            Use inside = {0};
+            if (n->op == OP_scan) inside = first_use(n->attr.scan->body, ARG_BODY, k, turns * n->attr.scan->length);
+            if (inside.g) return inside;
+        }
+        is_var[i] = (n->op == OP_arg && n->attr.arg.kind == kind && n->attr.arg.id == id) ||
                     (uses && op_class((Op)n->op) == CLASS_VIEW);
-        if (uses && !is_var[i]) return (Val){i};
+        if (uses && !is_var[i]) return (Use){g, {i}, turns};
     }
-    return (Val){0};
+    return (Use){0};
 }
 
-/* What a layer gives: the last of the values that its parameters go into directly. */
-static void put_output(const Session *s, const Graph *train, uint32_t first, Table *t) {
-    Val last = {0};
-    for (uint32_t k = first; train && k < s->module->vars.n; k++) {
-        if (!same_layer(&s->module->vars.at[first], &s->module->vars.at[k])) continue;
-        Val v = first_use(train, k);
-        if (v.i > last.i) last = v;
+/* What a layer gives: the last of the values that its parameters go into directly, in the first graph that has it. */
+static void put_output(const Session *s, const Module *lowered, uint32_t first, Table *t) {
+    Use last = {0};
+    for (uint32_t i = 0; i < lowered->graphs.n && !last.g; i++) {
+        if (lowered->graphs.at[i]->columns.n == 0) continue;           /* initial values, sums of an epoch */
+        for (uint32_t k = first; k < s->module->vars.n; k++) {
+            if (!same_layer(&s->module->vars.at[first], &s->module->vars.at[k])) continue;
+            Use u = first_use(lowered->graphs.at[i], ARG_VAR, k, 1);
+            if (u.g && (u.g != last.g || u.at.i > last.at.i)) last = u;
+        }
     }
     Buf shape = buf_make(s->arena);
-    if (last.i && node_of(train, last)->op != OP_scan) buf_shape(&shape, node_of(train, last)->shape);
+    if (last.g && last.turns > 1) buf_printf(&shape, "%lld x ", (long long)last.turns);
+    if (last.g) buf_shape(&shape, node_of(last.g, last.at)->shape);
     table_cell(t, "%.*s", FSTR(buf_str(&shape)));
 }
 
-static uint64_t put_layer(const Session *s, const Graph *train, uint32_t first, Table *t) {
+static uint64_t put_layer(const Session *s, const Module *lowered, uint32_t first, Table *t) {
     Str layer = layer_of(s->module->vars.at[first].path);
     Buf shapes = buf_make(s->arena);
     uint64_t count = 0;
@@ -70,13 +84,13 @@ static uint64_t put_layer(const Session *s, const Graph *train, uint32_t first, 
         count += (uint64_t)shape_count(v->shape);
     }
     table_cell(t, "%.*s", FSTR(layer));
-    put_output(s, train, first, t);
+    put_output(s, lowered, first, t);
     table_cell(t, "%.*s", FSTR(buf_str(&shapes)));
     table_count(t, count);
     return count;
 }
 
-static void print_layers(Session *s, const Graph *train) {
+static void print_layers(Session *s, const Module *lowered) {
     Table t = table_make(s->arena, 4, "...r");
     uint64_t total = 0;
     table_cell(&t, "layer");
@@ -86,7 +100,7 @@ static void print_layers(Session *s, const Graph *train) {
     for (uint32_t i = 0; i < s->module->vars.n; i++) {
         bool seen = s->module->vars.at[i].kind != VAR_PARAM;
         for (uint32_t k = 0; k < i && !seen; k++) seen = same_layer(&s->module->vars.at[k], &s->module->vars.at[i]);
-        if (!seen) total += put_layer(s, train, i, &t);
+        if (!seen) total += put_layer(s, lowered, i, &t);
     }
     table_cell(&t, "total");
     table_cell(&t, "%s", "");
@@ -156,8 +170,13 @@ static bool summarise(Session *s, const Options *o, Error *e) {
     Entries entries = {0};
     Compiled c;
     program_entries(s, &entries);
+    for (uint32_t i = 0; i < s->recipe->objectives.n && s->recipe->phases.n == 0; i++) {
+        Str name = s->recipe->objectives.at[i].name;
+        entries_add(s->arena, &entries, (EntryRequest){LOWER_EVAL, name, EVAL_BATCH, i});
+    }
     if (!compile_graphs(s, &o->common, entries.at.n, entries.at.at, &c)) return false;
-    print_layers(s, c.lowered.graphs.at[1]);
+    print_layers(s, &c.lowered);
+    if (entries.at.n == 0) return true;                    /* definitions only */
     if (compile_plan(s, &o->common, &c, "fused", e) != GR_OK) return false;
     print_entries(s->arena, c.planned.plan);
     print_memory(s->arena, c.planned.plan, o->common.threads);
@@ -174,10 +193,9 @@ int cmd_summary(int argc, char **argv) {
     ok = session_report(&s, &o.common) && ok;
     if (!ok) return EXIT_WRONG;
     if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return session_leave(&s, report_no_train(&o.common));
-    if (s.recipe->phases.n == 0) print_layers(&s, NULL);
     int status = 0;
     Error e = {0};
-    if (s.recipe->phases.n > 0 && !summarise(&s, &o, &e)) {
+    if (!summarise(&s, &o, &e)) {
         status = e.what[0] ? report_error(&o.common, &e) : EXIT_WRONG;
         session_report(&s, &o.common);
     }
