@@ -68,7 +68,7 @@ static Str value_text(const Losses *x, Val v, Str loss, bool *written) {
     Str name = n->name ? intern_str(s->module->names, n->name) : (Str){0};
     *written = name.n == 0 || str_eq(name, loss);
     if (*written) name = sources_text(s->files, n->span);
-    return name.n > LONG_TEXT || memchr(name.s, '\n', name.n) ? (Str){0} : name;
+    return name.n == 0 || name.n > LONG_TEXT || memchr(name.s, '\n', name.n) ? (Str){0} : name;
 }
 
 /* `target` (argmax, line 22) */

@@ -16,16 +16,21 @@ typedef struct {
     bool open;                     /* measured series move it */
 } Samples;
 
-static bool reads(const Uniforms *u, uint32_t inst, const char *prefix) {
+/* Does it read an input whose name begins so? */
+static bool reads(const Check *c, uint32_t inst, const char *prefix) {
     static const uint8_t operands[] = {
 #define X(id, name, n) n,
         UOP_LIST(X)
 #undef X
     };
-    const UInst *i = &u->insts.at[inst];
-    if (i->op == U_INPUT) return str_starts(u->inputs.at[i->input].name, prefix);
-    for (uint32_t k = 0; k < operands[i->op]; k++)
-        if (reads(u, i->in[k], prefix)) return true;
+    const Uniforms *u = c->s->module->uniforms;
+    bool *used = PUSH(c->s->arena, bool, inst + 1);
+    used[inst] = true;
+    for (uint32_t i = inst + 1; i-- > 0;) {
+        const UInst *x = &u->insts.at[i];
+        if (used[i] && x->op == U_INPUT && str_starts(u->inputs.at[x->input].name, prefix)) return true;
+        for (uint32_t k = 0; used[i] && k < operands[x->op]; k++) used[x->in[k]] = true;
+    }
     return false;
 }
 
@@ -44,17 +49,16 @@ static Samples moments(const Check *c, const RecipePhase *p) {
 }
 
 /* Steps are needed and nobody knows how many an epoch has. */
-static bool unknown(const Samples *x, const Uniforms *u, uint32_t inst) {
+static bool unknown(const Check *c, const Samples *x, uint32_t inst) {
     if (x->totals.epoch_steps > 0) return false;
-    bool epochs = reads(u, inst, "epoch");
-    return x->epochs == 0 ? epochs : reads(u, inst, "step") || reads(u, inst, "epoch_steps");
+    return x->epochs == 0 ? reads(c, inst, "epoch") : reads(c, inst, "step") || reads(c, inst, "epoch_steps");
 }
 
 static void sample(const Check *c, Samples *x, uint32_t inst) {
     const Uniforms *u = c->s->module->uniforms;
     UniformRun run = {.arena = c->s->arena, .recipe = c->s->recipe};
     TrainState state = {0};
-    x->open = reads(u, inst, "series.") || reads(u, inst, "schedule.");
+    x->open = reads(c, inst, "series.") || reads(c, inst, "schedule.");
     for (uint32_t i = 0; i < x->n; i++) {
         Counters at = x->totals;
         at.epoch = x->epochs ? x->at[i] : at.epoch_steps ? x->at[i] / at.epoch_steps : 0;
@@ -112,7 +116,7 @@ static void print_json(const Check *c, const Schedule *f, const Samples *x, bool
 static void add_run(const Check *c, Table *out, const RunFacts *facts, Samples *x, uint32_t *rows) {
     for (uint32_t i = 0; i < facts->schedules.n; i++) {
         const Schedule *f = &facts->schedules.at[i];
-        bool known = !unknown(x, c->s->module->uniforms, f->inst);
+        bool known = !unknown(c, x, f->inst);
         if (known) sample(c, x, f->inst);
         if (c->json) {
             print_json(c, f, x, known);

@@ -8,8 +8,8 @@
 #include "lower.h"
 #include <math.h>
 
-enum { MOST_SUMS = 6, MOST_TERMS = 3 };
-enum { MOST_COUNTED = 1 << 20 };        /* elements of a condition worth looking at */
+enum { MOST_SUMS = 6, MOST_TERMS = 3, MOST_STEPS = 1000 };
+enum { MOST_COUNTED = 1 << 16 };        /* elements of a condition worth looking at */
 /* accepted: how many a condition lets in; empty: that depends on data, or there is none */
 typedef struct { bool mean, some, weighted; double rows, rest; Str accepted; } Sum;
 typedef struct {
@@ -25,9 +25,9 @@ typedef struct {
     const Graph *g;
     RowFacts rows;
     bool *learned;
-    uint32_t n;
+    uint32_t n, steps;
     Term terms[MOST_TERMS];
-    bool many;
+    bool many;                          /* there are more terms, or more steps to them than anyone would read */
 } Weigh;
 
 double weigh_number(Lower *l, uint32_t inst) {
@@ -263,8 +263,12 @@ static Val next_of(const Weigh *w, Term *t, Val v) {
 }
 
 static void walk(Weigh *w, Val v, Term t) {
-    for (Val next = next_of(w, &t, v); next.i; next = next_of(w, &t, v)) {
+    for (Val next = v; next.i && !w->many; next = next_of(w, &t, v)) {
         v = next;
+        w->many = ++w->steps > MOST_STEPS;
+    }
+    if (w->many) {
+        return;
     }
     const Node *n = node_of(w->g, v);
     double constant;
@@ -283,8 +287,8 @@ static void walk(Weigh *w, Val v, Term t) {
         t.divide = 1;
     }
     t.body = v;
-    w->many = w->many || w->n == MOST_TERMS;
-    if (w->n < MOST_TERMS) {
+    w->many = w->n == MOST_TERMS;
+    if (!w->many) {
         w->terms[w->n++] = t;
     }
 }
@@ -376,7 +380,7 @@ static void put_terms(const Weigh *w, Buf *b) {
         Str text = term_text(w, t);
         buf_printf(b, "%.*s", FSTR(text));
     }
-    buf_printf(b, w->many ? " + .." : "");
+    buf_printf(b, "%s", !w->many ? "" : w->n ? " + .." : "many terms");
 }
 
 /* What stands in front of the sum over all elements of a row. */
@@ -403,13 +407,13 @@ void weigh_loss(Lower *l, const LossTerm *t, RowFacts rows, LossFacts *out) {
     walk(&w, t->value, (Term){.factor = 1, .divide = 1});
     Buf b = buf_make(l->a);
     out->factor = 1;
-    if (w.n == 1) {
+    if (w.n == 1 && !w.many) {
         out->factor = w.terms[0].factor;
         out->reduction = term_text(&w, &w.terms[0]);
         put_share(&w, out);
         Str each = each_name(&w, w.terms[0].body);
         out->divergence = str_is(each, "kl") || str_is(each, "normal_kl");
-    } else if (w.n > 1) {
+    } else if (w.n > 0 || w.many) {
         put_terms(&w, &b);
         out->reduction = buf_str(&b);
     } else {
