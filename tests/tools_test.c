@@ -90,6 +90,26 @@ TEST_ALL(peek_shows_gradients) {
     expect("peek line.graph --grad", 2, "--grad needs a NAME");
 }
 
+/* Each batch has rows of its own: the mean of its squares is over 3 or 4 of them. */
+TEST_ALL(peek_at_two_data_sets) {
+    test_write(in_folder("two.graph"), STR("graph 1\n"
+        "data ones { from fresh(rows = 9) as train;  x : f32[2] = stack(1, 1) }\n"
+        "data twos { from fresh(rows = 9) as train;  x : f32[2] = stack(2, 2) }\n"
+        "model net(x : real[N, 2]) -> (y : real[N]) { y = linear(x, 1)[:,0] }\n"
+        "objective fit(a : ones[N], b : twos[M]) {\n"
+        "    count = M + 0.5\n"
+        "    one = mean[..] a.x\n"
+        "    two = mean[..] b.x\n"
+        "    loss gap = (mean[..] net(a.x) - mean[..] net(b.x))^2\n"
+        "}\n"
+        "train { optimizer sgd(lr = 1e-3);  epochs 1;  batch ones 3, twos 4;  seed 1 }\n"));
+    expect("peek two.graph count", 0, "      4.5\n");
+    expect("peek two.graph one", 0, "        1\n");
+    expect("peek two.graph two", 0, "        2\n");
+    expect("peek two.graph b.x", 0, "fit.b.x  real[M, 2] = [4,2]");
+    expect("try two.graph", 0, "all of it works");
+}
+
 TEST_ALL(peek_with_the_weights_of_a_run) {
     put_line();
     expect("train line.graph -q --run r", 0, "");

@@ -108,6 +108,7 @@ static Counters counters_of(const Look *l, const TrainState *state) {
         at.steps = p->steps ? p->steps : p->epochs * at.epoch_steps;
         at.epochs = p->steps && at.epoch_steps ? (p->steps + at.epoch_steps - 1) / at.epoch_steps : p->epochs;
     }
+    inputs_batches(&at, &r->objectives.at[l->objective], is_training(l) ? p : NULL);
     if (is_training(l)) at.update = at.clock = state->step + 1;
     else at.update = state->step;
     return at;
