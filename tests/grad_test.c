@@ -426,7 +426,7 @@ TEST(reach_names_what_is_in_the_way) {
     Reached *r = PUSH(c.a, Reached, c.g->nodes.n);
     bool *from = PUSH(c.a, bool, c.g->nodes.n), *closed = PUSH(c.a, bool, c.g->nodes.n);
     from[x.i] = true;
-    reach_from(c.g, from, NULL, r);
+    reach_from(c.a, c.g, from, NULL, r);
     CHECK(r[after.i].reach == REACH_ZERO && val_eq(r[after.i].by, rounded));
     CHECK(r[stopped.i].reach == REACH_STOPPED && val_eq(r[stopped.i].by, stopped));
     CHECK(r[open.i].reach == REACH_YES);
@@ -436,7 +436,7 @@ TEST(reach_names_what_is_in_the_way) {
     REQUIRE(cuts.n == 1);
     CHECK(val_eq(cuts.at[0].into, open) && val_eq(cuts.at[0].by, stopped) && !cuts.at[0].mask);
     closed[open.i] = true;
-    reach_from(c.g, from, closed, r);
+    reach_from(c.a, c.g, from, closed, r);
     CHECK(r[open.i].reach == REACH_NONE);
 }
 
@@ -448,7 +448,7 @@ TEST(a_rounded_condition_is_a_mask) {
     Reached *r = PUSH(c.a, Reached, c.g->nodes.n);
     bool *from = PUSH(c.a, bool, c.g->nodes.n);
     from[x.i] = true;
-    reach_from(c.g, from, NULL, r);
+    reach_from(c.a, c.g, from, NULL, r);
     Cuts cuts = {0};
     reach_cuts(c.a, c.g, r, part, &cuts);
     REQUIRE(cuts.n == 1);

@@ -15,7 +15,7 @@ typedef enum { REACH_NONE, REACH_STOPPED, REACH_ZERO, REACH_YES } Reach;
 typedef struct { Reach reach; Val by; } Reached;
 /* For every node of g: how the nodes of `from` reach it, not by way of those of `closed` (NULL: by any).  All three
  * have g->nodes.n entries. */
-void reach_from(const Graph *g, const bool *from, const bool *closed, Reached *out);
+void reach_from(Arena *a, const Graph *g, const bool *from, const bool *closed, Reached *out);
 
 /* Which nodes the gradient of `loss` comes to; seen has g->nodes.n entries, all false. */
 void reach_back(const Graph *g, Val loss, bool *seen);

@@ -1,7 +1,10 @@
 /* Reachability: can a gradient flow from some values to another, and if not, which operation is in the way.  A walk
  * in program order keeps for every node the best of its operands' paths: yes > zero almost everywhere > stopped on
  * purpose > none, with the operation that made it less than yes.  A walk back from a loss that is reached then finds
- * where some of its paths end. */
+ * where some of its paths end.
+ *
+ * A scan is looked into: its body is walked with what reaches each operand, again and again until the carries bring
+ * nothing new. */
 #include "flow.h"
 #include "grad.h"
 
@@ -15,20 +18,59 @@ static Reached through(const Graph *g, Val v, uint32_t k, Reached from) {
     return from;
 }
 
-void reach_from(const Graph *g, const bool *from, const bool *closed, Reached *out) {
+static bool keep_better(Reached *best, Reached r) {
+    bool better = r.reach > best->reach;
+    if (better) *best = r;
+    return better;
+}
+
+static void walk(Arena *a, const Graph *g, const bool *closed, Reached *out);
+
+/* inputs: by operand of the scan `v`.  What gets to member `index` of its results. */
+static Reached walk_scan(Arena *a, const Scan *s, Val v, Reached *inputs, uint32_t index) {
+    const Graph *body = s->body;
+    Reached *in = PUSH(a, Reached, body->nodes.n);
+    for (bool more = true; more;) {
+        for (uint32_t i = 1; i < body->nodes.n; i++) {
+            const Node *n = &body->nodes.at[i];
+            in[i] = n->op == OP_arg && n->attr.arg.kind == ARG_BODY ? inputs[n->attr.arg.id] : (Reached){0};
+        }
+        walk(a, body, NULL, in);
+        more = false;
+        for (uint32_t i = 0; i < s->n_carries; i++)
+            more |= keep_better(&inputs[i], in[body->outputs.at[i].val.i]);
+    }
+    Reached r = index < s->n_carries ? inputs[index] : in[body->outputs.at[index].val.i];
+    if (r.by.i != 0) r.by = v;                                    /* its place in the body says nothing out here */
+    return r;
+}
+
+/* Member of a tuple that a scan gives. */
+static Reached result_of_scan(Arena *a, const Graph *g, Val v, const Reached *out) {
+    Val tuple = operand(g, v, 0);
+    const Node *scan = node_of(g, tuple);
+    Reached *inputs = PUSH(a, Reached, scan->n + 1);
+    for (uint32_t k = 0; k < scan->n; k++) inputs[k] = out[operand(g, tuple, k).i];
+    return walk_scan(a, scan->attr.scan, tuple, inputs, node_of(g, v)->attr.index);
+}
+
+/* Adds to what is in `out`; nothing goes on into nodes that are `closed` (NULL: none). */
+static void walk(Arena *a, const Graph *g, const bool *closed, Reached *out) {
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         Val v = {i};
-        out[i] = (Reached){REACH_NONE, {0}};
-        if (from[i]) {
-            out[i].reach = REACH_YES;
+        const Node *n = &g->nodes.at[i];
+        if (closed && closed[i]) continue;
+        if (n->op == OP_result && node_of(g, operand(g, v, 0))->op == OP_scan) {
+            keep_better(&out[i], result_of_scan(a, g, v, out));
             continue;
         }
-        if (closed && closed[i]) continue;
-        for (uint32_t k = 0; k < g->nodes.at[i].n; k++) {
-            Reached r = through(g, v, k, out[operand(g, v, k).i]);
-            if (r.reach > out[i].reach) out[i] = r;
-        }
+        for (uint32_t k = 0; k < n->n; k++) keep_better(&out[i], through(g, v, k, out[operand(g, v, k).i]));
     }
+}
+
+void reach_from(Arena *a, const Graph *g, const bool *from, const bool *closed, Reached *out) {
+    for (uint32_t i = 1; i < g->nodes.n; i++) out[i] = (Reached){from[i] ? REACH_YES : REACH_NONE, {0}};
+    walk(a, g, closed, out);
 }
 
 void reach_back(const Graph *g, Val loss, bool *seen) {

@@ -68,7 +68,7 @@ static void mark_masked(Session *s, GradientTable *t, uint32_t loss, bool *from,
     for (uint32_t m = 0; m < t->n_models && any; m++) {
         GradientCell *cell = &t->cells[loss * t->n_models + m];
         mark_parameters(s, t->graph, &t->models[m], from);
-        reach_from(t->graph, from, closed, reach);
+        reach_from(s->arena, t->graph, from, closed, reach);
         cell->masked = cell->way.reach == REACH_YES && reach[gradient_loss(t->graph, loss).i].reach != REACH_YES;
     }
     for (uint32_t i = 0; i < t->cuts[loss].n; i++) closed[t->cuts[loss].at[i].into.i] = false;
@@ -85,12 +85,12 @@ GradientTable gradient_table(Session *s, uint32_t objective, const Graph *train)
     bool *from = PUSH(s->arena, bool, train->nodes.n), *closed = PUSH(s->arena, bool, train->nodes.n);
     for (uint32_t m = 0; m < t.n_models; m++) {
         mark_parameters(s, train, &t.models[m], from);
-        reach_from(train, from, NULL, reach);
+        reach_from(s->arena, train, from, NULL, reach);
         for (uint32_t l = 0; l < t.n_losses; l++)
             t.cells[l * t.n_models + m].way = reach[gradient_loss(train, l).i];
     }
     mark_parameters(s, train, NULL, from);
-    reach_from(train, from, NULL, reach);
+    reach_from(s->arena, train, from, NULL, reach);
     t.learned = PUSH(s->arena, bool, train->nodes.n);
     for (uint32_t i = 1; i < train->nodes.n; i++) t.learned[i] = reach[i].reach == REACH_YES;
     for (uint32_t l = 0; l < t.n_losses; l++) {
