@@ -135,7 +135,7 @@ static void learn(Cut *c) {
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         uint8_t known = i < l->row_axes.n ? l->row_axes.at[i] : 0;
-        c->batch[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || (n->op == OP_random && known);
+        c->batch[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || known; /* also a constant in every row */
         bool of_batch = false;
         uint8_t some_rows = 0;
         for (uint32_t k = 0; k < n->n; k++) {
