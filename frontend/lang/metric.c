@@ -17,6 +17,7 @@ typedef struct {
     uint8_t *rows; /* by node: its axes that are rows */
     bool *inner;   /* by node: has a reduction over the batch inside something that still has rows */
     Val *map;
+    bool constants; /* what is the same in every row counts as of the rows: a sum of it has to know how many */
     bool exact, failed;
 } Cut;
 
@@ -135,7 +136,8 @@ static void learn(Cut *c) {
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         uint8_t known = i < l->row_axes.n ? l->row_axes.at[i] : 0;
-        c->batch[i] = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || known; /* also a constant in every row */
+        bool made_of_batch = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || (n->op == OP_random && known);
+        c->batch[i] = made_of_batch || (c->constants && known);
         bool of_batch = false;
         uint8_t some_rows = 0;
         for (uint32_t k = 0; k < n->n; k++) {
@@ -338,7 +340,7 @@ static Val copied(Cut *c, Val v) {
 }
 
 static Cut cut_begin(Lower *l, const Decl *objective, Build *to) {
-    Cut c = {.l = l, .objective = objective, .what = "metric", .to = to};
+    Cut c = {.l = l, .objective = objective, .what = "metric", .to = to, .constants = true};
     learn(&c);
     c.map = PUSH(l->a, Val, l->main_graph->nodes.n);
     return c;
