@@ -118,6 +118,9 @@ bool series_check(Lower *l, const RecipePhase *p, const Expr *e) {
     }
     uint32_t o = 0, n = owners(l, p, e, &o);
     bool measured = n > 0 || recipe_measured(r, p, split->name.text, 0, &o);
+    if (measured && r->data.n == 0) {
+        return false; /* the objective has been told that there is no data set */
+    }
     if (measured && split_missing(l, &r->data.at[r->objectives.at[o].data], e)) {
         return false;
     }
