@@ -88,7 +88,7 @@ TEST(failures_of_the_world_are_objects_too) {
            "\"notes\":[],\"help\":[]}\n");
     expect("graphc train p.graph --run none --resume --diag=json", 1,
            "\"help\":[\"`graphc train FILE --run none` makes one\"]");
-    expect("ulimit -f 0; graphc train p.graph -q --run full --diag=json 2>&1", 1, "\"kind\":\"io\"");
+    expect("trap '' XFSZ; ulimit -f 0; graphc train p.graph -q --run full --diag=json 2>&1", 1, "\"kind\":\"io\"");
     put_changed("m.graph", "fresh(rows = 90)", "csv(\"missing.csv\")");
     expect("graphc train m.graph -q --diag=json", 1, "{\"severity\":\"error\",\"kind\":");
     put_changed("n.graph", "train {", "# {");
