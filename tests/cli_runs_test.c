@@ -128,3 +128,9 @@ TEST(a_summary_looks_into_loops_and_used_runs) {
     put("q.graph", "use \"r\" as r\nexport guess(b : r.d[N]) -> (y : real[N]) { y = r.net(b.x) }\n");
     expect("graphc summary q.graph", 0, "r.step.linear2  6 x [64,5]  w[4,5] b[5]");
 }
+
+/* A kernel made of lines of several files: each line stands once, under its own file. */
+TEST(explain_names_the_file_of_each_line) {
+    put("p.graph", k_program);
+    expect("graphc explain p.graph", 0, "lib/layers.graph:7,9,10; lib/activations.graph:5\n");
+}

@@ -2,28 +2,32 @@
  * reason. */
 #include "fuse.h"
 
+/* Each line once, under its file: `net.graph:29; lib/layers.graph:7,9`. */
 static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out) {
-    uint32_t line = 0;
+    Str path = {0};
     for (uint32_t i = 0; s != NULL && i < n; i++) {
-        if (at[i].n == 0)
-            continue;
         Place p = sources_place(s, at[i]);
-        if (p.path.n == 0 || p.line == line)
+        bool seen = at[i].n == 0 || p.path.n == 0;
+        for (uint32_t k = 0; k < i && !seen; k++) {
+            Place q = sources_place(s, at[k]);
+            seen = at[k].n > 0 && q.line == p.line && str_eq(q.path, p.path);
+        }
+        if (seen)
             continue;
-        if (line == 0)
-            buf_printf(out, "  %.*s:%u", FSTR(p.path), p.line);
-        else
+        if (str_eq(p.path, path))
             buf_printf(out, ",%u", p.line);
-        line = p.line;
+        else
+            buf_printf(out, "%s%.*s:%u", path.n == 0 ? "  " : "; ", FSTR(p.path), p.line);
+        path = p.path;
     }
 }
 
 static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sources, Buf *out) {
     const Kernel *k = p->kernels.at[s->kernel];
     const FusedKernel *f = &p->fused.at[s->kernel];
-    buf_printf(out, "  wave %-3u %.*s: %u operations in %u stage%s, %llu bytes, %llu flops", s->wave,
-               FSTR(k->name), f->nodes, f->stages, f->stages == 1 ? "" : "s", (unsigned long long)s->bytes,
-               (unsigned long long)s->flops);
+    buf_printf(out, "  wave %-3u %.*s: %u operation%s in %u stage%s, %llu bytes, %llu flops", s->wave,
+               FSTR(k->name), f->nodes, f->nodes == 1 ? "" : "s", f->stages, f->stages == 1 ? "" : "s",
+               (unsigned long long)s->bytes, (unsigned long long)s->flops);
     if (f->saved_bytes > 0)
         buf_printf(out, ", %llu bytes of values kept out of memory", (unsigned long long)f->saved_bytes);
     put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
