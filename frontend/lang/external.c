@@ -66,9 +66,9 @@ static void declare(Lower *l, const Decl *d) {
     if (fine && d->external.sig.results.n == 0) {
         report(l, DIAG_EXTERN, d->name.at, "`%.*s` gives nothing: what it changes elsewhere, nothing waits for",
                FSTR(d->name.text));
-    } else if (fine && d->external.library.text.n == 0) {
+    } else if (fine && str_is(sources_text(l->p->sources, d->external.library.at), "\"\"")) {
         report(l, DIAG_EXTERN, d->external.library.at, "the library has no name");
-    } else if (fine) {
+    } else if (fine && d->external.library.text.n > 0) {
         Str library = library_path(l, d);
         bool loaded = look_for(l, library, d->name, d->external.library.at);
         if (loaded && d->external.gradient.text.n > 0) {
@@ -156,11 +156,30 @@ static V results_of(Lower *l, const ParamVec *rs, Val call, const Array *types) 
     return rs->n == 1 ? v->list.at[0] : v;
 }
 
+static bool typed(const ParamVec *ps) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        DType dtype;
+        if (ps->at[i].type == NULL || !type_element(ps->at[i].type, &dtype) || !native_takes(dtype)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Does the declaration say all that a call needs?  What is missing has been told where it stands. */
+static bool complete(const Decl *d) {
+    return d->name.text.n > 0 && d->external.library.text.n > 0 && d->external.sig.results.n > 0 &&
+           typed(&d->external.sig.args) && typed(&d->external.sig.results);
+}
+
 bool extern_body(Lower *l, const Decl *d, V *out) {
     const ParamVec *ps = &d->external.sig.args, *rs = &d->external.sig.results;
     const Index *lead[2 * MAX_RANK] = {0};
     uint32_t n_lead, n_errors = diags_errors(l->ds);
     *out = value_poison(l);
+    if (!complete(d)) {
+        return false;
+    }
     if (l->data) {
         not_yet(l, l->frame->call_at, "a function in C in `data`");
         return false;
@@ -168,7 +187,7 @@ bool extern_body(Lower *l, const Decl *d, V *out) {
     Array *in = PUSH(l->a, Array, ps->n + 1), *types = PUSH(l->a, Array, rs->n + 1);
     Val *vals = PUSH(l->a, Val, ps->n + 1);
     Type *results = PUSH(l->m->arena, Type, rs->n + 1);
-    if (rs->n == 0 || !operands(l, ps, in, &n_lead, lead)) {
+    if (!operands(l, ps, in, &n_lead, lead)) {
         return false;
     }
     for (uint32_t i = 0; i < rs->n; i++) {
