@@ -44,59 +44,121 @@ static const Table k_vox[] = {
     {"vox/attention", "v2.latent", 9568903, 386, {{"encoder.across1", 4198400}, {"encoder.mlp1", 2787200}}},
 };
 
+/* Trained numbers, and those that batch norm keeps beside them. */
+typedef struct {
+    const char *file;
+    int64_t trained, kept;
+    SettingArg settings[4];
+    Layer layers[16];
+} Whole;
+
+#define SET(name, value) {STR(name), STR(value), false}
+static const Whole k_splat[] = {
+    {"splat/conv", 1588600, 1595416, {{{0}, {0}, false}},
+     {{"encoder.layer1", 1440 - 64}, {"encoder.layer2", 10560 - 128}, {"encoder.layer3", 41600 - 256},
+      {"encoder.linear1", 66048}, {"encoder.linear2", 131328}, {"encoder.linear3", 131328},
+      {"decoder.linear1", 131584}, {"decoder.linear2", 1050624}, {"decoder.layer1", 5184 + 128},
+      {"decoder.layer2", 10272 + 64}, {"decoder.layer3", 2576 + 32}, {"decoder.conv1", 136}}},
+    {"splat/conv", 1982328, 1989144, {SET("latent", "512")}, {{"encoder.linear2", 262656}}},
+    {"splat/resnet", 12202040, 12241784, {{{0}, {0}, false}},
+     {{"encoder.linear1", 131584}, {"encoder.linear2", 262656}, {"decoder.linear1", 262656},
+      {"decoder.linear2", 8404992}, {"decoder.conv1", 136}}},
+    {"splat/resnet", 0, 4822264, {SET("dec", "[128, 128, 64, 32, 16]"), SET("seed_channels", "128")}, {{0}}},
+    {"splat/resnet", 12246304 + 41911848, 54207048,
+     {SET("latent", "2048"), SET("wide", "2048"), SET("enc", "[32, 64, 128, 256, 512]"),
+      SET("dec", "[512, 256, 128, 64, 32]")}, {{0}}},
+};
+
 /* What `path` is the beginning of: whole parts of the path of a weight. */
 static bool below(Str var, const char *path) {
     size_t n = strlen(path);
     return var.n > n && memcmp(var.s, path, n) == 0 && (var.s[n] == '.' || var.s[n] == '[');
 }
 
-static Program *checked(const Table *c, int64_t latent, Diags **says) {
+static Program *checked(const char *file, uint32_t n, const SettingArg *settings, Diags **says) {
     Arena *a = test_arena();
     SourceSet *files = sources_create(a);
     Diags *ds = diags_create(a, files);
-    Str path = str_format(a, "%.*s/graphs/%s.graph", FSTR(test_root()), c->file);
-    SettingArg set = {str_of(c->setting), str_format(a, "%lld", (long long)latent), false};
+    Str path = str_format(a, "%.*s/graphs/%s.graph", FSTR(test_root()), file);
     const Source *s = sources_add(files, path, test_read(path));
     const Math *math;
     Error e = {0};
     REQUIRE(math_create(a, &math, &e) == GR_OK);
-    Program *p = program_check(a, files, s, 1, &set, math, NULL, ds);
+    Program *p = program_check(a, files, s, n, settings, math, NULL, ds);
     Buf out = buf_make(a);
     diags_render(ds, &out, false);
-    CHECK_MSG(diags_count(ds) == 0, "%s: %s", c->file, out.s ? out.s : "");
+    CHECK_MSG(diags_count(ds) == 0, "%s: %s", file, out.s ? out.s : "");
     REQUIRE(diags_errors(ds) == 0);
     *says = ds;
     return p;
 }
 
-static int64_t weights_of(Program *p, const char *path) {
+/* Numbers of the weights below a path, of all when there is none; with the states of models. */
+static int64_t numbers_of(Program *p, const char *path, bool states) {
     const Module *m = program_module(p);
     int64_t n = 0;
     for (uint32_t i = 0; i < m->vars.n; i++) {
         const Var *v = &m->vars.at[i];
-        if (v->kind == VAR_PARAM && (path == NULL || below(v->path, path)))
+        if ((v->kind == VAR_PARAM || (states && v->kind == VAR_STATE)) && (path == NULL || below(v->path, path)))
             n += shape_count(v->shape);
     }
     return n;
 }
 
+static void check_layers(Program *p, const char *file, const Layer *l) {
+    for (; l->path != NULL; l++) {
+        int64_t n = numbers_of(p, l->path, false);
+        CHECK_MSG(n == l->n, "%s: %s has %lld weights, expected %lld", file, l->path, (long long)n, (long long)l->n);
+    }
+}
+
+static void lowers(Program *p, Diags *ds) {
+    const Recipe *r = program_recipe(p);
+    for (uint32_t i = 0; i < r->objectives.n; i++)
+        CHECK(lower_graph(p, LOWER_EVAL, r->objectives.at[i].name, 3, ds) != NULL);
+}
+
 static void count(const Table *c) {
     for (int64_t latent = 2; latent <= 16; latent *= 2) {
         Diags *ds;
-        Program *p = checked(c, latent, &ds);
-        const Recipe *r = program_recipe(p);
-        for (uint32_t i = 0; latent == 2 && i < r->objectives.n; i++)
-            CHECK(lower_graph(p, LOWER_EVAL, r->objectives.at[i].name, 3, ds) != NULL);
-        CHECK_INT(weights_of(p, NULL), c->at_2 + (latent - 2) * c->per_latent);
-        for (const Layer *l = c->layers; latent == 2 && l->path != NULL; l++) {
-            int64_t n = weights_of(p, l->path);
-            CHECK_MSG(n == l->n, "%s: %s has %lld weights, expected %lld", c->file, l->path, (long long)n,
-                      (long long)l->n);
-        }
+        SettingArg set = {str_of(c->setting), str_format(test_arena(), "%lld", (long long)latent), false};
+        Program *p = checked(c->file, 1, &set, &ds);
+        CHECK_INT(numbers_of(p, NULL, false), c->at_2 + (latent - 2) * c->per_latent);
+        if (latent > 2)
+            continue;
+        check_layers(p, c->file, c->layers);
+        lowers(p, ds);
     }
 }
 
 TEST_ALL(weights_of_robots) {
     for (size_t i = 0; i < sizeof k_vox / sizeof *k_vox; i++)
         count(&k_vox[i]);
+}
+
+TEST_ALL(weights_of_splats) {
+    for (size_t i = 0; i < sizeof k_splat / sizeof *k_splat; i++) {
+        const Whole *w = &k_splat[i];
+        uint32_t n = 0;
+        Diags *ds;
+        while (n < 4 && w->settings[n].name.n > 0)
+            n++;
+        Program *p = checked(w->file, n, w->settings, &ds);
+        if (w->trained > 0)
+            CHECK_INT(numbers_of(p, NULL, false), w->trained);
+        CHECK_INT(numbers_of(p, "encoder", true) + numbers_of(p, "decoder", true), w->kept);
+        check_layers(p, w->file, w->layers);
+        lowers(p, ds);
+    }
+}
+
+/* Each loss of the history, and the programs on files that are not there. */
+TEST_ALL(programs_of_the_studies_are_checked) {
+    static const char *const files[] = {"vox/clean", "vox/tables", "vox/losses/matching", "vox/losses/evenness",
+                                        "vox/losses/padding", "vox/losses/counted", "splat/weighted", "splat/files"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        Diags *ds;
+        Program *p = checked(files[i], 0, NULL, &ds);
+        lowers(p, ds);
+    }
 }

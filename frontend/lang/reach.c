@@ -33,31 +33,33 @@ static bool is_param(const Lower *l, const Node *n) {
     return n->op == OP_arg && n->attr.arg.kind == ARG_VAR && l->m->vars.at[n->attr.arg.id].kind == VAR_PARAM;
 }
 
-static bool ends_gradients(const Graph *g, Val v) {
-    for (uint32_t k = 0; k < node_of(g, v)->n; k++) {
-        if (flow_into(g, v, k) == FLOW_YES) {
-            return false;
-        }
+/* Which values have a gradient to a parameter: `live`. */
+static bool *live_values(Lower *l, Val last) {
+    const Graph *g = l->main_graph;
+    bool *live = PUSH(l->a, bool, g->nodes.n);
+    for (uint32_t i = 1; i <= last.i; i++) {
+        const Node *n = &g->nodes.at[i];
+        live[i] = is_param(l, n);
+        for (uint32_t k = 0; k < n->n && !live[i]; k++)
+            live[i] = live[g->operands.at[n->first + k].i] && flow_into(g, (Val){i}, k) == FLOW_YES;
     }
-    return true;
+    return live;
 }
 
-/* The last node that the gradient comes to on the way to a parameter, and why it goes no further. */
-static Val gradient_end(Lower *l, Val from, const uint8_t *seen) {
+/* The first node that takes a live value and gives none, among those from which a loss without gradient is made of
+ * others like it.  What a live value is made of besides does not count: of `where(x > 0, x, y)` not the comparison. */
+static Val gradient_end(Lower *l, Val from) {
     const Graph *g = l->main_graph;
-    bool *params = PUSH(l->a, bool, g->nodes.n);
+    const bool *live = live_values(l, from);
+    bool *dead = PUSH(l->a, bool, g->nodes.n);
     Val end = {0};
-    for (uint32_t i = 1; i <= from.i; i++) {
+    dead[from.i] = true;
+    for (uint32_t i = from.i; i > 0; i--) {
         const Node *n = &g->nodes.at[i];
-        params[i] = is_param(l, n);
-        bool stops = false;
-        for (uint32_t k = 0; k < n->n; k++) {
+        for (uint32_t k = 0; dead[i] && k < n->n; k++) {
             Val x = g->operands.at[n->first + k];
-            params[i] = params[i] || params[x.i];
-            stops = stops || (params[x.i] && !(seen[x.i] & 1));
-        }
-        if (seen[i] && stops && end.i == 0 && (seen[i] & 1 || ends_gradients(g, (Val){i}))) {
-            end = (Val){i};
+            dead[x.i] = dead[x.i] || !live[x.i];
+            end = live[x.i] ? (Val){i} : end;
         }
     }
     return end;
@@ -93,7 +95,7 @@ static void check_loss(Lower *l, const LossTerm *t) {
     }
     Diag *d = report(l, DIAG_NO_GRADIENT, t->name.at, "loss `%.*s` reaches no parameter", FSTR(t->name.text));
     report_label(l, d, t->at, "adds to the total and nothing to any gradient");
-    Val end = gradient_end(l, t->value, seen);
+    Val end = gradient_end(l, t->value);
     if (end.i) {
         const Node *n = &g->nodes.at[end.i];
         report_label(l, d, n->span, "the gradient ends here: %s", why_ends(n));
