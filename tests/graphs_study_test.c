@@ -97,3 +97,32 @@ TEST_LONG(rare_kinds_are_lost_or_overrun_all) {
     BETWEEN(overrun, "val.fit", 1e-4, 2e-4);
     CHECK(strstr(overrun.s, "most cells are predicted full") != NULL);
 }
+
+/* With a weak KL the sets are told apart; with a strong one each gets the same answer. */
+TEST_LONG(a_strong_divergence_makes_all_sets_one) {
+    static const char set[] = "-s lr=1e-3 -s of_overlap=0 -s epochs=7";
+    Str weak = train("vox/pointnet_v2", "set", str_format(test_arena(), "%s -s beta=0.1 --run weak", set).s);
+    BETWEEN(weak, "val.kl", 1, 20);
+    BETWEEN(weak, "val.coord", 0, .35);
+    BETWEEN(weak, "val.desc", 0, 1.3);
+    BETWEEN(weak, "val.agreement", .6, 1);
+    Str strong = train("vox/pointnet_v2", "set", str_format(test_arena(), "%s -s beta=2 --run strong", set).s);
+    BETWEEN(strong, "val.kl", 0, .005);
+    BETWEEN(strong, "val.coord", .19, 1);
+    BETWEEN(strong, "val.desc", 1.33, 2);
+    BETWEEN(strong, "val.agreement", -.2, .2);
+    CHECK(strstr(strong.s, "posterior collapse") != NULL);
+}
+
+/* Positions are told by their rank alone; angles and features stay at their mean. */
+TEST_LONG(splats_collapse_to_their_rank) {
+    Str s = train("splat/conv", "splat", "-s ramp_epochs=20 -s epochs=36 --run s");
+    BETWEEN(s, "val.kl", 0, .10);
+    BETWEEN(s, "val.recon", 3.25, 3.40);
+    BETWEEN(s, "val.xy", .28, .40);
+    BETWEEN(s, "val.scale", .96, 1.0);
+    BETWEEN(s, "val.rot", .99, 1.01);
+    BETWEEN(s, "val.feat", .98, 1.02);
+    BETWEEN(s, "val.spread_of_rest", 0, .15);
+    CHECK(strstr(s.s, "predicted as their mean") != NULL);
+}

@@ -117,7 +117,7 @@ class PointNet(nn.Module):
         self.mu, self.logvar = nn.Linear(128, latent), nn.Linear(128, latent)
         self.back = nn.Sequential(*dense([latent, 128, 256]))
         self.rise_places, self.rise_kinds = Rise([512, 1024, 256], 3), Rise([512, 128, 64], 5)
-        self.both = nn.Sequential(nn.Linear(8, 8), nn.LeakyReLU())
+        self.both = nn.Linear(8, 8)
 
     def forward(self, x, k):
         turn = self.turn(x.mean(1)).view(-1, 3, 3) + torch.eye(3)
