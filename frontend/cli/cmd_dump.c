@@ -1,5 +1,6 @@
-/* graphc dump: the program at any stage, as the text that the stage's own parser reads. */
+/* graphc dump: the program at any stage, as the text that the stage's own parser reads, or as a picture. */
 #include "cli.h"
+#include "picture.h"
 #include <string.h>
 
 /*  stage     what is printed */
@@ -25,8 +26,13 @@ static const struct { const char *name, *what; } stages[] = {
 };
 enum { STAGE_COUNT = sizeof stages / sizeof stages[0] };
 
-typedef struct { Common common; int stage; const char *only, *variant; } Options;
-enum { KEY_STAGE = 0x200, KEY_ONLY, KEY_VARIANT };
+typedef struct { Common common; int stage; const char *only, *variant, *picture; } Options;
+enum { KEY_STAGE = 0x200, KEY_ONLY, KEY_VARIANT, KEY_PICTURE };
+
+static bool stage_is_drawn(int stage) {
+    return stage == STAGE_TEXT_graph || stage == STAGE_TEXT_grad || stage == STAGE_TEXT_opt ||
+           stage == STAGE_TEXT_fused;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
@@ -46,9 +52,18 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
             argp_error(state, "variants are fused, unfused and blas, not `%s`", arg);
         o->variant = arg;
         return 0;
+    case KEY_PICTURE:
+        if (!sheet_known(arg))
+            argp_error(state, "a picture is an .svg, .png, .pdf or .dot, by the ending of its name, not `%s`",
+                       arg);
+        o->picture = arg;
+        return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     case ARGP_KEY_END:
-        if (o->stage < 0) argp_error(state, "which --stage?");
+        if (o->stage < 0 && !o->picture) argp_error(state, "which --stage?");
+        if (o->picture && o->stage >= 0 && !stage_is_drawn(o->stage))
+            argp_error(state, "there is no picture of the stage `%s`; of graph, grad, opt and fused there is, and "
+                              "without --stage of the model", stages[o->stage].name);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -57,6 +72,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option options[] = {
     {"stage", KEY_STAGE, "STAGE", 0, "ast, graph, grad, opt, fused, kernel, plan, llvm or asm", 2},
     {"only", KEY_ONLY, "NAME", 0, "only the graph or kernel with this in its name", 2},
+    {"picture", KEY_PICTURE, "FILE", 0,
+     "draw it into FILE (.svg, .png, .pdf, .dot): the model, or a --stage of graph, grad, opt, fused", 2},
     {"variant", KEY_VARIANT, "V", 0, "fused (what runs), unfused or blas", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
@@ -73,7 +90,7 @@ static char *stage_help(int key, const char *text, void *input) {
     return copy;
 }
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .help_filter = stage_help, .doc = "Prints the program of FILE at a stage of compilation.\v "};
+    .help_filter = stage_help, .doc = "Prints the program of FILE at a stage of compilation, or draws it.\v "};
 
 static bool selected(const Options *o, Str name) { return !o->only || strstr(name.s, o->only) != NULL; }
 
@@ -152,6 +169,45 @@ static int dump_planned(Session *s, const Options *o, Compiled *c) {
     return 0;
 }
 
+/* Without --only: what a training does, or the exports. */
+static bool drawn(const Options *o, LowerKind kind, Str name) {
+    return o->only ? selected(o, name) : kind == LOWER_TRAIN || kind == LOWER_EXPORT;
+}
+
+static GrStatus draw_entry(Session *s, const Options *o, Compiled *c, uint32_t i, Sheet *sheet, bool *any,
+                           Error *e) {
+    const Graph *g = c->lowered.graphs.at[i];
+    if (o->stage == STAGE_TEXT_fused) {
+        *any |= picture_kernels(sheet, s->files, &c->planned, &c->planned.plan->entries.at[i]);
+        return GR_OK;
+    }
+    PassOptions passes = {.stop_after = "grad"};
+    if (o->stage == STAGE_TEXT_grad) g = pipeline_run(s->arena, g, &passes, s->files, s->diags);
+    if (o->stage == STAGE_TEXT_opt) g = c->final.graphs.at[i];
+    if (!g) return fail(e, GR_PROGRAM, "the graph cannot be differentiated");
+    *any |= o->stage < 0 ? picture_model(sheet, s->program, g) : picture_graph(sheet, s->program, g);
+    return GR_OK;
+}
+
+static int dump_picture(Session *s, const Options *o, const Entries *entries, Compiled *c) {
+    Error e = {0};
+    if (o->stage == STAGE_TEXT_fused && compile_plan(s, &o->common, c, o->variant, &e) != GR_OK)
+        return report_error(&o->common, &e);
+    Sheet *sheet = sheet_create(s->arena, str_of(o->common.file));
+    bool any = false;
+    GrStatus status = GR_OK;
+    for (uint32_t i = 0; i < entries->at.n && status == GR_OK; i++)
+        if (drawn(o, entries->at.at[i].kind, intern_str(s->module->names, c->lowered.graphs.at[i]->name)))
+            status = draw_entry(s, o, c, i, sheet, &any, &e);
+    if (status == GR_OK && any) status = sheet_write(sheet, o->picture, &e);
+    sheet_destroy(sheet);
+    if (status != GR_OK) return report_error(&o->common, &e);
+    if (any) return 0;
+    if (o->only) return nothing_selected(o, "graph with something to draw");
+    fail(&e, GR_USAGE, "there is nothing to draw in %s", o->common.file);
+    return report_error(&o->common, &e);
+}
+
 /* The entries of all phases; a file's exports when it trains nothing. */
 static int dump(Session *s, const Options *o) {
     Entries entries = {0};
@@ -159,6 +215,7 @@ static int dump(Session *s, const Options *o) {
     if (entries.at.n == 0) return report_no_entry(&o->common);
     Compiled c;
     if (!compile_graphs(s, &o->common, entries.at.n, entries.at.at, &c)) return EXIT_WRONG;
+    if (o->picture) return dump_picture(s, o, &entries, &c);
     if (o->stage == STAGE_TEXT_graph) return dump_graphs(s, o, &c.lowered, NULL);
     if (o->stage == STAGE_TEXT_grad) return dump_graphs(s, o, &c.lowered, "grad");
     if (o->stage == STAGE_TEXT_opt) return dump_graphs(s, o, &c.final, NULL);

@@ -17,6 +17,10 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
                        const Math *math, DataProbe *probe, Diags *ds);
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
+/* The declaration that a place stands in, by its first word (def, model, objective, optimizer, train) and its name;
+ * empty for other places. */
+typedef struct { Str word, name; } Enclosing;
+Enclosing program_enclosing(const Program *p, Span at);
 /* The trees of the file and of what it uses, without places: equal for programs that differ in layout only. */
 void    program_print(Program *p, Buf *out);
 
