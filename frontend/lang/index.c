@@ -201,6 +201,11 @@ bool index_gather(Lower *l, Array x, uint32_t axis, Array index, Array *out) {
             dim[rank++] = x.dim[i];
         }
     }
+    if (dim_value(x.dim[axis]) == 0) {
+        report(l, DIAG_SHAPE, l->b.at, "there is nothing to pick from: dim %u of %.*s is 0", axis + 1,
+               FSTR(array_describe(l, &x)));
+        return false;
+    }
     if (!shape_fits(l, l->b.at, n, lead, rank, dim)) {
         return false;
     }

@@ -113,7 +113,8 @@ V order_sort(Lower *l, const Expr *e, const Args *a) {
     if (!sorted(l, e, a, &x, &places, &k)) {
         return NULL;
     }
-    Val v = build_gather(&l->b, x.val, places.val, x.n_lead + x.rank - 1u);
+    bool none = dim_value(x.dim[x.rank - 1u]) == 0;
+    Val v = none ? x.val : build_gather(&l->b, x.val, places.val, x.n_lead + x.rank - 1u);
     return value_array(l, e->at, moved(l, of_val(l, v, &x), k, true));
 }
 
