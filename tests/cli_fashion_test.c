@@ -38,5 +38,5 @@ TEST_LONG(autoencoder_learns) {
     run(str_format(test_arena(), "train %s -s epochs=5 --run run --quiet", file).s);
     Ran r = run(str_format(test_arena(), "eval %s --run run", file).s);
     CHECK_MSG(value_of(r, "test.rmse") < 0.14, "%.*s", FSTR(r.out));
-    CHECK_MSG(value_of(r, "test.active") >= 6, "%.*s", FSTR(r.out));
+    CHECK_MSG(value_of(r, "test.active_units") >= 6, "%.*s", FSTR(r.out));
 }
