@@ -57,10 +57,13 @@ bool statistic_needed(const DataWalk *w, const Array *x) {
 static void declare(DataWalk *w, Str name, const Array *x, uint32_t level, Span at) {
     Lower *l = w->l;
     RecipeData *d = walk_recipe(w);
-    Str suffix = name.n ? str_format(l->a, "%.*s.%u", FSTR(name), w->n_in_statement)
-                        : str_format(l->a, "%u", d->statistics.n);
     RecipeStatistic s = {.dtype = x->dtype, .shape = array_shape(x), .level = level, .span = at};
-    s.path = str_format(l->m->arena, "%.*s.%.*s", FSTR(d->name), FSTR(suffix));
+    uint32_t number = name.n ? w->n_in_statement : d->statistics.n;
+    do {                                        /* a statement before may have the name and be broken */
+        s.path = name.n ? str_format(l->m->arena, "%.*s.%.*s.%u", FSTR(d->name), FSTR(name), number)
+                        : str_format(l->m->arena, "%.*s.%u", FSTR(d->name), number);
+        number++;
+    } while (cell_find(l, s.path) != 0);
     bool fresh;
     uint32_t var = cell_var(l, VAR_STATE, s.path, s.dtype, s.shape, at, &fresh);
     s.path = l->m->vars.at[var].path;
