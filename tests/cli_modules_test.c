@@ -11,9 +11,7 @@ static void put(const char *name, const char *text) {
 static Ran ran(const char *arguments) { return test_shell(str_format(test_arena(), "graphc %s", arguments)); }
 
 static void expect(const char *arguments, int status, const char *text) {
-    Ran r = ran(arguments);
-    CHECK_MSG(r.status == status && strstr(r.out.s, text), "graphc %s: status %d, not \"%s\" but\n%.*s", arguments,
-              r.status, text, FSTR(r.out));
+    test_expect(str_format(test_arena(), "graphc %s", arguments).s, status, text);
 }
 
 static Str read_file(const char *name) {

@@ -127,12 +127,6 @@ static const Case k_cases[] = {
 };
 enum { N_CASES = sizeof k_cases / sizeof *k_cases };
 
-static void expect(const char *line, int status, const char *text) {
-    Ran r = test_shell(str_of(line));
-    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
-    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
-}
-
 static const char *line(const char *format, const Case *c, const char *more) {
     Arena *a = test_arena();
     const char *folder = c->folder ? str_format(a, "-s folder=files/%s", c->folder).s : "";
@@ -142,10 +136,9 @@ static const char *line(const char *format, const Case *c, const char *more) {
 /* The programs beside each other in the test's folder; what they read stays where it is. */
 static void bring_programs(void) {
     Str from = str_format(test_arena(), "%.*s/tests/programs", FSTR(test_root()));
-    expect(str_format(test_arena(), "cp %.*s/*.graph %.*s/*.csv . && ln -s %.*s/files files", FSTR(from), FSTR(from),
-                      FSTR(from))
-               .s,
-           0, "");
+    Str copy = str_format(test_arena(), "cp %.*s/*.graph %.*s/*.csv . && ln -s %.*s/files files", FSTR(from),
+                          FSTR(from), FSTR(from));
+    test_expect(copy.s, 0, "");
 }
 
 static Str program_text(const Case *c) {
@@ -174,17 +167,17 @@ static void is_refused(const Case *c) {
 }
 
 static void is_evaluated(const Case *c) {
-    expect(line("check", c, ""), 0, "modules");
-    expect(line("eval", c, ""), 0, "test.accuracy");
+    test_expect(line("check", c, ""), 0, "modules");
+    test_expect(line("eval", c, ""), 0, "test.accuracy");
 }
 
 static void is_trained(const Case *c) {
-    expect(line("check", c, ""), 0, "losses of");
-    expect(line("summary", c, ""), 0, c->parameters ? c->parameters : "total");
-    expect(line("train -q --run run", c, c->small), 0, "");
-    expect("grep -c '\"event\":\"epoch\"' run/metrics.jsonl", 0, "");
-    expect(line("train -q --run run --resume", c, c->small), 0, "");
-    expect(line("verify", c, c->tiny ? c->tiny : c->small), 0, "fused      on 3  every bit is the same");
+    test_expect(line("check", c, ""), 0, "losses of");
+    test_expect(line("summary", c, ""), 0, c->parameters ? c->parameters : "total");
+    test_expect(line("train -q --run run", c, c->small), 0, "");
+    test_expect("grep -c '\"event\":\"epoch\"' run/metrics.jsonl", 0, "");
+    test_expect(line("train -q --run run --resume", c, c->small), 0, "");
+    test_expect(line("verify", c, c->tiny ? c->tiny : c->small), 0, "fused      on 3  every bit is the same");
 }
 
 static void runs(const char *name) {
@@ -193,7 +186,7 @@ static void runs(const char *name) {
         c++;
     bring_programs();
     if (c->before)
-        expect(c->before, 0, "");
+        test_expect(c->before, 0, "");
     if (c->refused)
         is_refused(c);
     if (c->refused)
@@ -233,7 +226,7 @@ TEST(programs_are_checked) {
         if (c->refused)
             is_refused(c);
         else
-            expect(str_format(test_arena(), "graphc check %s.graph", c->name).s, 0, "losses of");
+            test_expect(str_format(test_arena(), "graphc check %s.graph", c->name).s, 0, "losses of");
     }
 }
 

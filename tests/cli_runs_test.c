@@ -23,23 +23,6 @@ static void put(const char *name, const char *text) { test_write(path_of(name), 
 
 static bool exists(const char *name) { return access(path_of(name).s, F_OK) == 0; }
 
-static Str expect(const char *line, int status, const char *text) {
-    Ran r = test_shell(str_of(line));
-    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
-    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
-    return r.out;
-}
-
-/* The tensors of a checkpoint; the header before them also counts bytes of a log that holds times. */
-static Str tensors_of(const char *run) {
-    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
-    uint64_t header;
-    REQUIRE(all.n > sizeof header);
-    memcpy(&header, all.s, sizeof header);
-    REQUIRE(header < all.n - sizeof header);
-    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
-}
-
 /* The program with one text instead of another. */
 static void put_changed(const char *name, const char *from, const char *to) {
     const char *at = strstr(k_program, from);
@@ -49,50 +32,50 @@ static void put_changed(const char *name, const char *from, const char *to) {
 
 TEST(a_changed_program_is_told_by_its_changes) {
     put("p.graph", k_program);
-    expect("graphc train p.graph -q --run r", 0, "");
+    test_expect("graphc train p.graph -q --run r", 0, "");
     put_changed("p.graph", "relu", "elu");
-    expect("graphc train p.graph -s latent=4 -q --run r --resume", 1,
+    test_expect("graphc train p.graph -s latent=4 -q --run r --resume", 1,
            "graphc: r was trained with another program: latent 2 → 4 (line 1), `relu` → `elu` (line 6)\n"
            "  help: a changed program begins a run of its own: another `--run`\n");
     put_changed("p.graph", "    y = linear(h, 1)[:, 0]\n", "    g = linear(h, 3)\n    y = linear(g, 1)[:, 0]\n");
-    expect("graphc train p.graph -q --run r --resume", 1, "(line 7)");
-    expect("graphc eval p.graph --split val --run r", 1, "r was trained with another program: `");
+    test_expect("graphc train p.graph -q --run r --resume", 1, "(line 7)");
+    test_expect("graphc eval p.graph --split val --run r", 1, "r was trained with another program: `");
     put_changed("p.graph", " |> relu", "");
-    expect("graphc train p.graph -q --run r --resume", 1, "another program: `|> relu` is gone (line 6)\n");
+    test_expect("graphc train p.graph -q --run r --resume", 1, "another program: `|> relu` is gone (line 6)\n");
     put_changed("p.graph", "epochs 2", "epochs 3");
-    expect("graphc train p.graph -q --run r --resume", 1, "another program: epochs 2 → 3 (line 10)\n");
+    test_expect("graphc train p.graph -q --run r --resume", 1, "another program: epochs 2 → 3 (line 10)\n");
     put_changed("p.graph", "     # how fast", "     # the rate\n\n");
-    expect("graphc train p.graph -q --run r --resume", 0, "");
+    test_expect("graphc train p.graph -q --run r --resume", 0, "");
 }
 
 /* Killed before the first save: nothing has to be removed by hand. */
 TEST(a_run_that_saved_nothing_begins_again) {
     put("p.graph", k_program);
-    expect("graphc train p.graph -q --run whole", 0, "");
-    expect("mkdir r; echo 'half a te' > r/resolved.graph.part; graphc train p.graph -q --run r", 0, "");
-    expect("rm r/last.safetensors r/metrics.jsonl; graphc train p.graph -q --run r", 1,
+    test_expect("graphc train p.graph -q --run whole", 0, "");
+    test_expect("mkdir r; echo 'half a te' > r/resolved.graph.part; graphc train p.graph -q --run r", 0, "");
+    test_expect("rm r/last.safetensors r/metrics.jsonl; graphc train p.graph -q --run r", 1,
            "r holds a run that ended before it saved anything\n  help: `--resume` begins it again");
-    expect("graphc eval p.graph --split val --run r", 1, "the run in r has saved nothing yet");
-    expect("graphc train p.graph -q --run r --resume", 0, "");
-    Str whole = tensors_of("whole"), again = tensors_of("r");
+    test_expect("graphc eval p.graph --split val --run r", 1, "the run in r has saved nothing yet");
+    test_expect("graphc train p.graph -q --run r --resume", 0, "");
+    Str whole = test_tensors("whole"), again = test_tensors("r");
     CHECK(whole.n > 0 && str_eq(whole, again));
-    expect("graphc train p.graph -q --run none --resume", 1, "there is no run in none");
+    test_expect("graphc train p.graph -q --run none --resume", 1, "there is no run in none");
     CHECK(!exists("none"));
 }
 
 TEST(failures_of_the_world_are_objects_too) {
     put("p.graph", k_program);
-    expect("graphc check nosuch.graph --diag=json", 1, "{\"severity\":\"error\",\"kind\":\"io\",\"message\":");
-    expect("graphc train p.graph -q --run p.graph --diag=json", 1,
+    test_expect("graphc check nosuch.graph --diag=json", 1, "{\"severity\":\"error\",\"kind\":\"io\",\"message\":");
+    test_expect("graphc train p.graph -q --run p.graph --diag=json", 1,
            "{\"severity\":\"error\",\"kind\":\"io\",\"message\":\"p.graph is a file, not a folder\",\"labels\":[],"
            "\"notes\":[],\"help\":[]}\n");
-    expect("graphc train p.graph --run none --resume --diag=json", 1,
+    test_expect("graphc train p.graph --run none --resume --diag=json", 1,
            "\"help\":[\"`graphc train FILE --run none` makes one\"]");
-    expect("trap '' XFSZ; ulimit -f 0; graphc train p.graph -q --run full --diag=json 2>&1", 1, "\"kind\":\"io\"");
+    test_expect("trap '' XFSZ; ulimit -f 0; graphc train p.graph -q --run full --diag=json 2>&1", 1, "\"kind\":\"io\"");
     put_changed("m.graph", "fresh(rows = 90)", "csv(\"missing.csv\")");
-    expect("graphc train m.graph -q --diag=json", 1, "{\"severity\":\"error\",\"kind\":");
+    test_expect("graphc train m.graph -q --diag=json", 1, "{\"severity\":\"error\",\"kind\":");
     put_changed("n.graph", "train {", "# {");
-    expect("graphc train n.graph --diag=json", 1, "\"message\":\"n.graph has no `train`\"");
+    test_expect("graphc train n.graph --diag=json", 1, "\"message\":\"n.graph has no `train`\"");
 }
 
 /* What is not trained is verified as it is evaluated and exported. */
@@ -101,11 +84,11 @@ TEST_ALL(a_file_without_train_is_verified) {
     put("p.graph", str_format(test_arena(), "%.*s%s", (int)(end - k_program), k_program,
                               "export guess(b : d[N]) -> (y : real[N]) { y = net(b.x) }\n"
                               "export raw(x : real[N, 4]) -> (y : real[N]) { y = net(x) }\n").s);
-    expect("graphc verify p.graph", 0, "without         export `raw`, which takes no batch of a data set\n"
+    test_expect("graphc verify p.graph", 0, "without         export `raw`, which takes no batch of a data set\n"
                                        "interpreter     5 moments\n");
-    expect("graphc verify p.graph", 0, "fused      on 3  every bit is the same");
+    test_expect("graphc verify p.graph", 0, "fused      on 3  every bit is the same");
     put("none.graph", "setting k : real = 1\n");
-    expect("graphc verify none.graph", 1, "none.graph has no `train`, no `objective` and no `export` of rows");
+    test_expect("graphc verify none.graph", 1, "none.graph has no `train`, no `objective` and no `export` of rows");
 }
 
 static const char k_loop[] =
@@ -123,14 +106,14 @@ static const char k_loop[] =
 
 TEST(a_summary_looks_into_loops_and_used_runs) {
     put("p.graph", k_loop);
-    expect("graphc summary p.graph", 0, "step.linear2  6 x [8,5]  w[4,5] b[5]");
-    expect("graphc train p.graph -q --run r", 0, "");
+    test_expect("graphc summary p.graph", 0, "step.linear2  6 x [8,5]  w[4,5] b[5]");
+    test_expect("graphc train p.graph -q --run r", 0, "");
     put("q.graph", "use \"r\" as r\nexport guess(b : r.d[N]) -> (y : real[N]) { y = r.net(b.x) }\n");
-    expect("graphc summary q.graph", 0, "r.step.linear2  6 x [64,5]  w[4,5] b[5]");
+    test_expect("graphc summary q.graph", 0, "r.step.linear2  6 x [64,5]  w[4,5] b[5]");
 }
 
 /* A kernel made of lines of several files: each line stands once, under its own file. */
 TEST(explain_names_the_file_of_each_line) {
     put("p.graph", k_program);
-    expect("graphc explain p.graph", 0, "lib/layers.graph:7,9,10; lib/activations.graph:5\n");
+    test_expect("graphc explain p.graph", 0, "lib/layers.graph:7,9,10; lib/activations.graph:5\n");
 }

@@ -21,10 +21,7 @@ static Ran ran(const char *arguments) { return ran_after("", arguments); }
 static bool says(Ran r, const char *text) { return strstr(r.out.s, text) != NULL; }
 
 static void expect(const char *arguments, int status, const char *text) {
-    Ran r = ran(arguments);
-    CHECK_MSG(r.status == status, "graphc %s: status %d, expected %d\n%.*s", arguments, r.status, status,
-              FSTR(r.out));
-    CHECK_MSG(says(r, text), "graphc %s does not say \"%s\" but\n%.*s", arguments, text, FSTR(r.out));
+    test_expect(str_format(test_arena(), "graphc %s", arguments).s, status, text);
 }
 
 static void put_file(const char *name, Str text) {
@@ -387,16 +384,6 @@ TEST(a_disk_that_is_full) {
     CHECK_MSG(says(r, "writing r2/resolved.graph: File too large"), "%s", r.out.s);
 }
 
-/* The tensors of a checkpoint; the header before them also counts bytes of a log that holds times. */
-static Str tensors_of(const char *run) {
-    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
-    uint64_t header;
-    REQUIRE(all.n > sizeof header);
-    memcpy(&header, all.s, sizeof header);
-    REQUIRE(header < all.n - sizeof header);
-    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
-}
-
 /* Interrupted wherever the signal comes, gone on with, and the same bits as a run that was left alone. */
 TEST_ALL(resumed_is_uninterrupted) {
     put_good_data();
@@ -407,7 +394,7 @@ TEST_ALL(resumed_is_uninterrupted) {
     CHECK_INT(r.status, 130);
     CHECK_MSG(says(r, "graphc train dots.graph --run parts --resume"), "%s", r.out.s);
     expect("train dots.graph -q --run parts -s epochs=400 --resume", 0, "");
-    Str whole = tensors_of("whole"), parts = tensors_of("parts");
+    Str whole = test_tensors("whole"), parts = test_tensors("parts");
     CHECK(whole.n > 0 && str_eq(whole, parts));
 }
 

@@ -138,6 +138,22 @@ Ran test_shell(Str line) {
     return (Ran){WEXITSTATUS(status), str_copy(a, buf_str(&out))};
 }
 
+Ran test_expect(const char *line, int status, const char *text) {
+    Ran r = test_shell(str_of(line));
+    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
+    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
+    return r;
+}
+
+Str test_tensors(const char *run) {
+    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
+    uint64_t header;
+    REQUIRE(all.n > sizeof header);
+    memcpy(&header, all.s, sizeof header);
+    REQUIRE(header < all.n - sizeof header);
+    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
+}
+
 void test_same_str(const char *file, int line, const char *what, Str actual, Str expected) {
     if (!str_eq(actual, expected))
         test_failed(file, line, "%s is\n    `%.*s`, expected\n    `%.*s`", what, FSTR(actual), FSTR(expected));

@@ -14,35 +14,18 @@ static void put_program(const char *text) {
     test_write(str_format(a, "%.*s/p.graph", FSTR(test_folder())), str_format(a, "%s%s", k_data, text));
 }
 
-static Str expect(const char *line, int status, const char *text) {
-    Ran r = test_shell(str_of(line));
-    CHECK_MSG(r.status == status, "%s: status %d, expected %d\n%.*s", line, r.status, status, FSTR(r.out));
-    CHECK_MSG(strstr(r.out.s, text) != NULL, "%s does not say \"%s\" but\n%.*s", line, text, FSTR(r.out));
-    return r.out;
-}
-
-/* The bytes of all tensors, after the header: its length in 8 bytes, its text. */
-static Str tensors_of(const char *run) {
-    Str all = test_read(str_format(test_arena(), "%.*s/%s/last.safetensors", FSTR(test_folder()), run));
-    uint64_t header;
-    REQUIRE(all.n > sizeof header);
-    memcpy(&header, all.s, sizeof header);
-    REQUIRE(header < all.n - sizeof header);
-    return (Str){all.s + sizeof header + header, all.n - (uint32_t)(sizeof header + header)};
-}
-
 static void same_bits(const char *program) {
     put_program(program);
-    expect("graphc verify p.graph", 0, "fused      on 3  every bit is the same");
-    expect("graphc train p.graph -q --threads=1 --run one", 0, "");
-    expect("graphc train p.graph -q --threads=2 --run two", 0, "");
-    expect("graphc train p.graph -q --threads=3 --run three", 0, "");
-    expect("graphc train p.graph -q -s epochs=2 --run parts", 0, "");
-    expect("graphc train p.graph -q --run parts --resume", 0, "");
-    Str one = tensors_of("one");
-    CHECK(str_eq(one, tensors_of("two")));
-    CHECK(str_eq(one, tensors_of("three")));
-    CHECK(str_eq(one, tensors_of("parts")));
+    test_expect("graphc verify p.graph", 0, "fused      on 3  every bit is the same");
+    test_expect("graphc train p.graph -q --threads=1 --run one", 0, "");
+    test_expect("graphc train p.graph -q --threads=2 --run two", 0, "");
+    test_expect("graphc train p.graph -q --threads=3 --run three", 0, "");
+    test_expect("graphc train p.graph -q -s epochs=2 --run parts", 0, "");
+    test_expect("graphc train p.graph -q --run parts --resume", 0, "");
+    Str one = test_tensors("one");
+    CHECK(str_eq(one, test_tensors("two")));
+    CHECK(str_eq(one, test_tensors("three")));
+    CHECK(str_eq(one, test_tensors("parts")));
 }
 
 TEST_ALL(clipped_gradients) {
@@ -72,19 +55,20 @@ static void put_watched(void) {
 
 TEST_ALL(a_warning_comes_once_for_each_row_of_reports) {
     put_watched();
-    Str out = expect("graphc train p.graph --run r", 0, "graphc: warning: bad fit (fit_of1, val, epoch 3, step 18)");
+    const char *once = "graphc: warning: bad fit (fit_of1, val, epoch 3, step 18)";
+    Str out = test_expect("graphc train p.graph --run r", 0, once).out;
     const char *first = strstr(out.s, "bad fit (fit_of1, val");
     CHECK(strstr(first + 1, "bad fit (fit_of1, val") == NULL);
-    expect("grep -c '\"event\":\"warn\".*\"split\":\"val\"' r/metrics.jsonl", 0, "1");
-    expect("grep -c 'train.h.nonfinite\":0' r/metrics.jsonl", 0, "");
+    test_expect("grep -c '\"event\":\"warn\".*\"split\":\"val\"' r/metrics.jsonl", 0, "1");
+    test_expect("grep -c 'train.h.nonfinite\":0' r/metrics.jsonl", 0, "");
 }
 
 TEST_ALL(a_stop_saves_and_is_gone_on_with) {
     put_watched();
-    expect("graphc train p.graph -q --run whole", 0, "");
-    expect("graphc train p.graph -q -s goal=5 --run parts", 3, "good enough");
-    expect("graphc train p.graph -q --run parts --resume", 0, "");
-    CHECK(str_eq(tensors_of("whole"), tensors_of("parts")));
+    test_expect("graphc train p.graph -q --run whole", 0, "");
+    test_expect("graphc train p.graph -q -s goal=5 --run parts", 3, "good enough");
+    test_expect("graphc train p.graph -q --run parts --resume", 0, "");
+    CHECK(str_eq(test_tensors("whole"), test_tensors("parts")));
 }
 
 TEST_ALL(watched_and_warned) {
@@ -116,8 +100,8 @@ TEST_ALL(schedules_with_state) {
               "    optimizer adam(lr = rate * plateau(val.size, relative = yes, patience = 0))\n"
               "    validate every 4 steps;  epochs 6;  batch 12;  keep lowest val.total\n"
               "}\n");
-    expect("grep -c 'schedule.rate.plateau1.scale' one/last.safetensors", 0, "");
-    expect("graphc eval p.graph --run one --split val", 0, "val.total");
+    test_expect("grep -c 'schedule.rate.plateau1.scale' one/last.safetensors", 0, "");
+    test_expect("graphc eval p.graph --run one --split val", 0, "val.total");
 }
 
 static const char k_loading[] =
@@ -134,37 +118,37 @@ static void put_loading(const char *width, const char *more, const char *clause)
 
 TEST_ALL(weights_from_a_file) {
     put_loading("1", "", "");
-    expect("graphc train p.graph -q --run first && cp first/last.safetensors w.safetensors", 0, "");
+    test_expect("graphc train p.graph -q --run first && cp first/last.safetensors w.safetensors", 0, "");
     put_loading("1", "model slow follows net rate 0.5\nexport f(x : real[N, 4]) -> (y : real[N]) { y = slow(x) }\n",
                 "load net, trunk from \"w.safetensors\"");
-    expect("graphc train p.graph -q --run second", 0, "");
-    expect("test $(grep -c . first/metrics.jsonl) = $(grep -c . second/metrics.jsonl)", 0, "");
-    expect("graphc train p.graph -s epochs=1 -s lr=0 --run third", 0, "train.square 2.");
-    expect("graphc train p.graph -q -s epochs=1 --run fourth", 0, "");
-    expect("graphc train p.graph -q -s epochs=2 --run fourth --resume", 0, "");
-    expect("graphc train p.graph -q -s epochs=2 --run fifth", 0, "");
-    CHECK(str_eq(tensors_of("fourth"), tensors_of("fifth")));
+    test_expect("graphc train p.graph -q --run second", 0, "");
+    test_expect("test $(grep -c . first/metrics.jsonl) = $(grep -c . second/metrics.jsonl)", 0, "");
+    test_expect("graphc train p.graph -s epochs=1 -s lr=0 --run third", 0, "train.square 2.");
+    test_expect("graphc train p.graph -q -s epochs=1 --run fourth", 0, "");
+    test_expect("graphc train p.graph -q -s epochs=2 --run fourth --resume", 0, "");
+    test_expect("graphc train p.graph -q -s epochs=2 --run fifth", 0, "");
+    CHECK(str_eq(test_tensors("fourth"), test_tensors("fifth")));
     put_loading("2", "", "load net from \"w.safetensors\"");
-    expect("graphc train p.graph --run r", 1, "`net.linear1.w` is [8,1] there and [8,2] in the program");
+    test_expect("graphc train p.graph --run r", 1, "`net.linear1.w` is [8,1] there and [8,2] in the program");
     put_loading("1", "", "load other from \"w.safetensors\"");
-    expect("graphc train p.graph --run r", 1, "no model or weight is called `other`");
+    test_expect("graphc train p.graph --run r", 1, "no model or weight is called `other`");
     put_loading("1", "", "load net from 3");
-    expect("graphc train p.graph --run r", 1, "weights are loaded from a file, this is 3");
+    test_expect("graphc train p.graph --run r", 1, "weights are loaded from a file, this is 3");
     put_loading("1", "", "load net from \"none.safetensors\"");
-    expect("graphc train p.graph --run s", 1, "none.safetensors");
+    test_expect("graphc train p.graph --run s", 1, "none.safetensors");
 }
 
 TEST_ALL(weights_that_are_missing) {
     put_loading("1, bias = no", "", "");
-    expect("graphc train p.graph -q --run less && cp less/last.safetensors less.safetensors", 0, "");
+    test_expect("graphc train p.graph -q --run less && cp less/last.safetensors less.safetensors", 0, "");
     put_loading("1", "", "load net from \"less.safetensors\"");
-    expect("graphc train p.graph --run a", 1, "less.safetensors has no `net.linear1.b`");
+    test_expect("graphc train p.graph --run a", 1, "less.safetensors has no `net.linear1.b`");
     put_loading("1", "", "load net from \"less.safetensors\" partly");
-    expect("graphc train p.graph --run b", 0, "note: less.safetensors");
-    expect("graphc train p.graph -q --run c 2>&1", 0, "less.safetensors has no `net.linear1.b`; this begins");
-    expect("cp b/last.safetensors more.safetensors", 0, "");
+    test_expect("graphc train p.graph --run b", 0, "note: less.safetensors");
+    test_expect("graphc train p.graph -q --run c 2>&1", 0, "less.safetensors has no `net.linear1.b`; this begins");
+    test_expect("cp b/last.safetensors more.safetensors", 0, "");
     put_loading("1, bias = no", "", "load net from \"more.safetensors\" partly");
-    expect("graphc train p.graph --run d", 1, "holds `net.linear1.b`, which the program does not have");
+    test_expect("graphc train p.graph --run d", 1, "holds `net.linear1.b`, which the program does not have");
 }
 
 static const char k_sharded[] =

@@ -32,6 +32,10 @@ void   test_write(Str path, Str text);
 /* A line of the shell in the test's folder, with the built `graphc` in its path and a kernel cache of its own. */
 typedef struct { int status; Str out; } Ran;                /* what it printed to both streams, NUL-terminated */
 Ran    test_shell(Str line);
+/* Runs it, and checks its status and that its output holds the text. */
+Ran    test_expect(const char *line, int status, const char *text);
+/* The tensors of a run's checkpoint; the header before them also counts bytes of a log that holds times. */
+Str    test_tensors(const char *run);
 
 void test_failed(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void test_end(void);

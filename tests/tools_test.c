@@ -10,12 +10,7 @@
 static Ran ran(const char *arguments) { return test_shell(str_format(test_arena(), "graphc %s", arguments)); }
 
 static Ran expect(const char *arguments, int status, const char *text) {
-    Ran r = ran(arguments);
-    CHECK_MSG(r.status == status, "graphc %s: status %d, expected %d\n%.*s", arguments, r.status, status,
-              FSTR(r.out));
-    CHECK_MSG(strstr(r.out.s, text) != NULL, "graphc %s does not say \"%s\" but\n%.*s", arguments, text,
-              FSTR(r.out));
-    return r;
+    return test_expect(str_format(test_arena(), "graphc %s", arguments).s, status, text);
 }
 
 static Str in_folder(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
