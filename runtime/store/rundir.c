@@ -113,14 +113,35 @@ GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e) {
     return GR_OK;
 }
 
+/* Asking takes the lock for a moment: one that is taken is asked for again. */
+static bool lock_at_last(int fd) {
+    enum { TRIES = 5, WAIT_US = 20000 };
+    for (int i = 0; i < TRIES; i++) {
+        if (i > 0)
+            usleep(WAIT_US);
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)      /* a file system without locks: go on */
+            return true;
+    }
+    return false;
+}
+
 GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e) {
     *fd = open(str_copy(a, path).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*fd < 0)
         return fail_errno(e, GR_IO, "the run directory %.*s cannot be opened", FSTR(path));
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)      /* a file system without locks: go on */
+    if (lock_at_last(*fd))
         return GR_OK;
     close(*fd);
     fail(e, GR_IO, "another training writes into %.*s", FSTR(path));
     fail_help(e, "wait until it ends, or name another folder with `--run`");
     return GR_IO;
+}
+
+bool rundir_busy(Arena *a, Str path) {
+    int fd = open(str_copy(a, path).s, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool busy = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return busy;
 }

@@ -19,6 +19,8 @@ bool     rundir_saved(Arena *a, Str path);
 /* Takes the folder for this process, until the descriptor is closed or the process ends; nothing is left behind.
  * Refused while another training has it. */
 GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e);
+/* Some training has it now. */
+bool     rundir_busy(Arena *a, Str path);
 /* A folder and those above it that are not there yet. */
 GrStatus rundir_make(Arena *a, Str path, Error *e);
 Str      rundir_file(Arena *a, Str run, const char *name);
