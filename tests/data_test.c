@@ -392,7 +392,7 @@ TEST(dataset_reads_and_computes) {
     r->has_graph = true;
     vec_push(test_arena(), &r->inputs, r->columns.at[0]);
     vec_push(test_arena(), &r->columns, (RecipeColumn){.name = STR("sum"), .dtype = DT_F32, .used = true});
-    DataProgram program = {PUSH(test_arena(), int32_t, DATA_BLOCK), compute_sum};
+    DataProgram program = {.user = PUSH(test_arena(), int32_t, DATA_BLOCK), .run = compute_sum};
     REQUIRE(dataset_open(test_arena(), r, &program, NULL, &d, &e) == GR_OK);
     CHECK_INT(d->rows, 4);
     CHECK_INT(dataset_column(d, STR("sum")), 2);

@@ -30,7 +30,7 @@ static Opened open_text(const char *text) {
     RecipeData *d = &o.s.recipe->data.at[0];
     for (uint32_t i = 0; i < d->columns.n; i++)
         d->columns.at[i].used = true;
-    o.status = run_open_data(&o.s, &c, 0, (Str){0}, &o.d, &o.e);
+    o.status = run_open_data(&o.s, &c, 0, (Str){0}, &o.d, NULL, &o.e);
     return o;
 }
 

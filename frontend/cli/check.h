@@ -17,9 +17,10 @@ Str  check_of_phase(const Check *c, const RecipePhase *p);
 void check_losses(const Check *c, const RecipePhase *p, const RecipeRun *run);
 /* Numbers that the counters of a phase change. */
 void check_schedules(const Check *c, const RecipePhase *p);
-/* The batches of an epoch, and columns that nothing uses. */
+/* The batches of an epoch, columns that nothing uses, rows that are new in each epoch. */
 void check_batches(const Check *c, const RecipePhase *p);
 void check_columns(const Check *c);
+void check_renewals(const Check *c);
 /* What a constant answer scores, where the labels are quickly read. */
 void check_baselines(const Check *c);
 /* Rows that a phase trains on, -1 when that is not known without reading the data. */

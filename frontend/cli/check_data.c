@@ -49,6 +49,25 @@ void check_batches(const Check *c, const RecipePhase *p) {
     printf("batches%.*s  %.*s rows of %.*s: %.*s\n", FSTR(of), FSTR(count), FSTR(d->name), FSTR(text));
 }
 
+/* Whether the rows that are trained on are other ones in each epoch. */
+void check_renewals(const Check *c) {
+    for (uint32_t i = 0; i < c->s->recipe->data.n; i++) {
+        const RecipeData *d = &c->s->recipe->data.at[i];
+        if (!d->renews && d->settled.n == 0) continue;
+        if (c->json) {
+            json_t *j = json_object();
+            json_object_set_new(j, "data", check_text(d->name));
+            json_object_set_new(j, "each_epoch", json_boolean(d->renews));
+            check_object(c, "fresh", j);
+        } else if (d->renews) {
+            printf("fresh  rows of %.*s are new in each epoch\n", FSTR(d->name));
+        } else {
+            printf("fresh  rows of %.*s are made once: draws decide which there are (line %u)\n", FSTR(d->name),
+                   sources_place(c->s->files, d->settled).line);
+        }
+    }
+}
+
 static bool is_input(const RecipeData *d, const RecipeColumn *c) {
     for (uint32_t i = 0; i < d->inputs.n; i++)
         if (str_eq(d->inputs.at[i].name, c->name)) return true;

@@ -164,6 +164,7 @@ static void print_all(const Check *c) {
     for (uint32_t p = 0; p < r->phases.n; p++) check_schedules(c, &r->phases.at[p]);
     for (uint32_t p = 0; p < r->phases.n; p++) check_batches(c, &r->phases.at[p]);
     if (r->phases.n > 0) {
+        check_renewals(c);
         check_columns(c);
         check_baselines(c);
     }

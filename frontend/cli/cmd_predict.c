@@ -111,7 +111,7 @@ static GrStatus fill(Session *s, const Plan *p, Exec *x, const Dataset *data, co
 static GrStatus open_data(Session *s, const Options *o, uint32_t id, Dataset ***out, Error *e) {
     if (!o->run) return run_open_all(s, &o->common, out, e);
     *out = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
-    return run_open_data(s, &o->common, id, train_best(s->arena, str_of(o->run)), &(*out)[id], e);
+    return run_open_data(s, &o->common, id, train_best(s->arena, str_of(o->run)), &(*out)[id], NULL, e);
 }
 
 static GrStatus take_weights(Session *s, const Options *o, Dataset *const *data, Exec *x, Error *e) {

@@ -217,7 +217,7 @@ static void print_memory(const Try *t) {
 }
 
 static GrStatus try_all(Session *s, const Common *c, Try *t, Error *e) {
-    TRY(job_open_data(s, c, (Str){0}, &t->job, e));
+    TRY(job_open_data(s, c, true, (Str){0}, &t->job, e));
     measure_whole(t);
     few_batches(&t->job, shorten(s), FEW_VALIDATE_FIRST);
     TRY(make_scratch(t, e));

@@ -127,10 +127,16 @@ static bool batches_are_large(const Session *s, Dataset *const *data) {
     return false;
 }
 
-GrStatus job_open_data(Session *s, const Common *c, Str checkpoint, Job *out, Error *e) {
-    *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1)};
-    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, checkpoint, &out->data[i], e));
+GrStatus job_open_data(Session *s, const Common *c, bool renews, Str checkpoint, Job *out, Error *e) {
+    uint32_t n = s->recipe->data.n;
+    *out = (Job){.s = s, .c = c, .data = PUSH(s->arena, Dataset *, n + 1), .lasting = PUSH(s->arena, Formula *, n + 1)};
+    for (uint32_t i = 0; i < n; i++)
+        TRY(run_open_data(s, c, i, checkpoint, &out->data[i], renews ? &out->lasting[i] : NULL, e));
     return GR_OK;
+}
+
+void job_settle_data(Job *j) {
+    for (uint32_t i = 0; j->data && i < j->s->recipe->data.n; i++) run_settle_data(j->data[i], &j->lasting[i]);
 }
 
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
@@ -155,12 +161,13 @@ GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e
 
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
                   Error *e) {
-    TRY(job_open_data(s, c, checkpoint, out, e));
+    TRY(job_open_data(s, c, first == LOWER_TRAIN, checkpoint, out, e));
     return job_open_program(out, variant, first, e);
 }
 
 void job_close(Job *j) {
     wait_behind(j);
+    job_settle_data(j);
     exec_destroy(j->exec);
     compile_close(&j->compiled);
 }

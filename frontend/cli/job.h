@@ -17,6 +17,7 @@ typedef struct {
     Session *s;
     const Common *c;
     Dataset **data;              /* by recipe->data */
+    Formula **lasting;           /* of those with new rows in each epoch, else NULL; by recipe->data */
     Compiled compiled;
     PlanCode code;
     Exec *exec;
@@ -29,8 +30,11 @@ typedef struct {
 /* `checkpoint`: where the statistics of data sets are read; "": they are computed. */
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,
                   Error *e);
-/* The same in two parts, for who changes recipe or splits in between. */
-GrStatus job_open_data(Session *s, const Common *c, Str checkpoint, Job *out, Error *e);
+/* The same in two parts, for who changes recipe or splits in between.
+ * renews: rows of `fresh` are new in each epoch. */
+GrStatus job_open_data(Session *s, const Common *c, bool renews, Str checkpoint, Job *out, Error *e);
+/* The rows of all data sets stay as they are from now on. */
+void     job_settle_data(Job *j);
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e);
 /* Begins to compile what is still missing. */
 void     job_compile_behind(Job *j);

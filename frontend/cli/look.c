@@ -26,7 +26,7 @@ static GrStatus open_data(Look *l, Error *e) {
     Session *s = l->s;
     l->data = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
     for (uint32_t i = 0; i < s->recipe->data.n; i++)
-        TRY(run_open_data(s, l->c, i, l->checkpoint, &l->data[i], e));
+        TRY(run_open_data(s, l->c, i, l->checkpoint, &l->data[i], NULL, e));
     return GR_OK;
 }
 

@@ -106,7 +106,7 @@ static void print_verdicts(const Overfit *o) {
 
 static GrStatus overfit(Session *s, const Common *c, uint32_t batches, Overfit *o,
                         const volatile sig_atomic_t *interrupted, Error *e) {
-    TRY(job_open_data(s, c, (Str){0}, &o->job, e));
+    TRY(job_open_data(s, c, false, (Str){0}, &o->job, e));
     few_batches(&o->job, batches, FEW_VALIDATE_TRAINED);
     lengthen(s, c, batches);
     TRY(job_open_program(&o->job, "fused", LOWER_TRAIN, e));

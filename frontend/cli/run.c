@@ -13,7 +13,7 @@ const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const
 }
 
 /* ---- the graphs of a data set ---- */
-typedef struct { Session *s; Compiled compiled; Exec *exec; Arena *scratch; } Formula;
+struct Formula { Session *s; Compiled compiled; Exec *exec; Arena *scratch; };
 
 static uint32_t binding(const Plan *p, uint32_t first, uint32_t n, Str name) {
     for (uint32_t i = first; i < first + n; i++)
@@ -41,7 +41,7 @@ static GrStatus run_stage(void *user, const RecipeData *data, const DataRequest 
     GR_ASSERT(entry != NULL);
     for (uint32_t i = entry->first_column; i < entry->first_column + entry->n_columns; i++)
         r->input(r->reader, p->bindings.at[i].name, exec_buffer(f->exec, p->bindings.at[i].buffer));
-    Counters at = {.clock = r->block, .rows = DATA_BLOCK};
+    Counters at = {.clock = r->block, .rows = DATA_BLOCK, .phase = r->epoch};
     uint32_t health = exec_run(f->exec, entry, uniform_values(f->scratch, f->s->recipe, p->uniforms, &at));
     arena_pop(mark);
     if (health & HEALTH_INDEX) return outside(data, r->block, e);
@@ -116,7 +116,14 @@ static void formula_close(Formula *f) {
     arena_destroy(f->scratch);
 }
 
-GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Error *e) {
+void run_settle_data(Dataset *d, Formula **f) {
+    if (d) dataset_settle(d);
+    if (*f) formula_close(*f);
+    *f = NULL;
+}
+
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
+                       Error *e) {
     const RecipeData *d = &s->recipe->data.at[data];
     if (!d->has_graph) return dataset_open(s->arena, d, NULL, NULL, out, e);
     DataStatistics read = {0};
@@ -124,17 +131,19 @@ GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoin
     if (checkpoint.n) TRY(statistics_read(s->arena, checkpoint, d, &read, e));
     else if (trained) TRY(statistics_of_run(s->arena, s->recipe, d, &read, e));
     const DataStatistics *known = trained ? &read : NULL;
-    Formula f;
-    GrStatus status = formula_open(s, c, d, known, &f, e);
-    DataProgram program = {&f, run_stage};
-    if (status == GR_OK) status = dataset_open(s->arena, d, &program, known, out, e);
-    formula_close(&f);
+    Formula *f = PUSH(s->arena, Formula, 1);
+    GrStatus status = formula_open(s, c, d, known, f, e);
+    DataProgram *program = PUSH(s->arena, DataProgram, 1);
+    *program = (DataProgram){.user = f, .lasts = lasting != NULL, .run = run_stage};
+    if (status == GR_OK) status = dataset_open(s->arena, d, program, known, out, e);
+    if (status == GR_OK && (*out)->renewal) *lasting = f;
+    else formula_close(f);
     return status;
 }
 
 GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e) {
     *out = PUSH(s->arena, Dataset *, s->recipe->data.n + 1);
-    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, (Str){0}, &(*out)[i], e));
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) TRY(run_open_data(s, c, i, (Str){0}, &(*out)[i], NULL, e));
     return GR_OK;
 }
 

@@ -11,7 +11,12 @@ const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const
 
 /* Opens data set number `data`; columns that the program computes are computed with compiled code. */
 /* `checkpoint`: its statistics are those of this trained model; "": those of the run it belongs to, or computed. */
-GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Error *e);
+/* lasting: what makes rows anew in each epoch, if they are; it and the data set end together.  NULL: they never are. */
+typedef struct Formula Formula;
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
+                       Error *e);
+/* Rows stay as they are from now on; either may be NULL. */
+void     run_settle_data(Dataset *d, Formula **lasting);
 
 /* All of them, by recipe->data. */
 GrStatus run_open_all(Session *s, const Common *c, Dataset ***out, Error *e);

@@ -32,6 +32,7 @@ struct DataWalk {
     uint32_t n_rows, n_splits, n_in_statement;      /* met so far */
     VEC(Statistic) statistics;
     VEC(Typed) typed;
+    VEC(uint32_t) drawn;            /* steps whose values are made of draws */
     bool episodes, over;            /* `episodes` has been said; the stage has what it wants */
 };
 
@@ -48,6 +49,11 @@ bool *walk_live(Arena *a, const Graph *g);
 void  rows_clause(DataWalk *w, const Stmt *s);
 void  rows_group(DataWalk *w, const Stmt *s);
 V     rows_ahead(Lower *l, const Expr *e, V x, V k, V every, bool window);
+
+/* ---- data_renew.c: rows of `fresh` are new in each epoch, unless draws decide which there are ---- */
+bool  renew_draws(const DataWalk *w, Val v);
+void  renew_clause(DataWalk *w, Val v, Span at);   /* this value decides */
+void  renew_decide(DataWalk *w);                   /* after the walk */
 
 /* ---- data_split.c ---- */
 void  split_declare(Lower *l, RecipeData *d, const Stmt *s);

@@ -333,6 +333,7 @@ static Graph *lower_stage(Program *p, uint32_t data, Stage stage, Diags *ds) {
     }
     if (stage.kind == STAGE_CHECK) {
         statistic_commit(&first, NULL);
+        renew_decide(&first);
         return first.l->main_graph;
     }
     if (stage.kind == STAGE_COLUMNS) {

@@ -63,6 +63,11 @@ static void list_input(DataWalk *w, Str raw) {
 static void step_value(DataWalk *w, uint32_t k, uint32_t i, const Expr *e, Array x) {
     RecipeData *d = walk_recipe(w);
     if (w->stage.kind == STAGE_CHECK) {
+        if (d->rows.at[k].kind != ROWS_AHEAD) {
+            renew_clause(w, x.val, d->rows.at[k].span);
+        } else if (renew_draws(w, x.val)) {
+            vec_push(w->l->a, &w->drawn, k);
+        }
         Str name = str_format(w->l->m->arena, "value%u", i);
         RecipeColumn c = value_of(w, e, name, &x);
         vec_push(w->l->m->arena, &d->rows.at[k].values, c);
@@ -154,6 +159,7 @@ void rows_group(DataWalk *w, const Stmt *s) {
         return;
     }
     if (w->stage.kind == STAGE_CHECK && k < d->splits.n) {
+        renew_clause(w, x.val, s->at);
         d->splits.at[k].group = value_of(w, s->split.by, STR("value0"), &x);
         if (d->splits.at[k].group.raw) {
             list_input(w, d->splits.at[k].group.name);

@@ -55,9 +55,20 @@ const char *uniform_counter_name(uint32_t i) {
     return i < sizeof counters / sizeof *counters ? counters[i] : NULL;
 }
 
+/* Data are there before a training counts anything. */
+static V counter_in_data(Lower *l, Name name) {
+    Diag *d = report(l, DIAG_DATA_DECL, name.at, "rows are made before a training counts: there is no `%.*s` here",
+                     FSTR(name.text));
+    diag_help(d, "what changes with `%.*s` is written in the objective", FSTR(name.text));
+    return value_poison(l);
+}
+
 V uniform_counter(Lower *l, Name name) {
     for (uint32_t i = 0; uniform_counter_name(i); i++) {
         if (str_is(name.text, uniform_counter_name(i))) {
+            if (l->data) {
+                return counter_in_data(l, name);
+            }
             return value_uniform(l, name.at, uniforms_input(l->m->uniforms, name.text, true), ELEM_INT);
         }
     }

@@ -96,6 +96,7 @@ typedef struct {
     VEC(RecipePart) parts; VEC(RecipeSplit) splits;
     VEC(RecipeRows) rows; VEC(RecipeStatistic) statistics;
     bool has_graph, repeats;               /* something is computed; by drawing until it fits */
+    bool renews; Span settled;             /* rows of `fresh` new in each epoch; or what draws which there are */
     VEC(RecipeColumn) inputs;              /* raw columns that its graphs read */
 } RecipeData;
 /* What the first files of a source say, for the checker: the columns they have (of text: f32), and whether

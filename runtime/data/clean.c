@@ -168,3 +168,15 @@ GrStatus clean_rows(Opening *o) {
         TRY(step(o, k));
     return GR_OK;
 }
+
+GrStatus clean_gather(Opening *o) {
+    for (uint32_t k = 0; k < o->recipe->rows.n; k++) {
+        const RecipeRows *s = &o->recipe->rows.at[k];
+        RowValues values;
+        if (s->kind != ROWS_AHEAD)
+            continue;
+        TRY(prepare_values(o, str_format(o->scratch, ".rows%u", k), s->values.at, 1, &values));
+        o->gathered[k] = values.at;
+    }
+    return GR_OK;
+}

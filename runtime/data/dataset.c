@@ -1,6 +1,6 @@
 /* Opening a data set: the sources are opened, which tells how many rows there are, and read; rows are cleaned
- * (clean.c) and split; statistics and the other columns are computed (prepare.c); and the rows that are left
- * are moved together. */
+ * (clean.c) and split; statistics and the other columns are computed (prepare.c), these for the rows that are
+ * left only; and what was read is moved together as they are. */
 #include "dataset.h"
 #include "convert.h"
 #include "opening.h"
@@ -130,8 +130,10 @@ static GrStatus check_bounds(Opening *o) {
 /* The numbers of the rows that are left. */
 static uint32_t *rows_left(Opening *o) {
     uint32_t *left = PUSH(o->scratch, uint32_t, o->rows + 1);
+    o->to = PUSH(o->scratch, uint32_t, o->rows + 1);
     o->d->rows = 0;
     for (int64_t i = 0; i < o->rows; i++) {
+        o->to[i] = (uint32_t)o->d->rows;
         if (o->alive[i])
             left[o->d->rows++] = (uint32_t)i;
     }
@@ -180,7 +182,10 @@ static GrStatus make_splits(Opening *o, const uint32_t *left) {
 static void move_together(Opening *o, const uint32_t *left) {
     for (uint32_t i = 0; i < o->d->columns.n && o->d->rows < o->rows; i++) {
         DataColumn *c = &o->d->columns.at[i];
-        for (int64_t k = 0; k < o->d->rows; k++)
+        bool raw = false;
+        for (uint32_t k = 0; k < o->wants.n; k++)
+            raw = raw || str_eq(o->wants.at[k]->name, c->name);
+        for (int64_t k = 0; raw && k < o->d->rows; k++)
             memmove(c->at + (size_t)k * c->row_bytes, c->at + (size_t)left[k] * c->row_bytes, c->row_bytes);
     }
 }
@@ -199,7 +204,7 @@ static GrStatus open_steps(Opening *o, const DataStatistics *known) {
     }
     TRY(make_splits(o, left));
     TRY(prepare_statistics(o, known));
-    TRY(prepare_columns(o));
+    TRY(prepare_columns(o, o->alive));
     move_together(o, left);
     return GR_OK;
 }
@@ -208,9 +213,13 @@ GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *progr
                       Dataset **out, Error *e) {
     Dataset *d = PUSH(a, Dataset, 1);
     d->recipe = data;
-    Opening o = {.d = d, .recipe = data, .program = program, .arena = a, .scratch = arena_create(), .e = e};
-    GrStatus s = open_steps(&o, known);
-    arena_destroy(o.scratch);
+    Opening *o = PUSH(a, Opening, 1);
+    *o = (Opening){.d = d, .recipe = data, .program = program, .arena = a, .scratch = arena_create(), .e = e};
+    GrStatus s = open_steps(o, known);
+    if (s == GR_OK && renew_possible(o))
+        d->renewal = o;
+    else
+        arena_destroy(o->scratch);
     *out = s == GR_OK ? d : NULL;
     return s;
 }

@@ -22,6 +22,7 @@ typedef struct {
     VEC(DataColumn) columns;
     Splits splits;
     DataStatistics statistics;     /* those that are used */
+    struct Opening *renewal;       /* its rows of `fresh` in `train` can be made anew; NULL: all stay as they are */
 } Dataset;
 
 /* Graphs of a data set run a block of DATA_BLOCK rows at a time.  `stage` is what stands behind "data.NAME": ""
@@ -30,7 +31,7 @@ typedef struct {
 typedef struct { Str name; DType dtype; const void *at; } DataView;
 typedef struct {
     Str stage;
-    int64_t block;
+    int64_t block, epoch;
     void (*input)(const void *reader, Str name, void *to);
     const void *reader;
 } DataRequest;
@@ -38,12 +39,18 @@ typedef struct {
     void *user;
     GrStatus (*run)(void *user, const RecipeData *data, const DataRequest *r, DataView *outputs,
                     uint32_t n_outputs, Error *e);
+    bool lasts;                    /* as long as the data set: rows may be made anew */
 } DataProgram;
 
 /* program: may be NULL when nothing is computed; known: the statistics of a trained model, or NULL to compute
  * them.  GR_IO, GR_DATA: what, in which file, row and column. */
 GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
                       Dataset **out, Error *e);
+/* The rows of epoch `epoch`, if the data set has other ones in each; those of epoch 0 are what it is opened with.
+ * Nobody may be reading batches.  The same epoch gives the same bits, whichever came before. */
+GrStatus dataset_renew(Dataset *d, int64_t epoch, Error *e);
+/* The rows stay as they are from now on. */
+void     dataset_settle(Dataset *d);
 /* Rows of a split as far as the files say so without being read; -1: not known, or there is no such split. */
 int64_t  dataset_count(Arena *a, const RecipeData *d, Str split);
 /* The most frequent value of a column, its share, and the entropy of all values in nats: what always saying it,

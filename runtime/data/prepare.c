@@ -73,7 +73,7 @@ static void read_input(const void *reader, Str name, void *to) {
 static GrStatus run(Opening *o, Str stage, int64_t block, DataView *out, uint32_t n) {
     GR_ASSERT(o->program != NULL);
     Reading r = {o, block};
-    DataRequest request = {stage, block, read_input, &r};
+    DataRequest request = {stage, block, o->epoch, read_input, &r};
     return o->program->run(o->program->user, o->recipe, &request, out, n, o->e);
 }
 
@@ -196,33 +196,33 @@ GrStatus prepare_statistics(Opening *o, const DataStatistics *known) {
 
 typedef struct { const RecipeColumn *recipe; DataColumn *column; } Computed;
 
-/* The rows from `first` to `last` - 1 of the block, all of them left. */
+/* The rows from `first` to `last` - 1 of the block, which follow each other among those that are left too. */
 static GrStatus take_rows(Opening *o, const Computed *c, const DataView *v, int64_t block, int64_t first,
                           int64_t last) {
     int64_t size = shape_count(c->recipe->shape), row = first_row(block) + first;
     const char *in = (const char *)v->at + (size_t)(first * size) * dtype_bytes(v->dtype);
-    int64_t at = convert_elements(c->column->dtype, c->column->at + (size_t)row * c->column->row_bytes, v->dtype,
-                                  in, (last - first) * size, c->recipe->bound);
+    char *to = c->column->at + (size_t)o->to[row] * c->column->row_bytes;
+    int64_t at = convert_elements(c->column->dtype, to, v->dtype, in, (last - first) * size, c->recipe->bound);
     if (at < 0)
         return GR_OK;
     Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
     return column_refuse(o->recipe, c->recipe, where, row + at / size, at % size, v->dtype, in, at, o->e);
 }
 
-static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int64_t block) {
-    const bool *alive = o->alive + first_row(block);
+static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int64_t block, const bool *rows) {
+    const bool *wanted = rows + first_row(block);
     int64_t n = rows_of(o, block);
     for (int64_t i = 0; i < n;) {
         int64_t first = i;
-        while (i < n && alive[i] == alive[first])
+        while (i < n && wanted[i] == wanted[first])
             i++;
-        if (alive[first])
+        if (wanted[first])
             TRY(take_rows(o, c, v, block, first, i));
     }
     return GR_OK;
 }
 
-GrStatus prepare_columns(Opening *o) {
+GrStatus prepare_columns(Opening *o, const bool *rows) {
     VEC(Computed) computed = {0};
     for (uint32_t i = 0; i < o->recipe->columns.n; i++) {
         const RecipeColumn *c = &o->recipe->columns.at[i];
@@ -233,11 +233,11 @@ GrStatus prepare_columns(Opening *o) {
     for (uint32_t i = 0; i < computed.n; i++)
         out[i].name = computed.at[i].recipe->name;
     for (int64_t block = 0; computed.n > 0 && first_row(block) < o->rows; block++) {
-        if (!any(o, o->alive, block))
+        if (!any(o, rows, block))
             continue;
         TRY(run(o, STR(""), block, out, computed.n));
         for (uint32_t i = 0; i < computed.n; i++)
-            TRY(take_block(o, &computed.at[i], &out[i], block));
+            TRY(take_block(o, &computed.at[i], &out[i], block, rows));
     }
     return GR_OK;
 }

@@ -5,7 +5,7 @@
 
 /* ---- opening ---- */
 static bool add_data(Arena *a, Feeds *f, const Session *s, uint32_t data, int64_t batch) {
-    const Dataset *d = s->job->data[data];
+    Dataset *d = s->job->data[data];
     for (uint32_t i = 0; i < f->n; i++) {
         if (f->at[i].data == d)
             return false;

@@ -5,7 +5,7 @@
 #include "session.h"
 
 typedef struct {
-    const Dataset *data;
+    Dataset *data;
     const Split *split;
     Str prefix;                    /* of its columns in entries: none for the first batch, else "DATA." */
     int64_t batch;

@@ -212,6 +212,13 @@ static int64_t batches_before(const Trainer *t, const Feed *f, int64_t step) {
     return n;
 }
 
+/* Every data set has the rows of this epoch, also one whose own passes are longer or shorter. */
+static GrStatus renew_rows(Trainer *t) {
+    for (uint32_t i = 0; i < t->phase->feeds.n; i++)
+        TRY(dataset_renew(t->phase->feeds.at[i].data, t->s.state.epoch, t->s.e));
+    return GR_OK;
+}
+
 static void begin_feeds(Trainer *t) {
     const TrainState *at = &t->s.state;
     Feeds *f = &t->phase->feeds;
@@ -230,6 +237,7 @@ static void begin_feeds(Trainer *t) {
 static GrStatus run_epoch(Trainer *t) {
     ArenaMark mark = arena_mark(t->values);
     TRY(begin_accumulators(t));
+    TRY(renew_rows(t));
     begin_feeds(t);
     GrStatus status = run_steps(t);
     feeds_end(&t->phase->feeds);
