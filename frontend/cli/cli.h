@@ -12,6 +12,10 @@
 /* Exit statuses: 0 all is well, 1 the program or the world is wrong, 2 wrong usage, 130 interrupted. */
 enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_STOPPED = 3, EXIT_INTERRUPTED = 130 };
 
+#ifndef GRAPHC_VERSION
+#define GRAPHC_VERSION "0.1.0"
+#endif
+
 #define COMMAND(name, arguments, what) int cmd_##name(int argc, char **argv);
 #include "commands.def"
 #undef COMMAND

@@ -1,21 +1,39 @@
 /* graphc train: all phases of a program, into a folder of its own. */
 #include "atomic.h"
+#include "book.h"
 #include "changes.h"
 #include "few.h"
+#include "progress.h"
 #include "rundir.h"
 #include <signal.h>
 #include <time.h>
-#include <string.h>
 #include <unistd.h>
 
-typedef struct { Common common; const char *run; bool resume, quiet; uint32_t overfit; } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT, KEY_OVERFIT };
+enum { TAGS_MOST = 32 };
+typedef struct {
+    Common common;
+    const char *run;
+    bool resume, quiet;
+    uint32_t overfit;
+    BookWords words;
+    Str tags[TAGS_MOST];
+} Options;
+enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON };
+
+static void add_tag(Options *o, const char *tag, struct argp_state *state) {
+    if (o->words.n_tags == TAGS_MOST) argp_error(state, "more than %d tags", TAGS_MOST);
+    o->tags[o->words.n_tags++] = str_of(tag);
+    o->words.tags = o->tags;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
     case KEY_RUN: o->run = arg; return 0;
     case KEY_POINT: o->common.point = arg; return 0;
+    case KEY_NOTE: o->words.note = str_of(arg); return 0;
+    case KEY_TAG: add_tag(o, arg, state); return 0;
+    case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
     case KEY_OVERFIT: o->overfit = option_count(arg, 1, 1000, "--overfit", state); return 0;
     case 'q': o->quiet = true; return 0;
@@ -34,7 +52,10 @@ static const struct argp_option options[] = {
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 2},
     {"overfit", KEY_OVERFIT, "N", 0,
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
+    {"note", KEY_NOTE, "TEXT", 0, "a remark, kept with the run", 2},
+    {"tag", KEY_TAG, "WORD", 0, "a tag of the run; may be repeated", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
+    {"json", KEY_JSON, 0, 0, "progress and messages as objects, one a line, on standard output", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options,
@@ -42,8 +63,9 @@ static const struct argp parser = {.options = options,
                                    .args_doc = "FILE",
                                    .children = children,
                                    .doc = "Trains FILE.\vThe folder of a run holds the program with every "
-                                          "default (resolved.graph), the metrics (metrics.jsonl) and "
-                                          "checkpoints (last.safetensors, best-1.safetensors). Ctrl-C "
+                                          "default (resolved.graph), the metrics (metrics.jsonl, "
+                                          "metrics.csv), what was said (log.txt) and checkpoints "
+                                          "(last.safetensors, best-1.safetensors); `graphc runs` lists runs. Ctrl-C "
                                           "finishes the step, or the batch of a validation, saves "
                                           "and exits 130; a second one exits at once."};
 
@@ -60,77 +82,36 @@ static double seconds_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- progress ---- */
-typedef struct { bool quiet, live; double drawn; } Screen;
-typedef struct { Job job; Screen screen; double start, first_step; bool measured; } Run;    /* seconds */
+typedef struct { Job job; Screen screen; Book *book; double start, first_step; bool measured; } Run;    /* seconds */
 
-static void clear_line(Screen *s) {
-    if (s->live) fputs("\r\033[K", stderr);
+static bool wants_values(void *user) {
+    const Run *r = user;
+    return screen_due(&r->screen) && job_idle(&r->job);
 }
 
-static void draw_step(Screen *s, const TrainProgress *p) {
-    if (!s->live || p->seconds - s->drawn < 0.1) return;
-    s->drawn = p->seconds;
-    double left = p->step > 0 ? p->seconds / (double)p->step * (double)(p->steps - p->step) : 0;
-    fprintf(stderr, "\r\033[Kepoch %lld/%lld  step %lld/%lld  %.0f steps/s  %.0f s left",
-            (long long)p->epoch + 1, (long long)p->epochs, (long long)p->batch, (long long)p->batches,
-            (double)p->step / (p->seconds + 1e-9), left);
-    fflush(stderr);
-}
-
-/* Of what is watched the log has all numbers; the screen has none. */
-static bool is_watch(const Recipe *r, const TrainValue *v) {
-    for (uint32_t k = 0; k < r->objectives.n; k++) {
-        const RecipeObjective *o = &r->objectives.at[k];
-        for (uint32_t i = 0; i < o->metrics.n; i++) {
-            const RecipeMetric *m = &o->metrics.at[i];
-            Str name = str_format(r->arena, ".%.*s.%.*s", FSTR(o->name), FSTR(m->name));
-            if (m->watch && str_ends(v->whole, name.s)) return true;
-        }
-    }
-    return false;
-}
-
-static void print_epoch(const Recipe *r, const TrainProgress *p) {
-    if (r->phases.n > 1) printf("%.*s  ", FSTR(p->phase->name));
-    printf("epoch %3lld", (long long)p->epoch);
-    for (uint32_t i = 0; i < p->values->at.n; i++) {
-        const TrainValue *v = &p->values->at.at[i];
-        if (shape_count(v->shape) == 1 && !is_watch(r, v))
-            printf("  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
-    }
-    printf("  %.1f s%s\n", p->seconds, p->improved ? "  kept" : "");
-    fflush(stdout);
+/* What is said whatever the screen shows. */
+static void remark(Run *r, const TrainProgress *p) {
+    Arena *a = r->job.s->arena;
+    if (p->event == TRAIN_LOADED)
+        report_remark(r->job.c, SEV_NOTE, "load", str_format(a, "%.*s; this begins as without `load`", FSTR(p->note)));
+    if (p->event != TRAIN_ALARM || p->alarm->stop) return;
+    screen_clear(&r->screen);
+    report_remark(r->job.c, SEV_WARNING, "alarm",
+                  str_format(a, "%.*s (%.*s%s%.*s, epoch %lld, step %lld)", FSTR(p->alarm->text),
+                             FSTR(p->alarm->from), p->alarm->from.n ? ", " : "", FSTR(p->split),
+                             (long long)p->epoch, (long long)p->step));
 }
 
 static void progress(void *user, const TrainProgress *p) {
     Run *r = user;
-    Screen *s = &r->screen;
     r->measured |= p->event == TRAIN_EPOCH;
     if (p->event == TRAIN_STEP && r->first_step == 0) {
         r->first_step = seconds_now() - r->start;
         job_compile_behind(&r->job);
     }
-    Arena *a = r->job.s->arena;
-    if (p->event == TRAIN_LOADED)
-        report_remark(r->job.c, SEV_NOTE, "load", str_format(a, "%.*s; this begins as without `load`", FSTR(p->note)));
-    if (p->event == TRAIN_ALARM && !p->alarm->stop) {
-        clear_line(s);
-        report_remark(r->job.c, SEV_WARNING, "alarm",
-                      str_format(a, "%.*s (%.*s%s%.*s, epoch %lld, step %lld)", FSTR(p->alarm->text),
-                                 FSTR(p->alarm->from), p->alarm->from.n ? ", " : "", FSTR(p->split),
-                                 (long long)p->epoch, (long long)p->step));
-    }
-    if (s->quiet) return;
-    switch (p->event) {
-    case TRAIN_STEP: draw_step(s, p); return;
-    case TRAIN_REPORT: case TRAIN_EPOCH:
-        clear_line(s);
-        print_epoch(r->job.job.recipe, p);
-        return;
-    case TRAIN_EVAL: return;
-    case TRAIN_ALARM: case TRAIN_LOADED: return;                                /* said above */
-    }
+    remark(r, p);
+    book_event(r->book, p);
+    screen_event(&r->screen, r->job.s->arena, r->job.job.recipe, p);
 }
 
 /* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked
@@ -150,11 +131,11 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
 }
 
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
-    Run r = {.start = start, .screen = {.quiet = o->quiet, .live = isatty(STDERR_FILENO)}};
-    bool saved = o->resume && rundir_saved(s->arena, str_of(o->run));
+    Run r = {.start = start, .screen = screen_make(o->quiet, o->common.json)};
+    bool saved = o->resume && rundir_saved(s->arena, str_of(o->run)), text = !o->quiet && !o->common.json;
     Str last = saved ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
     GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, last, &r.job, e);
-    if (status == GR_OK && !o->quiet) job_print_cleaned(&r.job, stdout);
+    if (status == GR_OK && text) job_print_cleaned(&r.job, stdout);
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK && o->resume && !saved && rundir_saved(s->arena, *run))
         status = fail(e, GR_IO, "another training wrote into %.*s meanwhile", FSTR(*run));
@@ -163,10 +144,15 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
         r.job.job.resume = saved;
         r.job.job.interrupted = &interrupted;
         r.job.job.progress = progress;
+        r.job.job.wants_values = wants_values;
+        r.book = book_open(&r.job, *run, o->resume, &o->words);
+        screen_say(&r.screen, "begin", *run, NULL);
         status = train_run(&r.job.job, e);
-        clear_line(&r.screen);
-        if (status == GR_OK && o->resume && r.first_step == 0 && !r.measured)
+        screen_clear(&r.screen);
+        if (status == GR_OK && text && o->resume && r.first_step == 0 && !r.measured)
             printf("nothing is left to do: all epochs of %.*s are trained\n", FSTR(*run));
+        screen_say(&r.screen, "end", *run, book_state(status).s);
+        book_close(r.book, status, e);
         compile_times(&r.job.compiled, &o->common);
         if (o->common.passes.time_passes) fprintf(stderr, "first step %8.2f ms after the start\n", r.first_step * 1e3);
     }
@@ -201,7 +187,7 @@ int cmd_train(int argc, char **argv) {
         if (status == GR_CHANGED) changes_explain(&s, run, &e);
         session_report(&s, &o.common);
         code = report_error(&o.common, &e);
-    } else if (!o.quiet) {
+    } else if (!o.quiet && !o.common.json) {
         printf("run         %.*s\n", FSTR(run));
     }
     session_close(&s);

@@ -69,9 +69,12 @@ static GrStatus ensure_entry(void *user, Str name, int64_t rows, const PlanEntry
     return exec_update(j->exec, p, &j->code, e);
 }
 
+bool job_idle(const Job *j) { return !j->behind.started || j->behind.done; }
+
 static void *compile_rest(void *user) {
     Job *j = user;
     j->behind.status = compile_load(j->c, &j->compiled, 0, NULL, &j->behind.error);
+    j->behind.done = true;
     return NULL;
 }
 

@@ -9,6 +9,7 @@
 typedef struct {
     pthread_t thread;
     bool      started;
+    _Atomic bool done;
     GrStatus  status;
     Error     error;
 } Behind;
@@ -38,6 +39,8 @@ void     job_settle_data(Job *j);
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e);
 /* Begins to compile what is still missing. */
 void     job_compile_behind(Job *j);
+/* Nothing is being compiled: an entry that is asked for is there soon. */
+bool     job_idle(const Job *j);
 void     job_close(Job *j);
 /* What is stored with a checkpoint to know its program again: a hash of the resolved text without run-time
  * numbers. */

@@ -5,10 +5,6 @@
 #include <signal.h>
 #include <string.h>
 
-#ifndef GRAPHC_VERSION
-#define GRAPHC_VERSION "0.1.0"
-#endif
-
 static const struct { const char *name, *arguments, *what; int (*run)(int, char **); } commands[] = {
 #define COMMAND(name, arguments, what) {#name, arguments, what, cmd_##name},
 #include "commands.def"

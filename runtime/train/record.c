@@ -1,6 +1,7 @@
 /* The folder of a run: checkpoints, and a line of metrics.jsonl for each event.  What is kept and saved in passing
  * bears the name of its phase, but for the phase that ends the training: its kept checkpoint is the run's result. */
 #include "checkpoint.h"
+#include "hash.h"
 #include "phase.h"
 #include "rundir.h"
 
@@ -78,12 +79,27 @@ GrStatus record_alarm(Trainer *t, const RecipeAlarm *a, Str split) {
     return runlog_row(t->log, r.at.at, r.at.n, t->s.e);
 }
 
+/* All weights and states, in the order of the plan: the same for runs with the same bits. */
+static Str bits_text(Trainer *t) {
+    const Exec *x = t->s.job->exec;
+    const Plan *plan = exec_plan(x);
+    uint64_t h = SEMANTICS_VERSION;
+    for (uint32_t i = 0; i < plan->vars.n; i++) {
+        const PlanBuffer *b = &plan->buffers.at[plan->vars.at[i].buffer];
+        if (b->region == REGION_PARAM || b->region == REGION_STATE || b->region == REGION_OPTIM)
+            h = hash_bytes(hash_str(h, plan->vars.at[i].path), exec_buffer(x, plan->vars.at[i].buffer), b->bytes);
+    }
+    return str_format(t->values, "%016llx", (unsigned long long)h);
+}
+
 GrStatus record_values(Trainer *t, Str event, const TrainValues *values) {
     if (t->log == NULL)
         return GR_OK;
     LogRow r = row_begin(t, event);
     vec_push(t->values, &r.at,
              (LogField){.name = STR("seconds"), .kind = LOG_REAL, .x = session_seconds(&t->s)});
+    if (str_is(event, "epoch"))
+        row_text(t, &r, STR("bits"), bits_text(t));
     for (uint32_t i = 0; i < values->at.n; i++) {
         const TrainValue *v = &values->at.at[i];
         vec_push(t->values, &r.at,

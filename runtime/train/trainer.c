@@ -125,8 +125,20 @@ static GrStatus between_steps(Trainer *t) {
     return GR_INTERRUPTED;
 }
 
+static GrStatus tell_step(Trainer *t) {
+    const TrainJob *job = t->s.job;
+    TrainValues now = {0};
+    bool wanted = job->progress != NULL && job->wants_values != NULL && job->wants_values(job->user);
+    ArenaMark mark = arena_mark(t->values);
+    if (wanted)
+        TRY(measure_trained(t, &now));
+    session_progress(&t->s, TRAIN_STEP, t->s.counters.epoch_steps, wanted ? &now : NULL, false);
+    arena_pop(mark);
+    return GR_OK;
+}
+
 static GrStatus after_step(Trainer *t) {
-    session_progress(&t->s, TRAIN_STEP, t->s.counters.epoch_steps, NULL, false);
+    TRY(tell_step(t));
     if (every(t->s.phase->report_steps, t->s.state.step))
         TRY(report(t));
     return between_steps(t);

@@ -12,7 +12,7 @@
 typedef struct { Str name, whole; Shape shape; const float *values; } TrainValue;
 typedef struct { VEC(TrainValue) at; } TrainValues;
 
-/*  STEP    a step is finished (no values)             REPORT  values of the epoch so far (`report every`)
+/*  STEP    a step is finished (values if wanted)      REPORT  values of the epoch so far (`report every`)
  *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished
  *  ALARM   an alarm goes off                          LOADED  weights were, but not all that were asked for */
 typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM, TRAIN_LOADED } TrainEvent;
@@ -43,6 +43,7 @@ typedef struct {
     /* An entry by name, rows (0: it has none) and the job's variant.  NULL: the plan has them all. */
     GrStatus (*ensure_entry)(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e);
     void (*expect_entry)(void *user, Str name, int64_t rows);      /* will be asked for later; may be NULL */
+    bool (*wants_values)(void *user);      /* shall the next STEP have those of the epoch so far?  May be NULL */
     void (*progress)(void *user, const TrainProgress *p);          /* may be NULL */
 } TrainJob;
 
