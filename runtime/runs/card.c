@@ -1,7 +1,6 @@
 /* Reading believes nothing: a value of another type counts as missing, and what is missing is empty. */
 #include "card.h"
 #include "atomic.h"
-#include "history.h"
 #include "rundir.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -65,21 +64,29 @@ static void read_card(Arena *a, json_t *o, RunRow *row) {
         vec_push(a, &row->tags, read_text(a, json_array_get(json_object_get(o, "tags"), i)));
 }
 
-static void read_metrics(Arena *a, Str run, RunRow *row) {
-    History h;
-    Error e = {0};
-    if (history_read(a, run, &h, &e) != GR_OK && row->reason.n == 0)
-        row->reason = str_copy(a, str_of(e.what));
-    for (uint32_t i = 0; i < h.at.n; i++) {
-        const HistoryRow *r = &h.at.at[i];
+void card_measure(Arena *a, const History *h, RunRow *row) {
+    double before = 0, last = 0;               /* seconds begin again in each process */
+    for (uint32_t i = 0; i < h->at.n; i++) {
+        const HistoryRow *r = &h->at.at[i];
         row->phase = r->phase;
         row->epoch = r->epoch;
         row->step = r->step;
+        before += r->values.n > 0 && r->seconds < last ? last : 0;
+        last = r->values.n > 0 ? r->seconds : last;
         for (uint32_t k = 0; k < r->values.n; k++) {
             if (r->values.at[k].n == 1)
                 runs_measure(a, row, r->values.at[k].name, r->values.at[k].values[0], r->epoch, history_whole(r));
         }
     }
+    row->seconds = before + last > row->seconds ? before + last : row->seconds;
+}
+
+static void read_metrics(Arena *a, Str run, RunRow *row) {
+    History h;
+    Error e = {0};
+    if (history_read(a, run, &h, &e) != GR_OK && row->reason.n == 0)
+        row->reason = str_copy(a, str_of(e.what));
+    card_measure(a, &h, row);
 }
 
 RunRow card_read(Arena *a, Str folder, Str name) {

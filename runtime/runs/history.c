@@ -58,7 +58,7 @@ static HistoryRow row_of(Arena *a, json_t *line) {
     return r;
 }
 
-static GrStatus read_lines(Arena *a, FILE *f, Str path, History *out, Error *e) {
+static GrStatus read_lines(Arena *a, FILE *f, Str path, int64_t *from, History *out, Error *e) {
     char *line = NULL;
     size_t room = 0;
     ssize_t n;
@@ -70,20 +70,27 @@ static GrStatus read_lines(Arena *a, FILE *f, Str path, History *out, Error *e) 
         else
             status = fail(e, GR_DATA, "%.*s, line %d: no row of a log", FSTR(path), at);
         json_decref(row);
+        *from += n;
     }
     free(line);
     return status;
 }
 
-GrStatus history_read(Arena *a, Str run, History *out, Error *e) {
+GrStatus history_follow(Arena *a, Str run, int64_t *at, History *out, Error *e) {
     Str path = rundir_file(a, run, RUN_METRICS);
     *out = (History){0};
     FILE *f = fopen(path.s, "re");
     if (f == NULL)
         return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    GrStatus status = read_lines(a, f, path, out, e);
+    bool there = fseeko(f, *at, SEEK_SET) == 0;
+    GrStatus status = there ? read_lines(a, f, path, at, out, e) : fail_errno(e, GR_IO, "%.*s", FSTR(path));
     fclose(f);
     return status;
+}
+
+GrStatus history_read(Arena *a, Str run, History *out, Error *e) {
+    int64_t at = 0;
+    return history_follow(a, run, &at, out, e);
 }
 
 const HistoryValue *history_value(const HistoryRow *row, Str name) {

@@ -16,6 +16,8 @@ typedef struct { VEC(HistoryRow) at; } History;
 /* A last line without its end, of a process that was killed, does not count.  A run that reported nothing yet has no
  * rows.  GR_DATA: a line is no such row. */
 GrStatus history_read(Arena *a, Str run, History *out, Error *e);
+/* Rows from byte *at on, which then is behind the last. */
+GrStatus history_follow(Arena *a, Str run, int64_t *at, History *out, Error *e);
 const HistoryValue *history_value(const HistoryRow *row, Str name);        /* NULL */
 /* A row whose values are of a whole pass, not of the epoch so far. */
 bool history_whole(const HistoryRow *row);
