@@ -149,12 +149,12 @@ static void report(Book *b, const TrainProgress *p) {
     measure(b, p);
     ArenaMark mark = arena_mark(b->arena);
     if (b->log) fprintf(b->log, "%.*s\n", FSTR(epoch_line(b->arena, b->job->s->recipe, p)));
+    arena_pop(mark);
     if (b->csv && csvlog_follow(b->csv, &e) != GR_OK) {
         warn(b, &e);
         csvlog_close(b->csv);
         b->csv = NULL;
     }
-    arena_pop(mark);
     if (p->seconds - b->put < k_pause_s) return;
     b->put = p->seconds;
     put(b);
