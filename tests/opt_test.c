@@ -76,7 +76,9 @@ static Str run_pass(Arena *a, const TextTest *t) {
     Str pass = text_value(t, "pass");
     for (uint32_t i = 0; i < m->graphs.n; i++) {
         Graph *g = m->graphs.at[i];
-        g = str_is(pass, "split") ? opt_split_reductions(a, g) : opt_simplify(a, g);
+        g = str_is(pass, "split")       ? opt_split_reductions(a, g)
+            : str_is(pass, "precision") ? opt_precision(a, g)
+                                        : opt_simplify(a, g);
         graph_print(g, &out);
     }
     return buf_str(&out);

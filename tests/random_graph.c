@@ -205,6 +205,11 @@ static void add_reduce(Gen *g) {
     }
 }
 
+static uint8_t pick_rounding(Gen *g) {
+    static const uint8_t types[] = {DT_F32, DT_F32, DT_BF16, DT_F16};
+    return types[pick(g, 4)];
+}
+
 /* C[.., m, n] = A[k, m] B[n, k] with its axes in random orders: dim 0 m, 1 n, 2 k, 3 batch, 4 more k. */
 static void add_contract(Gen *g) {
     Contract *c = contract_new(g->arena);
@@ -250,6 +255,7 @@ static void add_contract(Gen *g) {
     for (uint32_t i = 0; i < out.rank; i++) {
         out.dim[i] = c->extent[c->dim[2][i]];
     }
+    c->rounded = pick_rounding(g);
     if (shape_count(out) <= MOST_ELEMENTS)
         add(g, pick(g, 2) ? build_contract(&g->b, x, of, c)
                           : build_1(&g->b, OP_tanh, build_contract(&g->b, x, of, c)));
@@ -310,6 +316,7 @@ static void add_window(Gen *g) {
         in[role] =
             build_1(&g->b, OP_sin, build_2(&g->b, OP_add, flat, build_splat(&g->b, DT_F32, 0.5 + role, s)));
     }
+    c->rounded = pick_rounding(g);
     Val y = build_contract(&g->b, in[0], in[1], c);
     add(g, pick(g, 2) ? y : build_1(&g->b, OP_tanh, y));
 }

@@ -277,6 +277,51 @@ TEST(clause_3_borders_are_skipped) {
     CHECK(isfinite(out(y, 0, 0)) && !isfinite(out(y, 0, 1)));
 }
 
+/* To `digits` binary ones, ties to even, no power of two below `lowest`; past `largest` it is infinite. */
+static float nearest(double x, int digits, int lowest, double largest) {
+    int e;
+    if (!isfinite(x) || x == 0)
+        return (float)x;
+    frexp(x, &e);
+    double unit = ldexp(1, e - digits > lowest ? e - digits : lowest), y = rint(x / unit) * unit;
+    return fabs(y) > largest ? copysignf(INFINITY, (float)x) : (float)y;
+}
+
+/* Ties to even and odd, the last that stay finite and the first that do not, denormals of f16, NaN, both infinities;
+ * the rest of the operands is noise.  The graph that is run is made of casts (compiler/opt/precision.c). */
+TEST(clause_3_rounded_operands) {
+    enum { ROWS = 20, K = 21, COLUMNS = 17 };
+    static const float edge[ROWS] = {0x1.01p0f,  0x1.03p0f,   -0x1.01p0f,  0x1.0100002p0f, 2049,     2051,    -2051,
+                                     65519,      65520,       -65520,      0x1.fefffep127f, 0x1.ffp127f, 0x1p-25f,
+                                     0x1.8p-24f, 0x1.8002p-25f, -0x1.8p-15f, 0x1p-126f, NAN, INFINITY, -INFINITY};
+    static const struct { const char *type; int digits, lowest; double largest; } to[] = {
+        {"bf16", 8, -133, 0x1.fep127}, {"f16", 11, -24, 65504}};
+    for (int t = 0; t < 2; t++) {
+        Tensor columns[2] = {shaped(noise(14, ROWS * K), shape_of(2, (int64_t[]){ROWS, K})),
+                             shaped(noise(15, K * COLUMNS), shape_of(2, (int64_t[]){K, COLUMNS}))};
+        float *x = columns[0].data, *w = columns[1].data;
+        for (int n = 0; n < ROWS; n++) {
+            x[n * K + n] = edge[n];
+        }
+        const After *y = given(columns,
+                               "graph g {\n  column x: f32[20,21]\n  column w: f32[21,17]\n"
+                               "  %%1: f32[20,21] = arg {column=x}\n  %%2: f32[21,17] = arg {column=w}\n"
+                               "  %%3: f32[20,17] = contract %%1, %%2 {A=[n,k], B=[k,m], C=[n,m], over=[k], "
+                               "rounded=%s}\n"
+                               "  output value c = %%3\n}\n",
+                               to[t].type);
+        for (int i = 0; i < ROWS * COLUMNS; i++) {
+            float acc = 0;
+            for (int k = 0; k < K; k++) {
+                float a = nearest(x[i / COLUMNS * K + k], to[t].digits, to[t].lowest, to[t].largest),
+                      b = nearest(w[k * COLUMNS + i % COLUMNS], to[t].digits, to[t].lowest, to[t].largest);
+                acc = fmaf(a, b, acc);
+            }
+            CHECK_BITS(out(y, 0, i), acc);
+        }
+    }
+}
+
 /* ---- 4: NaN, ties, denormals ---- */
 TEST(clause_4_max_and_min) {
     static const float a[] = {NAN, 1, -0.0f, 0, NAN, 2, -INFINITY},

@@ -197,3 +197,32 @@ TEST_ALL(a_frozen_model_keeps_every_bit) {
         same_tensors("one", "two", kept[i]);
     CHECK(!str_eq(tensors("one", "read."), tensors("two", "read.")));
 }
+
+/* ---- products of less precision ---- */
+static const char k_curve[] =
+    "graph 1\n"
+    "data points {\n"
+    "    from fresh(rows = 512) as train\n"
+    "    u[i < 8] = normal()\n"
+    "    x : f32[8] = u\n"
+    "    y : f32 = u[0] * u[1] + sin(u[2]) - u[3]\n"
+    "}\n"
+    "model net(x : real[N, 8]) -> (y : real[N]) { y = mlp(x, [64, 64, 1], act = tanh)[:, 0] }\n"
+    "objective fit(b : points[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "train { optimizer adam(lr = 3e-3);  epochs 40;  batch 32;  seed 1 }\n";
+
+static void trained_in(const char *precision, const char *more, double *loss) {
+    test_write(here("p.graph"), str_of(k_curve));
+    edit("train {", str_format(test_arena(), "train { precision %s; %s", precision, more).s);
+    ran("rm -rf run && graphc train p.graph -q --run run");
+    CHECK_INT(series("run", "train.square", loss, 40), 40);
+}
+
+TEST_ALL(bf16_reaches_nearly_the_loss_of_f32) {
+    double exact[40] = {0}, rounded[40] = {0};
+    trained_in("f32", "", exact);
+    trained_in("bf16", "", rounded);
+    CHECK_MSG(exact[39] < exact[0] / 20, "f32 does not learn: from %g to %g", exact[0], exact[39]);
+    CHECK_MSG(rounded[0] != exact[0], "nothing was rounded");
+    CHECK_MSG(rounded[39] < 1.1 * exact[39], "f32 comes to %g, bf16 to %g", exact[39], rounded[39]);
+}

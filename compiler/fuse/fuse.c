@@ -183,6 +183,9 @@ static GrStatus check_graph(const Graph *g, Error *e) {
         if (n->op == OP_grad || n->op == OP_grad_as)
             return fail(e, GR_UNSUPPORTED, "fuse: graph %.*s still has `%s`: differentiate it first",
                         FSTR(intern_str(g->module->names, g->name)), op_name((Op)n->op));
+        if (n->op == OP_contract && n->attr.contract->rounded != DT_F32)
+            return fail(e, GR_UNSUPPORTED, "fuse: %%%u of graph %.*s rounds its operands: cast them first", i,
+                        FSTR(intern_str(g->module->names, g->name)));
         if (n->op == OP_reduce && n->attr.reduce.n > 1) {
             Shape x = node_of(g, operand(g, (Val){i}, 0))->shape;
             int64_t count = 1;

@@ -222,14 +222,22 @@ static void choose_lane(Loops *l) {
     }
 }
 
-/* An operand in the element type of the sum, with the lane dim last. */
+static Tensor converted(const Eval *ev, const Tensor *in, DType t) {
+    Tensor out = {t, in->shape, arena_push(ev->scratch, (size_t)shape_count(in->shape) * dtype_bytes(t), 64)};
+    eval_cast(in, &out);
+    return out;
+}
+
+/* An operand in the element type of the sum, with the lane dim last.  Checks in f64 round nothing. */
 static void prepare_operand(const Eval *ev, Loops *l, uint32_t side, const Tensor *in) {
     const Contract *c = l->c;
     Tensor wide = *in;
     DType t = l->f64 ? DT_F64 : DT_F32;
-    if (in->dtype != t) {
-        wide = (Tensor){t, in->shape, arena_push(ev->scratch, (size_t)shape_count(in->shape) * dtype_bytes(t), 64)};
-        eval_cast(in, &wide);
+    if (c->rounded != DT_F32 && !l->f64) {
+        wide = converted(ev, in, (DType)c->rounded);
+    }
+    if (wide.dtype != t) {
+        wide = converted(ev, &wide, t);
     }
     int64_t from[MAX_RANK], stride[MAX_RANK], to_stride[MAX_RANK];
     uint8_t dim[MAX_RANK];

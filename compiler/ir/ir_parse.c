@@ -201,6 +201,12 @@ static Window parse_window(Parser *p, Contract *c, Letters *l) {
     return w;
 }
 
+static uint8_t parse_rounded(Parser *p) {
+    static const char *const types[] = {"bf16", "f16"};
+    text_want(&p->t, "=");
+    return WORD_OF(p, types, "bf16 or f16") == 0 ? DT_BF16 : DT_F16;
+}
+
 static const Contract *parse_contract(Parser *p, const Shape side[3]) {
     Contract *c = contract_new(p->m->arena);
     Letters l = {{0}};
@@ -215,7 +221,12 @@ static const Contract *parse_contract(Parser *p, const Shape side[3]) {
     }
     want_next_key(p, "over");
     c->n_over = parse_dims(p, c, &l, c->over, MAX_RANK * 2);
-    while (text_take(&p->t, ",")) {
+    bool more = text_take(&p->t, ",");
+    if (more && text_take(&p->t, "rounded")) {
+        c->rounded = parse_rounded(p);
+        more = text_take(&p->t, ",");
+    }
+    for (; more; more = text_take(&p->t, ",")) {
         want_key(p, "window");
         Window w = parse_window(p, c, &l);
         if (c->n_windows == MAX_WINDOWS) {

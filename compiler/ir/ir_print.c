@@ -81,6 +81,9 @@ static void put_contract(Buf *out, const Contract *c) {
     put_dims(out, ", B", c->rank[1], c->dim[1]);
     put_dims(out, ", C", c->rank[2], c->dim[2]);
     put_dims(out, ", over", c->n_over, c->over);
+    if (c->rounded != DT_F32) {
+        buf_printf(out, ", rounded=%s", dtype_name((DType)c->rounded));
+    }
     for (uint32_t i = 0; i < c->n_windows; i++) {
         const Window *w = &c->window[i];
         buf_printf(out, ", window=[x=%c, o=%c, t=%c, stride=%d, dilation=%d, pad=%d]", 'a' + w->x, 'a' + w->o,

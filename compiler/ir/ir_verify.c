@@ -404,6 +404,10 @@ static bool check_contract(Check *c) {
     if (!dtype_is_float(t) || side[1]->dtype != t || c->n->dtype != (t == DT_F64 ? DT_F64 : DT_F32)) {
         return broken(c, "c5", "%s and %s into %s", text_of(c, side[0]), text_of(c, side[1]), text_of(c, c->n));
     }
+    if (k->rounded != DT_F32 && (t != DT_F32 || (k->rounded != DT_BF16 && k->rounded != DT_F16))) {
+        return broken(c, "c6", "rounded to %s are operands of f32, not of %s",
+                      k->rounded < DT_COUNT ? dtype_name((DType)k->rounded) : "?", dtype_name(t));
+    }
     if (k->n_dims > MAX_DIMS || k->n_windows > MAX_WINDOWS || k->n_over > MAX_RANK * 2) {
         return broken(c, "c1", "too many dims");
     }

@@ -3,6 +3,8 @@
 #define GRC_OPT_OPT_H
 #include "ir.h"
 
+/* Contractions with a mark `rounded` get casts before their operands instead. */
+Graph *opt_precision(Arena *a, const Graph *g);
 /* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes
  * go. */
 Graph *opt_simplify(Arena *a, const Graph *g);

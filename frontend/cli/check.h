@@ -17,6 +17,8 @@ Str  check_of_phase(const Check *c, const RecipePhase *p);
 void check_losses(const Check *c, const RecipePhase *p, const RecipeRun *run);
 /* Numbers that the counters of a phase change. */
 void check_schedules(const Check *c, const RecipePhase *p);
+/* What the products of a phase are computed of. */
+void check_precision(const Check *c, const RecipePhase *p);
 /* The batches of an epoch, columns that nothing uses, rows that are new in each epoch. */
 void check_batches(const Check *c, const RecipePhase *p);
 void check_columns(const Check *c);

@@ -75,6 +75,9 @@ typedef struct {
     Arena   *code_arena;
     double  *pass_seconds, fuse_seconds, code_seconds;
 } Compiled;
+/* Of a graph after its passes: products, those whose operands are rounded, and to what. */
+typedef struct { uint32_t all, rounded; DType type; } Products;
+Products precision_products(const Graph *compiled);
 /* Lowers and optimises; false after diagnostics. */
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
 /* Fuses the graphs of `compiled` as one more variant ("fused", "unfused", "blas"). */

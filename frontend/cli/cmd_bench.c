@@ -220,7 +220,11 @@ static void profile(Bench *b, const PlanEntry *entry, double *ns) {
 }
 
 static void print_table(Bench *b, const Machine *m) {
+    Products products = precision_products(b->c.final.graphs.at[0]);
     printf("entry       %.*s\n", FSTR(b->entry.name));
+    if (products.rounded > 0)
+        printf("products    %u of %u, operands rounded to %s\n", products.rounded, products.all,
+               dtype_name(products.type));
     printf(
         "machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
         m->fma_l1_gflops[1], m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy,

@@ -162,6 +162,7 @@ static void print_all(const Check *c) {
     for (uint32_t i = 0; i < r->objectives.n && r->phases.n > 0; i++) print_metrics(c, &r->objectives.at[i]);
     if (r->phases.n == 0 && !c->json) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     for (uint32_t p = 0; p < r->phases.n; p++) check_schedules(c, &r->phases.at[p]);
+    for (uint32_t p = 0; p < r->phases.n; p++) check_precision(c, &r->phases.at[p]);
     for (uint32_t p = 0; p < r->phases.n; p++) check_batches(c, &r->phases.at[p]);
     if (r->phases.n > 0) {
         check_renewals(c);

@@ -140,6 +140,16 @@ static void print_entries(Arena *a, const Plan *p) {
     table_print(&t, stdout);
 }
 
+static void print_products(const Module *compiled) {
+    for (uint32_t i = 0; i < compiled->graphs.n; i++) {
+        const Graph *g = compiled->graphs.at[i];
+        Products p = precision_products(g);
+        if (p.rounded > 0)
+            printf("\n%.*s: operands of %u of %u products are rounded to %s\n",
+                   FSTR(intern_str(g->module->names, g->name)), p.rounded, p.all, dtype_name(p.type));
+    }
+}
+
 static void print_memory(Arena *a, const Plan *p, uint32_t threads) {
     static const struct { const char *name, *what; } regions[] = {
 #define X(id, name, what) {name, what},
@@ -179,6 +189,7 @@ static bool summarise(Session *s, const Options *o, Error *e) {
     if (entries.at.n == 0) return true;                    /* definitions only */
     if (compile_plan(s, &o->common, &c, "fused", e) != GR_OK) return false;
     print_entries(s->arena, c.planned.plan);
+    print_products(&c.final);
     print_memory(s->arena, c.planned.plan, o->common.threads);
     compile_times(&c, &o->common);
     return true;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return grad_expand(a, g, ds); }
+static Graph *precision_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_precision(a, g); }
 static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
 static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }
 

@@ -222,6 +222,7 @@ static bool contract_of(Product *p, const WindowSink *sink, Array x, Array y, Ar
         return false;
     }
     p->c = contract_new(l->m->arena);
+    p->c->rounded = precision_of_product(l);
     uint8_t tail[MAX_RANK];
     for (uint32_t i = 0; i < big->rank; i++) {
         tail[i] = whole_dim(p, big->dim[i]);
@@ -364,6 +365,7 @@ V contract_matmul(Lower *l, const Expr *e, V vx, V vy) {
     y = array_cast(l, y, DT_F32);
     Product p = {.l = l, .c = contract_new(l->m->arena)};
     Contract *c = p.c;
+    c->rounded = precision_of_product(l);
     uint8_t left[MAX_RANK], right[MAX_RANK];
     for (uint32_t i = 0; i < x.rank; i++) {
         left[i] = whole_dim(&p, x.dim[i]);

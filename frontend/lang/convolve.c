@@ -187,6 +187,7 @@ static V contracted(Convolution *v) {
         return NULL;
     }
     v->c = contract_new(l->m->arena);
+    v->c->rounded = precision_of_product(l);
     list_dims(v);
     unpermute(v, 0, &v->x);
     unpermute(v, 1, &v->w);

@@ -472,6 +472,8 @@ void  shard_accumulate(Lower *l, uint32_t n, const uint32_t *vars, const Val *gr
 void  shard_take(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
 void  shard_check(Lower *l);                                /* refuses losses that mix rows */
 void  load_declare(Lower *l, RecipePhase *p, const TrainClause *c);
+void  precision_declare(Lower *l, RecipePhase *p, const TrainClause *c);
+uint8_t precision_of_product(const Lower *l);               /* that is being lowered: DT_F32 when it is not rounded */
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */

@@ -200,24 +200,6 @@ static void clause_validate(Lower *l, RecipePhase *p, const TrainClause *c) {
     validate_trained(l, p, v);
 }
 
-static void clause_precision(Lower *l, const TrainClause *c) {
-    static const char *const known[] = {"f32", "bf16", "f16"};
-    Nearest near = nearest_to(c->precision.text);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        nearest_consider(&near, str_of(known[i]));
-    }
-    if (near.best.n && near.edits == 0) {
-        if (!str_is(c->precision.text, "f32")) {
-            not_yet(l, c->at, "another precision than f32");
-        }
-        return;
-    }
-    Diag *d = report(l, DIAG_TRAIN_DECL, c->precision.at, "there is no precision `%.*s`",
-                     FSTR(c->precision.text));
-    report_near(d, &near);
-    diag_help(d, "there are `f32`, `bf16` and `f16`");
-}
-
 static void clause_count(Lower *l, const TrainClause *c, const char *what, int64_t *out) {
     *out = 1;
     if (c->every.n) {
@@ -268,9 +250,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     case TC_KEEP: break; /* before the others, and when the objectives are known */
     case TC_CLIP: clip_declare(l, c); break;
     case TC_LOAD: load_declare(l, p, c); break;
-    case TC_PRECISION:
-        clause_precision(l, c);
-        break;
+    case TC_PRECISION: precision_declare(l, p, c); break;
     case TC_EVERY: break;     /* inner.c, when all phases are known */
     }
 }

@@ -151,6 +151,7 @@ typedef struct {
     VEC(RecipeValidation) validations;
     int64_t epochs, steps;                 /* one of them, the other 0 */
     int64_t batch; bool drop_tail; int64_t seed;
+    DType precision;                       /* to which operands of the models' products are rounded; DT_F32: not */
     int64_t shards, rows; bool per_shard;  /* parts that a batch is taken in, 1 or more, and rows of one */
     VEC(RecipeBatch) more;                 /* of other data sets than the first */
     int64_t report_steps, save_epochs, patience;   /* 0: off */

@@ -12,6 +12,9 @@ relative to the largest element of the tensor:
               they meet a tensor, and are wrong by up to 6e-8 each
   f32  1e-5   a few dozen roundings of 6e-8, and functions right to 2 ulp
 
+precision has 2e-2 in f64: a check in f64 rounds nothing, so this is how far bf16 (8 binary digits) is from exact numbers
+after a few products; its f32 run rounds as PyTorch does.
+
 small_vae has 2e-6 in f64, because normal deviates are f32 (4.7e-7 off the exact inverse error function).  Random
 numbers and initial values come from a Philox written here from its publication: a change of streams is seen.
 """
@@ -506,6 +509,59 @@ def attention():
     return layer(lambda x: module(x, x, x, attn_mask=mask)[0], parameters, (4, 3, 6), (4, 3, 6))
 
 
+class Rounded(torch.autograd.Function):
+    """A value in the numbers of another type; its cotangent passes as it is."""
+    @staticmethod
+    def forward(ctx, x, kind):
+        return x.float().to(kind).double()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g, None
+
+
+class RoundedBack(torch.autograd.Function):
+    """A value as it is; its cotangent in the numbers of another type."""
+    @staticmethod
+    def forward(ctx, y, kind):
+        ctx.kind = kind
+        return y.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.float().to(ctx.kind).double(), None
+
+
+def precision():
+    """Operands of products are cast, also those of the gradients; sums are not: what autocast does, but for the results of
+    products, which stay wide."""
+    shapes = {"net.conv1": ((4, 2, 3), 4), "net.linear1": ((5, 9), 5), "net.linear2": ((3, 5), 3)}
+    views = {"net.conv1": same, "net.linear1": torch.t, "net.linear2": torch.t}
+    begin = {path: (draw(*w, scale=0.5), draw(b, scale=0.5)) for path, (w, b) in shapes.items()}
+    columns = [{"x": draw(4, 2, 6), "t": draw(4, 3)}]
+
+    def phase(kind):
+        layer = {path: (w.clone().requires_grad_(), b.clone().requires_grad_()) for path, (w, b) in begin.items()}
+
+        def product(f, path, x, tail, **more):
+            w, b = layer[path]
+            y = f(Rounded.apply(x, kind), Rounded.apply(w, kind), **more)
+            return RoundedBack.apply(y, kind) + b.reshape(tail)
+
+        def forward(i, x, t):
+            h = F.relu(product(F.conv1d, "net.conv1", x, (4, 1), padding=1))
+            s = torch.zeros(4, 5)
+            for k in range(6):
+                s = torch.tanh(product(F.linear, "net.linear1", torch.cat([h[:, :, k], s], 1), (5,)))
+            y = product(F.linear, "net.linear2", s, (3,))
+            return {"fit": F.mse_loss(y, t), "apart": ((y @ y.T) ** 2).mean()}
+        parameters = {}
+        for path, (w, b) in layer.items():
+            parameters.update({path + ".w": (w, views[path]), path + ".b": (b, same)})
+        return train(forward, parameters, plain_sgd(1), columns, weights={"apart": 0.125})
+    return {"tolerance": {"f64": 2e-2, "f32": 1e-5}, "phases": {"brain": phase(torch.bfloat16)}}
+
+
 def norms():
     gain, bias, scale = leaf(4), leaf(4), leaf(5)
 
@@ -700,7 +756,7 @@ def text(x, depth=0):
 
 
 CASES = [activations, losses, labels, distances, contrastive, orders, scatter, products, product, layernorm, batchnorm,
-         conv, windows, norms, attention, embedding, gru, gru_layers, rnn, lstm, loops, optimizers, metrics,
+         conv, windows, precision, norms, attention, embedding, gru, gru_layers, rnn, lstm, loops, optimizers, metrics,
          small_vae]
 
 
