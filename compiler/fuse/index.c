@@ -161,6 +161,35 @@ static Index clamped(Emit *e, uint32_t v, int64_t top) {
     return index_of_value(v, 0, top);
 }
 
+/* Is a clipped axis there together with its block index? */
+static bool whole_pairs(const Kernel *k, const Index *x) {
+    int64_t top;
+    for (uint32_t i = 0; i < k->axes.n; i++) {
+        if (x->coef[i] != 0 && blocked_range(k, x, i, &top))
+            return true;
+    }
+    return false;
+}
+
+/* x by a quotient and a remainder.  Only what d does not divide goes through them, so that the rest stays an address;
+ * all of it does where that part could be negative alone. */
+static void divide(Emit *e, Index x, int64_t d, Index *q, Index *r) {
+    Index whole, part;
+    split_affine(e->k, &x, d, true, &whole, &part);
+    int64_t lo, hi;
+    index_range(e->k, &part, &lo, &hi);
+    if (lo < 0) {
+        whole = index_const(0), part = x;
+        index_range(e->k, &part, &lo, &hi);
+    }
+    uint32_t v = index_value(e, &part), by = emit_i32(e, d);
+    *r = index_of_value(emit_scalar(e, S_mod, DT_I32, v, by, 0), 0, d - 1);
+    uint32_t times = emit_scalar(e, S_idiv, DT_I32, v, by, 0);
+    int64_t top = hi < 0 ? 0 : hi / d;
+    bool seen = lo >= 0 && !whole_pairs(e->k, &part);           /* by the verifier, without help */
+    *q = index_add(e, whole, seen ? index_of_value(times, 0, top) : clamped(e, times, top));
+}
+
 void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out) {
     for (uint32_t i = n; i-- > 0;) {
         if (dim[i] == 1 && i > 0) {
@@ -176,18 +205,10 @@ void index_split(Emit *e, Index flat, uint32_t n, const int64_t *dim, Index *out
             return;
         }
         Index q, r;
-        if (dim[i] == 0) {
+        if (dim[i] == 0)
             q = r = index_const(0);
-        } else if (!split_affine(e->k, &flat, dim[i], false, &q, &r) &&
-                   !split_affine(e->k, &flat, dim[i], true, &q, &r)) {
-            int64_t lo, hi;
-            index_range(e->k, &flat, &lo, &hi);
-            (void)lo;
-            uint32_t v = index_value(e, &flat), d = emit_i32(e, dim[i]);
-            r = index_of_value(emit_scalar(e, S_mod, DT_I32, v, d, 0), 0, dim[i] - 1);
-            q = clamped(e, emit_scalar(e, S_idiv, DT_I32, v, d, 0),
-                        hi < 0 ? 0 : hi / dim[i]); /* seen by the verifier */
-        }
+        else if (!split_affine(e->k, &flat, dim[i], false, &q, &r) && !split_affine(e->k, &flat, dim[i], true, &q, &r))
+            divide(e, flat, dim[i], &q, &r);
         out[i] = r;
         flat = q;
     }

@@ -116,7 +116,7 @@ struct Dag {
     Value   *address;          /* [level * accesses + access] */
     /* by access: lanes of its offset (16 x i32 or i64), NULL when they share one address */
     Value   *offset;
-    bool    *steps;            /* by access: the lanes lie side by side */
+    int64_t *apart;            /* by access: how far apart the lanes lie, when that is one distance; else 0 */
     Kept    *kept;             /* by instruction: of random words whose keys hold for the whole stage */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
     void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
@@ -149,6 +149,14 @@ DType  dag_type(const Dag *g, uint32_t inst);
 /* about how many instructions one pass over its DAG is */
 uint32_t stage_weight(const Emit *e, const Stage *s);
 
+/* ---- emit_lanes.c: loads of lanes that lie apart, or share elements ---- */
+enum { LANES_APART = 8 };                                     /* farther apart a gather is as fast */
+Value  lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align);
+Value  lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align);
+/* d when the instruction is the number of the lane's element divided by d, a power of two, plus what is the same for
+ * all lanes, and lane 0 is the first on its quotient; else 0 */
+int64_t lanes_shared(const Dag *g, uint32_t inst);
+
 /* ---- emit_access.c: memory ---- */
 /* moves the address along the loop of the level */
 void   access_enter(Dag *g, uint32_t access, uint32_t level);
@@ -161,6 +169,7 @@ Value  access_load_moved(Dag *g, uint32_t access, uint32_t level, DType type, Va
 int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);
 
 /* lanes side by side; mask NULL: all */
+Value  access_load_masked(Emit *e, LLVMTypeRef vt, Value at, unsigned align, Value mask);
 void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);
 /* ---- emit_square.c ---- */
 /* Turns a square of 16 x 16 on the stack and stores `rows` rows of it, `across` elements apart; mask of their lanes

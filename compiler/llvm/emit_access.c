@@ -1,7 +1,8 @@
 /* Loads and stores.  An address is affine in the loops, so it is carried along: each loop adds its own
  * step to the address of the loop around it, and what is left for the innermost one is a base and, when
  * sixteen lanes run there, their offsets.  Lanes side by side become one vector access, equal lanes one
- * scalar access that is spread, all others a gather or scatter. A lane that is masked or guarded off never
+ * scalar access that is spread, lanes a few elements apart some loads and shuffles (emit_lanes.c), all
+ * others a gather or scatter. A lane that is masked or guarded off never
  * touches memory; a scalar access under a false guard goes to the stack. */
 #include "emit.h"
 #include <string.h>
@@ -43,7 +44,7 @@ static Value scaled_lanes(Dag *g, uint32_t access, Value lanes, int64_t coef) {
 static void add_lanes(Dag *g, uint32_t access, Value lanes, int64_t coef) {
     Value more = scaled_lanes(g, access, lanes, coef);
     Value *sum = &g->offset[access];
-    g->steps[access] = *sum == NULL && coef == 1 && lanes == g->e->iota;
+    g->apart[access] = *sum == NULL && lanes == g->e->iota ? coef : 0;
     *sum = *sum == NULL ? more : LLVMBuildAdd(g->e->b, *sum, more, "");
 }
 
@@ -82,7 +83,7 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
     Value *at = &g->address[level * k->accesses.n + access];
     if (level == 0) {
         g->offset[access] = NULL;
-        g->steps[access] = false;
+        g->apart[access] = 0;
         *at = moved(g, access, e->buffer[a->buf], emit_i64(e, a->base), 1);
         if (g->s->kind == STAGE_ACCUM && access == g->s->out[0] - 1) {
             *at = moved(g, access, *at, e->partial_row, a->coef[0]);
@@ -102,7 +103,16 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
 }
 
 /* ---- the access itself ---- */
-typedef struct { Value at, offset; bool steps, streams; LLVMTypeRef t; unsigned align; DType stored; } Spot;
+typedef struct {
+    Value at, offset;
+    int64_t apart;               /* how far the lanes lie apart, 0: anywhere */
+    int64_t shared;              /* that many lanes after each other share an element .. */
+    Value first;                 /* .. of which this is the first; or 0 */
+    bool streams;
+    LLVMTypeRef t;
+    unsigned align;
+    DType stored;
+} Spot;
 
 /* An output far larger than the caches is written past them: the lines need not be read first, and push
  * nothing out.  Whole lines only: sixteen f32 along the axis of the lanes, all else a multiple of a line. */
@@ -128,7 +138,7 @@ static Spot place_of(Dag *g, uint32_t access) {
     Emit *e = g->e;
     const KAccess *a = access_of(g, access);
     DType stored = buffer_of(g, access)->dtype;
-    Spot p = {g->address[g->depth * e->kernel->accesses.n + access], g->offset[access], g->steps[access],
+    Spot p = {g->address[g->depth * e->kernel->accesses.n + access], g->offset[access], g->apart[access], 0, NULL,
                 streams(g, access), emit_storage(e, stored), dtype_bytes(stored), stored};
     if (a->index == 0)
         return p;
@@ -138,8 +148,11 @@ static Spot place_of(Dag *g, uint32_t access) {
         return p;
     }
     Value more = scaled_lanes(g, access, index, a->index_coef);
+    p.shared = p.offset == NULL && a->index_coef == 1 ? lanes_shared(g, a->index - 1) : 0;
+    if (p.shared != 0)
+        p.first = LLVMBuildSExt(e->b, LLVMBuildExtractElement(e->b, index, emit_i32(e, 0), ""), e->i64, "");
     p.offset = p.offset == NULL ? more : LLVMBuildAdd(e->b, p.offset, more, "");
-    p.steps = false;
+    p.apart = 0;
     return p;
 }
 
@@ -174,30 +187,54 @@ static Value lane_addresses(Emit *e, const Spot *p) {
 
 static Value all_lanes(Emit *e) { return LLVMConstAllOnes(emit_vector(e->i1)); }
 
+Value access_load_masked(Emit *e, LLVMTypeRef vt, Value at, unsigned align, Value mask) {
+    LLVMTypeRef t[2] = {vt, e->ptr};
+    Value v = emit_call(e, "llvm.masked.load", t, 2, (Value[]){at, mask, LLVMConstNull(vt)}, 3);
+    set_align(e, v, 1, align);
+    return v;
+}
+
+/* How many of the first lanes are on, the others being off, when that is known; else -1. */
+static int64_t lanes_on(Value mask) {
+    int64_t n = 0;
+    if (mask == NULL)
+        return LANES;
+    if (!LLVMIsConstant(mask) || !emit_is_vector(mask))
+        return -1;
+    for (unsigned l = 0; l < LANES; l++) {
+        Value on = LLVMGetAggregateElement(mask, l);
+        if (on == NULL || !LLVMIsAConstantInt(on))
+            return -1;
+        bool is_on = LLVMConstIntGetZExtValue(on) != 0;
+        if (is_on && n < l)
+            return -1;
+        n += is_on;
+    }
+    return n;
+}
+
 static Value load_lanes(Emit *e, const Spot *p, Value mask) {
     LLVMTypeRef vt = emit_vector(p->t);
-    if (p->steps && mask == NULL)
+    int64_t on = lanes_on(mask);
+    if (p->apart == 1 && mask == NULL)
         return emit_load(e, vt, p->at, p->align);
-    Value at = p->steps ? p->at : lane_addresses(e, p);
+    if (p->apart == 1)
+        return access_load_masked(e, vt, p->at, p->align, emit_splat(e, mask));
+    if (p->apart > 1 && p->apart <= LANES_APART && on > 0)
+        return lanes_load_apart(e, p->t, p->at, p->apart, on, p->align);
+    if (p->shared != 0 && mask == NULL)
+        return lanes_load_shared(e, p->t, emit_at(e, p->t, p->at, p->first), p->shared, p->align);
+    Value at = lane_addresses(e, p);
     LLVMTypeRef t[2] = {vt, LLVMTypeOf(at)};
     Value in[3] = {at, mask == NULL ? all_lanes(e) : emit_splat(e, mask), LLVMConstNull(vt)};
-    Value v = emit_call(e, p->steps ? "llvm.masked.load" : "llvm.masked.gather", t, 2, in, 3);
+    Value v = emit_call(e, "llvm.masked.gather", t, 2, in, 3);
     set_align(e, v, 1, p->align);
     return v;
 }
 
-/* Is it known that lane 0 alone is on?  LLVM 22 turns such a masked store of 16-bit elements into a scalar
- * store of 32 bits, which writes past the end; so it is written as the scalar store it is. */
-static bool first_lane_alone(Value mask) {
-    if (mask == NULL || !LLVMIsConstant(mask) || !emit_is_vector(mask))
-        return false;
-    for (unsigned l = 0; l < LANES; l++) {
-        Value on = LLVMGetAggregateElement(mask, l);
-        if (on == NULL || !LLVMIsAConstantInt(on) || LLVMConstIntGetZExtValue(on) != (l == 0))
-            return false;
-    }
-    return true;
-}
+/* LLVM 22 turns a store of 16-bit elements masked to lane 0 into a scalar store of 32 bits, which writes past the
+ * end; so it is written as the scalar store it is. */
+static bool first_lane_alone(Value mask) { return lanes_on(mask) == 1; }
 
 static void masked_store(Emit *e, const char *how, Value v, Value at, unsigned align, Value mask) {
     LLVMTypeRef t[2] = {LLVMTypeOf(v), LLVMTypeOf(at)};
@@ -226,9 +263,9 @@ static void stream(Emit *e, Value v, Value at) {
 }
 
 static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
-    if (p->steps && p->streams && mask == NULL) {
+    if (p->apart == 1 && p->streams && mask == NULL) {
         stream(e, v, p->at);
-    } else if (p->steps) {
+    } else if (p->apart == 1) {
         access_store_vector(e, v, p->at, p->align, mask);
     } else {
         masked_store(e, "llvm.masked.scatter", v, lane_addresses(e, p), p->align, mask);
@@ -266,7 +303,7 @@ Value access_load(Dag *g, const KInst *in) {
          * lane on, the address can be anywhere.  With one on, it is within a vector of the buffer, and the arena
          * has slack on both sides. */
         Value mask = and_masks(e, guard, g->mask);
-        if (guard != NULL && p.steps)
+        if (guard != NULL && p.apart == 1)
             p.at = guarded_address(e, emit_any(e, mask), p.at);
         v = load_lanes(e, &p, mask);
     }

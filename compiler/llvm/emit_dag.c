@@ -141,7 +141,7 @@ Dag *dag_create(Emit *e, const Stage *s, uint32_t n_loops) {
     g->kept = PUSH(e->arena, Kept, s->n);
     g->address = PUSH(e->arena, Value, (g->depth + 1) * k->accesses.n);
     g->offset = PUSH(e->arena, Value, k->accesses.n);
-    g->steps = PUSH(e->arena, bool, k->accesses.n);
+    g->apart = PUSH(e->arena, int64_t, k->accesses.n);
     for (uint32_t i = 0; i < s->n; i++)
         g->level[i] = (uint8_t)inst_level(g, inst_of(g, i));
     return g;
@@ -158,7 +158,7 @@ Dag *dag_copy(const Dag *g) {
     c->value = copied(a, g->value, g->s->n * sizeof(Value));
     c->address = copied(a, g->address, (g->depth + 1) * accesses * sizeof(Value));
     c->offset = copied(a, g->offset, accesses * sizeof(Value));
-    c->steps = copied(a, g->steps, accesses * sizeof(bool));
+    c->apart = copied(a, g->apart, accesses * sizeof(int64_t));
     return c;
 }
 

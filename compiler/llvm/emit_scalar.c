@@ -45,9 +45,26 @@ static Value sign(Emit *e, DType t, Value x) {
     return LLVMBuildSelect(e->b, above, number_like(e, t, x, 1), rest, "");
 }
 
+/* log2 of a constant that is a power of two, the same in all lanes, else -1. */
+static int64_t power_of_two(Value y) {
+    Value one = emit_is_vector(y) && LLVMIsConstant(y) ? LLVMGetAggregateElement(y, 0) : y;
+    if (one == NULL || LLVMIsAConstantInt(one) == NULL)
+        return -1;
+    for (unsigned l = 1; emit_is_vector(y) && l < LANES; l++)
+        if (LLVMGetAggregateElement(y, l) != one)
+            return -1;
+    int64_t d = LLVMConstIntGetSExtValue(one);
+    return d > 0 && (d & (d - 1)) == 0 ? __builtin_ctzll((uint64_t)d) : -1;
+}
+
 /* Floor division.  The divisors 0 and -1 are replaced by 1 before the machine divides, which would trap on
  * them. */
 static Value floor_div(Emit *e, DType t, Value x, Value y, bool modulo) {
+    int64_t log = power_of_two(y);
+    if (log >= 0 && modulo)
+        return LLVMBuildAnd(e->b, x, number_like(e, t, x, (INT64_C(1) << log) - 1), "");
+    if (log >= 0)
+        return LLVMBuildAShr(e->b, x, number_like(e, t, x, log), "");
     Value zero = number_like(e, t, x, 0), one = number_like(e, t, x, 1), minus = number_like(e, t, x, -1);
     Value by_zero = LLVMBuildICmp(e->b, LLVMIntEQ, y, zero, "");
     Value by_minus = LLVMBuildICmp(e->b, LLVMIntEQ, y, minus, "");

@@ -1,0 +1,89 @@
+/* Loads whose lanes lie a few elements apart (every second pixel, in pooling), or several on one element (the way
+ * back).  Both are loads of what lies there side by side and a shuffle; a gather takes an access for each lane. */
+#include "emit.h"
+
+static Value constant_lanes(Emit *e, const int64_t *lane) { return emit_lanes(lane, e->i32); }
+
+/* The first `n` of sixteen elements, and nothing behind them. */
+static Value load_first(Emit *e, LLVMTypeRef t, Value at, int64_t n, unsigned align) {
+    LLVMTypeRef vt = emit_vector(t);
+    if (n >= LANES)
+        return emit_load(e, vt, at, align);
+    int64_t on[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        on[l] = l < n;
+    return access_load_masked(e, vt, at, align, emit_lanes(on, e->i1));
+}
+
+/* Lane l is element `apart` * l, for the first `n` lanes.  Load j begins at 15 j; with all lanes the last one ends
+ * with the last element needed. */
+Value lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align) {
+    Value all = LLVMGetUndef(emit_vector(t));
+    for (int64_t first = 0; first <= apart * (n - 1); first += LANES - 1) {
+        Value part = load_first(e, t, emit_at(e, t, at, emit_i64(e, first)), apart * (n - 1) + 1 - first, align);
+        int64_t lane[LANES];
+        for (int64_t l = 0; l < LANES; l++) {
+            int64_t in_part = apart * l - first;
+            lane[l] = in_part >= 0 && in_part < LANES ? LANES + in_part : l;
+        }
+        all = LLVMBuildShuffleVector(e->b, all, part, constant_lanes(e, lane), "");
+    }
+    return all;
+}
+
+/* Lanes `shared` l .. `shared` l + shared - 1 are element l. */
+Value lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align) {
+    unsigned n = (unsigned)(LANES / shared);
+    Value few = emit_load(e, LLVMVectorType(t, n), at, align);
+    int64_t lane[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        lane[l] = l / shared;
+    return LLVMBuildShuffleVector(e->b, few, few, constant_lanes(e, lane), "");
+}
+
+/* ---- which indices are such ---- */
+static const KInst *inst_at(const Dag *g, uint32_t i) { return &g->e->kernel->insts.at[g->s->first + i]; }
+
+static bool multiple_of(const Dag *g, uint32_t inst, int64_t d) {
+    const KInst *in = inst_at(g, inst);
+    if (in->kop != K_SCALAR)
+        return false;
+    if (in->op == S_const)
+        return in->imm.i % d == 0;
+    if (in->op == S_mul)
+        return multiple_of(g, in->in[0], d) || multiple_of(g, in->in[1], d);
+    return in->op == S_add && multiple_of(g, in->in[0], d) && multiple_of(g, in->in[1], d);
+}
+
+/* Is it the axis of the lanes, beginning at a multiple of sixteen, plus a multiple of d? */
+static bool counts_lanes(const Dag *g, uint32_t inst, int64_t d) {
+    const KInst *in = inst_at(g, inst);
+    if (in->kop == K_AXIS) {
+        uint32_t axis = (uint32_t)in->imm.i;
+        bool row = g->row_lanes && axis == g->s->axis[g->s->n_axes - 1];
+        return (row || g->vec == (int32_t)axis) && g->e->axis[axis].lanes == g->e->iota && !dag_row_scattered(g);
+    }
+    return in->kop == K_SCALAR && in->op == S_add && ((counts_lanes(g, in->in[0], d) && multiple_of(g, in->in[1], d)) ||
+                                                      (counts_lanes(g, in->in[1], d) && multiple_of(g, in->in[0], d)));
+}
+
+/* The axis of the lanes divided by a power of two, both as above. */
+static int64_t quotient(const Dag *g, uint32_t inst) {
+    const KInst *in = inst_at(g, inst);
+    if (in->kop != K_SCALAR || in->op != S_idiv)
+        return 0;
+    const KInst *by = inst_at(g, in->in[1]);
+    bool known = by->kop == K_SCALAR && by->op == S_const && by->imm.i > 1 && by->imm.i <= LANES;
+    return known && LANES % by->imm.i == 0 && counts_lanes(g, in->in[0], by->imm.i) ? by->imm.i : 0;
+}
+
+static bool one_for_all(const Dag *g, uint32_t inst) { return !emit_is_vector(g->value[inst]); }
+
+int64_t lanes_shared(const Dag *g, uint32_t inst) {
+    const KInst *in = inst_at(g, inst);
+    if (in->kop != K_SCALAR || in->op != S_add)
+        return quotient(g, inst);
+    if (one_for_all(g, in->in[1]))
+        return lanes_shared(g, in->in[0]);
+    return one_for_all(g, in->in[0]) ? lanes_shared(g, in->in[1]) : 0;
+}
