@@ -239,7 +239,7 @@ TEST(a_preset_is_a_sweep_of_one_point) {
     expect("train s.graph --point wide -s lr=0.5 --run both -q", 0, "");
     CHECK(strstr(read_file("both/resolved.graph").s, "setting lr : real = 0.5") != NULL);
     CHECK(strstr(read_file("both/resolved.graph").s, "setting width : dim = 7") != NULL);
-    expect("train s.graph --point table", 1, "has 2 runs, `--point` takes one; whole sweeps are not run yet");
+    expect("train s.graph --point table", 1, "has 2 runs, `--point` takes one; `graphc sweep` runs them all");
     expect("train s.graph --point wdie", 1, "s.graph has no sweep `wdie`");
     expect("train s.graph --point wdie", 1, "sweeps of one point: `wide`");
     expect("check s.graph -s lr=1 -s lr=2", 1, "`-s` gives `lr` twice: 1 and 2");

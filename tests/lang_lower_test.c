@@ -89,13 +89,18 @@ static void put_graphs(Buf *out, const TextTest *t, Program *p, Diags *ds) {
     }
 }
 
+/* A line a point: the values of its first run. */
 static void put_sweeps(Buf *out, const Recipe *r) {
     for (uint32_t i = 0; i < r->sweeps.n; i++) {
         const RecipeSweep *s = &r->sweeps.at[i];
-        buf_printf(out, "sweep %.*s: %u runs, %u skipped\n", FSTR(s->name), s->runs, s->skipped);
-        for (uint32_t k = 0; k < s->points.n; k++) {
-            for (uint32_t j = 0; j < s->points.at[k].values.n; j++) {
-                const RecipeValue *v = &s->points.at[k].values.at[j];
+        buf_printf(out, "sweep %.*s: %u runs, %u skipped\n", FSTR(s->name), s->runs.n, s->skipped);
+        for (uint32_t k = 0, points = 0; k < s->runs.n; k++) {
+            if (s->runs.at[k].point < points) {
+                continue;
+            }
+            points++;
+            for (uint32_t j = 0; j < s->runs.at[k].values.n; j++) {
+                const RecipeValue *v = &s->runs.at[k].values.at[j];
                 buf_printf(out, "  %.*s = %.*s", FSTR(v->name), FSTR(v->value));
             }
             buf_char(out, '\n');

@@ -113,8 +113,8 @@ static void print_sweeps(const Check *c) {
     for (uint32_t i = 0; i < r->sweeps.n && c->json; i++) {
         json_t *j = json_object();
         json_object_set_new(j, "name", check_text(r->sweeps.at[i].name));
-        json_object_set_new(j, "points", json_integer(r->sweeps.at[i].points.n));
-        json_object_set_new(j, "runs", json_integer(r->sweeps.at[i].runs));
+        json_object_set_new(j, "points", json_integer(r->sweeps.at[i].points));
+        json_object_set_new(j, "runs", json_integer(r->sweeps.at[i].runs.n));
         json_object_set_new(j, "skipped", json_integer(r->sweeps.at[i].skipped));
         check_object(c, "sweep", j);
     }
@@ -125,8 +125,8 @@ static void print_sweeps(const Check *c) {
         const RecipeSweep *x = &r->sweeps.at[i];
         table_cell(&out, "  %.*s", x->name.n ? (int)x->name.n : 1, x->name.n ? x->name.s : "-");
         Buf b = buf_make(s->arena);
-        buf_printf(&b, "%u point%s", x->points.n, x->points.n == 1 ? "" : "s");
-        if (x->runs != x->points.n) buf_printf(&b, ", %u runs", x->runs);
+        buf_printf(&b, "%u point%s", x->points, x->points == 1 ? "" : "s");
+        if (x->runs.n != x->points) buf_printf(&b, ", %u runs", x->runs.n);
         if (x->skipped) buf_printf(&b, ", %u skipped", x->skipped);
         table_cell(&out, "%.*s", FSTR(buf_str(&b)));
     }

@@ -18,17 +18,17 @@ static GrStatus point_settings(const Session *s, const Common *c, uint32_t *n, c
     for (uint32_t i = 0; i < s->recipe->sweeps.n; i++) {
         const RecipeSweep *x = &s->recipe->sweeps.at[i];
         if (str_is(x->name, c->point)) found = x;
-        if (x->runs == 1 && x->name.n) buf_printf(&names, "%s`%.*s`", names.n ? ", " : "", FSTR(x->name));
+        if (x->runs.n == 1 && x->name.n) buf_printf(&names, "%s`%.*s`", names.n ? ", " : "", FSTR(x->name));
     }
-    if (!found || found->runs != 1) {
-        if (found) fail(e, GR_PROGRAM, "sweep `%s` has %u runs, `--point` takes one; whole sweeps are not run yet",
-                        c->point, found->runs);
+    if (!found || found->runs.n != 1) {
+        if (found) fail(e, GR_PROGRAM, "sweep `%s` has %u runs, `--point` takes one; `graphc sweep` runs them all",
+                        c->point, found->runs.n);
         else fail(e, GR_PROGRAM, "%s has no sweep `%s`", c->file, c->point);
         if (names.n) fail_help(e, "sweeps of one point: %.*s", FSTR(buf_str(&names)));
         else fail_help(e, "a preset is a sweep of one point: `sweep %s { lr = 1e-3 }`", found ? "final" : c->point);
         return GR_PROGRAM;
     }
-    const RecipePoint *p = &found->points.at[0];
+    const RecipeSweepRun *p = &found->runs.at[0];
     SettingArg *all = PUSH(s->arena, SettingArg, p->values.n + c->n_settings + 1);
     for (uint32_t i = 0; i < p->values.n; i++)
         all[(*n)++] = (SettingArg){p->values.at[i].name, p->values.at[i].value, true};

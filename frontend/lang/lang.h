@@ -17,6 +17,13 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
                        const Math *math, DataProbe *probe, Diags *ds);
 Recipe *program_recipe(Program *p);
 Module *program_module(Program *p);
+/* A sweep: `clauses` as they stand in `sweep { .. }`, a line each, beside those of the file's sweep `name` ("": alone).
+ * A typed clause replaces the file's that gives the same name.  false: reported. */
+bool program_sweep(Program *p, Str name, Str clauses, RecipeSweep *out);
+/* An expression of series and settings, as behind `best lowest`, in the uniform program; false: reported. */
+bool program_criterion(Program *p, Str text, uint32_t *inst);
+/* The recipe of another run of the same shape: as it would have it alone, text included. */
+void program_take_run(Program *p, const RecipeSweepRun *run);
 /* The declaration that a place stands in, by its first word (def, model, objective, optimizer, train) and its name;
  * empty for other places. */
 typedef struct { Str word, name; } Enclosing;

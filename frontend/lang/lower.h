@@ -130,6 +130,7 @@ typedef struct Frame {
 typedef struct {
     Name name; const Scope *scope; const TypeSyntax *type; RecipeSetting recipe; V value;
     bool read;                      /* by the program, not only by a `require` */
+    bool of_data;                   /* what it reads may be rows */
 } Setting;
 typedef struct { const Expr *expr; V value; } Memo;
 typedef struct { Name name; const Expr *reducer; } Closed;
@@ -159,6 +160,7 @@ struct Program {
     VEC(Scope *) scopes;                    /* the main file, then what it uses */
     Scope library;
     VEC(Setting) settings;
+    struct Lower *file;                     /* of the names of the file */
     Module *module;
     Graph *init;
     Recipe *recipe;
@@ -547,6 +549,8 @@ bool  pattern_names(const NameVec *patterns, Str path);     /* one of them does 
 bool  pattern_freezes(const Lower *l, Str path);            /* a clause of the phase being lowered */
 void  pattern_check(Lower *l, const Decl *train);           /* every pattern names something; reports */
 bool  train_criterion(Lower *l, const RecipePhase *p, const Expr *score, uint32_t *inst);
+/* A number that `-s` or a point gives to phases; false: it is none, or reported. */
+bool  train_word(Lower *l, const SettingArg *g, RecipeWord *out);
 void  sweeps_declare(Lower *l);
 bool  train_is_setting(Program *p, Str name);               /* `epochs`, `probe.batch`, .. */
 const Decl *phase_decl(Program *p, uint32_t phase);

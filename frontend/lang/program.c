@@ -2,14 +2,24 @@
  * lowered again for whatever rows are asked for.  The first lowering also makes the variables and the graph
  * `init`. */
 #include "lower.h"
+#include <string.h>
 #include <stdlib.h>
 
 Recipe *program_recipe(Program *p) { return p->recipe; }
 Module *program_module(Program *p) { return p->module; }
 
+/* A sweep says which programs there are, and is part of none. */
 void program_print(Program *p, Buf *out) {
     for (uint32_t i = 0; i < p->scopes.n; i++) {
-        ast_print(p->scopes.at[i]->file, out);
+        AstFile file = *p->scopes.at[i]->file;
+        memset(&file.decls, 0, sizeof file.decls);
+        for (uint32_t k = 0; k < p->scopes.at[i]->file->decls.n; k++) {
+            Decl *d = p->scopes.at[i]->file->decls.at[k];
+            if (d->kind != DECL_SWEEP) {
+                vec_push(p->arena, &file.decls, d);
+            }
+        }
+        ast_print(&file, out);
     }
 }
 
@@ -438,6 +448,9 @@ static void check_all(Program *p, Lower *file) {
             data_check(p, i);
         }
     }
+    for (uint32_t i = 0; i < p->settings.n; i++) { /* all that was read so far, which is that and little more */
+        p->settings.at[i].of_data = p->settings.at[i].read;
+    }
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
         if (p->main->decls.at[i]->kind == DECL_OBJECTIVE) {
             check_objective(p, file, p->main->decls.at[i], rows);
@@ -512,7 +525,7 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     p->main = parse_source(a, main, ds);
     module_scope(p, p->main);
     library_load(p, ds);
-    Lower *file = declare(p);
+    Lower *file = p->file = declare(p);
     modules_load(file);
     check_names(file);
     settings_declare(file);

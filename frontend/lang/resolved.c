@@ -286,3 +286,24 @@ Str resolved_text(Program *p) {
     }
     return scope_text(p, p->scopes.at[0]);
 }
+
+static void take(RecipeSetting *to, const RecipeSetting *from) {
+    to->text = from->text;
+    to->value = from->value;
+    to->given = from->given;
+}
+
+void program_take_run(Program *p, const RecipeSweepRun *run) {
+    Recipe *r = p->recipe;
+    for (uint32_t i = 0; i < p->settings.n; i++) {
+        take(&p->settings.at[i].recipe, &run->settings.at[i]);
+        take(&r->settings.at[i], &run->settings.at[i]);
+    }
+    for (uint32_t i = 0; i < r->phases.n; i++) {
+        for (uint32_t k = 0; k < run->words.n; k++) {
+            recipe_set_word(&run->words.at[k], &r->phases.at[i]);
+        }
+    }
+    r->uses.n = 0; /* it lists them again */
+    r->resolved = resolved_text(p);
+}

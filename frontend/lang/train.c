@@ -2,17 +2,6 @@
  * probe.epochs=3`; clauses that this version cannot run are refused where they stand. */
 #include "lower.h"
 
-static const char *const phase_settings[] = {"epochs", "steps", "batch", "seed"};
-
-static bool is_phase_word(Str s) {
-    for (uint32_t i = 0; i < sizeof phase_settings / sizeof *phase_settings; i++) {
-        if (str_is(s, phase_settings[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static Str phase_name(const Decl *d) { return d->name.text.n ? d->name.text : STR("train"); }
 
 bool train_is_setting(Program *p, Str name) {
@@ -23,13 +12,13 @@ bool train_is_setting(Program *p, Str name) {
         Str phase = {name.s, i}, word = {name.s + i + 1, name.n - i - 1};
         for (uint32_t k = 0; k < p->main->decls.n; k++) {
             const Decl *d = p->main->decls.at[k];
-            if (d->kind == DECL_TRAIN && str_eq(phase_name(d), phase) && is_phase_word(word)) {
+            if (d->kind == DECL_TRAIN && str_eq(phase_name(d), phase) && recipe_is_word(word)) {
                 return true;
             }
         }
         return false;
     }
-    return is_phase_word(name);
+    return recipe_is_word(name);
 }
 
 void phase_frame(Lower *l, const Decl *train) {
@@ -255,34 +244,28 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     }
 }
 
-static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
+bool train_word(Lower *l, const SettingArg *g, RecipeWord *out) {
     Str word = g->name;
     for (uint32_t i = 0; i < g->name.n; i++) {
-        if (g->name.s[i] == '.') {
-            if (!str_eq(p->name, (Str){g->name.s, i})) {
-                return;
-            }
-            word = (Str){g->name.s + i + 1, g->name.n - i - 1};
-        }
+        word = g->name.s[i] == '.' ? (Str){g->name.s + i + 1, g->name.n - i - 1} : word;
     }
-    if (!is_phase_word(word) || settings_known(l->p, g->name)) {
-        return;
+    if (!recipe_is_word(word) || settings_known(l->p, g->name)) {
+        return false;
     }
     const Expr *e = setting_override(l, g);
-    int64_t x;
-    if (e == NULL || !const_expr_value(l, e, "this", str_is(word, "seed") ? 0 : 1, &x)) {
-        return;
+    out->name = g->name;
+    return e && const_expr_value(l, e, "this", str_is(word, "seed") ? 0 : 1, &out->value);
+}
+
+static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
+    for (uint32_t i = 0; i < g->name.n; i++) {
+        if (g->name.s[i] == '.' && !str_eq(p->name, (Str){g->name.s, i})) {
+            return;
+        }
     }
-    if (str_is(word, "epochs")) {
-        p->epochs = x;
-        p->steps = 0;
-    } else if (str_is(word, "steps")) {
-        p->steps = x;
-        p->epochs = 0;
-    } else if (str_is(word, "batch")) {
-        p->batch = x;
-    } else {
-        p->seed = x;
+    RecipeWord w;
+    if (train_word(l, g, &w)) {
+        recipe_set_word(&w, p);
     }
 }
 

@@ -30,6 +30,13 @@ uint32_t recipe_phase_from(const Recipe *r, uint32_t from) {
     return from;
 }
 
+const RecipePhase *recipe_last_phase(const Recipe *r) {
+    const RecipePhase *last = NULL;
+    for (uint32_t i = 0; i < r->phases.n; i++)
+        last = r->phases.at[i].called ? last : &r->phases.at[i];
+    return last;
+}
+
 int64_t recipe_batch(const RecipePhase *p, uint32_t data) {
     for (uint32_t i = 0; i < p->more.n; i++) {
         if (p->more.at[i].data == data)
@@ -75,6 +82,34 @@ uint32_t recipe_series_owners(const Recipe *r, const RecipePhase *p, Str split, 
     for (uint32_t i = 0; recipe_measured(r, p, split, i, &o); i++)
         n += recipe_has_series(&r->objectives.at[o], name);
     return n;
+}
+
+bool recipe_is_word(Str word) {
+    return str_is(word, "epochs") || str_is(word, "steps") || str_is(word, "batch") || str_is(word, "seed");
+}
+
+static void set_word(RecipePhase *p, Str word, int64_t x) {
+    if (str_is(word, "epochs")) {
+        p->epochs = x;
+        p->steps = 0;
+    } else if (str_is(word, "steps")) {
+        p->steps = x;
+        p->epochs = 0;
+    } else if (str_is(word, "batch")) {
+        p->batch = x;
+    } else {
+        p->seed = x;
+    }
+}
+
+void recipe_set_word(const RecipeWord *w, RecipePhase *p) {
+    uint32_t dot = 0;
+    while (dot < w->name.n && w->name.s[dot] != '.')
+        dot++;
+    if (dot == w->name.n)
+        set_word(p, w->name, w->value);
+    else if (str_eq(p->name, (Str){w->name.s, dot}))
+        set_word(p, (Str){w->name.s + dot + 1, w->name.n - dot - 1}, w->value);
 }
 
 bool recipe_pattern_names(Str pattern, Str path) {

@@ -163,10 +163,20 @@ typedef struct {
 } RecipePhase;
 
 /* ---- sweeps ---- */
-typedef struct { Str name, value; } RecipeValue;           /* as typed */
-typedef struct { VEC(RecipeValue) values; } RecipePoint;
-/* runs: points times repeats; skipped: those that `skip when` leaves out */
-typedef struct { Str name; VEC(RecipePoint) points; uint32_t runs, skipped; Span span; } RecipeSweep;
+typedef struct { Str name, value; bool repeat; } RecipeValue;          /* as typed */
+typedef struct { Str name; int64_t value; } RecipeWord;                /* "epochs", "probe.seed": numbers of phases */
+/* A run of a sweep.  settings: all of the program, by recipe->settings.  Runs with equal `shape` are one program over
+ * the same data, with other numbers; with equal `data` they have the same rows; with equal `reads` they differ only in
+ * what they do not read, and are one run.  point: from 0; runs of one point are its repeats. */
+typedef struct {
+    VEC(RecipeValue) values; VEC(RecipeSetting) settings; VEC(RecipeWord) words;
+    Str shape, data, reads; uint32_t point;
+} RecipeSweepRun;
+/* skipped: runs that `skip when` leaves out; best: which point wins, "" when it is not said */
+typedef struct {
+    Str name; VEC(RecipeSweepRun) runs; uint32_t points, skipped;
+    Str best; bool highest; Span span;
+} RecipeSweep;
 
 typedef struct Recipe {
     Arena *arena;
@@ -191,6 +201,7 @@ uint32_t recipe_run_at(const RecipePhase *p, int64_t step);
 int64_t  recipe_runs_before(const RecipePhase *p, int64_t step, uint32_t run);
 /* The first phase from number `from` on that runs by itself; phases.n: there is none. */
 uint32_t recipe_phase_from(const Recipe *r, uint32_t from);
+const RecipePhase *recipe_last_phase(const Recipe *r);     /* that runs by itself; NULL: there is none */
 /* Rows of a batch of this data set. */
 int64_t  recipe_batch(const RecipePhase *p, uint32_t data);
 /* `total`, a loss or a metric of one number. */
@@ -198,6 +209,9 @@ bool     recipe_has_series(const RecipeObjective *o, Str name);
 /* The i-th objective that a phase measures on a split: on `train` what it trains, else what it validates; without a
  * phase all of the program.  false: there are fewer. */
 bool     recipe_measured(const Recipe *r, const RecipePhase *p, Str split, uint32_t i, uint32_t *objective);
+bool     recipe_is_word(Str word);         /* `epochs`, `steps`, `batch`, `seed` */
+/* Gives the phase the number, when it is for this phase or for all. */
+void     recipe_set_word(const RecipeWord *w, RecipePhase *p);
 /* How many of these have the series: one that is alone goes by SPLIT.NAME, else it is SPLIT.OBJECTIVE.NAME. */
 uint32_t recipe_series_owners(const Recipe *r, const RecipePhase *p, Str split, Str name);
 #endif
