@@ -212,6 +212,7 @@ void kernel_merge(Kernel *k); /* one MAP stage without head: axes crossed as one
 /* The reduced axes of the only stage so far that every access crosses as one become one. */
 void stage_merge(Kernel *k, Stage *s);
 void kernel_cut(Kernel *k);   /* then: which are the head */
+void stage_vector(const Kernel *k, Stage *s); /* along which axis its lanes run */
 void unit_spans(Unit *u);
 void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes, spans */
 

@@ -162,17 +162,18 @@ static double tile_blocks(const Kernel *k, const KTile *t) {
     return blocks;
 }
 
-/* How well lanes along an axis suit the accesses of a stage: side by side is good, far apart is a gather. */
-static int lane_score(const Kernel *k, const Stage *s, uint32_t axis) {
-    int score = 0;
+/* What sixteen elements of a stage cost with lanes along an axis, roughly in instructions: side by side is one
+ * access, all else one for each lane. */
+static double lanes_cost(const Kernel *k, const Stage *s, uint32_t axis) {
+    double cost = 0;
     for (uint32_t i = 0; i < s->n; i++) {
         const KInst *in = &k->insts.at[s->first + i];
-        if (in->kop != K_LOAD && in->kop != K_STORE)
-            continue;
-        int64_t c = k->accesses.at[in->access].coef[axis];
-        score += c == 1 ? 2 : c == 0 ? 0 : c == -1 ? -1 : -4;
+        bool memory = in->kop == K_LOAD || in->kop == K_STORE;
+        int64_t c = memory ? k->accesses.at[in->access].coef[axis] : 0;
+        bool computed = memory && k->accesses.at[in->access].index != 0;
+        cost += !memory ? 0.5 : computed || (c != 0 && c != 1) ? LANES : 1;
     }
-    return score;
+    return cost;
 }
 
 static int last_long(const Kernel *k, const Stage *s, int from, int to) {
@@ -197,15 +198,28 @@ static bool feeds_itself(const Kernel *k, const Stage *s) {
     return false;
 }
 
-static bool few(const Kernel *k, const Stage *s, int inner, int kept) {
-    int64_t n = k->axes.at[s->axis[inner]].extent;
-    return 2 * n <= LANES && 2 * n <= k->axes.at[s->axis[kept]].extent;
+/* The cost of an element of a reduction with lanes along a kept axis, and along the last reduced one.  That takes
+ * a part of a vector where a segment ends, and folds the lanes once a row. */
+static double cost_across(const Kernel *k, const Stage *s, uint32_t axis) {
+    int64_t n = k->axes.at[axis].extent;
+    return lanes_cost(k, s, axis) / (double)(n < LANES ? n : LANES);
 }
 
-/* The innermost axis that is longer than one; a reduction may also run along its last kept axis, and does
- * unless the loads lie along the reduced one, and that one fills half of the lanes.  A stage that stores
- * through computed indices has no lanes, nor has a chain. */
-static void choose_vector(const Kernel *k, Stage *s) {
+static double cost_along(const Kernel *k, const Stage *s, uint32_t axis) {
+    enum { FOLD = 24 };
+    int64_t extent = k->axes.at[axis].extent;
+    double n = (double)extent, row = 1;
+    bool whole = extent % LANES == 0 || LANES % extent == 0;
+    for (uint32_t j = s->n_keep; j < s->n_axes; j++) {
+        row *= (double)k->axes.at[s->axis[j]].extent;
+    }
+    double vectors = n < LANES && whole ? 1 : whole ? n / LANES : (n + LANES - 1) / LANES;
+    return lanes_cost(k, s, axis) * vectors / n + FOLD / row;
+}
+
+/* The innermost axis that is longer than one; a reduction may also run along its last kept axis, if that is
+ * cheaper, and a chain always does.  A stage that stores through computed indices has no lanes. */
+void stage_vector(const Kernel *k, Stage *s) {
     if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
         return;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -216,8 +230,8 @@ static void choose_vector(const Kernel *k, Stage *s) {
     int kept = last_long(k, s, 0, s->n_keep), inner = last_long(k, s, s->n_keep, s->n_axes);
     if (s->kind == STAGE_MAP || s->kind == STAGE_ACCUM || kept < 0)
         s->vec = (int8_t)(inner >= 0 ? inner : s->n_axes - 1);
-    else if (s->kind == STAGE_CHAIN || inner < 0 || few(k, s, inner, kept) ||
-             lane_score(k, s, s->axis[kept]) >= lane_score(k, s, s->axis[inner]))
+    else if (s->kind == STAGE_CHAIN || inner < 0 ||
+             cost_across(k, s, s->axis[kept]) <= cost_along(k, s, s->axis[inner]))
         s->vec = (int8_t)kept;
     else
         s->vec = (int8_t)inner;
@@ -258,7 +272,7 @@ void kernel_finish(Entry *e, Unit *u) {
     uint64_t flops = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
         Stage *s = &k->stages.at[i];
-        choose_vector(k, s);
+        stage_vector(k, s);
         int64_t points = stage_points(k, s);
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;

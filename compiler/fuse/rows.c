@@ -425,18 +425,15 @@ void lower_rows(Planner *p, uint32_t group) {
     }
 }
 
-/* ---- columns: a reduction with kept axes behind the reduced ones; lanes run along the last kept axis ----
- */
-void lower_columns(Planner *p, uint32_t group) {
-    enum { COLUMN_BLOCK = 64 };
-    Group *g = &p->groups.at[group];
+/* ---- columns: a reduction with kept axes behind the reduced ones; a point makes a block of the last kept one ---- */
+/* Axes and the reduction; the last kept axis. */
+static uint32_t put_columns(Emit *e, const Group *g, int64_t block_size, Index *out) {
+    Planner *p = e->p;
+    Kernel *k = e->k;
     Val v = g->sinks.at[0].val, x = operand(p->g, v, 0);
     const Node *n = node_of(p->g, v);
     Shape shape = node_of(p->g, x)->shape;
-    Unit *u = unit_of_group(p, group, "columns");
-    Kernel *k = u->kernel;
-    Emit e = emit_begin(p, k, u);
-    Index at[MAX_RANK], out[MAX_RANK];
+    Index at[MAX_RANK];
     uint8_t kept[MAX_RANK];
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < shape.rank; i++) {
@@ -449,26 +446,61 @@ void lower_columns(Planner *p, uint32_t group) {
     }
     Stage *s = kernel_stage(k, STAGE_REDUCE);
     int64_t last = shape.dim[kept[n_kept - 1]];
-    uint32_t block = kernel_axis(k, "b", last > COLUMN_BLOCK ? (last + COLUMN_BLOCK - 1) / COLUMN_BLOCK : 1);
+    uint32_t block = kernel_axis(k, "b", last > block_size ? (last + block_size - 1) / block_size : 1);
     k->n_head = k->axes.n;
-    uint32_t inner = kernel_axis(k, "k", last > COLUMN_BLOCK ? COLUMN_BLOCK : last);
-    if (last > COLUMN_BLOCK && last % COLUMN_BLOCK != 0) {
+    uint32_t inner = kernel_axis(k, "k", last > block_size ? block_size : last);
+    if (last > block_size && last % block_size != 0) {
         k->axes.at[inner].clip_by = (int32_t)block;
         k->axes.at[inner].clip_total = last;
     }
     Index column = index_axis(inner);
-    column.coef[block] = last > COLUMN_BLOCK ? COLUMN_BLOCK : 0;
+    column.coef[block] = last > block_size ? block_size : 0;
     at[kept[n_kept - 1]] = out[n_kept - 1] = column;
     s->axis[s->n_axes++] = (uint8_t)inner;
     s->n_keep = 1;
     for (uint32_t i = 0; i < n->attr.reduce.n; i++) {
         at[n->attr.reduce.at[i]] = add_axis(k, s, shape.dim[n->attr.reduce.at[i]]);
     }
-    emit_stage(&e);
-    s->yield[0] = emit_value(&e, x, at, 0);
+    emit_stage(e);
+    s->yield[0] = emit_value(e, x, at, 0);
     s->n = k->insts.n;
     s->reduce = n->attr.reduce.kind;
     stage_merge(k, s);
+    return inner;
+}
+
+/* How many columns a point makes.  With lanes along the columns, some vectors; with lanes along the rows, as many as
+ * the code walks at once: that is found by trying.  Fewer if that keeps threads busy. */
+static int64_t column_block(Planner *p, const Group *g) {
+    enum { ACROSS = 64, ALONG = 8, POINTS = 16, WORTH_NS = 8000 };
+    ArenaMark mark = arena_mark(p->entry->trial);
+    Unit u = {0};
+    Kernel *k = kernel_create(p->entry->trial, STR("trial"));
+    Emit e = emit_begin(p, k, &u);
+    Index out[MAX_RANK];
+    put_columns(&e, g, ACROSS, out);
+    stage_vector(k, &k->stages.at[0]);
+    bool along = k->stages.at[0].vec > 0;
+    arena_pop(mark);
+    Shape s = node_of(p->g, g->sinks.at[0].val)->shape;
+    int64_t last = s.dim[s.rank - 1], rest = shape_count(shape_of(s.rank - 1u, s.dim));
+    int64_t size = along ? ALONG : ACROSS, least = along ? 1 : LANES;
+    while (g->work > WORTH_NS && size > least && rest * ((last + size - 1) / size) < POINTS) {
+        size /= 2;
+    }
+    return size;
+}
+
+void lower_columns(Planner *p, uint32_t group) {
+    Group *g = &p->groups.at[group];
+    Val v = g->sinks.at[0].val;
+    const Node *n = node_of(p->g, v);
+    Unit *u = unit_of_group(p, group, "columns");
+    Kernel *k = u->kernel;
+    Emit e = emit_begin(p, k, u);
+    Index out[MAX_RANK];
+    uint32_t inner = put_columns(&e, g, column_block(p, g), out);
+    Stage *s = &k->stages.at[0];
     for (uint32_t m = 0; m < moments_of(n); m++) {
         uint32_t buf = kernel_buffer(&e, g->sinks.at[0].cell + m, true);
         s->out[m] = 1 + emit_access(&e, buf, index_linear(&e, n->shape, out));

@@ -215,6 +215,20 @@ void   chunks_put(Emit *e, const Chunks *c, Value index, Parts p);
 Parts  chunks_get(Emit *e, const Chunks *c, Value index);
 Parts  chunks_fold(Emit *e, const Chunks *c, Value n);               /* the first n as a tree by index */
 
+/* ---- emit_along.c: rows that a reduction walks ---- */
+enum { MAX_ROWS = 8 };              /* at once */
+typedef struct {
+    Dag *g;
+    State state;
+    uint32_t yield;
+    bool squares;
+    Value mean;
+    Value segment, from;         /* of a row in segments: its number, and where in the row it begins; or NULL */
+} Row;
+Parts  row_element(const Row *w, Value r);                           /* element r of the row, as a state */
+/* Elements lo .. hi-1 of each of n rows, lanes along them, folded to one state each; whole: a multiple of sixteen. */
+void   row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, Parts *out);
+
 /* ---- emit.c, emit_micro.c ---- */
 void   emit_kernel(Emit *e, const Kernel *k, const char *symbol);
 LLVMTypeRef emit_micro_type(const Emit *e);

@@ -1,0 +1,183 @@
+/* Reductions whose lanes run along the row (emit_reduce.c): a step takes sixteen elements.  The sum of a row is
+ * one chain of additions, each waiting for the one before; so several rows that lie side by side in the stage (points
+ * of its last kept axis) are walked at once, each with its own copy of the DAG and its own accumulators, and share
+ * the loop, the masks and where the row stands. */
+#include "emit.h"
+
+/* a DAG of more instructions is emitted once, masked; a segment of fewer elements too */
+enum { HEAVY_ROW = 60, SHORT_SEGMENT = 8 * LANES };
+
+static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
+
+static Parts masked(Emit *e, const State *s, Value mask, Parts p) {
+    Parts none = state_identity(e, s, true);
+    for (uint32_t k = 0; k < s->n; k++)
+        p.part[k] = LLVMBuildSelect(e->b, mask, p.part[k], none.part[k], "");
+    return p;
+}
+
+/* The second pass of moments yields squared distances from the mean. */
+Parts row_element(const Row *w, Value r) {
+    Dag *g = w->g;
+    Emit *e = g->e;
+    if (w->segment != NULL)
+        dag_enter_segment(g, r, w->segment);
+    else
+        dag_enter_row(g, r);
+    Parts p = {{spread(g, dag_value(g, w->yield))}};
+    if (w->state.n == 2) {
+        Value at = LLVMBuildTrunc(e->b, r, e->i32, "");
+        p.part[1] = g->row_lanes ? LLVMBuildAdd(e->b, emit_splat(e, at), e->iota, "") : spread(g, at);
+    }
+    if (w->squares) {
+        Value d = LLVMBuildFSub(e->b, p.part[0], spread(g, w->mean), "");
+        p.part[0] = LLVMBuildFMul(e->b, d, d, "");
+    }
+    return p;
+}
+
+/* The same with the lanes that `mask` leaves out at the identity; NULL: all count. */
+static Parts element(const Row *w, Value r, Value mask) {
+    w->g->mask = mask;
+    Parts p = row_element(w, r);
+    w->g->mask = NULL;
+    return mask == NULL ? p : masked(w->g->e, &w->state, mask, p);
+}
+
+/* Lanes from i on that lie below hi, and not before `from`. */
+static Value mask_of(const Row *w, Value i, Value hi) {
+    Emit *e = w->g->e;
+    Value below = dag_tail_mask(e, i, hi);
+    if (w->from == NULL)
+        return below;
+    Value skip = LLVMBuildSub(e->b, w->from, i, ""), zero = emit_i64(e, 0);
+    skip = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, skip, zero, ""), skip, zero, "");
+    Value bits = LLVMBuildTrunc(e->b, LLVMBuildShl(e->b, emit_i64(e, 0xffff), skip, ""), e->i16, "");
+    return LLVMBuildAnd(e->b, below, LLVMBuildBitCast(e->b, bits, emit_vector(e->i1), ""), "");
+}
+
+/* The accumulators of n rows as what a loop carries, row by row, and back. */
+static uint32_t to_carry(const Row *w, uint32_t n, const Parts *p, Value *carry) {
+    uint32_t c = 0;
+    for (uint32_t u = 0; u < n; u++)
+        for (uint32_t k = 0; k < w->state.n; k++)
+            carry[c++] = p[u].part[k];
+    return c;
+}
+
+static void of_carry(const Row *w, uint32_t n, const Value *carry, Parts *p) {
+    for (uint32_t u = 0; u < n; u++)
+        for (uint32_t k = 0; k < w->state.n; k++)
+            p[u].part[k] = *carry++;
+}
+
+/* An extremum of floats: NaN are set aside, so that a step waits for one instruction of the step before. */
+static void loop_extremum(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, bool tail) {
+    Emit *e = w->g->e;
+    Value carry[2 * MAX_ROWS];
+    for (uint32_t u = 0; u < n; u++)
+        carry[2 * u] = carry[2 * u + 1] = acc[u].part[0];
+    Loop l;
+    loop_open(e, &l, lo, hi, LANES, 2 * n, carry);
+    Value mask = tail ? mask_of(w, l.i, hi) : NULL;
+    LLVMRealPredicate beyond = w->state.kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT;
+    for (uint32_t u = 0; u < n; u++) {
+        Value x = element(&w[u], l.i, mask).part[0], best = l.carry[2 * u], nan = l.carry[2 * u + 1];
+        carry[2 * u] = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, beyond, x, best, ""), x, best, "");
+        carry[2 * u + 1] = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), x, nan, "");
+    }
+    loop_close(e, &l, carry);
+    for (uint32_t u = 0; u < n; u++) {
+        Value best = l.carry[2 * u], nan = l.carry[2 * u + 1];
+        Value any = LLVMBuildFCmp(e->b, LLVMRealUNO, nan, nan, "");
+        acc[u] = (Parts){{LLVMBuildSelect(e->b, any, nan, best, "")}};
+    }
+}
+
+/* Adds elements lo .. hi-1 of each row to its accumulator. */
+static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, bool tail) {
+    Emit *e = w->g->e;
+    bool extremum = w->state.kind == REDUCE_MAX || w->state.kind == REDUCE_MIN;
+    if (extremum && dtype_is_float(w->state.type)) {
+        loop_extremum(w, n, lo, hi, acc, tail);
+        return;
+    }
+    Value carry[MAX_CARRY];
+    Loop l;
+    loop_open(e, &l, lo, hi, LANES, to_carry(w, n, acc, carry), carry);
+    of_carry(w, n, l.carry, acc);
+    Value mask = tail ? mask_of(w, l.i, hi) : NULL;
+    for (uint32_t u = 0; u < n; u++)
+        acc[u] = state_combine(e, &w->state, acc[u], element(&w[u], l.i, mask));
+    to_carry(w, n, acc, carry);
+    loop_close(e, &l, carry);
+    of_carry(w, n, l.carry, acc);
+}
+
+static bool heavy(const Row *w, uint32_t n) { return n * stage_weight(w->g->e, w->g->s) > HEAVY_ROW; }
+
+/* A row whose last axis is no multiple of a vector, and whose outer axes lie apart in memory.  It is walked one segment
+ * (all of the last axis) after the other; the vectors stay where the numbering of the row has them, so a segment
+ * begins and ends inside one. */
+static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts *acc) {
+    Emit *e = w->g->e;
+    const KAxis *last_axis = &e->kernel->axes.at[w->g->s->axis[w->g->s->n_axes - 1]];
+    Row part[MAX_ROWS];
+    for (uint32_t u = 0; u < n; u++) {
+        part[u] = w[u];
+        part[u].from = from;
+    }
+    Value first = LLVMBuildAnd(e->b, from, emit_i64(e, -LANES), "");
+    if (last_axis->extent < SHORT_SEGMENT || heavy(w, n)) {
+        loop_along(part, n, first, to, acc, true);
+        return;
+    }
+    Value next = LLVMBuildAnd(e->b, LLVMBuildAdd(e->b, from, emit_i64(e, LANES - 1), ""), emit_i64(e, -LANES), "");
+    Value last = LLVMBuildAnd(e->b, to, emit_i64(e, -LANES), "");
+    Value after = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, next, last, ""), next, last, "");
+    loop_along(part, n, first, emit_min_i64(e, next, to), acc, true);
+    for (uint32_t u = 0; u < n; u++)
+        part[u].from = NULL;
+    loop_along(part, n, next, last, acc, false);
+    loop_along(part, n, after, to, acc, true);
+}
+
+static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc) {
+    Emit *e = w->g->e;
+    Value extent = dag_extent(e, w->g->s->axis[w->g->s->n_axes - 1]), one = emit_i64(e, 1);
+    Value begin = LLVMBuildUDiv(e->b, lo, extent, "");
+    Value end = LLVMBuildAdd(e->b, LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, hi, one, ""), extent, ""), one, "");
+    Value carry[MAX_CARRY];
+    Loop l;
+    loop_open(e, &l, begin, end, 1, to_carry(w, n, acc, carry), carry);
+    of_carry(w, n, l.carry, acc);
+    Row part[MAX_ROWS];
+    for (uint32_t u = 0; u < n; u++) {
+        part[u] = w[u];
+        part[u].segment = l.i;
+    }
+    Value start = LLVMBuildMul(e->b, l.i, extent, ""), stop = LLVMBuildAdd(e->b, start, extent, "");
+    Value from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, lo, start, ""), lo, start, "");
+    segment_along(part, n, from, emit_min_i64(e, hi, stop), acc);
+    to_carry(w, n, acc, carry);
+    loop_close(e, &l, carry);
+    of_carry(w, n, l.carry, acc);
+}
+
+void row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, Parts *out) {
+    Emit *e = w->g->e;
+    for (uint32_t u = 0; u < n; u++)
+        out[u] = state_identity(e, &w->state, true);
+    if (dag_row_scattered(w->g)) {
+        chunk_in_segments(w, n, lo, hi, out);
+    } else if (whole || heavy(w, n)) {
+        loop_along(w, n, lo, hi, out, !whole);
+    } else {
+        Value full = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, -LANES), "");
+        Value middle = LLVMBuildAdd(e->b, lo, full, "");
+        loop_along(w, n, lo, middle, out, false);
+        loop_along(w, n, middle, hi, out, true);
+    }
+    for (uint32_t u = 0; u < n; u++)
+        out[u] = state_fold_lanes(e, &w->state, out[u]);
+}
