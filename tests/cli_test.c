@@ -161,6 +161,7 @@ TEST(options_are_checked) {
     expect("train --cpu=pdp11 dots.graph", 2, "no code is generated for the processor `pdp11`");
     expect("train --threads=0 dots.graph", 2, "--threads takes a whole number from 1 to 256");
     expect("train --stop-after=lunch dots.graph", 2, "there is no pass `lunch`");
+    expect("train --stop-after=indices dots.graph", 2, "the first pass to stop after is `grad`");
     expect("train --resume dots.graph", 2, "--resume needs --run DIR");
     expect("dump --stage=soup dots.graph", 2, "there is no stage `soup`");
     expect("dump dots.graph", 2, "which --stage?");

@@ -321,18 +321,30 @@ static void add_window(Gen *g) {
     add(g, pick(g, 2) ? y : build_1(&g->b, OP_tanh, y));
 }
 
+/* From 0 to the extent of what is indexed; once in a while one below or above it. */
+static Val held(Gen *g, Build *b, Val i, int64_t extent) {
+    Shape s = type_of(b->g, i).shape;
+    uint32_t outside = pick(g, 24);
+    i = build_2(b, OP_mul, i, build_splat(b, DT_I32, 7, s));
+    i = build_2(b, OP_mod, i, build_splat(b, DT_I32, (double)(extent + (outside < 2)), s));
+    return outside == 1 ? build_2(b, OP_sub, i, build_splat(b, DT_I32, 1, s)) : i;
+}
+
+static Val random_index(Gen *g, int64_t extent) {
+    Val x = take(g, DT_F32);
+    Shape s = type_at(g, x).shape;
+    if (pick(g, 2) && s.rank <= 2 && shape_count(s) <= 64)
+        return held(g, &g->b, build_cast(&g->b, DT_I32, x), extent);
+    s = shape_of(1, (int64_t[]){1 + pick(g, pick(g, 3) ? 20 : 2)});
+    return held(g, &g->b, build_iota(&g->b, s, 0), extent);
+}
+
 static void add_indexed(Gen *g) {
     Val x = take(g, DT_F32);
     Shape s = type_at(g, x).shape;
     if (s.rank == 0 || s.dim[0] == 0 || s.rank > 3)
         return;
-    Shape is = shape_of(1, (int64_t[]){1 + pick(g, pick(g, 3) ? 20 : 2)});
-    Val i = build_iota(&g->b, is, 0);
-    /* a pass may take away what faults but is not read */
-    bool outside = pick(g, 20) == 0 && !(g->flags & RANDOM_WHOLE);
-    i = build_2(&g->b, OP_mod, build_2(&g->b, OP_mul, i, build_splat(&g->b, DT_I32, 7, is)),
-                build_splat(&g->b, DT_I32, (double)(s.dim[0] + outside), is));
-    Val y = build_gather(&g->b, x, i, 0);
+    Val i = random_index(g, s.dim[0]), y = build_gather(&g->b, x, i, 0);
     add(g, pick(g, 2) ? y : build_scatter_add(&g->b, y, i, 0, s.dim[0]));
 }
 
@@ -372,7 +384,7 @@ static void add_narrow(Gen *g) {
     add(g, as_f32(g, build_cast(&g->b, t, take(g, DT_F32))));
 }
 
-/* c' = tanh(c + x_t) / 2, collecting c' * w. */
+/* c' = tanh(c + x_t) / 2, some of it picked by x_t, collecting c' * w. */
 static void add_scan(Gen *g) {
     Val x = take(g, DT_F32);
     Shape s = type_at(g, x).shape;
@@ -386,6 +398,8 @@ static void add_scan(Gen *g) {
         w = build_arg(&b, ARG_BODY, 2, t);
     Val now = build_2(&b, OP_mul, build_1(&b, OP_tanh, build_2(&b, OP_add, c, in)),
                       build_splat(&b, DT_F32, 0.5, row));
+    if (row.rank == 1 && row.dim[0] > 0 && pick(g, 3) == 0)
+        now = build_gather(&b, now, held(g, &b, build_cast(&b, DT_I32, in), row.dim[0]), 0);
     graph_output(body, OUT_VALUE, 0, now);
     graph_output(body, OUT_VALUE, 0, pick(g, 2) ? build_2(&b, OP_mul, now, w) : now);
     Scan *scan = PUSH(g->arena, Scan, 1);

@@ -138,16 +138,15 @@ void emit_store(Emit *e, uint32_t buf, Index at, uint32_t value) {
 
 void emit_check(Emit *e, uint32_t value) {
     kernel_buffer(e, e->p->entry->health, true);
+    if (inst_type(e, value) == DT_BOOL) {
+        uint32_t outside = emit_scalar(e, S_not, DT_BOOL, value, 0, 0);
+        emit_inst(e, (KInst){.kop = K_FAULT, .type = DT_BOOL, .in = {outside}, .imm.i = HEALTH_INDEX});
+        return;
+    }
     emit_inst(e, (KInst){.kop = K_CHECK,
                          .type = (uint8_t)inst_type(e, value),
                          .in = {value},
                          .imm.i = HEALTH_NONFINITE});
-}
-
-static void emit_fault(Emit *e, uint32_t cond, uint32_t guard) {
-    kernel_buffer(e, e->p->entry->health, true);
-    cond = both(e, guard, 1 + cond) - 1;
-    emit_inst(e, (KInst){.kop = K_FAULT, .type = DT_BOOL, .in = {cond}, .imm.i = HEALTH_INDEX});
 }
 
 /* ---- the operations ---- */
@@ -348,17 +347,14 @@ static uint32_t emit_concat(Emit *e, Val v, const Index *at, uint32_t guard) {
     return result;
 }
 
-/* A position that was computed: faults when it is outside, and is held inside. */
-static uint32_t held_inside(Emit *e, uint32_t j, int64_t extent, uint32_t guard) {
-    uint32_t low = emit_scalar(e, S_lt, DT_BOOL, j, emit_i32(e, 0), 0);
-    uint32_t high = emit_scalar(e, S_le, DT_BOOL, emit_i32(e, extent), j, 0);
-    emit_fault(e, emit_scalar(e, S_or, DT_BOOL, low, high, 0), guard);
+/* A position that was computed, held inside; that it is wrong, a `check` says. */
+static uint32_t held_inside(Emit *e, uint32_t j, int64_t extent) {
     uint32_t held = emit_scalar(e, S_max, DT_I32, j, emit_i32(e, 0), 0);
     return emit_scalar(e, S_min, DT_I32, held, emit_i32(e, extent - 1), 0);
 }
 
 void emit_scatter_index(Emit *e, uint32_t position, int64_t extent, Index *out) {
-    *out = index_of_value(held_inside(e, position, extent, 0), 0, extent - 1);
+    *out = index_of_value(held_inside(e, position, extent), 0, extent - 1);
 }
 
 static uint32_t emit_gather(Emit *e, Val v, const Index *at, uint32_t guard) {
@@ -367,7 +363,7 @@ static uint32_t emit_gather(Emit *e, Val v, const Index *at, uint32_t guard) {
     uint32_t batch = n->attr.gather.batch, rank_i = shape_at(e, i).rank;
     Shape s = shape_at(e, x);
     int64_t extent = s.dim[batch];
-    uint32_t held = held_inside(e, emit_value(e, i, at, guard), extent, guard);
+    uint32_t held = held_inside(e, emit_value(e, i, at, guard), extent);
     if (extent == 0)
         return emit_const(e, wide_of((DType)n->dtype), (Imm){.i = 0});
     Index in[MAX_RANK];
@@ -398,7 +394,7 @@ static uint32_t emit_few(Emit *e, Val v, const Index *at, uint32_t guard) {
         for (uint32_t i = is.rank; i < us.rank; i++) {
             in[i] = at[batch + 1 + i - is.rank];
         }
-        uint32_t held = held_inside(e, emit_value(e, index, in, guard), n->shape.dim[batch], guard);
+        uint32_t held = held_inside(e, emit_value(e, index, in, guard), n->shape.dim[batch]);
         uint32_t meets = emit_scalar(e, S_eq, DT_BOOL, here, held, 0);
         uint32_t more = emit_scalar(e, S_add, t, sum, emit_value(e, updates, in, guard), 0);
         sum = emit_scalar(e, S_select, t, meets, more, sum);

@@ -377,9 +377,10 @@ static void choose_places(Planner *p) {
             bool fits = shape_count(shape_of(s.rank - g->head, s.dim + g->head)) <= ROW_MOST;
             if (!fits)
                 refuse(p, g->sinks.at[g->sinks.n - 1].val, (Val){i}, REFUSAL_FOOTPRINT);
-            in->place = in->cost <= RECOMPUTE && !in->checked && !reduces ? PLACE_INLINE
-                        : fits                                            ? PLACE_SCRATCH
-                                                                          : PLACE_CELL;
+            bool computed_once = in->checked && in->consumer != 0;
+            in->place = in->cost <= RECOMPUTE && !computed_once && !reduces ? PLACE_INLINE
+                        : fits                                              ? PLACE_SCRATCH
+                                                                            : PLACE_CELL;
         }
     }
 }

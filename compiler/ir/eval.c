@@ -97,8 +97,13 @@ static GrStatus eval_const(Eval *ev, const Node *n, Cell *out) {
     return cell_copy(ev, &t, (DType)n->dtype, out);
 }
 
+/* A float is finite, a bool says that an index is inside. */
 static void eval_check(Eval *ev, const Tensor *t) {
     int64_t n = shape_count(t->shape);
+    if (t->dtype == DT_BOOL) {
+        ev->run->health |= n > 0 && memchr(t->data, 0, (size_t)n) != NULL ? HEALTH_INDEX : 0;
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         double x = t->dtype == DT_F32 ? ((const float *)t->data)[i] : t->dtype == DT_F64 ? ((const double *)t->data)[i]
                  : t->dtype == DT_BF16 ? f32_of_bf16(((const uint16_t *)t->data)[i])
@@ -252,7 +257,7 @@ static GrStatus compute(const Frame *f, const Node *n, Cell *out) {
         } else if (n->op == OP_contract) {
             eval_contract(ev, n, in, to);
         } else {
-            eval_scatter_add(ev, n, in, to);
+            eval_scatter_add(n, in, to);
         }
         break;
     case CLASS_ORDER:

@@ -17,8 +17,8 @@ void eval_elt(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);
 void eval_cast(const Tensor *in, Tensor *out);
 void eval_iota(const Node *n, Tensor *out);
 void eval_random(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);
-void eval_view(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);      /* also gather: raises run->health */
-void eval_scatter_add(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);
+void eval_view(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);
+void eval_scatter_add(const Node *n, const Tensor *in, Tensor *out);
 void eval_reduce(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);    /* out: one, of moments two */
 void eval_order(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);
 void eval_contract(const Eval *ev, const Node *n, const Tensor *in, Tensor *out);

@@ -1,5 +1,5 @@
 /* Ops that move elements: all but concat and gather are one walk over the result with a stride for each of
- * its axes in the operand.  Indices out of range are clamped and raise HEALTH_INDEX (semantics 9). */
+ * its axes in the operand.  Indices out of range are clamped (semantics 9). */
 #include "eval.h"
 #include <string.h>
 
@@ -159,15 +159,11 @@ static Picks picks_of(const Node *n, Shape index, Shape whole) {
     return p;
 }
 
-static int64_t checked(const Eval *ev, int32_t index, int64_t extent) {
-    if (index >= 0 && index < extent) {
-        return index;
-    }
-    ev->run->health |= HEALTH_INDEX;
-    return index < 0 ? 0 : extent - 1;
+static int64_t held_inside(int32_t index, int64_t extent) {
+    return index < 0 ? 0 : index >= extent ? extent - 1 : index;
 }
 
-static void gather(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
+static void gather(const Node *n, const Tensor *in, Tensor *out) {
     Picks p = picks_of(n, in[1].shape, in[0].shape);
     const int32_t *index = in[1].data;
     size_t run = (size_t)p.rest * dtype_bytes(out->dtype);
@@ -175,13 +171,13 @@ static void gather(const Eval *ev, const Node *n, const Tensor *in, Tensor *out)
         return;
     }
     for (int64_t k = 0; k < p.batch * p.picks; k++) {
-        int64_t row = k / p.picks * p.extent + checked(ev, index[k], p.extent);
+        int64_t row = k / p.picks * p.extent + held_inside(index[k], p.extent);
         memcpy((char *)out->data + (size_t)k * run, (const char *)in[0].data + (size_t)row * run, run);
     }
 }
 
 /* Every destination takes its updates in increasing source position, starting from +0. */
-void eval_scatter_add(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
+void eval_scatter_add(const Node *n, const Tensor *in, Tensor *out) {
     Picks p = picks_of(n, in[1].shape, out->shape);
     const int32_t *index = in[1].data;
     uint32_t bytes = dtype_bytes(out->dtype);
@@ -190,7 +186,7 @@ void eval_scatter_add(const Eval *ev, const Node *n, const Tensor *in, Tensor *o
         return;
     }
     for (int64_t k = 0; k < p.batch * p.picks; k++) {
-        int64_t row = k / p.picks * p.extent + checked(ev, index[k], p.extent);
+        int64_t row = k / p.picks * p.extent + held_inside(index[k], p.extent);
         char *to = (char *)out->data + row * p.rest * bytes;
         const char *update = (const char *)in[0].data + k * p.rest * bytes;
         scalar_eval(S_add, out->dtype, out->dtype, (uint32_t)p.rest, to, to, update, NULL);
@@ -205,7 +201,7 @@ void eval_view(const Eval *ev, const Node *n, const Tensor *in, Tensor *out) {
     case OP_pad:       pad(ev, n, in, out); return;
     case OP_window:    window(ev, n, in, out); return;
     case OP_concat:    concat(n, in, out); return;
-    case OP_gather:    gather(ev, n, in, out); return;
+    case OP_gather:    gather(n, in, out); return;
     }
     GR_BUG("%s is no view", op_name((Op)n->op));
 }

@@ -584,8 +584,9 @@ static bool check_commit(Check *c) {
 }
 
 static bool check_check(Check *c) {
-    return dtype_is_float((DType)in(c, 0)->dtype) ? has_type(c, "c1", (DType)in(c, 0)->dtype, in(c, 0)->shape)
-                                                  : broken(c, "c1", "%s is always finite", text_of(c, in(c, 0)));
+    DType t = (DType)in(c, 0)->dtype;
+    return dtype_is_float(t) || t == DT_BOOL ? has_type(c, "c1", t, in(c, 0)->shape)
+                                             : broken(c, "c1", "%s is always finite", text_of(c, in(c, 0)));
 }
 
 static bool check_op(Check *c) {

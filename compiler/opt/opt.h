@@ -3,6 +3,9 @@
 #define GRC_OPT_OPT_H
 #include "ir.h"
 
+/* A check of every index that is needed and not known to be inside: the only pass that adds an effect, and the first
+ * of all. */
+Graph *opt_check_indices(Arena *a, const Graph *g);
 /* Contractions with a mark `rounded` get casts before their operands instead. */
 Graph *opt_precision(Arena *a, const Graph *g);
 /* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes

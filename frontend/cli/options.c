@@ -80,6 +80,9 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_STOP_AFTER:
         if (!pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
+        if (!pass_may_be_last(arg))
+            argp_error(state, "after `%s` gradients are not expanded yet: the first pass to stop after is `grad`",
+                       arg);
         c->passes.stop_after = arg;
         return 0;
     case KEY_TIME_PASSES: c->passes.time_passes = true; return 0;

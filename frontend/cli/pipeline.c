@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+static Graph *indices_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_check_indices(a, g); }
 static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return grad_expand(a, g, ds); }
 static Graph *precision_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_precision(a, g); }
 static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
@@ -28,11 +29,14 @@ uint32_t    pass_count(void) { return PASS_COUNT; }
 const char *pass_name(uint32_t i) { return passes[i].name; }
 const char *pass_brief(uint32_t i) { return passes[i].brief; }
 
-bool pass_known(const char *name) {
-    for (uint32_t i = 0; i < PASS_COUNT; i++)
-        if (strcmp(passes[i].name, name) == 0) return true;
-    return false;
+static uint32_t pass_place(const char *name) {
+    uint32_t i = 0;
+    while (i < PASS_COUNT && strcmp(passes[i].name, name) != 0) i++;
+    return i;
 }
+
+bool pass_known(const char *name) { return pass_place(name) < PASS_COUNT; }
+bool pass_may_be_last(const char *name) { return pass_known(name) && pass_place(name) >= pass_place("grad"); }
 
 static double seconds_now(void) {
     struct timespec t;

@@ -15,6 +15,7 @@ uint32_t    pass_count(void);
 const char *pass_name(uint32_t i);
 const char *pass_brief(uint32_t i);
 bool        pass_known(const char *name);
+bool        pass_may_be_last(const char *name);     /* a graph can be run from `grad` on */
 /* NULL after a diagnostic.  A graph that a pass leaves invalid is our bug: it stops with the pass's name. */
 Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const SourceSet *sources, Diags *ds);
 #endif
