@@ -349,5 +349,9 @@ TEST(statistics_come_with_the_run) {
     CHECK(number_behind(own.out, "test.l ") == number_behind(other.out, "test.l "));
     double m = number_behind(other.out, "test.m ");
     CHECK(m > 4 && m < 6);
-    expect("check alone.graph", 1, "a statistic of a used data set that no objective takes batches of");
+    expect("eval alone.graph", 0, "test.l ");
+    put("run.graph", "use \"s\" as s\n"
+                     "data e { from fresh(rows = 90) as test;  x[i < 3] = normal() }\n"
+                     "objective o(b : e[N]) { metric l = mean[..] b.x;  metric m = mean[..] s.d.m }\n");
+    CHECK(number_behind(ran("eval run.graph").out, "test.m ") == m);          /* named, not called */
 }

@@ -191,7 +191,18 @@ TEST(a_gradient_of_a_gradient_has_no_function) {
     CHECK(grad_expand(a, m->graphs.at[0], ds) == NULL);
     Buf said = buf_make(a);
     diags_render(ds, &said, false);
-    CHECK_MSG(strstr(said.s, "`g` has no gradient of its own") != NULL, "%s", said.s);
+    CHECK_MSG(strstr(said.s, "a second gradient: `g` is a gradient and has none itself") != NULL, "%s", said.s);
+}
+
+TEST(rows_of_data_are_called_for) {
+    compile("own", k_c);
+    write_here("p.graph", "extern def odd(x : f32[K]) -> (tiny : f32[K], less : f64[K], big : bool[K]) "
+                          "from \"own.so\" nograd\n"
+                          "data d { from fresh(rows = 1500) as train\n"
+                          "    x[i < 3] = normal();  t, l, y = odd(x);  n = sum[i] y[i] }\n"
+                          "objective o(b : d[N]) { metric every = sum[..] b.n;  metric none = sum[..] b.t^2 }\n");
+    Ran r = test_shell(STR("graphc eval p.graph --split train"));
+    CHECK_MSG(r.status == 0 && strstr(r.out.s, "  4500\n") != NULL, "%.*s", FSTR(r.out));
 }
 
 /* ---- the world ---- */

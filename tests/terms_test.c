@@ -176,3 +176,26 @@ TEST_ALL(batches_per_shard) {
               "objective fit(b : d[N]) { loss square = sqrt(mse(net(b.x), b.y) + mse(net(b.x), slow(b.x))) }\n"
               "train { optimizer adam(lr = 0.02);  epochs 4;  batch 20 shards 2 per shard }\n");
 }
+
+/* Of each split an alarm keeps numbers of its own: the warning comes when a split has had its second rise. */
+static const char k_remembers[] =
+    "def rises(value : real) -> (times : real) {\n"
+    "    state last = inf;  state seen = 0\n"
+    "    seen <- seen + where(value > last, 1, 0)\n"
+    "    last <- value;  times = seen\n"
+    "}\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { param w : real = 1;  y = w * x[:, 0] }\n"
+    "objective fit(b : d[N]) {\n"
+    "    loss square = mse(net(b.x), b.y)\n"
+    "    metric zigzag = (epoch mod 2) + 0 * (mean[..] b.y)\n"
+    "    warn \"up again\" when rises(zigzag) >= 2\n"
+    "    stop \"too often\" when rises(zigzag) >= most\n"
+    "}\n"
+    "train { optimizer sgd(lr = 0.1);  epochs 6;  batch 12 }\n";
+
+TEST_ALL(alarms_with_states) {
+    same_bits(str_format(test_arena(), "setting most : real = 9\n%s", k_remembers).s);
+    test_expect("graphc train p.graph --run whole", 0, "warning: up again (train, epoch 4, step 24)");
+    test_expect("grep '\"event\":\"warn\"' whole/metrics.jsonl | wc -l", 0, "2");
+    test_expect("graphc train p.graph -q -s most=3 --run cut", 3, "stopped after step 36: too often");
+}

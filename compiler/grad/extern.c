@@ -11,8 +11,10 @@ bool vjp_extern(Build *b, Val v, const Val *g, const bool *needed, Val *out, Dia
     for (uint32_t k = 0; k < n.n; k++) out[k] = (Val){0};
     if (x->nograd) return true;
     if (x->gradient.n == 0) {
-        diag_add(ds, DIAG_NOT_YET, n.span, "`%.*s` has no gradient of its own, and one is asked for",
-                 FSTR(x->symbol));
+        Diag *d = diag_add(ds, DIAG_EXTERN, n.span, "a second gradient: `%.*s` is a gradient and has none itself",
+                           FSTR(x->symbol));
+        diag_note(d, "a function in C says how it is differentiated once");
+        diag_help(d, "write it in the language where `grad(..)` of it stands in a loss, or `stop_gradient` around it");
         return false;
     }
     Arena *a = b->g->arena;

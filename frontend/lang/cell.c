@@ -284,7 +284,8 @@ void cell_state(Lower *l, const Stmt *s) {
         return;
     }
     if (l->frame->path.n == 0 || (root == FRAME_FILE && l->frame->model.n == 0)) {
-        not_yet(l, s->at, "a schedule with state");
+        Diag *d = report(l, DIAG_TYPE, s->at, "nothing keeps a state here");
+        diag_help(d, "a model, an objective or a schedule in a `train` may have one");
         poison_names(l, s);
         return;
     }

@@ -272,16 +272,71 @@ static void declare(Lower *l, const Decl *decl) {
     }
 }
 
-/* Data of a module that the file takes batches of: `b : a.robots[N]`.  Others are never read. */
-static void declare_used(Lower *l, const Decl *taker) {
+/* Data of a module are read when the file takes batches of them, `b : a.robots[N]`, or when it names a statistic,
+ * `a.robots.m`, or a function of the module that it calls does. */
+static void declare_used(Lower *l, const Decl *d) {
+    const Scope *from = l->frame->scope;
+    if (data_of(l->p, d) == 0) {
+        l->frame->scope = scope_of(l->p, d->at);
+        declare(l, d);
+        l->frame->scope = from;
+    }
+}
+
+typedef struct { Lower *l; VEC(const Decl *) functions; } Reached;
+
+static bool is_function(const Decl *d) {
+    return d->kind == DECL_OBJECTIVE || d->kind == DECL_EXPORT || d->kind == DECL_MODEL || d->kind == DECL_DEF;
+}
+
+static void reach(Reached *r, const Decl *d) {
+    for (uint32_t i = 0; i < r->functions.n; i++) {
+        if (r->functions.at[i] == d) {
+            return;
+        }
+    }
+    vec_push(r->l->a, &r->functions, d);
+}
+
+static bool reach_named(void *user, const Expr *e) {
+    Reached *r = user;
+    const Scope *here = r->l->frame->scope;
+    const Decl *data = e->kind == EX_FIELD ? data_named(r->l, e->field.base) : NULL;
+    const Scope *module = e->kind == EX_FIELD ? module_named(r->l, e->field.base) : here;
+    const Decl *d = module && (e->kind == EX_FIELD || e->kind == EX_NAME)
+                        ? scope_decl(r->l->p, module, e->kind == EX_FIELD ? e->field.name.text : e->name.text) : NULL;
+    if (data) {
+        declare_used(r->l, data);
+    }
+    if (d && is_function(d) && scope_of(r->l->p, d->at)->file) {
+        reach(r, d);
+    }
+    return true;
+}
+
+static void declare_statistics(Lower *l) {
     const Scope *file = l->frame->scope;
+    Reached r = {.l = l};
+    for (uint32_t i = 0; i < file->decls.n; i++) {
+        if (is_function(file->decls.at[i])) {
+            reach(&r, file->decls.at[i]);
+        }
+    }
+    for (uint32_t i = 0; i < r.functions.n; i++) {
+        const Decl *d = r.functions.at[i];
+        l->frame->scope = scope_of(l->p, d->at);
+        walk_expr(d->function.value, reach_named, &r);
+        walk_block(&d->function.body, reach_named, &r);
+    }
+    l->frame->scope = file;
+}
+
+static void declare_batches(Lower *l, const Decl *taker) {
     for (uint32_t i = 0; i < taker->function.sig.args.n; i++) {
         const TypeSyntax *t = taker->function.sig.args.at[i].type;
-        const Decl *d = t && t->kind == TYPE_PLAIN ? scope_decl(l->p, file, t->base.text) : NULL;
-        if (d && d->kind == DECL_DATA && data_find(l->p, t->base.text) == 0) {
-            l->frame->scope = scope_of(l->p, d->at);
-            declare(l, d);
-            l->frame->scope = file;
+        const Decl *d = t && t->kind == TYPE_PLAIN ? scope_decl(l->p, l->frame->scope, t->base.text) : NULL;
+        if (d && d->kind == DECL_DATA) {
+            declare_used(l, d);
         }
     }
 }
@@ -294,9 +349,10 @@ void data_declare(Lower *l) {
         }
     }
     for (uint32_t i = 0; i < f->decls.n; i++) {
-        if (f->decls.at[i]->kind == DECL_OBJECTIVE || f->decls.at[i]->kind == DECL_EXPORT) {
-            declare_used(l, f->decls.at[i]);
+        const Decl *d = f->decls.at[i];
+        if (d->kind == DECL_OBJECTIVE || d->kind == DECL_EXPORT) {
+            declare_batches(l, d);
         }
     }
+    declare_statistics(l);
 }
-

@@ -71,8 +71,7 @@ static V row_lengths(Lower *l, const Expr *column) {
     return batch_has(l, batch->batch, name) ? batch_column(l, batch->batch, (Name){name, column->at}) : NULL;
 }
 
-/* The data set that e names, `d` or `a.d`; NULL: none. */
-static const Decl *data_named(Lower *l, const Expr *e) {
+const Decl *data_named(Lower *l, const Expr *e) {
     const Scope *module = e->kind == EX_FIELD ? module_named(l, e->field.base) : NULL;
     const Decl *d = NULL;
     if (module) {
@@ -87,10 +86,16 @@ static const Decl *data_named(Lower *l, const Expr *e) {
 static V statistic(Lower *l, const Expr *e, const Decl *data) {
     uint32_t id = data_of(l->p, data);
     if (l->data) {
-        return not_yet(l, e->at, "a statistic of another data set in a formula");
+        Diag *d = report(l, DIAG_DATA_DECL, e->at, "a formula knows the statistics of its own data set only");
+        diag_help(d, "an objective knows those of any: `(b.x - %.*s)`", FSTR(sources_text(l->p->sources, e->at)));
+        return value_poison(l);
     }
-    return id ? statistic_field(l, id - 1, e->field.name)
-              : not_yet(l, e->at, "a statistic of a used data set that no objective takes batches of");
+    if (id == 0) {                                      /* data.c looks into functions */
+        Diag *d = report(l, DIAG_DATA_DECL, e->at, "nothing reads the data of this statistic");
+        diag_help(d, "name it in a function, a model or an objective");
+        return value_poison(l);
+    }
+    return statistic_field(l, id - 1, e->field.name);
 }
 
 static V field(Lower *l, const Expr *e) {

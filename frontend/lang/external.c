@@ -180,10 +180,6 @@ bool extern_body(Lower *l, const Decl *d, V *out) {
     if (!complete(d)) {
         return false;
     }
-    if (l->data) {
-        not_yet(l, l->frame->call_at, "a function in C in `data`");
-        return false;
-    }
     Array *in = PUSH(l->a, Array, ps->n + 1), *types = PUSH(l->a, Array, rs->n + 1);
     Val *vals = PUSH(l->a, Val, ps->n + 1);
     Type *results = PUSH(l->m->arena, Type, rs->n + 1);

@@ -206,6 +206,7 @@ struct Lower {
     bool uniform_only;
     bool advancing;                         /* schedules: `<-` says what follows a validation */
     uint32_t n_schedule_states;             /* met so far */
+    RecipeSchedules *alarm_states;          /* while the condition of an alarm is lowered */
     VEC(Memo) memo;
     VEC(Softmax) softmaxes;                 /* what calls of `softmax` gave */
     VEC(Closed) closed;                     /* indices of reducers that have ended in this statement */
@@ -535,6 +536,7 @@ uint32_t data_of(const Program *p, const Decl *d);          /* 1 + id; 0: the fi
 const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);
+const Decl *data_named(Lower *l, const Expr *e);        /* the data set that e is, `d` or `a.d`; NULL: none */
 bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` or a part of a split */
 void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
 bool  data_is_read(const RecipeData *d, const Stmt *column);    /* a raw column, also one cut from another */

@@ -4,7 +4,7 @@
  * form or in `scan` would make a series for every turn: it makes none.  So does an export, which has no split.
  *
  * An alarm's condition is a number of the program: the names of metrics and losses in it are inputs that the trainer
- * fills at each report, `report.NAME`. */
+ * fills at each report, `report.NAME`.  A `def` with `state` in it keeps numbers from report to report of a split. */
 #include "lower.h"
 
 typedef enum { STANDING_SERIES, STANDING_QUIET, STANDING_WRONG } Standing;
@@ -12,7 +12,8 @@ typedef enum { STANDING_SERIES, STANDING_QUIET, STANDING_WRONG } Standing;
 static Standing standing_of(Lower *l, Span at, const char *what) {
     FrameKind here = l->frame->kind;
     if (here == FRAME_OBJECTIVE && l->scan) {
-        not_yet(l, at, what);
+        Diag *d = report(l, DIAG_METRIC, at, "%s inside `scan` would have a value in every turn", what);
+        diag_help(d, "`collect` what it looks at, and say it behind the `scan`");
         return STANDING_WRONG;
     }
     if (here == FRAME_EXPORT || here == FRAME_OPTIMIZER || here == FRAME_DATA) {
@@ -308,13 +309,12 @@ void monitor_alarm(Lower *l, const Stmt *s) {
     RecipeAlarm a = {.stop = s->alarm.stop, .text = s->alarm.text, .from = call_path(l), .span = s->at};
     a.when = sources_text(l->p->sources, s->alarm.when->at);
     enter_condition(l);
-    uint32_t states = l->n_schedule_states;
+    l->alarm_states = &a.states;
+    l->advancing = true;
     V v = uniform_expr(l, s->alarm.when);
+    l->advancing = false;
+    l->alarm_states = NULL;
     frame_pop(l);
-    if (l->n_schedule_states > states) {
-        not_yet(l, s->alarm.when->at, "an alarm with a state");
-        return;
-    }
     Elem e;
     if (v->kind == VAL_POISON || !counts_of(l, s, &a)) {
         return;

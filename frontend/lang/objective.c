@@ -142,7 +142,9 @@ void objective_loss(Lower *l, const Stmt *s) {
         return;
     }
     if (l->scan) {
-        not_yet(l, s->at, "a loss in `scan`");
+        Diag *d = report(l, DIAG_METRIC, s->at, "a loss inside `scan` would have a value in every turn");
+        diag_help(d, "`collect` it, and behind the `scan` say `loss %.*s = sum[..] ..` of what was collected",
+                  FSTR(name.text));
         return;
     }
     if (!monitor_name_is_new(l, name)) {

@@ -16,12 +16,23 @@ static bool read_border(Lower *l, V v, Border *b) {
     return true;
 }
 
-static bool read_value(Lower *l, const Expr *e, V v, double *out) {
-    *out = 0;
-    if (v && (!value_scalar(v) || !uniforms_constant(l->m->uniforms, value_inst(l, v), out))) {
-        not_yet(l, e->at, "padding with a value that is not known before the run");
+/* x with v around it, a constant or a number of the run. */
+static bool constant_pad(Lower *l, V v, Val x, const int64_t *lo, const int64_t *hi, Val *out) {
+    double value = 0;
+    if (v && !value_scalar(v)) {
+        Diag *d = report(l, DIAG_TYPE, v->at, "what is put around is a number of the program, this is %.*s",
+                         FSTR(value_describe(l, v)));
+        diag_help(d, "a tensor is put around by `concat`");
         return false;
     }
+    bool known = v == NULL || uniforms_constant(l->m->uniforms, value_inst(l, v), &value);
+    *out = build_pad(&l->b, x, lo, hi, value);
+    if (known) {
+        return true;
+    }
+    Type t = type_of(l->b.g, x);
+    Val inside = build_pad(&l->b, build_splat(&l->b, DT_BOOL, 1, t.shape), lo, hi, 0);
+    *out = build_select(&l->b, inside, *out, build_broadcast_like(&l->b, uniform_val(l, v, t.dtype), *out));
     return true;
 }
 
@@ -95,7 +106,6 @@ static bool joined(Lower *l, const Expr *e, Array *x, uint32_t dim, Border b, bo
 V pad_call(Lower *l, const Expr *e, V const *a) {
     Elem t;
     Array x;
-    double value;
     PadMode mode;
     Border by[MAX_RANK];
     bool number = value_elem(a[0], &t);
@@ -108,7 +118,7 @@ V pad_call(Lower *l, const Expr *e, V const *a) {
                FSTR(array_describe(l, &x)));
         return NULL;
     }
-    if (!read_value(l, e, a[2], &value) || !read_mode(l, a[3], &mode)) {
+    if (!read_mode(l, a[3], &mode)) {
         return NULL;
     }
     Array to = x;
@@ -125,7 +135,10 @@ V pad_call(Lower *l, const Expr *e, V const *a) {
         if (!shape_fits(l, e->at, to.n_lead, to.lead, to.rank, to.dim)) {
             return NULL;
         }
-        Val v = build_pad(&l->b, x.val, lo, hi, value);
+        Val v;
+        if (!constant_pad(l, a[2], x.val, lo, hi, &v)) {
+            return NULL;
+        }
         return value_array(l, e->at, array_make(l, v, to.n_lead, to.lead, to.rank, to.dim));
     }
     for (uint32_t i = 0; i < x.rank; i++) {

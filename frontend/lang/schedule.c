@@ -1,7 +1,8 @@
 /* Schedules with state: a `def` with `state` in the argument of an optimizer, a weight, a limit, a rate or a constant.
  * Its states are numbers of the uniform program, inputs `schedule.PATH` that the trainer keeps.  Such an expression is
  * lowered twice: once as it is read in every step, where `<-` does nothing, and once as it advances after a
- * validation, where `<-` says what the trainer puts into the input then. */
+ * validation, where `<-` says what the trainer puts into the input then.  The condition of an alarm is lowered once: a
+ * report is all that its states, inputs `report.state.PATH`, are asked in, so `<-` takes effect there. */
 #include "lower.h"
 
 V uniform_expr(Lower *l, const Expr *e) {
@@ -52,17 +53,20 @@ static bool initial(Lower *l, const Stmt *s, uint32_t *inst) {
     return true;
 }
 
+/* Those of the alarm whose condition this is, or those of the program. */
+static RecipeSchedules *states_of(Lower *l) { return l->alarm_states ? l->alarm_states : &l->p->recipe->schedules; }
+
 /* 1 + its number; a new one keeps its value until something writes it. */
 static uint32_t find(Lower *l, Str path, uint32_t init, Span at) {
-    Recipe *r = l->p->recipe;
-    for (uint32_t i = 0; i < r->schedules.n; i++) {
-        if (str_eq(r->schedules.at[i].name, path)) {
+    RecipeSchedules *all = states_of(l);
+    for (uint32_t i = 0; i < all->at.n; i++) {
+        if (str_eq(all->at.at[i].name, path)) {
             return i + 1;
         }
     }
     uint32_t next = uniforms_input(l->m->uniforms, path, false);
-    vec_push(r->arena, &r->schedules, (RecipeSchedule){path, init, next, at});
-    return r->schedules.n;
+    vec_push(l->m->arena, &all->at, (RecipeSchedule){path, init, next, at});
+    return all->at.n;
 }
 
 void schedule_state(Lower *l, const Stmt *s) {
@@ -78,7 +82,8 @@ void schedule_state(Lower *l, const Stmt *s) {
             scope_bind(l, name, value_poison(l));
             continue;
         }
-        Str path = str_format(l->m->arena, "schedule.%.*s.%.*s", FSTR(l->frame->path), FSTR(name.text));
+        Str path = str_format(l->m->arena, "%s.%.*s.%.*s", l->alarm_states ? "report.state" : "schedule",
+                              FSTR(l->frame->path), FSTR(name.text));
         uint32_t number = find(l, path, init, name.at), inst = uniforms_input(l->m->uniforms, path, false);
         scope_bind(l, name, value_uniform(l, name.at, inst, ELEM_REAL));
         scope_find(l->frame, name.text)->schedule = number;
@@ -102,7 +107,7 @@ void schedule_update(Lower *l, const Stmt *s, const Binding *b) {
         return;
     }
     uint32_t inst = value_inst(l, v);
-    l->p->recipe->schedules.at[number - 1].next = inst;
+    states_of(l)->at.at[number - 1].next = inst;
     scope_bind(l, s->update.name, value_uniform(l, s->update.value->at, inst, ELEM_REAL));
     scope_find(l->frame, s->update.name.text)->schedule = number;
 }

@@ -92,7 +92,9 @@ bool statistic_begin(Lower *l, Name over, Index **row, Array *mask) {
     DataWalk *w = l->data;
     const RecipeData *d = walk_recipe(w);
     if (l->scan) {
-        not_yet(l, over.at, "a statistic inside a `scan`");
+        Diag *diag = report(l, DIAG_DATA_DECL, over.at, "a statistic inside `scan` would be another one in every turn");
+        diag_help(diag, "`collect` the values; behind the `scan` they have a dim for the turns: `mean[%.*s] path[t]`",
+                  FSTR(over.text));
         return false;
     }
     bool train = str_is(over.text, "train"), parts = d->parts.n > 0;

@@ -102,7 +102,8 @@ bool type_dims(Lower *l, const TypeSyntax *t, uint32_t *rank, Dim *dim) {
     for (uint32_t i = 0; t->has_dims && i < t->dims.n; i++) {
         const DimSyntax *d = &t->dims.at[i];
         if (d->kind == DIM_UP_TO) {
-            not_yet(l, d->at, "ragged columns");
+            Diag *diag = report(l, DIAG_TYPE, d->at, "`up to` belongs to a column that a source gives");
+            diag_help(diag, "`word : u8[up to 24] = bytes` in `data`; elsewhere it is a dim of 24 with a length");
             return false;
         }
         bool is_list;

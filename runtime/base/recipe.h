@@ -105,6 +105,11 @@ typedef struct {
 typedef struct { VEC(RecipeColumn) columns; const RecipeColumn *wrong; } RecipeProbe;
 typedef GrStatus DataProbe(Arena *a, const RecipeData *data, uint32_t source, RecipeProbe *out, Error *e);
 
+/* A number that a schedule or an alarm keeps, an input of the uniform program: "schedule.PATH", "report.state.PATH".
+ * Insts of its first value, made of settings, and of the one after a validation or a report. */
+typedef struct { Str name; uint32_t init, next; Span span; } RecipeSchedule;
+typedef struct { VEC(RecipeSchedule) at; } RecipeSchedules;
+
 /* ---- objectives ---- */
 typedef struct { Str name; bool nograd; Span span; } RecipeLoss;
 /* exact: over rows, not a mean of batches; watch: one of the statistics of a `watch` */
@@ -114,6 +119,7 @@ typedef struct { Str name; Shape shape; bool exact, watch; Span span; } RecipeMe
 typedef struct {
     bool stop; Str text, when, from; uint32_t inst;        /* from: the call that brings it, or empty */
     int64_t reports, after_steps, after_epochs; Span span;
+    RecipeSchedules states;                                /* of one split; they advance before `when` is asked */
 } RecipeAlarm;
 /* Rows of a data set that go together: in a phase, or while an objective is evaluated. */
 typedef struct { uint32_t data; int64_t rows; } RecipeBatch;
@@ -129,10 +135,6 @@ typedef struct { Str name; int32_t data; Span span; } RecipeExport;
 
 /* A state that begins as the variable it follows. */
 typedef struct { Str copy, of; } RecipeCopy;
-
-/* A number that a schedule keeps, the input `name` of the uniform program ("schedule.PATH"): insts of its first value,
- * made of settings, and of the one after a validation. */
-typedef struct { Str name; uint32_t init, next; Span span; } RecipeSchedule;
 
 /* ---- training ---- */
 /* inst of the uniform program, inputs "series.val.total" .. */
@@ -187,7 +189,7 @@ typedef struct Recipe {
     VEC(RecipeObjective) objectives;
     VEC(RecipePhase) phases;
     VEC(RecipeCopy) copies;
-    VEC(RecipeSchedule) schedules;
+    RecipeSchedules schedules;
     VEC(RecipeExport) exports;
     VEC(RecipeSweep) sweeps;
     /* the program's text with settings filled in and every default written out */

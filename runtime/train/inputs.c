@@ -80,8 +80,8 @@ static void make_room(UniformRun *r, const Uniforms *u) {
  * computed.  False: there are none. */
 static bool begin_schedules(UniformRun *r, const Uniforms *u, const TrainState *s) {
     bool any = false;
-    for (uint32_t k = 0; k < r->recipe->schedules.n; k++) {
-        const RecipeSchedule *x = &r->recipe->schedules.at[k];
+    for (uint32_t k = 0; k < r->recipe->schedules.at.n; k++) {
+        const RecipeSchedule *x = &r->recipe->schedules.at.at[k];
         for (uint32_t i = 0; i < u->inputs.n; i++) {
             if (!str_eq(u->inputs.at[i].name, x->name) || state_has(s, x->name))
                 continue;
