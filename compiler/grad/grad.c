@@ -208,20 +208,32 @@ static void copy_ends(const Graph *from, Graph *to, const Val *map) {
         graph_output(to, from->outputs.at[i].kind, from->outputs.at[i].name, map[from->outputs.at[i].val.i]);
 }
 
-/* The values of `grad_as` nodes take their places: nothing asks for a gradient any more. */
-static Graph *drop_grad_as(Arena *a, const Graph *g) {
-    Copy c = copy_begin(a, g);
-    for (uint32_t i = 1; i < g->nodes.n; i++)
-        if (g->nodes.at[i].op == OP_grad_as) c.map[i] = copy_val(&c, operand(g, (Val){i}, 0));
-    return copy_finish(&c);
-}
-
 static Graph *expand(Arena *a, const Graph *g, bool has_grad, Diags *ds) {
     Expand e = {a, g, empty_like(a, g), PUSH(a, Val, g->nodes.n), PUSH(a, Val *, g->nodes.n), has_grad, true, ds};
     for (uint32_t i = 1; i < g->nodes.n; i++) copy_node(&e, i);
     copy_ends(g, e.to, e.map);
-    if (!e.ok) return NULL;
-    return graph_has(e.to, OP_grad_as) ? drop_grad_as(a, e.to) : e.to;
+    return e.ok ? e.to : NULL;
 }
 
-Graph *grad_expand(Arena *a, const Graph *g, Diags *ds) { return expand(a, g, graph_has(g, OP_grad), ds); }
+/* The values of `grad_as` nodes take their places, in bodies of scans too: nothing asks for a gradient any more.  Not
+ * before: a scan is differentiated by walking its body. */
+static Graph *drop_grad_as(Arena *a, const Graph *g) {
+    Copy c = copy_begin(a, g);
+    for (uint32_t i = 1; i < g->nodes.n; i++)
+        if (g->nodes.at[i].op == OP_grad_as) c.map[i] = copy_val(&c, operand(g, (Val){i}, 0));
+    Graph *to = copy_finish(&c);
+    for (uint32_t i = 1; i < to->nodes.n; i++) {
+        Node *n = &to->nodes.at[i];
+        if (n->op != OP_scan || !graph_has(n->attr.scan->body, OP_grad_as)) continue;
+        Scan *s = PUSH(a, Scan, 1);
+        *s = *n->attr.scan;
+        s->body = drop_grad_as(a, s->body);
+        n->attr.scan = s;
+    }
+    return to;
+}
+
+Graph *grad_expand(Arena *a, const Graph *g, Diags *ds) {
+    Graph *done = expand(a, g, graph_has(g, OP_grad), ds);
+    return done && graph_has(done, OP_grad_as) ? drop_grad_as(a, done) : done;
+}
