@@ -7,16 +7,38 @@ static Ran run(const char *command, const char *file, const char *more) {
     return graphs_run(command, str_format(test_arena(), "dots/%s", file).s, "world.stand_in", more);
 }
 
-/* The probe (1,024) belongs to none of the models. */
+/* The two probes (1,024 each) belong to none of the models. */
 TEST(dots_models_have_their_parameters) {
     Ran r = run("summary", "vicreg.graph", "");
-    graphs_says(r, "1,180,418"); /* 1,179,394 and the probe */
+    graphs_says(r, "1,181,442"); /* 1,179,394 and the probes */
     graphs_says(r, "world.see.menet51.linear1        [544,512]");
     graphs_says(r, "act_of.linear1             [16,32,2]       w[1024,2] b[2]            2,050");
-    graphs_says(run("summary", "simclr.graph", ""), "1,178,368"); /* without the 2,050 of the actions */
+    graphs_says(run("summary", "simclr.graph", ""), "1,179,392"); /* without the 2,050 of the actions */
     graphs_says(run("summary", "rssm.graph", ""), "5,004,064");
     graphs_says(run("summary", "contrast.graph", "-s world.E=64 -s world.w=1 -s world.T=7"),
                 "54,336"); /* 41,152; 13,056; 128 */
+}
+
+/* Weights of the rest of the study; `total` is the last line of layers. */
+TEST_ALL(dots_variants_have_their_parameters) {
+    static const struct {
+        const char *settings, *total;
+    } variants[] = {
+        {"-s projector=mlp", "1,970,946"},                       /* 789,504 more */
+        {"-s decoded=yes", "1,187,947"},                         /* 6,505 */
+        {"-s world.layers=3", "4,333,314"},                      /* two layers of 2 * 787,968 more */
+        {"-s world.predictor=stepwise", "916,226"},              /* 527,360 for 792,576 */
+        {"-s world.predictor=warmed", "2,230,530"},              /* 514 inputs, and 262,656 behind the cell */
+        {"-s world.dots_=summed", "1,185,538"},                  /* probes of three places */
+        {"-s world.dots_=apart", "1,187,138"},                   /* and 2 * 800 weights for two more channels */
+    };
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        Ran r = run("summary", "vicreg.graph", variants[i].settings);
+        const char *total = strstr(r.out.s, "\ntotal");
+        CHECK_MSG(total != NULL && strstr(total, variants[i].total) != NULL &&
+                      strstr(total, variants[i].total) < strchr(total + 1, '\n'),
+                  "%s: not %s\n%s", variants[i].settings, variants[i].total, total ? total : r.out.s);
+    }
 }
 
 TEST(dots_sweeps_have_their_points) {

@@ -5,6 +5,8 @@
  *
  * key 3000: training, 3001: validation, 10000 rows each.  Columns (t is 0 .. 16):
  *   loc[t,2]  action[16,2]  clean[t,28,28]
+ *   loc_other  clean_other                of a second dot, that walks on its own
+ *   loc_still  clean_still                of a third one, that stays where it is
  *   fixed[28,28]  changing[t,28,28]       noise in [0, 1): one image, or a fresh one for each frame
  *   fixed_texture  changing_texture       the same of six plane waves instead of independent pixels
  * Each kind of noise is drawn behind the path, as if it were the only one. */
@@ -46,6 +48,28 @@ static Path walk(uint64_t key, int64_t row) {
     }
     p.rest = s;
     return p;
+}
+
+/* The sequence of the dot that a column is of; the column is then called as that of the first one. */
+static Path walk_of(uint64_t key, int64_t row, const char **column) {
+    static const struct {
+        const char *name, *first;
+        uint64_t further;
+        bool stays;
+    } others[] = {{"loc_other", "loc", 100, false},
+                  {"clean_other", "clean", 100, false},
+                  {"loc_still", "loc", 200, true},
+                  {"clean_still", "clean", 200, true}};
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
+        if (strcmp(*column, others[k].name) != 0)
+            continue;
+        Path p = walk(key + others[k].further, row);
+        for (int t = 1; t < FRAMES && others[k].stays; t++)
+            memcpy(p.loc[t], p.loc[0], sizeof p.loc[t]);
+        *column = others[k].first;
+        return p;
+    }
+    return walk(key, row);
 }
 
 static void draw_clean(Path *p, int frame, double *out) {
@@ -112,7 +136,7 @@ static bool images(Path *p, const char *column, int64_t items, double *out) {
 }
 
 static bool sequence(const void *key, int64_t row, const char *column, int64_t items, double *out) {
-    Path p = walk(*(const uint64_t *)key, row);
+    Path p = walk_of(*(const uint64_t *)key, row, &column);
     if (strcmp(column, "loc") == 0)
         return numbers(p.loc, FRAMES, items, out);
     if (strcmp(column, "action") == 0)

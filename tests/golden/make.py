@@ -690,9 +690,9 @@ def hash_bytes(data):
     return mix(h, len(data))
 
 
-def words(path, clock, n):
+def words(path, clock, n, iteration=0):
     stream = hash_bytes(path.encode()) & 0xffffffff
-    return [philox((16 * (e // 64) + e % 16, 0, clock, 0), (1, stream))[e // 16 % 4] for e in range(n)]
+    return [philox((16 * (e // 64) + e % 16, iteration, clock, 0), (1, stream))[e // 16 % 4] for e in range(n)]
 
 
 def uniform(path, lo, hi, *shape):
@@ -700,8 +700,8 @@ def uniform(path, lo, hi, *shape):
     return (lo + (hi - lo) * u).reshape(shape)
 
 
-def normal(path, clock, *shape):
-    signed = [(w ^ 0x80000000) - 0x80000000 for w in words(path, clock, math.prod(shape))]
+def normal(path, clock, *shape, iteration=0):
+    signed = [(w ^ 0x80000000) - 0x80000000 for w in words(path, clock, math.prod(shape), iteration)]
     v = torch.tensor([((w >> 8) + 0.5) * 2.0 ** -23 for w in signed])
     return (math.sqrt(2) * torch.erfinv(v)).reshape(shape)
 
