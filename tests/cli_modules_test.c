@@ -239,6 +239,8 @@ TEST(a_preset_is_a_sweep_of_one_point) {
     expect("train s.graph --point wide -s lr=0.5 --run both -q", 0, "");
     CHECK(strstr(read_file("both/resolved.graph").s, "setting lr : real = 0.5") != NULL);
     CHECK(strstr(read_file("both/resolved.graph").s, "setting width : dim = 7") != NULL);
+    expect("summary s.graph --point wide", 0, "w[3,7] b[7]");
+    expect("check s.graph --point wide", 0, "width = 7");
     expect("train s.graph --point table", 1, "has 2 runs, `--point` takes one; `graphc sweep` runs them all");
     expect("train s.graph --point wdie", 1, "s.graph has no sweep `wdie`");
     expect("train s.graph --point wdie", 1, "sweeps of one point: `wide`");

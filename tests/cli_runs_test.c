@@ -115,5 +115,19 @@ TEST(a_summary_looks_into_loops_and_used_runs) {
 /* A kernel made of lines of several files: each line stands once, under its own file. */
 TEST(explain_names_the_file_of_each_line) {
     put("p.graph", k_program);
-    test_expect("graphc explain p.graph", 0, "lib/layers.graph:7,9,10; lib/activations.graph:5\n");
+    test_expect("graphc explain p.graph", 0, "lib/layers.graph:7,9,10; lib/activations.graph:5");
+}
+
+/* Where the number behind a word begins or ends is the same in every line of an entry. */
+TEST(explain_stands_in_columns) {
+    Ran r = test_expect(str_format(test_arena(), "graphc explain %.*s/graphs/tiny/conv.graph", FSTR(test_root())).s, 0,
+                        "operations in");
+    size_t column = 0, lines = 0;
+    for (const char *line = r.out.s; (line = strstr(line, "\n  wave")) != NULL; lines++) {
+        const char *flops = strstr(++line, " flops");
+        REQUIRE(flops != NULL);
+        CHECK(lines == 0 || column == (size_t)(flops - line));
+        column = (size_t)(flops - line);
+    }
+    CHECK(lines > 3);
 }

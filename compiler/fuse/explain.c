@@ -1,9 +1,10 @@
 /* What `graphc explain` prints: each kernel with its lines, traffic and work, then each refused move with its
  * reason. */
 #include "fuse.h"
+#include <stdio.h>
 
-/* Each line once, under its file: `net.graph:29; lib/layers.graph:7,9`. */
-static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out) {
+/* Each line once, under its file: `net.graph:29; lib/layers.graph:7,9`.  Was there any? */
+static bool put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out) {
     Str path = {0};
     for (uint32_t i = 0; s != NULL && i < n; i++) {
         Place p = sources_place(s, at[i]);
@@ -20,17 +21,46 @@ static void put_places(const Span *at, uint32_t n, const SourceSet *s, Buf *out)
             buf_printf(out, "%s%.*s:%u", path.n == 0 ? "  " : "; ", FSTR(p.path), p.line);
         path = p.path;
     }
+    return path.n > 0;
 }
 
-static void put_launch(const Planned *p, const PlanStep *s, const SourceSet *sources, Buf *out) {
-    const Kernel *k = p->kernels.at[s->kernel];
+/* How wide each part of a launch is: the launches of an entry stand in columns. */
+typedef struct { int name, nodes, stages, bytes, flops; bool all_one_node, all_one_stage; } Widths;
+
+static void widen(int *width, uint64_t n) {
+    int digits = snprintf(NULL, 0, "%llu", (unsigned long long)n);
+    *width = digits > *width ? digits : *width;
+}
+
+static Widths widths_of(const Planned *p, const PlanEntry *e) {
+    Widths w = {.all_one_node = true, .all_one_stage = true};
+    for (uint32_t i = e->first_step; i < e->first_step + e->n_steps; i++) {
+        const PlanStep *s = &p->plan->steps.at[i];
+        if (s->kind != STEP_LAUNCH)
+            continue;
+        const FusedKernel *f = &p->fused.at[s->kernel];
+        int name = (int)p->kernels.at[s->kernel]->name.n + 1;
+        w.name = name > w.name ? name : w.name;
+        widen(&w.nodes, f->nodes), widen(&w.stages, f->stages);
+        widen(&w.bytes, s->bytes), widen(&w.flops, s->flops);
+        w.all_one_node &= f->nodes == 1, w.all_one_stage &= f->stages == 1;
+    }
+    return w;
+}
+
+static const char *ending(uint32_t n, bool all_one) { return n != 1 ? "s" : all_one ? "" : " "; }
+
+static void put_launch(const Planned *p, const PlanStep *s, const Widths *w, const SourceSet *sources, Buf *out) {
     const FusedKernel *f = &p->fused.at[s->kernel];
-    buf_printf(out, "  wave %-3u %.*s: %u operation%s in %u stage%s, %llu bytes, %llu flops", s->wave,
-               FSTR(k->name), f->nodes, f->nodes == 1 ? "" : "s", f->stages, f->stages == 1 ? "" : "s",
-               (unsigned long long)s->bytes, (unsigned long long)s->flops);
+    Str name = str_format(out->arena, "%.*s:", FSTR(p->kernels.at[s->kernel]->name));
+    buf_printf(out, "  wave %-3u %-*s %*u operation%s in %*u stage%s%s %*llu bytes, %*llu flops", s->wave, w->name,
+               name.s, w->nodes, f->nodes, ending(f->nodes, w->all_one_node), w->stages, f->stages,
+               f->stages == 1 ? "," : "s,", f->stages == 1 && !w->all_one_stage ? " " : "", w->bytes,
+               (unsigned long long)s->bytes, w->flops, (unsigned long long)s->flops);
+    bool placed = put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
     if (f->saved_bytes > 0)
-        buf_printf(out, ", %llu bytes of values kept out of memory", (unsigned long long)f->saved_bytes);
-    put_places(p->plan->spans.at + s->first_span, s->n_spans, sources, out);
+        buf_printf(out, "%s %llu bytes of values kept out of memory", placed ? ";" : ",",
+                   (unsigned long long)f->saved_bytes);
     buf_char(out, '\n');
 }
 
@@ -60,11 +90,12 @@ static void put_refusal(const Refusal *r, const SourceSet *s, Buf *out) {
 void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *out) {
     for (uint32_t i = 0; i < p->plan->entries.n; i++) {
         const PlanEntry *e = &p->plan->entries.at[i];
+        Widths w = widths_of(p, e);
         buf_printf(out, "%.*s (%.*s)\n", FSTR(e->name), FSTR(e->variant));
         for (uint32_t k = e->first_step; k < e->first_step + e->n_steps; k++) {
             const PlanStep *step = &p->plan->steps.at[k];
             if (step->kind == STEP_LAUNCH)
-                put_launch(p, step, s, out);
+                put_launch(p, step, &w, s, out);
             else if (step->kind == STEP_LOOP)
                 buf_printf(out, "  loop of %lld over the next %u steps\n", (long long)step->trips,
                            step->count);

@@ -18,7 +18,7 @@ typedef struct {
     BookWords words;
     Str tags[TAGS_MOST];
 } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME, KEY_POINT, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON };
+enum { KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON };
 
 static void add_tag(Options *o, const char *tag, struct argp_state *state) {
     if (o->words.n_tags == TAGS_MOST) argp_error(state, "more than %d tags", TAGS_MOST);
@@ -30,7 +30,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
     case KEY_RUN: o->run = arg; return 0;
-    case KEY_POINT: o->common.point = arg; return 0;
     case KEY_NOTE: o->words.note = str_of(arg); return 0;
     case KEY_TAG: add_tag(o, arg, state); return 0;
     case KEY_JSON: o->common.json = true; return 0;
@@ -49,7 +48,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp_option options[] = {
     {"run", KEY_RUN, "DIR", 0, "write into this folder, new or empty (runs/NAME-001, or the next free number)", 2},
     {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
-    {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 2},
     {"overfit", KEY_OVERFIT, "N", 0,
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
     {"note", KEY_NOTE, "TEXT", 0, "a remark, kept with the run", 2},
