@@ -44,7 +44,7 @@ static uint32_t health_of(const char *nodes, const int32_t *index) {
     "    %4: f32[] = gather %3, %2 {batch=0, extent=6}\n    %5: f32[] = add %1, %4\n" results "  }\n"
 #define SCAN "  %3: f32[] = const {value=0}\n  %4: f32[] = scan %3, %2, %1 {carries=1, sequences=1, "
 
-TEST(clause_9_an_index_faults_in_every_mode) {
+TEST_ALL(clause_9_an_index_faults_in_every_mode) {
     static const int32_t inside[] = {5, 0, 3, 3, 1, 2}, high[] = {5, 0, 3, 3, 1, 6}, low[] = {5, 0, 3, 3, 1, -1};
     static const struct { const char *what, *nodes; } cases[] = {
         {"read", PICK "  output value y = %3\n"},

@@ -12,9 +12,18 @@
 typedef struct {
     Arena *arena;
     Copy copy;
-    const Interval *known;
+    const bool *live;          /* by node: something needs it */
     VEC(Val) inside;           /* of the new graph: bool, true where an index is inside */
 } Guard;
+
+static const bool *live_nodes(Arena *a, const Graph *g) {
+    bool *live = PUSH(a, bool, g->nodes.n);
+    for (uint32_t i = 0; i < g->outputs.n; i++) live[g->outputs.at[i].val.i] = true;
+    for (uint32_t i = 0; i < g->effects.n; i++) live[g->effects.at[i].i] = true;
+    for (uint32_t i = g->nodes.n; i-- > 1;)
+        for (uint32_t k = 0; live[i] && k < g->nodes.at[i].n; k++) live[operand(g, (Val){i}, k).i] = true;
+    return live;
+}
 
 static void note(Guard *g, Val inside) {
     for (uint32_t i = 0; i < g->inside.n; i++)
@@ -22,13 +31,12 @@ static void note(Guard *g, Val inside) {
     vec_push(g->arena, &g->inside, inside);
 }
 
-static void guard_index(Guard *g, const Node *n) {
-    Val index = g->copy.from->operands.at[n->first + 1];
+static void guard_index(Guard *g, const Node *n, Interval known) {
     int64_t extent = n->attr.gather.extent;
-    bool low = g->known[index.i].lo < 0, high = g->known[index.i].hi >= extent;
+    bool low = known.lo < 0, high = known.hi >= extent;
     if (!low && !high) return;
     Build b = {g->copy.to, n->span, 0};
-    Val x = copy_val(&g->copy, index), inside[2] = {{0}};
+    Val x = copy_val(&g->copy, g->copy.from->operands.at[n->first + 1]), inside[2] = {{0}};
     Shape s = type_of(b.g, x).shape;
     if (low) inside[0] = build_2(&b, OP_le, build_splat(&b, DT_I32, 0, s), x);
     if (high) inside[1] = build_2(&b, OP_lt, x, build_splat(&b, DT_I32, (double)extent, s));
@@ -37,32 +45,44 @@ static void guard_index(Guard *g, const Node *n) {
 
 static Graph *guarded_body(Arena *a, const Graph *body, bool *guards);
 
-static void guard_scan(Guard *g, Val v) {
+/* The scan with a body that says one thing more; false when there is nothing to say. */
+static bool copy_scan(Guard *g, Val v) {
     const Node *n = node_of(g->copy.from, v);
     Scan *more = PUSH(g->arena, Scan, 1);
     bool guards;
     *more = *n->attr.scan;
     more->body = guarded_body(g->arena, more->body, &guards);
-    if (!guards) return;
-    uint32_t last = more->n_carries + more->n_collected++;
+    if (!guards) return false;
+    more->n_collected++;
     Build b = {g->copy.to, n->span, n->name};
     Val *in = PUSH(g->arena, Val, n->n);
     for (uint32_t k = 0; k < n->n; k++) in[k] = copy_val(&g->copy, operand(g->copy.from, v, k));
     Attr attr = {.scan = more};
-    Val scan = build_node(&b, OP_scan, (DType)n->dtype, n->shape, &attr, n->n, in);
-    g->copy.map[v.i] = scan;
-    note(g, build_result(&b, scan, last));
+    g->copy.map[v.i] = build_node(&b, OP_scan, (DType)n->dtype, n->shape, &attr, n->n, in);
+    return true;
 }
 
-/* Nodes that nothing needs are not looked at. */
+static void guard_scan(Guard *g, Val scan) {
+    const Scan *s = node_of(g->copy.to, scan)->attr.scan;
+    Build b = {g->copy.to, node_of(g->copy.to, scan)->span, 0};
+    note(g, build_result(&b, scan, s->n_carries + s->n_collected - 1));
+}
+
+/* Nodes keep their order, by which autodiff adds (semantics 2); what looks at indices stands behind all of them. */
 static Guard guard_begin(Arena *a, const Graph *from) {
-    Copy needed = copy_begin(a, from);
-    const Graph *live = copy_finish(&needed);
-    Guard g = {.arena = a, .copy = copy_begin(a, live), .known = intervals_of(a, live)};
-    for (uint32_t i = 1; i < live->nodes.n; i++) {
-        const Node *n = &live->nodes.at[i];
-        if (n->op == OP_scan) guard_scan(&g, (Val){i});
-        if (n->op == OP_gather || n->op == OP_scatter_add) guard_index(&g, n);
+    Guard g = {.arena = a, .copy = copy_begin(a, from), .live = live_nodes(a, from)};
+    const Interval *known = intervals_of(a, from);
+    bool *guarded = PUSH(a, bool, from->nodes.n);
+    for (uint32_t i = 1; i < from->nodes.n; i++) {
+        if (!g.live[i]) continue;
+        guarded[i] = from->nodes.at[i].op == OP_scan && copy_scan(&g, (Val){i});
+        copy_val(&g.copy, (Val){i});
+    }
+    for (uint32_t i = 1; i < from->nodes.n; i++) {
+        const Node *n = &from->nodes.at[i];
+        if (guarded[i]) guard_scan(&g, g.copy.map[i]);
+        if (g.live[i] && (n->op == OP_gather || n->op == OP_scatter_add))
+            guard_index(&g, n, known[operand(from, (Val){i}, 1).i]);
     }
     return g;
 }
