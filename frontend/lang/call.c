@@ -345,14 +345,11 @@ static bool listed(const Decl *const *at, uint32_t n, const Decl *d) {
     return false;
 }
 
-static void note_called(Lower *l, const Decl *d, bool copy) {
+static void note_trained(Lower *l, const Decl *d, bool copy) {
     bool objective = false;
     for (const Frame *f = l->frame; f; f = f->caller) {
         objective = objective || f->kind == FRAME_OBJECTIVE;
         copy = copy || f->follows;
-    }
-    if (!listed(l->p->called.at, l->p->called.n, d)) {
-        vec_push(l->p->arena, &l->p->called, d);
     }
     if (objective && !copy && !listed(l->p->trained.at, l->p->trained.n, d)) {
         vec_push(l->p->arena, &l->p->trained, d);
@@ -404,7 +401,7 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         return value_poison(l);
     }
     if (d->kind == DECL_MODEL) {
-        note_called(l, d, f->follows != NULL);
+        note_trained(l, d, f->follows != NULL);
     }
     l->depth++;
     Frame *to = enter(l, e, f, written);
@@ -418,6 +415,9 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
     l->sink = NULL;
     V out = value_poison(l);
     if (call_bind(l, e, &d->function.sig.args, given, to)) {
+        if (d->kind == DECL_MODEL && !listed(l->p->reached.at, l->p->reached.n, d)) {
+            vec_push(l->p->arena, &l->p->reached, d);
+        }
         if (d->function.sig.args.n > 0) {
             twice_check(l, d, e, scope_find(to, d->function.sig.args.at[0].name.text)->value);
         }

@@ -166,8 +166,8 @@ struct Program {
     Recipe *recipe;
     uint32_t n_given; const SettingArg *given;
     VEC(CallSites) call_sites;
-    VEC(const Decl *) called;               /* models that anything calls .. */
-    VEC(const Decl *) trained;              /* .. and that an objective calls */
+    VEC(const Decl *) reached;              /* models whose body a call has reached */
+    VEC(const Decl *) trained;              /* models that an objective calls */
     VEC(const Decl *) data_decls;           /* by recipe->data */
     VEC(bool) broken_data;
     bool objective_errors;

@@ -334,15 +334,15 @@ static void warn_dead(Lower *l) {
 }
 
 static bool was_lowered(const Program *p, const Decl *model) {
-    for (uint32_t i = 0; i < p->called.n; i++) {
-        if (p->called.at[i] == model) {
+    for (uint32_t i = 0; i < p->reached.n; i++) {
+        if (p->reached.at[i] == model) {
             return true;
         }
     }
     return false;
 }
 
-/* A value for an argument of a model that nothing calls: its type says enough, or there is none. */
+/* A value for an argument of a model that no call has reached: its type says enough, or there is none. */
 static V stand_in(Lower *l, const Param *a) {
     DType t;
     Dim dim[MAX_RANK];
@@ -373,7 +373,7 @@ static V stand_in(Lower *l, const Param *a) {
     return value_array(l, a->name.at, column_array(l, a->name.text, t, NULL, a->type->dims.n, dim));
 }
 
-/* Mistakes in a model that nothing calls are mistakes too.  It is lowered aside, so that its variables are
+/* Mistakes in a model that no call has reached are mistakes too.  It is lowered aside, so that its variables are
  * not kept. */
 static void check_unused_model(Program *p, const Decl *d) {
     Module *module = p->module;
