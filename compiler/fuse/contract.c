@@ -130,11 +130,26 @@ static void tile_outer(Tile *t) {
     }
 }
 
-/* 1 + the last dim of C, where it is a place of a window.  Fewer places than half a vector do not pay: then lanes run
- * along the columns of a tile. */
+/* Do few places pay?  Not where the columns of a tile lie next to them: then lanes run along the columns.  Nor where
+ * too few points of the head would be left without them. */
+static bool few_pay(const Product *r, uint8_t side) {
+    enum { POINTS = 16 };
+    const DimList *l = &r->run[1];
+    const Contract *c = r->c;
+    int64_t points = r->panels[0] * r->panels[1];
+    for (uint32_t i = 0; i < r->outer.n; i++) {
+        points *= r->outer.dim[i] == side ? 1 : c->extent[r->outer.dim[i]];
+    }
+    bool next = l->n > 0 && c->rank[2] > 1 && l->dim[l->n - 1] == c->dim[2][c->rank[2] - 2];
+    return !next && points >= POINTS;
+}
+
+/* 1 + the last dim of C, where it is a place of a window. */
 static uint32_t side_of(const Product *r) {
     uint8_t dim = r->c->dim[2][r->c->rank[2] - 1];
-    return r->lists.n > 0 && r->in[dim] == IN_C && r->c->extent[dim] > LANES / 2 ? dim + 1u : 0;
+    int64_t extent = r->c->extent[dim];
+    bool place = r->lists.n > 0 && r->in[dim] == IN_C;
+    return place && (extent > LANES / 2 || (extent > 1 && few_pay(r, dim))) ? dim + 1u : 0;
 }
 
 /* Its blocks, a line long or a little less, are the last axis of the head; inside one is the first inner axis. */
