@@ -60,3 +60,90 @@ TEST(the_line_lives_on_a_terminal_only) {
     CHECK(test_tensors("live").n > 0 && str_eq(test_tensors("live"), test_tensors("plain")));
     test_expect("graphc train p.graph --run quiet --quiet", 0, "");
 }
+
+static void train(const char *options) {
+    test_expect(str_format(test_arena(), "graphc train p.graph -q %s", options).s, 0, "");
+}
+
+static void put_three_runs(void) {
+    put("p.graph", k_program);
+    train("-s latent=2 --run runs/b --tag small --note one");
+    train("-s latent=16 --run runs/a");
+    train("-s latent=4 -s rate=0.01 --run runs/c --tag small");
+}
+
+/* The first words of the lines below the head, with blanks between. */
+static Str order_of(const char *options) {
+    Ran r = test_expect(str_format(test_arena(), "graphc runs %s", options).s, 0, "run ");
+    Buf b = buf_make(test_arena());
+    for (const char *at = strchr(r.out.s, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
+        buf_printf(&b, "%s%.*s", b.n ? " " : "", (int)strcspn(at + 1, " "), at + 1);
+    return buf_str(&b);
+}
+
+TEST(runs_are_listed_filtered_and_sorted) {
+    put_three_runs();
+    CHECK_STR(order_of(""), "runs/a runs/b runs/c");
+    CHECK_STR(order_of("--sort latent"), "runs/b runs/c runs/a");
+    CHECK_STR(order_of("--sort=-latent --where 'tags~small'"), "runs/c runs/b");
+    CHECK_STR(order_of("--where latent=16"), "runs/a");
+    CHECK_STR(order_of("--where 'latent<16' --where 'rate!=0.01' --in runs"), "runs/b");
+    CHECK_STR(order_of("--where 'lowest val.total<1e9' --sort note"), "runs/b runs/a runs/c");
+    test_expect("graphc runs --where latent=3", 0, "no runs like that\n");
+    test_expect("graphc runs --columns latent,note,val.square --where latent=2", 0, "latent  note  val.square\n");
+    test_expect("graphc runs --json --where latent=2", 0, "{\"run\":\"runs/b\",\"program\":\"p\",");
+    test_expect("graphc runs --where latent", 2, "--where takes NAME=VALUE");
+    test_expect("graphc runs lst", 2, "did you mean `list`?");
+    test_expect("graphc runs --in nowhere", 1, "nowhere");
+    test_expect("cd runs/a && graphc runs", 1, "there are no runs here");
+}
+
+TEST(one_run_is_shown_marked_exported_and_removed) {
+    put_three_runs();
+    test_expect("graphc runs show b", 0, "settings      latent = 2, rate = 0.1\n");
+    test_expect("graphc runs show runs/b --json", 0, "\"lowest_epoch\": ");
+    test_expect("graphc runs mark b c --tag new --untag small --note 'two words'", 0, "");
+    CHECK_STR(order_of("--where 'tags=new'"), "runs/b runs/c");
+    test_expect("rm runs/runs.db; graphc runs --where 'note=two words' --columns tags", 0, "new");
+    test_expect("graphc runs export csv b | head -n 1", 0, "event,phase,epoch,step,seconds,train.square");
+    test_expect("graphc runs export csv b > b.csv; cmp b.csv runs/b/metrics.csv", 0, "");
+    Ran r = test_expect("graphc runs export csv", 0, ",lowest val.total,");
+    CHECK_MSG(strstr(r.out.s, "\nruns/c,p,p.graph,"), "%s", r.out.s);
+    put("runs/c/mine.txt", "keep me");
+    test_expect("graphc runs rm b c", 0, "runs/c holds files that no run wrote, and stays\n");
+    CHECK(!exists("runs/b") && exists("runs/c/mine.txt") && !exists("runs/c/resolved.graph"));
+    CHECK_STR(order_of(""), "runs/a");
+    test_expect("graphc runs show b", 1, "there is no run in b, nor in runs/b");
+}
+
+TEST(two_runs_are_compared) {
+    put_three_runs();
+    train("-s latent=2 --run runs/d");
+    test_expect("graphc runs diff b d", 0, "settings  the same\ntext      the same\ndata      the same\n"
+                                           "bits      all 3 epochs are the same\n");
+    test_expect("graphc runs diff b c", 0, "epoch 1 of phase `train` is the first that differs: train.square is ");
+    test_expect("graphc runs diff b c", 0, "settings  \n  latent    2     4\n  rate    0.1  0.01\n");
+    put("q.graph", str_format(test_arena(), "%s# more\n", k_program).s);
+    test_expect("sed -i 's/batch 12/batch 10/' q.graph; graphc train q.graph -q --run e", 0, "");
+    test_expect("graphc runs diff b e", 0, "\n  - train { optimizer adam(lr = rate");
+}
+
+/* One run in dots, several in letters; the highest value stands at the top. */
+TEST(curves_are_drawn_in_the_terminal) {
+    put_three_runs();
+    Ran r = test_expect("graphc runs plot b --metric val.total", 0, "val.total\n");
+    CHECK_MSG(strstr(r.out.s, "│\xe2\xa0") != NULL, "%s", r.out.s);              /* falls from the upper left */
+    CHECK_INT((int)r.out.s[r.out.n - 2], '3');                /* the last epoch */
+    test_expect("graphc runs plot a b c", 0, "  a  runs/a\n  b  runs/b\n  c  runs/c\n");
+    test_expect("graphc runs plot b --metric val.totl", 2, "did you mean `val.total`?");
+}
+
+/* A process that is gone without a word leaves a run that was killed. */
+TEST(a_killed_run_is_known_to_be) {
+    put("p.graph", k_program);
+    test_expect("graphc train p.graph -s epochs=100000 -q --run runs/k & pid=$!; "
+                "until grep -q epoch runs/k/metrics.jsonl; do sleep 0.05; done; graphc runs; kill -9 $pid; wait",
+                0, "running");
+    test_expect("graphc runs", 0, "killed");
+    test_expect("graphc runs rm k", 0, "");
+}

@@ -113,7 +113,7 @@ Book *book_open(const Job *j, Str run, bool resumed, const BookWords *words) {
     b->row.metrics.n = 0;
     describe(b, words);
     if (runs_open(a, folder, &b->runs, &e) != GR_OK) warn(b, &e);
-    b->log = fopen(rundir_file(a, run, "log.txt").s, resumed ? "ae" : "we");
+    b->log = fopen(rundir_file(a, run, RUN_LOG).s, resumed ? "ae" : "we");
     if (b->log) {
         setvbuf(b->log, NULL, _IOLBF, 0);
         fprintf(b->log, "%.*s  %s  %.*s\n", FSTR(run_time(a)), resumed ? "goes on" : "begins", FSTR(b->row.file));

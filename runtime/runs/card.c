@@ -3,6 +3,7 @@
 #include "atomic.h"
 #include "rundir.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -39,6 +40,36 @@ GrStatus card_write(Arena *a, Str run, const RunRow *row, Error *e) {
     GrStatus status = atomic_write_text(a, rundir_file(a, run, CARD_FILE), str_format(a, "%s\n", text), e);
     free(text);
     return status;
+}
+
+static json_t *real_json(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *metrics_json(const RunRow *row) {
+    json_t *o = json_object();
+    for (uint32_t i = 0; i < row->metrics.n; i++) {
+        const RunMetric *m = &row->metrics.at[i];
+        json_t *x = json_object();
+        json_object_set_new(x, "last", real_json(m->last));
+        json_object_set_new(x, "lowest", real_json(m->least));
+        json_object_set_new(x, "lowest_epoch", json_integer(m->least_epoch));
+        json_object_set_new(x, "highest", real_json(m->most));
+        json_object_set_new(x, "highest_epoch", json_integer(m->most_epoch));
+        json_object_setn_new_nocheck(o, m->name.s, m->name.n, x);
+    }
+    return o;
+}
+
+Str card_text(Arena *a, Str path, const RunRow *row, bool indented) {
+    json_t *o = json_object();
+    json_object_set_new(o, "run", text_json(path));
+    json_object_update_new(o, card_json(row));
+    json_object_set_new(o, "metrics", metrics_json(row));
+    char *text = json_dumps(o, indented ? JSON_INDENT(2) : JSON_COMPACT);
+    json_decref(o);
+    GR_ASSERT(text != NULL);
+    Str s = str_copy(a, str_of(text));
+    free(text);
+    return s;
 }
 
 /* ---- reading ---- */

@@ -8,13 +8,17 @@
 typedef struct { VEC(Str) at; } Columns;
 struct CsvLog { Arena *arena; Str run, path; FILE *file; int64_t read; Columns columns; };
 
-static void put_text(FILE *f, Str s, bool first) {
-    if (!first)
-        putc(',', f);
+void csvlog_cell(FILE *f, Str s) {
     if (memchr(s.s, '"', s.n) || memchr(s.s, ',', s.n) || memchr(s.s, '\n', s.n) || memchr(s.s, '\r', s.n))
         csv_fwrite(f, s.s, s.n);
     else
         fwrite(s.s, 1, s.n, f);
+}
+
+static void put_text(FILE *f, Str s, bool first) {
+    if (!first)
+        putc(',', f);
+    csvlog_cell(f, s);
 }
 
 static bool add_columns(Arena *a, Columns *c, const HistoryRow *r) {

@@ -258,7 +258,8 @@ static GrStatus version_of(Runs *r, int64_t *version, Error *e) {
     return fail(e, GR_DATA, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
 }
 
-/* Every folder below with a program in it; what is in a run is no run. */
+/* Every folder below with a program in it.  What is in a run is no run; a folder with an index of its own has its
+ * runs there. */
 static GrStatus scan(Arena *a, Runs *r, Str folder, Str below, int depth, uint32_t *found, Error *e) {
     Str here = below.n ? str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(below)) : str_copy(a, folder);
     DIR *d = opendir(here.s);
@@ -274,7 +275,7 @@ static GrStatus scan(Arena *a, Runs *r, Str folder, Str below, int depth, uint32
             row = card_read(a, folder, name);
             status = put_row(r, &row, e);
             ++*found;
-        } else if (depth > 1) {
+        } else if (depth > 1 && access(rundir_file(a, path, RUNS_FILE).s, F_OK) != 0) {
             status = scan(a, r, folder, name, depth - 1, found, e);
         }
     }

@@ -1,0 +1,94 @@
+/* graphc runs: what is known of runs, and what is done with them. */
+#include "view.h"
+#include <string.h>
+
+enum {
+    KEY_IN = 0x200, KEY_SORT, KEY_WHERE, KEY_COLUMNS, KEY_JSON, KEY_REBUILD, KEY_NOTE, KEY_TAG, KEY_UNTAG,
+    KEY_METRIC
+};
+
+static void add(Words *w, const char *word, struct argp_state *state) {
+    if (w->n == WORDS_MOST) argp_error(state, "more than %d at a time", WORDS_MOST);
+    w->at[w->n++] = word;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state) {
+    RunsOptions *o = state->input;
+    switch (key) {
+    case KEY_IN: o->folder = arg; return 0;
+    case KEY_SORT: o->sort = arg; return 0;
+    case KEY_WHERE: add(&o->where, arg, state); return 0;
+    case KEY_COLUMNS: o->columns = arg; return 0;
+    case KEY_JSON: o->common.json = true; return 0;
+    case KEY_REBUILD: o->rebuild = true; return 0;
+    case KEY_NOTE: o->note = arg; return 0;
+    case KEY_TAG: add(&o->tags, arg, state); return 0;
+    case KEY_UNTAG: add(&o->untags, arg, state); return 0;
+    case KEY_METRIC: add(&o->metrics, arg, state); return 0;
+    case ARGP_KEY_ARG: add(&o->words, arg, state); return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"in", KEY_IN, "FOLDER", 0, "runs of this folder (this one, and runs/ in it)", 1},
+    {"where", KEY_WHERE, "CONDITION", 0, "only runs with `latent=16`, `val.total<0.5`, `tags~word`; repeatable", 1},
+    {"sort", KEY_SORT, "NAME", 0, "by a setting, a series (`lowest val.total`) or a field; `-NAME`: highest first", 1},
+    {"columns", KEY_COLUMNS, "NAMES", 0, "what to list, with commas between", 1},
+    {"metric", KEY_METRIC, "SERIES", 0, "what to plot (train.total, val.total); may be repeated", 1},
+    {"note", KEY_NOTE, "TEXT", 0, "mark: the remark", 1},
+    {"tag", KEY_TAG, "WORD", 0, "mark: one more tag; may be repeated", 1},
+    {"untag", KEY_UNTAG, "WORD", 0, "mark: one tag less; may be repeated", 1},
+    {"rebuild", KEY_REBUILD, 0, 0, "make runs.db again from the folders of the runs", 1},
+    {"json", KEY_JSON, 0, 0, "objects, one a line", 1},
+    {0}};
+static const struct argp parser = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "[WORD RUN ..]",
+    .doc = "Lists runs; or, with a word first, shows one (`show RUN`), compares two (`diff A B`), plots series "
+           "(`plot RUN ..`), gives notes and tags (`mark RUN ..`), removes runs (`rm RUN ..`), "
+           "writes tables (`export csv [RUN]`).\vRUN is the folder of a run, or its name in "
+           "runs/. What is listed comes from runs.db, which lies beside the folders of runs (docs/runs.md)."};
+
+static const struct { const char *word; GrStatus (*run)(Arena *, const RunsOptions *, Error *); } words[] = {
+    {"list", runs_list}, {"show", runs_show}, {"diff", runs_diff}, {"plot", runs_plot},
+    {"mark", runs_mark}, {"rm", runs_rm},     {"export", runs_export}};
+enum { WORD_COUNT = sizeof words / sizeof *words };
+
+static GrStatus rebuild(Arena *a, const RunsOptions *o, Error *e) {
+    uint32_t found;
+    Str folder = o->folder ? str_of(o->folder) : STR("runs");
+    TRY(runs_rebuild(a, folder, &found, e));
+    printf("%u run%s in %.*s/" RUNS_FILE "\n", found, found == 1 ? "" : "s", FSTR(folder));
+    return GR_OK;
+}
+
+static GrStatus run(Arena *a, RunsOptions *o, Error *e) {
+    if (o->rebuild) return rebuild(a, o, e);
+    if (o->words.n == 0) return runs_list(a, o, e);
+    const char *word = o->words.at[0];
+    Nearest near = nearest_to(str_of(word));
+    o->words.n--;
+    memmove(o->words.at, o->words.at + 1, sizeof *o->words.at * o->words.n);
+    for (int i = 0; i < WORD_COUNT; i++) {
+        nearest_consider(&near, str_of(words[i].word));
+        if (strcmp(words[i].word, word) == 0) return words[i].run(a, o, e);
+    }
+    fail(e, GR_USAGE, "`graphc runs` has no word `%s`", word);
+    if (near.best.n) fail_help(e, "did you mean `%.*s`?", FSTR(near.best));
+    else fail_help(e, "list, show, diff, plot, mark, rm, export");
+    return GR_USAGE;
+}
+
+int cmd_runs(int argc, char **argv) {
+    RunsOptions o = {.common = common_make()};
+    Error e = {0};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    Arena *a = arena_create();
+    GrStatus status = run(a, &o, &e);
+    int code = status == GR_OK ? 0 : report_error(&o.common, &e);
+    arena_destroy(a);
+    return code;
+}

@@ -1,0 +1,207 @@
+/* graphc runs show, mark, rm, export: one run at a time. */
+#include "card.h"
+#include "csvlog.h"
+#include "rundir.h"
+#include "table.h"
+#include "view.h"
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static GrStatus want_runs(const RunsOptions *o, uint32_t least, uint32_t most, const char *usage, Error *e) {
+    if (o->words.n >= least && o->words.n <= most) return GR_OK;
+    fail(e, GR_USAGE, o->words.n < least ? "which run?" : "these are too many");
+    fail_help(e, "graphc runs %s", usage);
+    return GR_USAGE;
+}
+
+/* ---- show ---- */
+static void print_fields(Arena *a, const SeenRun *run) {
+    double x;
+#define FIELD(kind, name, what) \
+    if (view_value(a, run, STR(#name), &x).n) printf("%-13s %.*s\n", #name, FSTR(view_value(a, run, STR(#name), &x)));
+#include "fields.def"
+#undef FIELD
+    if (run->row.tags.n) printf("%-13s %.*s\n", "tags", FSTR(view_value(a, run, STR("tags"), &x)));
+    for (uint32_t i = 0; i < run->row.settings.n; i++)
+        printf("%s%.*s = %.*s", i ? ", " : "settings      ", FSTR(run->row.settings.at[i].name),
+               FSTR(run->row.settings.at[i].value));
+    if (run->row.settings.n) putchar('\n');
+}
+
+static void print_metrics(Arena *a, const RunRow *row) {
+    Table t = table_make(a, 6, "lrrrrr");
+    static const char *const heads[] = {"series", "latest", "lowest", "epoch", "highest", "epoch"};
+    for (int i = 0; i < 6; i++) table_cell(&t, "%s", heads[i]);
+    for (uint32_t i = 0; i < row->metrics.n; i++) {
+        const RunMetric *m = &row->metrics.at[i];
+        table_cell(&t, "%.*s", FSTR(m->name));
+        table_cell(&t, "%.6g", m->last);
+        if (!isnan(m->least)) {
+            table_cell(&t, "%.6g", m->least);
+            table_cell(&t, "%lld", (long long)m->least_epoch);
+            table_cell(&t, "%.6g", m->most);
+            table_cell(&t, "%lld", (long long)m->most_epoch);
+        }
+        table_end_row(&t);
+    }
+    putchar('\n');
+    table_print(&t, stdout);
+}
+
+GrStatus runs_show(Arena *a, const RunsOptions *o, Error *e) {
+    SeenRun run;
+    TRY(want_runs(o, 1, 1, "show RUN", e));
+    TRY(view_one(a, o->words.at[0], &run, e));
+    if (o->common.json) {
+        puts(card_text(a, run.path, &run.row, true).s);
+        return GR_OK;
+    }
+    printf("%.*s\n", FSTR(run.path));
+    print_fields(a, &run);
+    if (run.row.metrics.n) print_metrics(a, &run.row);
+    return GR_OK;
+}
+
+/* ---- mark ---- */
+static bool among(const Words *words, Str s) {
+    for (uint32_t i = 0; i < words->n; i++)
+        if (str_is(s, words->at[i])) return true;
+    return false;
+}
+
+GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
+    TRY(want_runs(o, 1, WORDS_MOST, "mark RUN .. [--note TEXT] [--tag WORD] [--untag WORD]", e));
+    for (uint32_t i = 0; i < o->words.n; i++) {
+        SeenRun run;
+        TRY(view_one(a, o->words.at[i], &run, e));
+        if (str_eq(run.row.state, RUN_RUNNING))
+            return fail(e, GR_IO, "%.*s is being trained: mark it when it has ended", FSTR(run.path));
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < run.row.tags.n; k++)
+            if (!among(&o->untags, run.row.tags.at[k]) && !among(&o->tags, run.row.tags.at[k]))
+                run.row.tags.at[kept++] = run.row.tags.at[k];
+        run.row.tags.n = kept;
+        for (uint32_t k = 0; k < o->tags.n; k++) vec_push(a, &run.row.tags, str_of(o->tags.at[k]));
+        if (o->note) run.row.note = str_of(o->note);
+        TRY(view_put(a, &run, e));
+    }
+    return GR_OK;
+}
+
+/* ---- rm ---- */
+/* Only what a run writes: what somebody else put into the folder stays, and the folder with it. */
+static bool is_ours(Str name) {
+    static const char *const endings[] = {".safetensors", ".part", ".jsonl"};
+    static const char *const names[] = {RUN_PROGRAM, CARD_FILE, CSV_FILE, RUN_LOG};
+    bool ours = str_starts(name, "events.out.tfevents.");
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) ours = ours || str_ends(name, endings[i]);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) ours = ours || str_is(name, names[i]);
+    return ours;
+}
+
+static GrStatus empty_folder(Arena *a, Str path, bool all, Error *e) {
+    DIR *d = opendir(path.s);
+    GrStatus status = d ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    for (struct dirent *entry; status == GR_OK && (entry = readdir(d)) != NULL;) {
+        Str name = str_of(entry->d_name), file = rundir_file(a, path, entry->d_name);
+        struct stat st;
+        bool used = str_is(name, "used");
+        if (str_is(name, ".") || str_is(name, "..") || lstat(file.s, &st) != 0) continue;
+        if (!all && !used && !is_ours(name)) continue;
+        if (S_ISDIR(st.st_mode)) status = empty_folder(a, file, true, e);
+        else if (unlink(file.s) != 0) status = fail_errno(e, GR_IO, "%.*s", FSTR(file));
+    }
+    if (d) closedir(d);
+    if (status == GR_OK && rmdir(path.s) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+        status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    return status;
+}
+
+static GrStatus forget(Arena *a, const SeenRun *run, Error *e) {
+    Runs *runs;
+    TRY(runs_open(a, run->folder, &runs, e));
+    GrStatus status = runs_drop(runs, run->row.name, e);
+    runs_close(runs);
+    return status;
+}
+
+GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e) {
+    TRY(want_runs(o, 1, WORDS_MOST, "rm RUN ..", e));
+    for (uint32_t i = 0; i < o->words.n; i++) {
+        SeenRun run;
+        int lock;
+        TRY(view_one(a, o->words.at[i], &run, e));
+        TRY(rundir_lock(a, run.path, &lock, e));
+        GrStatus status = empty_folder(a, run.path, false, e);
+        close(lock);
+        if (status == GR_OK) status = forget(a, &run, e);
+        TRY(status);
+        if (access(run.path.s, F_OK) == 0)
+            printf("%.*s holds files that no run wrote, and stays\n", FSTR(run.path));
+    }
+    return GR_OK;
+}
+
+/* ---- export ---- */
+static void csv_cell(Str s, bool first) {
+    if (!first) putchar(',');
+    csvlog_cell(stdout, s);
+}
+
+/* A line a run: fields, settings, then each series with its latest, lowest and highest value. */
+static void export_all(Arena *a, const SeenRuns *runs) {
+    VEC(Str) keys = {0};
+    vec_push(a, &keys, STR("run"));
+#define FIELD(kind, name, what) vec_push(a, &keys, STR(#name));
+#include "fields.def"
+#undef FIELD
+    vec_push(a, &keys, STR("tags"));
+    uint32_t fixed = keys.n;
+    for (uint32_t i = 0; i < runs->at.n; i++) {
+        const RunRow *row = &runs->at.at[i].row;
+        for (uint32_t k = 0; k < row->settings.n + row->metrics.n; k++) {
+            bool metric = k >= row->settings.n, known = false;
+            Str name = metric ? row->metrics.at[k - row->settings.n].name : row->settings.at[k].name;
+            for (uint32_t m = fixed; m < keys.n && !known; m++) known = str_eq(keys.at[m], name);
+            if (known) continue;
+            vec_push(a, &keys, name);
+            if (metric) vec_push(a, &keys, str_format(a, "lowest %.*s", FSTR(name)));
+            if (metric) vec_push(a, &keys, str_format(a, "highest %.*s", FSTR(name)));
+        }
+    }
+    for (uint32_t k = 0; k < keys.n; k++) csv_cell(keys.at[k], k == 0);
+    putchar('\n');
+    for (uint32_t i = 0; i < runs->at.n; i++) {
+        for (uint32_t k = 0; k < keys.n; k++) {
+            double x;
+            csv_cell(view_value(a, &runs->at.at[i], keys.at[k], &x), k == 0);
+        }
+        putchar('\n');
+    }
+}
+
+GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e) {
+    TRY(want_runs(o, 1, 2, "export csv [RUN]", e));
+    if (strcmp(o->words.at[0], "csv") != 0) {
+        fail(e, GR_USAGE, "export writes csv, not `%s`", o->words.at[0]);
+        fail_help(e, "graphc runs export csv [RUN]");
+        return GR_USAGE;
+    }
+    if (o->words.n == 1) {
+        SeenRuns runs;
+        TRY(view_all(a, o, &runs, e));
+        export_all(a, &runs);
+        return GR_OK;
+    }
+    SeenRun run;
+    History h;
+    TRY(view_one(a, o->words.at[1], &run, e));
+    TRY(history_read(a, run.path, &h, e));
+    csvlog_print(a, &h, stdout);
+    return GR_OK;
+}

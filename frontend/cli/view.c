@@ -1,0 +1,214 @@
+/* A run is found by its folder, which says all there is to know; a list takes the rows of runs.db instead, since there
+ * may be thousands.  A row that says its run goes on is held against the lock of the folder: what no process has was
+ * killed. */
+#include "view.h"
+#include "card.h"
+#include "rundir.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- values ---- */
+static double number_of(Arena *a, Str text) {
+    char *end;
+    const char *z = str_copy(a, text).s;
+    double x = strtod(z, &end);
+    return text.n == 0 || *end ? NAN : x;
+}
+
+Str view_number(Arena *a, double x) { return isnan(x) ? STR("") : str_format(a, "%.5g", x); }
+
+Str view_seconds(Arena *a, double s) {
+    long whole = lround(s);
+    return whole >= 3600 ? str_format(a, "%ld h %02ld min", whole / 3600, whole / 60 % 60)
+           : whole >= 60 ? str_format(a, "%ld min %02ld s", whole / 60, whole % 60)
+                         : str_format(a, "%.1f s", s);
+}
+
+static Str tags_text(Arena *a, const RunRow *row) {
+    Buf b = buf_make(a);
+    for (uint32_t i = 0; i < row->tags.n; i++) buf_printf(&b, "%s%.*s", i ? " " : "", FSTR(row->tags.at[i]));
+    return buf_str(&b);
+}
+
+static Str text_value(Arena *a, Str s, double *number) {
+    *number = number_of(a, s);
+    return s;
+}
+
+static Str real_value(Arena *a, double x, double *number) {
+    *number = x;
+    return view_number(a, x);
+}
+
+static Str int_value(Arena *a, int64_t x, double *number) {
+    *number = (double)x;
+    return str_format(a, "%lld", (long long)x);
+}
+
+Str view_value(Arena *a, const SeenRun *run, Str key, double *number) {
+    static const char lowest[] = "lowest ", highest[] = "highest ";
+    const RunRow *row = &run->row;
+    bool least = str_starts(key, lowest), most = str_starts(key, highest);
+    uint32_t skip = least ? sizeof lowest - 1 : most ? sizeof highest - 1 : 0;
+    const RunMetric *m = run_metric(row, (Str){key.s + skip, key.n - skip});
+    const RunSetting *s = run_setting(row, key);
+    if (m) return real_value(a, least ? m->least : most ? m->most : m->last, number);
+    if (s) return text_value(a, s->value, number);
+    if (str_is(key, "run")) return text_value(a, run->path, number);
+    if (str_is(key, "tags")) return text_value(a, tags_text(a, row), number);
+#define TEXT text_value
+#define INT  int_value
+#define REAL real_value
+#define FIELD(kind, name, what) if (str_is(key, #name)) return kind(a, row->name, number);
+#include "fields.def"
+#undef FIELD
+#undef TEXT
+#undef INT
+#undef REAL
+    *number = NAN;
+    return STR("");
+}
+
+/* ---- conditions and order ---- */
+typedef struct { Str key, value; const char *op; } Condition;
+
+static GrStatus parse_condition(const char *text, Condition *c, Error *e) {
+    static const char *const ops[] = {"!=", "<=", ">=", "=", "<", ">", "~"};
+    const char *at = NULL;
+    *c = (Condition){.op = "="};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        const char *here = strstr(text, ops[i]);
+        if (here && (!at || here < at)) at = here, c->op = ops[i];
+    }
+    if (at == NULL || at == text) {
+        fail(e, GR_USAGE, "--where takes NAME=VALUE, or another comparison, not `%s`", text);
+        fail_help(e, "for example --where 'latent=16' --where 'val.total<0.5' --where 'tags~paper'");
+        return GR_USAGE;
+    }
+    c->key = (Str){text, (uint32_t)(at - text)};
+    c->value = str_of(at + strlen(c->op));
+    while (c->key.n && c->key.s[c->key.n - 1] == ' ') c->key.n--;
+    while (c->value.n && c->value.s[0] == ' ') c->value.s++, c->value.n--;
+    return GR_OK;
+}
+
+/* Numbers compare as numbers; a run without the value passes `!=` only. */
+static bool passes(Arena *a, const SeenRun *run, const Condition *c) {
+    double x, y = number_of(a, c->value);
+    Str text = view_value(a, run, c->key, &x);
+    bool numbers = !isnan(x) && !isnan(y);
+    int order = numbers ? (x > y) - (x < y) : str_compare(text, c->value);
+    if (c->op[0] == '~') return strstr(str_copy(a, text).s, c->value.s) != NULL;
+    if (str_is(str_of(c->op), "!=")) return order != 0;
+    if (text.n == 0 || (!numbers && c->op[0] != '=')) return c->value.n == 0 && text.n == 0 && c->op[0] == '=';
+    bool equal = order == 0 && strchr(c->op, '=');
+    return equal || (c->op[0] == '<' && order < 0) || (c->op[0] == '>' && order > 0);
+}
+
+static GrStatus filter(Arena *a, const RunsOptions *o, SeenRuns *runs, Error *e) {
+    for (uint32_t i = 0; i < o->where.n; i++) {
+        Condition c;
+        uint32_t kept = 0;
+        TRY(parse_condition(o->where.at[i], &c, e));
+        for (uint32_t k = 0; k < runs->at.n; k++)
+            if (passes(a, &runs->at.at[k], &c)) runs->at.at[kept++] = runs->at.at[k];
+        runs->at.n = kept;
+    }
+    return GR_OK;
+}
+
+typedef struct { double x; Str text; uint32_t place; } SortKey;
+
+/* Numbers before texts, what is missing last; else by where it stood. */
+static int compare_keys(const void *p, const void *q) {
+    const SortKey *a = p, *b = q;
+    int missing = (a->text.n == 0) - (b->text.n == 0), kind = isnan(a->x) - isnan(b->x);
+    if (missing) return missing;
+    if (kind) return kind;
+    int order = isnan(a->x) ? str_compare(a->text, b->text) : (a->x > b->x) - (a->x < b->x);
+    return order ? order : a->place < b->place ? -1 : 1;
+}
+
+static void sort(Arena *a, const char *by, SeenRuns *runs) {
+    bool down = by[0] == '-';
+    SortKey *keys = PUSH(a, SortKey, runs->at.n + 1);
+    SeenRun *sorted = PUSH(a, SeenRun, runs->at.n + 1);
+    for (uint32_t i = 0; i < runs->at.n; i++) {
+        keys[i].text = view_value(a, &runs->at.at[i], str_of(by + down), &keys[i].x);
+        keys[i].x = down ? -keys[i].x : keys[i].x;
+        keys[i].place = i;
+    }
+    qsort(keys, runs->at.n, sizeof *keys, compare_keys);
+    for (uint32_t i = 0; i < runs->at.n; i++) sorted[i] = runs->at.at[keys[i].place];
+    runs->at.at = sorted;
+}
+
+/* ---- runs ---- */
+static Str joined(Arena *a, Str folder, Str name) {
+    return str_is(folder, ".") ? str_copy(a, name) : str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(name));
+}
+
+static GrStatus add_folder(Arena *a, Str folder, SeenRuns *out, Error *e) {
+    Runs *runs;
+    RunRows rows = {0};
+    TRY(runs_open(a, folder, &runs, e));
+    GrStatus status = runs_read(a, runs, &rows, e);
+    for (uint32_t i = 0; i < rows.at.n && status == GR_OK; i++) {
+        RunRow *row = &rows.at.at[i];
+        SeenRun seen = {joined(a, folder, row->name), folder, *row};
+        if (str_eq(row->state, RUN_RUNNING) && !rundir_busy(a, seen.path)) {
+            seen.row = card_read(a, folder, row->name);
+            status = runs_put(runs, &seen.row, e);
+        }
+        if (seen.row.sweep.n == 0 && access(seen.path.s, F_OK) != 0) seen.row.state = STR("gone");
+        vec_push(a, &out->at, seen);
+    }
+    runs_close(runs);
+    return status;
+}
+
+static bool has_runs(Arena *a, Str folder) { return access(rundir_file(a, folder, RUNS_FILE).s, F_OK) == 0; }
+
+GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e) {
+    *out = (SeenRuns){0};
+    bool here = has_runs(a, STR(".")), below = access("runs", F_OK) == 0;
+    if (o->folder && access(o->folder, F_OK) != 0) return fail_errno(e, GR_IO, "%s", o->folder);
+    if (o->folder) TRY(add_folder(a, str_of(o->folder), out, e));
+    if (!o->folder && here) TRY(add_folder(a, STR("."), out, e));
+    if (!o->folder && below) TRY(add_folder(a, STR("runs"), out, e));
+    if (!o->folder && !here && !below) {
+        fail(e, GR_IO, "there are no runs here: neither runs/ nor " RUNS_FILE);
+        fail_help(e, "`graphc train FILE` makes one; `graphc runs --in FOLDER` looks elsewhere");
+        return GR_IO;
+    }
+    TRY(filter(a, o, out, e));
+    if (o->sort) sort(a, o->sort, out);
+    return GR_OK;
+}
+
+GrStatus view_one(Arena *a, const char *run, SeenRun *out, Error *e) {
+    Str name, path = str_of(run), inside = str_format(a, "runs/%s", run);
+    bool here = access(rundir_file(a, path, RUN_PROGRAM).s, F_OK) == 0;
+    if (!here && access(rundir_file(a, inside, RUN_PROGRAM).s, F_OK) == 0) path = inside, here = true;
+    if (!here) {
+        fail(e, GR_IO, "there is no run in %s, nor in runs/%s: no " RUN_PROGRAM, run, run);
+        fail_help(e, "`graphc runs` lists the runs that there are");
+        return GR_IO;
+    }
+    while (path.n > 1 && path.s[path.n - 1] == '/') path.n--;
+    out->path = str_copy(a, path);
+    run_split(a, path, &out->folder, &name);
+    out->row = card_read(a, out->folder, name);
+    return GR_OK;
+}
+
+GrStatus view_put(Arena *a, const SeenRun *run, Error *e) {
+    Runs *runs;
+    TRY(card_write(a, run->path, &run->row, e));
+    TRY(runs_open(a, run->folder, &runs, e));
+    GrStatus status = runs_put(runs, &run->row, e);
+    runs_close(runs);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* What the words of `graphc runs` share: the options, runs found by path, and values of a run by name. */
+#ifndef GRF_CLI_VIEW_H
+#define GRF_CLI_VIEW_H
+#include "cli.h"
+#include "runs.h"
+
+enum { WORDS_MOST = 256 };
+typedef struct { uint32_t n; const char *at[WORDS_MOST]; } Words;
+typedef struct {
+    Common common;                         /* of it only how messages look */
+    const char *folder, *sort, *columns, *note;
+    bool rebuild;
+    Words words, where, metrics, tags, untags;
+} RunsOptions;
+
+/* path: as one types it behind --run. */
+typedef struct { Str path, folder; RunRow row; } SeenRun;
+typedef struct { VEC(SeenRun) at; } SeenRuns;
+
+/* All runs of `--in`, or of this folder and of runs/, that pass `--where`, in the order of `--sort`. */
+GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e);
+/* One, by its folder, or by its name in runs/. */
+GrStatus view_one(Arena *a, const char *run, SeenRun *out, Error *e);
+/* A field, a setting, a series (its latest value; `lowest val.total`, `highest ..` the extreme one), `run`, `tags`;
+ * empty when the run has none.  number: NaN when it is no number. */
+Str      view_value(Arena *a, const SeenRun *run, Str key, double *number);
+/* Puts the row into run.json and runs.db. */
+GrStatus view_put(Arena *a, const SeenRun *run, Error *e);
+Str      view_seconds(Arena *a, double seconds);
+Str      view_number(Arena *a, double x);
+
+/* ---- the words: what they were given is in `words` ---- */
+GrStatus runs_list(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_show(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_diff(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_plot(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e);
+#endif
