@@ -2,6 +2,7 @@
  * from the folders. */
 #include "test.h"
 #include "card.h"
+#include "events.h"
 #include "history.h"
 #include "rundir.h"
 #include <math.h>
@@ -224,4 +225,30 @@ TEST(every_field_is_documented) {
 #define FIELD(kind, name, what) CHECK_MSG(strstr(page.s, "| `" #name "` |"), "docs/runs.md has no row `" #name "`");
 #include "fields.def"
 #undef FIELD
+}
+
+TEST(records_are_checked_by_crc32c) {
+    CHECK_INT(events_crc("123456789", 9), 0xe3069283);
+    char zeros[32] = {0};
+    CHECK_INT(events_crc(zeros, sizeof zeros), 0x8a9136aa);
+    CHECK_INT(events_crc("", 0), 0);
+}
+
+/* Every finite value is in a bucket whose limits hold it, with an empty one below where there is a gap. */
+TEST(histograms_hold_every_finite_value) {
+    const float values[] = {0, 1, 1, -3, 1e30f, -1e-20f, INFINITY, NAN, 250};
+    EventHistogram h = events_count(test_arena(), values, 9);
+    CHECK(h.n == 7 && h.least == -3 && h.most == (double)1e30f && h.sum == (double)1e30f);
+    double all = 0;
+    for (uint32_t i = 0; i < h.buckets; i++) {
+        double in = 0, low = i ? h.limits[i - 1] : -INFINITY;
+        for (int k = 0; k < 9; k++) {
+            double x = (double)values[k];
+            in += isfinite(x) && x > low && x <= h.limits[i];
+        }
+        CHECK_MSG(in == h.counts[i], "bucket %u to %g has %g of %g", i, h.limits[i], h.counts[i], in);
+        CHECK(i == 0 || h.limits[i] > low);
+        all += h.counts[i];
+    }
+    CHECK(all == 7 && h.buckets < 20);
 }

@@ -3,6 +3,7 @@
 #include "book.h"
 #include "card.h"
 #include "csvlog.h"
+#include "events.h"
 #include "hash.h"
 #include "history.h"
 #include "progress.h"
@@ -19,10 +20,12 @@ struct Book {
     Str run, name;
     Runs *runs;                            /* NULL: it could not be opened */
     CsvLog *csv;
+    Events *events;
     FILE *log;
     RunRow row;
     bool begun, warned;
     double put, before;                    /* seconds: of the last put, of earlier processes */
+    int64_t steps_before;                  /* of phases that are through: events count all steps of a run */
 };
 
 /* ---- what it says ---- */
@@ -130,7 +133,11 @@ static void begin(Book *b) {
     b->begun = true;
     if (history_read(b->arena, b->run, &h, &e) != GR_OK) warn(b, &e);
     card_measure(b->arena, &h, &b->row);
+    for (uint32_t i = 1; i < h.at.n; i++)
+        if (!str_eq(h.at.at[i].phase, h.at.at[i - 1].phase)) b->steps_before += h.at.at[i - 1].step;
     b->row.seconds = b->before;
+    int64_t step = h.at.n ? b->steps_before + b->row.step : 0;
+    if (events_open(b->arena, b->run, step, &b->events, &e) != GR_OK) warn(b, &e);
     if (csvlog_open(b->arena, b->run, &b->csv, &e) != GR_OK) warn(b, &e);
 }
 
@@ -144,10 +151,25 @@ static void measure(Book *b, const TrainProgress *p) {
     }
 }
 
+static void put_events(Book *b, const TrainProgress *p) {
+    Error e = {0};
+    uint32_t n = 0;
+    EventScalar *at = PUSH(b->arena, EventScalar, p->values->at.n + 1);
+    for (uint32_t i = 0; i < p->values->at.n; i++) {
+        const TrainValue *v = &p->values->at.at[i];
+        if (shape_count(v->shape) == 1) at[n++] = (EventScalar){v->name, (double)v->values[0]};
+    }
+    if (!b->events || events_scalars(b->events, b->steps_before + p->step, at, n, &e) == GR_OK) return;
+    warn(b, &e);
+    events_close(b->events);
+    b->events = NULL;
+}
+
 static void report(Book *b, const TrainProgress *p) {
     Error e = {0};
     measure(b, p);
     ArenaMark mark = arena_mark(b->arena);
+    put_events(b, p);
     if (b->log) fprintf(b->log, "%.*s\n", FSTR(epoch_line(b->arena, b->job->s->recipe, p)));
     arena_pop(mark);
     if (b->csv && csvlog_follow(b->csv, &e) != GR_OK) {
@@ -163,7 +185,10 @@ static void report(Book *b, const TrainProgress *p) {
 void book_event(Book *b, const TrainProgress *p) {
     RunRow *r = &b->row;
     if (!b->begun) begin(b);
-    if (p->phase) r->phase = p->phase->name;
+    if (p->phase && !str_eq(r->phase, p->phase->name)) {
+        b->steps_before += r->step;        /* 0 before the first */
+        r->phase = p->phase->name;
+    }
     r->epoch = p->epoch, r->epochs = p->epochs, r->step = p->step, r->steps = p->steps;
     r->seconds = b->before + p->seconds;
     switch (p->event) {
@@ -201,6 +226,7 @@ void book_close(Book *b, GrStatus status, const Error *e) {
     put_card(b);
     put(b);
     csvlog_close(b->csv);
+    events_close(b->events);
     runs_close(b->runs);
     arena_destroy(b->arena);
 }

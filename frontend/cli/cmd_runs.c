@@ -25,6 +25,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_TAG: add(&o->tags, arg, state); return 0;
     case KEY_UNTAG: add(&o->untags, arg, state); return 0;
     case KEY_METRIC: add(&o->metrics, arg, state); return 0;
+    case 'o': o->out = arg; return 0;
     case ARGP_KEY_ARG: add(&o->words, arg, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -39,6 +40,7 @@ static const struct argp_option options[] = {
     {"note", KEY_NOTE, "TEXT", 0, "mark: the remark", 1},
     {"tag", KEY_TAG, "WORD", 0, "mark: one more tag; may be repeated", 1},
     {"untag", KEY_UNTAG, "WORD", 0, "mark: one tag less; may be repeated", 1},
+    {"output", 'o', "FILE", 0, "pack: into this file (NAME.tar.gz)", 1},
     {"rebuild", KEY_REBUILD, 0, 0, "make runs.db again from the folders of the runs", 1},
     {"json", KEY_JSON, 0, 0, "objects, one a line", 1},
     {0}};
@@ -47,13 +49,13 @@ static const struct argp parser = {
     .parser = parse,
     .args_doc = "[WORD RUN ..]",
     .doc = "Lists runs; or, with a word first, shows one (`show RUN`), compares two (`diff A B`), plots series "
-           "(`plot RUN ..`), gives notes and tags (`mark RUN ..`), removes runs (`rm RUN ..`), "
-           "writes tables (`export csv [RUN]`).\vRUN is the folder of a run, or its name in "
-           "runs/. What is listed comes from runs.db, which lies beside the folders of runs (docs/runs.md)."};
+           "(`plot RUN ..`), gives notes and tags (`mark RUN ..`), removes runs (`rm RUN ..`), writes tables "
+           "(`export csv [RUN]`) or a file that `graphc rerun` repeats (`pack RUN`).\vRUN is the folder of a run, or "
+           "its name in runs/. What is listed comes from runs.db, beside the folders of runs (docs/runs.md)."};
 
 static const struct { const char *word; GrStatus (*run)(Arena *, const RunsOptions *, Error *); } words[] = {
     {"list", runs_list}, {"show", runs_show}, {"diff", runs_diff}, {"plot", runs_plot},
-    {"mark", runs_mark}, {"rm", runs_rm},     {"export", runs_export}};
+    {"mark", runs_mark}, {"rm", runs_rm},     {"export", runs_export}, {"pack", runs_pack}};
 enum { WORD_COUNT = sizeof words / sizeof *words };
 
 static GrStatus rebuild(Arena *a, const RunsOptions *o, Error *e) {
@@ -77,7 +79,7 @@ static GrStatus run(Arena *a, RunsOptions *o, Error *e) {
     }
     fail(e, GR_USAGE, "`graphc runs` has no word `%s`", word);
     if (near.best.n) fail_help(e, "did you mean `%.*s`?", FSTR(near.best));
-    else fail_help(e, "list, show, diff, plot, mark, rm, export");
+    else fail_help(e, "list, show, diff, plot, mark, rm, export, pack");
     return GR_USAGE;
 }
 

@@ -5,6 +5,7 @@
 #include "few.h"
 #include "progress.h"
 #include "rundir.h"
+#include "safetensors.h"
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,13 +13,13 @@
 enum { TAGS_MOST = 32 };
 typedef struct {
     Common common;
-    const char *run;
+    const char *run, *fork;
     bool resume, quiet;
     uint32_t overfit;
     BookWords words;
     Str tags[TAGS_MOST];
 } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON };
+enum { KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON, KEY_FORK };
 
 static void add_tag(Options *o, const char *tag, struct argp_state *state) {
     if (o->words.n_tags == TAGS_MOST) argp_error(state, "more than %d tags", TAGS_MOST);
@@ -32,6 +33,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_RUN: o->run = arg; return 0;
     case KEY_NOTE: o->words.note = str_of(arg); return 0;
     case KEY_TAG: add_tag(o, arg, state); return 0;
+    case KEY_FORK: o->words.fork = str_of(o->fork = arg); return 0;
     case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
     case KEY_OVERFIT: o->overfit = option_count(arg, 1, 1000, "--overfit", state); return 0;
@@ -39,6 +41,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     case ARGP_KEY_END:
         if (o->resume && !o->run) argp_error(state, "--resume needs --run DIR: which training goes on?");
+        if (o->fork && (o->resume || o->overfit)) argp_error(state, "--fork begins a run of its own");
         if (o->overfit && o->run) argp_error(state, "--overfit only asks whether a loss can fall: it writes no run");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -50,6 +53,7 @@ static const struct argp_option options[] = {
     {"resume", KEY_RESUME, 0, 0, "go on where the run in --run DIR stopped, to the same bits", 2},
     {"overfit", KEY_OVERFIT, "N", 0,
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
+    {"fork", KEY_FORK, "RUN", 0, "begin with the kept weights of this run (or its last), as far as they fit", 2},
     {"note", KEY_NOTE, "TEXT", 0, "a remark, kept with the run", 2},
     {"tag", KEY_TAG, "WORD", 0, "a tag of the run; may be repeated", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
@@ -90,8 +94,11 @@ static bool wants_values(void *user) {
 /* What is said whatever the screen shows. */
 static void remark(Run *r, const TrainProgress *p) {
     Arena *a = r->job.s->arena;
-    if (p->event == TRAIN_LOADED)
-        report_remark(r->job.c, SEV_NOTE, "load", str_format(a, "%.*s; this begins as without `load`", FSTR(p->note)));
+    if (p->event == TRAIN_LOADED) {
+        const char *what = r->job.job.fork.n && str_starts(p->note, r->job.job.fork.s) ? "--fork" : "load";
+        Str text = str_format(a, "%.*s; this begins as without `%s`", FSTR(p->note), what);
+        report_remark(r->job.c, SEV_NOTE, "load", text);
+    }
     if (p->event != TRAIN_ALARM || p->alarm->stop) return;
     screen_clear(&r->screen);
     report_remark(r->job.c, SEV_WARNING, "alarm",
@@ -128,6 +135,24 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
 
+/* The first weights of a fork, which are kept with the run: the other one may change or go. */
+static GrStatus open_fork(Session *s, const Options *o, Str run, Str *fork, Error *e) {
+    *fork = rundir_file(s->arena, run, RUN_FORK);
+    if (o->fork) {
+        StoreFile file;
+        bool alone = str_ends(str_of(o->fork), ".safetensors");
+        if (!alone) TRY(rundir_trained(s->arena, str_of(o->fork), e));
+        Arena *scratch = arena_create();
+        Str from = alone ? str_of(o->fork) : train_best(s->arena, str_of(o->fork));
+        GrStatus status = safetensors_read(scratch, from, &file, e);
+        if (status == GR_OK) status = safetensors_write(scratch, *fork, &file, e);
+        arena_destroy(scratch);
+        return status;
+    }
+    if (access(fork->s, F_OK) != 0) *fork = STR("");
+    return GR_OK;
+}
+
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
     Run r = {.start = start, .screen = screen_make(o->quiet, o->common.json)};
     bool saved = o->resume && rundir_saved(s->arena, str_of(o->run)), text = !o->quiet && !o->common.json;
@@ -137,6 +162,7 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
     if (status == GR_OK) status = open_run(s, o, run, e);
     if (status == GR_OK && o->resume && !saved && rundir_saved(s->arena, *run))
         status = fail(e, GR_IO, "another training wrote into %.*s meanwhile", FSTR(*run));
+    if (status == GR_OK) status = open_fork(s, o, *run, &r.job.job.fork, e);
     if (status == GR_OK) {
         r.job.job.run = *run;
         r.job.job.resume = saved;

@@ -68,11 +68,11 @@ Str compare_text(Arena *a, const History *x, const History *y) {
     }
 }
 
-bool compare_same(const History *x, const History *y) {
+bool compare_begins(const History *x, const History *y) {
     uint32_t i = 0, k = 0;
-    for (;;) {
-        const HistoryRow *p = next_epoch(x, &i), *q = next_epoch(y, &k);
-        if (!p || !q) return !p && !q;
-        if (!same_row(p, q)) return false;
+    for (const HistoryRow *p; (p = next_epoch(x, &i)) != NULL;) {
+        const HistoryRow *q = next_epoch(y, &k);
+        if (!q || !same_row(p, q)) return false;
     }
+    return true;
 }

@@ -6,6 +6,6 @@
 /* The first place at which they differ: "all 10 epochs are the same", "epoch 3 of phase `p` is the first that differs:
  * val.total 0.5 and 0.25, and 2 more". */
 Str  compare_text(Arena *a, const History *x, const History *y);
-/* All epochs that both have are the same, and there are as many. */
-bool compare_same(const History *x, const History *y);
+/* Epochs of x are those of y, which may go on. */
+bool compare_begins(const History *x, const History *y);
 #endif

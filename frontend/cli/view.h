@@ -8,7 +8,7 @@ enum { WORDS_MOST = 256 };
 typedef struct { uint32_t n; const char *at[WORDS_MOST]; } Words;
 typedef struct {
     Common common;                         /* of it only how messages look */
-    const char *folder, *sort, *columns, *note;
+    const char *folder, *sort, *columns, *note, *out;
     bool rebuild;
     Words words, where, metrics, tags, untags;
 } RunsOptions;
@@ -37,4 +37,5 @@ GrStatus runs_plot(Arena *a, const RunsOptions *o, Error *e);
 GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e);
 GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e);
 GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e);
+GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e);
 #endif

@@ -6,6 +6,7 @@
 #define RUN_PROGRAM "resolved.graph"
 #define RUN_METRICS "metrics.jsonl"
 #define RUN_LAST    "last.safetensors"
+#define RUN_FORK    "fork.safetensors"     /* what a fork began with */
 
 /* parent/NAME-001, or the first number that is free; safe against another training that does the same. */
 GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e);

@@ -9,6 +9,7 @@
  * whose outer one waits in the state. */
 #include "atomic.h"
 #include "checkpoint.h"
+#include "fork.h"
 #include "load.h"
 #include "phase.h"
 #include "rundir.h"
@@ -338,6 +339,19 @@ static GrStatus load(Trainer *t, bool first) {
     return session_pack(&t->s);
 }
 
+/* The first weights are those of another run. */
+static GrStatus begin_as_fork(Trainer *t) {
+    const TrainJob *job = t->s.job;
+    const RecipePhase *p = &job->recipe->phases.at[t->s.state.phase];
+    Str note;
+    if (job->fork.n == 0)
+        return GR_OK;
+    TRY(fork_weights(&t->s, t->values, job->fork, &note));
+    if (note.n > 0 && job->progress != NULL)
+        job->progress(job->user, &(TrainProgress){.event = TRAIN_LOADED, .phase = p, .note = note});
+    return session_pack(&t->s);
+}
+
 static GrStatus run_phase(Trainer *t);
 
 /* An inner phase: from its begin, or from where the resumed run was in it. */
@@ -404,6 +418,7 @@ static GrStatus start_fresh(Trainer *t) {
     const TrainJob *job = t->s.job;
     t->s.state.phase = recipe_phase_from(job->recipe, 0);
     TRY(session_start(&t->s));
+    TRY(begin_as_fork(t));
     restart_keep(t);
     TRY(load(t, true));
     if (job->run.n == 0)
@@ -456,6 +471,7 @@ static GrStatus start_again(Trainer *t) {
     Str last = rundir_file(t->s.arena, job->run, RUN_LAST);
     if (has_inner(job->recipe)) {
         TRY(session_start(&t->s));
+        TRY(begin_as_fork(t));
         restart_keep(t);
     }
     TRY(checkpoint_load(t->s.arena, job->exec, CHECKPOINT_RESUME, job->program, last, &t->s.state, t->s.e));

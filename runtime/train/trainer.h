@@ -36,6 +36,7 @@ typedef struct {
     Str run;                               /* its folder, there already (rundir.h); "": nothing is written */
     uint64_t program;                      /* hash of the checked program: resuming asks for the same */
     bool resume;                           /* from last.safetensors of the run */
+    Str fork;                              /* a checkpoint whose weights are the first ones; "": none */
     bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
     /* Not 0: finish the step, save, return GR_INTERRUPTED; may be NULL. */
     const volatile sig_atomic_t *interrupted;

@@ -1,0 +1,155 @@
+/* libarchive reads and writes tar.  What is packed is a short list of names, and just these are unpacked: a name with a
+ * way out of the folder, a link or a device is none of them. */
+#include "pack.h"
+#include "card.h"
+#include "csvlog.h"
+#include "rundir.h"
+#include <archive.h>
+#include <archive_entry.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH = 4, BLOCK = 1 << 16 };
+static const char *const k_files[] = {RUN_PROGRAM, CARD_FILE, RUN_METRICS, CSV_FILE, RUN_LOG, RUN_FORK, RUN_LAST};
+
+typedef struct { struct archive *out; Arena *arena; Str run; Error *e; } Pack;
+
+static GrStatus failed(struct archive *x, Str path, Error *e) {
+    const char *why = archive_error_string(x);
+    return fail(e, GR_IO, "%.*s: %s", FSTR(path), why ? why : "it cannot be packed");
+}
+
+/* ---- writing ---- */
+static GrStatus put_bytes(Pack *p, int fd, Str path) {
+    char block[BLOCK];
+    for (ssize_t n; (n = read(fd, block, sizeof block)) != 0;) {
+        if (n < 0)
+            return fail_errno(p->e, GR_IO, "reading %.*s", FSTR(path));
+        if (archive_write_data(p->out, block, (size_t)n) != n)
+            return failed(p->out, path, p->e);
+    }
+    return GR_OK;
+}
+
+static GrStatus put_file(Pack *p, Str name, const struct stat *st) {
+    Str path = rundir_file(p->arena, p->run, name.s);
+    int fd = open(path.s, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(p->e, GR_IO, "%.*s", FSTR(path));
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_pathname(entry, name.s);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0644);
+    archive_entry_set_size(entry, st->st_size);
+    archive_entry_set_mtime(entry, st->st_mtime, 0);
+    GrStatus status = archive_write_header(p->out, entry) == ARCHIVE_OK ? put_bytes(p, fd, path)
+                                                                       : failed(p->out, path, p->e);
+    archive_entry_free(entry);
+    close(fd);
+    return status;
+}
+
+static GrStatus put_folder(Pack *p, Str name, int depth) {
+    DIR *d = opendir(rundir_file(p->arena, p->run, name.s).s);
+    GrStatus status = GR_OK;
+    for (struct dirent *x; d != NULL && status == GR_OK && (x = readdir(d)) != NULL;) {
+        Str inside = str_format(p->arena, "%.*s/%s", FSTR(name), x->d_name);
+        struct stat st;
+        if (x->d_name[0] == '.' || lstat(rundir_file(p->arena, p->run, inside.s).s, &st) != 0)
+            continue;
+        if (S_ISREG(st.st_mode))
+            status = put_file(p, inside, &st);
+        else if (S_ISDIR(st.st_mode) && depth > 1)
+            status = put_folder(p, inside, depth - 1);
+    }
+    if (d != NULL)
+        closedir(d);
+    return status;
+}
+
+static GrStatus put_all(Pack *p) {
+    for (size_t i = 0; i < sizeof k_files / sizeof *k_files; i++) {
+        struct stat st;
+        Str name = str_of(k_files[i]);
+        if (lstat(rundir_file(p->arena, p->run, name.s).s, &st) == 0 && S_ISREG(st.st_mode))
+            TRY(put_file(p, name, &st));
+    }
+    return put_folder(p, STR("used"), DEPTH);
+}
+
+GrStatus pack_write(Arena *a, Str run, Str file, Error *e) {
+    Str part = str_format(a, "%.*s.part", FSTR(file));
+    Pack p = {archive_write_new(), a, run, e};
+    archive_write_add_filter_gzip(p.out);
+    archive_write_set_format_pax_restricted(p.out);
+    GrStatus status = archive_write_open_filename(p.out, part.s) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
+    if (archive_write_close(p.out) != ARCHIVE_OK && status == GR_OK)
+        status = failed(p.out, file, e);
+    archive_write_free(p.out);
+    if (status == GR_OK && rename(part.s, str_copy(a, file).s) != 0)
+        status = fail_errno(e, GR_IO, "%.*s", FSTR(file));
+    if (status != GR_OK)
+        unlink(part.s);
+    return status;
+}
+
+/* ---- reading ---- */
+static bool is_inside(Str name) {
+    for (size_t i = 0; i < sizeof k_files / sizeof *k_files; i++) {
+        if (str_is(name, k_files[i]))
+            return true;
+    }
+    if (!str_starts(name, "used/"))
+        return false;
+    for (uint32_t i = 0; i < name.n; i++) {
+        if (name.s[i] == '/' && (i + 1 == name.n || name.s[i + 1] == '.' || name.s[i + 1] == '/'))
+            return false;
+    }
+    return true;
+}
+
+static GrStatus take_file(Arena *a, struct archive *in, Str folder, Str name, Error *e) {
+    Str path = rundir_file(a, folder, name.s);
+    uint32_t slash = path.n;
+    while (path.s[slash - 1] != '/')
+        slash--;
+    TRY(rundir_make(a, (Str){path.s, slash - 1}, e));
+    int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    GrStatus status = archive_read_data_into_fd(in, fd) == ARCHIVE_OK ? GR_OK : failed(in, path, e);
+    close(fd);
+    return status;
+}
+
+static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Error *e) {
+    struct archive_entry *entry;
+    int next;
+    while ((next = archive_read_next_header(in, &entry)) == ARCHIVE_OK) {
+        const char *name = archive_entry_pathname(entry);
+        if (archive_entry_filetype(entry) == AE_IFDIR)
+            continue;                      /* made when a file in it is */
+        if (name == NULL || archive_entry_filetype(entry) != AE_IFREG || !is_inside(str_of(name))) {
+            fail(e, GR_DATA, "%.*s holds `%.80s`, which no run has", FSTR(file), name ? name : "");
+            fail_help(e, "`graphc runs pack RUN` makes such files");
+            return GR_DATA;
+        }
+        TRY(take_file(a, in, folder, str_copy(a, str_of(name)), e));
+    }
+    return next == ARCHIVE_EOF ? GR_OK : failed(in, file, e);
+}
+
+GrStatus pack_read(Arena *a, Str file, Str folder, Error *e) {
+    struct archive *in = archive_read_new();
+    archive_read_support_filter_gzip(in);
+    archive_read_support_format_tar(in);
+    bool open = archive_read_open_filename(in, str_copy(a, file).s, BLOCK) == ARCHIVE_OK;
+    GrStatus status = open ? take_all(a, in, file, folder, e) : failed(in, file, e);
+    archive_read_free(in);
+    return status;
+}

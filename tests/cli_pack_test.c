@@ -1,0 +1,136 @@
+/* What goes out of a run's folder: event files that an independent reader takes, a file that repeats the run, a fork;
+ * and the shells that complete our command lines. */
+#include "test.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char k_program[] =
+    "use \"parts.graph\" as parts\n"
+    "setting latent : dim = 2\n"
+    "setting rate : real = 0.1\n"
+    "data d { from fresh(rows = 90) as train;  x[i < 4] = normal();  y = 3 * x[0] - x[2]\n"
+    "    split val 0.2, train rest of train seed 1 }\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { y = (parts.twice(x) |> linear(latent) |> linear(1))[:, 0] }\n"
+    "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "train { optimizer adam(lr = rate);  epochs 3;  batch 12;  keep lowest val.total }\n";
+
+static Str path_of(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
+
+static void put(const char *name, const char *text) { test_write(path_of(name), str_of(text)); }
+
+static void put_program(void) {
+    put("p.graph", k_program);
+    put("parts.graph", "def twice(x : real[..]) = 2 * x\n");
+}
+
+static Ran read_events(const char *run, const char *text) {
+    return test_expect(str_format(test_arena(), "/usr/bin/python3 %.*s/tests/events.py %s/events.*", FSTR(test_root()),
+                                  run).s, 0, text);
+}
+
+/* The step is that of the epoch's end, the value the one of the log; a run of two phases counts on. */
+TEST(events_are_read_by_others) {
+    put_program();
+    test_expect("graphc train p.graph -q --run r", 0, "");
+    Ran r = read_events("r", "18 train/square ");
+    CHECK_MSG(strstr(r.out.s, "\n12 val/total ") != NULL, "%s", r.out.s);
+    test_expect("echo 'train again { optimizer sgd(lr = 1e-3);  epochs 1;  batch 12 }' > more; "
+                "sed 's/^train /train first /' p.graph | cat - more > q.graph; graphc train q.graph -q --run q", 0, "");
+    read_events("q", "\n24 train/square ");
+}
+
+/* A resumed run has a file of its own that says from where on it counts. */
+TEST_ALL(events_of_a_resumed_run_begin_where_it_does) {
+    put_program();
+    test_expect("graphc train p.graph -s epochs=200000 -q --run r & pid=$!; "
+                "until grep -q epoch r/metrics.jsonl; do sleep 0.05; done; kill -INT $pid; wait $pid; echo $?",
+                0, "130");
+    test_expect("timeout -s INT 4 graphc train p.graph -s epochs=200000 -q --run r --resume; ls r/events.* | wc -l",
+                0, "2");
+    read_events("r", " session 1\n");
+}
+
+TEST(a_packed_run_is_repeated_bit_by_bit) {
+    put_program();
+    test_expect("mkdir sub; mv p.graph parts.graph sub; graphc train sub/p.graph -s latent=3 -q --run r", 0, "");
+    test_shell(STR("rm -r sub"));
+    test_expect("graphc runs pack r", 0, "packed      r.tar.gz\n");
+    test_expect("rm -r r; graphc rerun r.tar.gz -q", 0, "bits        all 3 epochs are the same\n"
+                                                       "weights     the same in every bit\n");
+    test_expect("mkdir x; cd x; tar xzf ../r.tar.gz; sed -i '2s/\"bits\":\"./\"bits\":\"x/' metrics.jsonl; "
+                "tar czf ../y.tar.gz *; cd ..; graphc rerun y.tar.gz -q", 1,
+                "epoch 2 of phase `train` is the first that differs: weights or states, but no value yet\n");
+    test_expect("graphc rerun r.tar.gz -q -s rate=0.2 --keep k", 1, "epoch 1 of phase `train` is the first that ");
+    test_expect("ls k/again k/packed", 0, "resolved.graph");
+}
+
+/* Files from elsewhere do not get out of the folder. */
+TEST(packed_files_are_not_trusted) {
+    put_program();
+    test_expect("graphc train p.graph -q --run r; graphc runs pack r -o r.tar.gz", 0, "");
+    test_expect("echo no > evil; tar czf up.tar.gz --transform 's,evil,../evil,' -P evil; graphc rerun up.tar.gz", 1,
+                "up.tar.gz holds `../evil`, which no run has");
+    test_expect("tar czf used.tar.gz --transform 's,evil,used/../../evil,' -P evil; graphc rerun used.tar.gz", 1,
+                "which no run has");
+    test_expect("ln -s /etc/passwd run.json; tar czf link.tar.gz run.json; graphc rerun link.tar.gz", 1,
+                "link.tar.gz holds `run.json`, which no run has");
+    test_expect("head -c 300 r.tar.gz > cut.tar.gz; graphc rerun cut.tar.gz", 1, "graphc: ");
+    test_expect("echo text > text.tar.gz; graphc rerun text.tar.gz", 1, "graphc: text.tar.gz: ");
+    test_expect("graphc rerun none.tar.gz", 1, "none.tar.gz");
+}
+
+/* The weights of the other run are the first ones, and stay with the fork. */
+TEST(a_fork_begins_with_the_weights_of_a_run) {
+    put_program();
+    test_expect("graphc train p.graph -q --run a -s epochs=30", 0, "");
+    test_expect("graphc train p.graph -q --run b -s epochs=1 -s rate=1e-30 --fork a", 0, "");
+    test_expect("graphc eval p.graph --run a --split val > x; graphc eval p.graph --run b --split val > y; "
+                "tail -n +2 x > x1; tail -n +2 y > y1; cmp x1 y1", 0, "");
+    test_expect("grep -c '\"fork\": \"a\"' b/run.json", 0, "1");
+    test_expect("graphc runs pack b -o b.tar.gz; rm -r a; graphc rerun b.tar.gz -q", 0, "  the same in every bit\n");
+    test_expect("graphc train p.graph -q --run c -s epochs=1 -s latent=5 --fork b", 0,
+                "c/fork.safetensors has no `net.linear1.w`, `net.linear1.b`, `net.linear2.w` of that shape; "
+                "this begins as without `--fork`");
+    test_expect("sed 's/net/other/g' p.graph > o.graph; graphc train o.graph -q --run d --fork b", 1,
+                "has no weight of this program");
+    test_expect("graphc train p.graph -q --run e --fork nosuch", 1, "there is no run in nosuch");
+}
+
+/* All that a run needs of its program is in memory or in its folder when it begins. */
+TEST(a_run_reads_nothing_of_its_source_after_the_start) {
+    put_program();
+    test_expect("graphc train p.graph -q --run whole -s epochs=30", 0, "");
+    test_expect("graphc train p.graph -q --run r -s epochs=30 & until [ -s r/metrics.jsonl ]; do sleep 0.01; done; "
+                "rm parts.graph; echo 'graph 7 }' > p.graph; wait $!", 0, "");
+    CHECK(test_tensors("r").n > 0 && str_eq(test_tensors("r"), test_tensors("whole")));
+}
+
+/* The function of the shell is called as the shell would. */
+TEST(bash_completes_commands_options_and_files) {
+    put("one.graph", "setting a : real = 1\n");
+    put("two.txt", "");
+    test_expect("graphc completion bash > c.sh; cat > t.sh <<'END'\n"
+                "source ./c.sh\n"
+                "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _graphc; echo \"= ${COMPREPLY[*]}\"; }\n"
+                "try graphc tra; try graphc train ''; try graphc train --qui; try graphc runs sh\n"
+                "try graphc completion ''\n"
+                "END\nbash t.sh", 0, "= train\n= one.graph\n= --quiet\n= show\n= bash zsh\n");
+}
+
+/* Completing functions of zsh say what they were given. */
+TEST(zsh_completes_commands_options_and_files) {
+    test_expect("graphc completion zsh > c.zsh; cat > t.zsh <<'END'\n"
+                "_describe() { print -r -- \"${(P)2[1]}\"; }\n"
+                "compadd() { print -r -- $@; }\n"
+                "_files() { print -r -- files $@; }\n"
+                "source ./c.zsh\n"
+                "try() { words=($@); CURRENT=$#; _graphc; }\n"
+                "try graphc ''; try graphc train ''; try graphc completion ''; try graphc runs ''\n"
+                "try graphc train --q\n"
+                "END\nzsh -f t.zsh", 0, "new:a first file with comments, NAME.graph, that trains at once\n"
+                "files -g *.graph\nbash zsh\nlist show diff plot mark rm export pack\n-- ");
+    test_expect("zsh -f t.zsh", 0, " --quiet ");
+    test_expect("graphc completion fish", 2, "for bash and zsh, not `fish`");
+    test_expect("graphc completion", 2, "for which shell");
+}
