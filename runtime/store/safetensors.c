@@ -4,6 +4,7 @@
  * offsets have to tile the rest of the file exactly, sizes to be what type and shape make them. */
 #include "safetensors.h"
 #include "atomic.h"
+#include "checksum.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -56,6 +57,8 @@ static Str header_text(Arena *a, const StoreFile *file) {
         Str value = file->texts.at[i].value;
         json_object_set_new(texts, str_copy(a, file->texts.at[i].key).s, json_stringn(value.s, value.n));
     }
+    Str checksum = checksum_text(a, file);
+    json_object_set_new(texts, CHECKSUM_KEY, json_stringn(checksum.s, checksum.n));
     json_object_set_new(root, "__metadata__", texts);
     for (uint32_t i = 0; i < file->tensors.n; start += bytes_of(&file->tensors.at[i++]))
         json_object_set_new(root, str_copy(a, file->tensors.at[i].name).s,
@@ -240,6 +243,15 @@ static GrStatus read_header(Reading *r, json_t *root, StoreFile *out) {
     return end == r->data_bytes ? GR_OK : not_whole(r, "it is longer than its tensors");
 }
 
+static GrStatus check_sum(Reading *r, const StoreFile *f) {
+    const Str *was = store_text(f, CHECKSUM_KEY);
+    if (was == NULL || str_eq(*was, checksum_text(r->arena, f)))
+        return GR_OK;
+    fail(r->e, GR_CHECKPOINT, "%.*s is damaged: it does not have the checksum that it was written with", FSTR(r->path));
+    fail_help(r->e, "another one of the run may be whole: `graphc train FILE --fork CHECKPOINT` begins with it");
+    return GR_CHECKPOINT;
+}
+
 /* Other programs may have left denormals, and may not align. */
 static void flush_tensors(Arena *a, StoreFile *f) {
     for (uint32_t i = 0; i < f->tensors.n; i++) {
@@ -271,7 +283,8 @@ static GrStatus read_open(int fd, Reading *r, bool tensors, StoreFile *out, uint
         TRY(read_from(fd, r, data, r->data_bytes));
         r->data = data;
     }
-    return parse_header(r, header, out);
+    TRY(parse_header(r, header, out));
+    return tensors ? check_sum(r, out) : GR_OK;
 }
 
 static GrStatus read_path(Arena *a, Str path, bool tensors, StoreFile *out, uint64_t *start, Error *e) {

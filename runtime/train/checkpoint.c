@@ -1,5 +1,6 @@
 /* The whole file is checked against the plan before the first byte is copied into the arena. */
 #include "checkpoint.h"
+#include "checksum.h"
 #include "safetensors.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -189,6 +190,11 @@ static GrStatus check_all(Load *l, uint64_t program, TrainState *s) {
     const Str *format = store_text(l->file, "format");
     if (format == NULL || !str_is(*format, "graphc checkpoint"))
         return fail(l->e, GR_CHECKPOINT, "%.*s is no checkpoint of graphc", FSTR(l->path));
+    if (store_text(l->file, CHECKSUM_KEY) == NULL) {
+        fail(l->e, GR_CHECKPOINT, "%.*s is damaged: it has no checksum", FSTR(l->path));
+        fail_help(l->e, "another one of the run may be whole: `graphc train FILE --fork CHECKPOINT` begins with it");
+        return GR_CHECKPOINT;
+    }
     TRY(check_vars(l));
     TRY(check_program(l, program));
     return read_states(l, s);

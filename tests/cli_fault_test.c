@@ -1,0 +1,166 @@
+/* Faults: a disk that is full from some write on, a write that fails once, a process that dies between two of them, a
+ * damaged checkpoint.  In all of them there is a message, and the run goes on to the bits it would have had.
+ *
+ * A library that is loaded before all others counts the calls that change files of the run, and fails or kills at
+ * one. */
+#include "test.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char k_program[] =
+    "data d { from fresh(rows = 60) as train;  x[i < 4] = normal();  y = 3 * x[0] - x[2]\n"
+    "    split val 0.2, train rest of train seed 1 }\n"
+    "model net(x : real[N, 4]) -> (y : real[N]) { y = (x |> linear(3) |> linear(1))[:, 0] }\n"
+    "objective fit(b : d[N]) { loss square = mse(net(b.x), b.y) }\n"
+    "train { optimizer adam(lr = 0.1);  epochs 3;  batch 12;  keep lowest val.total }\n";
+
+static const char k_fault[] =
+    "#define _GNU_SOURCE\n"
+    "#include <dlfcn.h>\n#include <errno.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n"
+    "#include <string.h>\n#include <sys/types.h>\n#include <unistd.h>\n"
+    "static int number(const char *name) { const char *t = getenv(name); return t ? atoi(t) : 0; }\n"
+    "static int fails(const char *path) {\n"
+    "    static int count;\n"
+    "    if (!strstr(path, getenv(\"FAULT_IN\"))) return 0;\n"
+    "    count++;\n"
+    "    if (count == number(\"FAULT_KILL\")) raise(SIGKILL);\n"
+    "    if (number(\"FAULT_FROM\") && count >= number(\"FAULT_FROM\")) return errno = ENOSPC, 1;\n"
+    "    return count == number(\"FAULT_ONCE\") ? errno = EIO, 1 : 0;\n"
+    "}\n"
+    "static int fd_fails(int fd) {\n"
+    "    char link[32], path[4096];\n"
+    "    snprintf(link, sizeof link, \"/proc/self/fd/%d\", fd);\n"
+    "    ssize_t n = readlink(link, path, sizeof path - 1);\n"
+    "    path[n > 0 ? n : 0] = 0;\n"
+    "    return fails(path);\n"
+    "}\n"
+    "#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))\n"
+    "ssize_t write(int f, const void *p, size_t n) { return fd_fails(f) ? -1 : REAL(write)(f, p, n); }\n"
+    "int fsync(int f) { return fd_fails(f) ? -1 : REAL(fsync)(f); }\n"
+    "int ftruncate(int f, off_t n) { return fd_fails(f) ? -1 : REAL(ftruncate)(f, n); }\n"
+    "int rename(const char *a, const char *b) { return fails(b) ? -1 : REAL(rename)(a, b); }\n";
+
+static Str path_of(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
+
+static void put(const char *name, const char *text) { test_write(path_of(name), str_of(text)); }
+
+static void prepare(void) {
+    put("p.graph", k_program);
+    put("fault.c", k_fault);
+    test_expect(GRAPHC_CC " -shared -fPIC -O1 -o fault.so fault.c", 0, "");
+    test_expect("graphc train p.graph -q --run whole", 0, "");
+}
+
+/* Trains into r with a fault at call n; its status. */
+static Ran train(const char *fault, int n) {
+    return test_shell(str_format(test_arena(),
+                                 "rm -rf r; ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$PWD/fault.so "
+                                 "FAULT_IN=/r/ %s=%d graphc train p.graph -q --run r", fault, n));
+}
+
+/* What is left goes on; one that had not even its program begins anew. */
+static void goes_on(const char *fault, int n) {
+    bool begun = access(path_of("r/resolved.graph").s, F_OK) == 0;
+    Ran r = test_shell(str_format(test_arena(), "graphc train p.graph -q --run r%s", begun ? " --resume" : ""));
+    CHECK_MSG(r.status == 0, "%s=%d: resumed with %d: %s", fault, n, r.status, r.out.s);
+    if (r.status == 0)
+        CHECK_MSG(str_eq(test_tensors("r"), test_tensors("whole")), "%s=%d: other weights", fault, n);
+}
+
+/* Every call, or one of `stride`: until a run comes through undisturbed. */
+static void fault_each(const char *fault, int stride) {
+    prepare();
+    int failed = 0;
+    for (int n = 1; n < 1000; n += stride) {
+        bool kill = strcmp(fault, "FAULT_KILL") == 0;
+        Ran r = train(fault, n);
+        if (r.status == 0 && strstr(r.out.s, "warning") == NULL) {
+            CHECK_MSG(failed > 40 / stride, "only %d calls failed", failed);
+            return;
+        }
+        failed++;
+        CHECK_MSG(kill ? r.status == 137 : r.status == 0 || r.status == 1, "%s=%d: status %d", fault, n, r.status);
+        CHECK_MSG(kill || strstr(r.out.s, "graphc: ") != NULL, "%s=%d: no message: %s", fault, n, r.out.s);
+        goes_on(fault, n);
+    }
+    CHECK_MSG(false, "no run came through");
+}
+
+TEST_ALL(a_full_disk_ends_a_run_that_goes_on) { fault_each("FAULT_FROM", 7); }
+TEST_ALL(a_write_that_fails_once_loses_nothing) { fault_each("FAULT_ONCE", 7); }
+TEST_ALL(a_kill_between_two_writes_loses_nothing) { fault_each("FAULT_KILL", 7); }
+TEST_LONG(every_write_fails) { fault_each("FAULT_FROM", 1); }
+TEST_LONG(every_write_fails_once) { fault_each("FAULT_ONCE", 1); }
+TEST_LONG(every_write_is_the_last) { fault_each("FAULT_KILL", 1); }
+
+/* At any time, not only between writes. */
+TEST_ALL(kills_at_random_times_lose_nothing) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/epochs 3/epochs 60/' p.graph; graphc train p.graph -q --run whole", 0, "");
+    test_shell(STR("for t in 0.15 0.21 0.33 0.08 0.47 0.27; do\n"
+                   "    timeout -s KILL $t graphc train p.graph -q --run r --resume ||\n"
+                   "    timeout -s KILL $t graphc train p.graph -q --run r\n"
+                   "done"));
+    test_expect("graphc train p.graph -q --run r --resume || graphc train p.graph -q --run r", 0, "");
+    CHECK(str_eq(test_tensors("r"), test_tensors("whole")));
+}
+
+/* Eight bytes after eight are damaged: header, texts and tensors all have to be noticed. */
+TEST_ALL(a_damaged_checkpoint_is_refused) {
+    put("p.graph", k_program);
+    test_expect("graphc train p.graph -q --run r", 0, "");
+    Str whole = test_read(path_of("r/last.safetensors"));
+    REQUIRE(whole.n > 1000);
+    for (uint32_t at = 0; at < whole.n; at += whole.n / 97) {
+        char *bytes = (char *)str_copy(test_arena(), whole).s;
+        for (uint32_t k = at; k < at + 8 && k < whole.n; k++) bytes[k] ^= 0x15;
+        test_write(path_of("r/last.safetensors"), (Str){bytes, whole.n});
+        Ran r = test_shell(STR("graphc train p.graph -q --run r --resume"));
+        CHECK_MSG(r.status == 1 && strstr(r.out.s, "r/last.safetensors") && strstr(r.out.s, "help: "),
+                  "byte %u: %d %s", at, r.status, r.out.s);
+    }
+    test_write(path_of("r/last.safetensors"), (Str){whole.s, whole.n / 2});
+    test_expect("graphc train p.graph -q --run r --resume", 1, "is not a whole safetensors file");
+    test_expect("graphc train p.graph -q --run again --fork r/best-1.safetensors", 0, "");
+    test_write(path_of("r/last.safetensors"), whole);
+    test_expect("graphc train p.graph -q --run r --resume", 0, "");
+}
+
+/* A disk of its own, filled while the training runs. */
+TEST_ALL(a_disk_that_fills_up) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/epochs 3/epochs 400/' p.graph; mkdir disk", 0, "");
+    if (test_shell(STR("mount -t tmpfs -o size=4m tmpfs disk")).status != 0) {
+        fputs("skipped: a tmpfs cannot be mounted here\n", stderr);
+        return;
+    }
+    Ran r = test_shell(STR("graphc train p.graph -q --run disk/r & pid=$!\n"
+                           "until [ -s disk/r/metrics.jsonl ]; do sleep 0.02; done\n"
+                           "dd if=/dev/zero of=disk/filler bs=64k 2> /dev/null; wait $pid; echo \"status $?\""));
+    CHECK_MSG(strstr(r.out.s, "status 1\n") && strstr(r.out.s, "No space left on device"), "%s", r.out.s);
+    test_expect("rm disk/filler; graphc train p.graph -q --run disk/r --resume; cp -r disk/r r; umount disk", 0, "");
+    test_expect("graphc train p.graph -q --run whole", 0, "");
+    CHECK(str_eq(test_tensors("r"), test_tensors("whole")));
+}
+
+/* The second one is told, and leaves the first alone. */
+TEST(two_processes_do_not_share_a_run) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/epochs 3/epochs 100000/' p.graph; graphc train p.graph -q --run r & pid=$!; "
+                "until [ -s r/metrics.jsonl ]; do sleep 0.02; done; graphc train p.graph -q --run r --resume; "
+                "echo \"status $?\"; graphc runs rm r; kill -INT $pid; wait $pid; echo \"status $?\"", 0,
+                "graphc: another training writes into r\n"
+                "  help: wait until it ends, or name another folder with `--run`\nstatus 1\n");
+    test_expect("cat r/run.json", 0, "\"state\": \"interrupted\"");
+}
+
+/* Once: the step ends and all is saved; twice: at once. */
+TEST(interrupted_once_saves_and_twice_exits) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/epochs 3/epochs 100000/' p.graph; graphc train p.graph -q --run r & pid=$!; "
+                "until [ -s r/metrics.jsonl ]; do sleep 0.02; done; kill -INT $pid; wait $pid; echo \"status $?\"", 0,
+                "graphc: interrupted; the run is saved\n  help: graphc train p.graph --run r --resume\nstatus 130\n");
+    test_expect("graphc train p.graph -q --run r --resume & pid=$!; sleep 0.5; kill -INT $pid; kill -INT $pid; "
+                "kill -INT $pid; wait $pid; echo \"status $?\"", 0, "status 130\n");
+}
