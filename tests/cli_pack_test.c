@@ -51,6 +51,30 @@ TEST_ALL(events_of_a_resumed_run_begin_where_it_does) {
     read_events("r", " session 1\n");
 }
 
+#define PICTURES_DATA \
+    "data d { from fresh(rows = 20000) as train;  img[i < 8, j < 6] = uniform()\n" \
+    "    split val 0.1, train rest of train seed 1 }\n" \
+    "model net(x : real[N, 48]) -> (y : real[N, 48]) { y = linear(linear(x, 4), 48) |> sigmoid }\n"
+#define PICTURES_TRAIN "train { optimizer adam(lr = 0.01);  epochs 60;  batch 10 }\n"
+
+/* They come when the training has run for a second, and change none of its bits. */
+TEST_ALL(event_files_hold_histograms_and_images) {
+    put("w.graph", PICTURES_DATA
+        "objective fit(b : d[N]) {\n"
+        "    x = b.img as [N, 48];  y = net(x);  watch y;  watch err = (y - x)^2;  loss s = mse(y, x)\n"
+        "}\n"
+        "export look(b : d[N]) -> (r : real[N, 8, 6]) { r = net(b.img as [N, 48]) as [N, 8, 6] }\n" PICTURES_TRAIN);
+    put("q.graph", PICTURES_DATA
+        "objective fit(b : d[N]) { x = b.img as [N, 48];  loss s = mse(net(x), x) }\n" PICTURES_TRAIN);
+    test_expect("graphc train w.graph -q --run r", 0, "");
+    Ran r = read_events("r", " images/look image 42x82 ");
+    CHECK(strstr(r.out.s, " val/fit.y histogram 480 ") && strstr(r.out.s, " val/fit.err histogram 480 "));
+    CHECK(access(path_of("r/images-look.png").s, F_OK) == 0);
+    test_expect("graphc train q.graph -q --run q", 0, "");
+    test_expect("for r in q r; do grep -o '\"bits\":\"[0-9a-f]*' $r/metrics.jsonl > $r.bits; done; cmp q.bits r.bits; "
+                "grep -c . r.bits", 0, "60");
+}
+
 TEST(a_packed_run_is_repeated_bit_by_bit) {
     put_program();
     test_expect("mkdir sub; mv p.graph parts.graph sub; graphc train sub/p.graph -s latent=3 -q --run r", 0, "");

@@ -4,6 +4,7 @@
 #include "card.h"
 #include "csvlog.h"
 #include "events.h"
+#include "gallery.h"
 #include "hash.h"
 #include "history.h"
 #include "progress.h"
@@ -21,6 +22,8 @@ struct Book {
     Runs *runs;                            /* NULL: it could not be opened */
     CsvLog *csv;
     Events *events;
+    Gallery *gallery;                      /* opened when the first picture is due; NULL: there is none */
+    bool looked;
     FILE *log;
     RunRow row;
     bool begun, warned;
@@ -165,11 +168,28 @@ static void put_events(Book *b, const TrainProgress *p) {
     b->events = NULL;
 }
 
+/* Short trainings are not kept waiting for the pictures' code. */
+static void put_pictures(Book *b, const TrainProgress *p) {
+    static const double first_s = 1;
+    Error e = {0};
+    GrStatus status = GR_OK;
+    if (!b->events || p->event != TRAIN_EPOCH || p->seconds < first_s || !job_idle(b->job)) return;
+    if (!b->looked) status = gallery_open(b->job, b->run, &b->gallery, &e);
+    b->looked = true;
+    if (status == GR_OK && b->gallery && !gallery_rests(b->gallery, p->seconds))
+        status = gallery_show(b->gallery, p, b->steps_before + p->step, b->events, &e);
+    if (status == GR_OK) return;
+    warn(b, &e);
+    gallery_close(b->gallery);
+    b->gallery = NULL;
+}
+
 static void report(Book *b, const TrainProgress *p) {
     Error e = {0};
     measure(b, p);
     ArenaMark mark = arena_mark(b->arena);
     put_events(b, p);
+    put_pictures(b, p);
     if (b->log) fprintf(b->log, "%.*s\n", FSTR(epoch_line(b->arena, b->job->s->recipe, p)));
     arena_pop(mark);
     if (b->csv && csvlog_follow(b->csv, &e) != GR_OK) {
@@ -226,6 +246,7 @@ void book_close(Book *b, GrStatus status, const Error *e) {
     put_card(b);
     put(b);
     csvlog_close(b->csv);
+    gallery_close(b->gallery);
     events_close(b->events);
     runs_close(b->runs);
     arena_destroy(b->arena);

@@ -2,9 +2,9 @@
  * write a picture with the originals above what the export made of them. */
 #include "changes.h"
 #include "checkpoint.h"
+#include "imagesheet.h"
 #include "job.h"
 #include "numbers.h"
-#include "png.h"
 #include "rundir.h"
 #include "uses.h"
 
@@ -36,47 +36,12 @@ static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compi
 static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
     .doc = "Runs an export of a trained model on the first rows of a split."};
 
-enum { PER_ROW = 10, PICTURE_ROWS = 20, NUMBER_ROWS = 5 };
+enum { PICTURE_ROWS = 20, NUMBER_ROWS = 5 };
 
 static const RecipeExport *find_export(const Session *s, const char *name) {
     for (uint32_t i = 0; i < s->recipe->exports.n; i++)
         if (!name || str_is(s->recipe->exports.at[i].name, name)) return &s->recipe->exports.at[i];
     return NULL;
-}
-
-static bool is_image(const PlanBuffer *b) { return b->shape.rank == 3; }
-
-/* Image r of a buffer as bytes: real numbers are grey values from 0 to 1. */
-static void put_image(uint8_t *out, const PlanBuffer *b, const void *data, int64_t r) {
-    int64_t n = b->shape.dim[1] * b->shape.dim[2];
-    for (int64_t i = 0; i < n; i++) {
-        float x = b->dtype == DT_U8 ? (float)((const uint8_t *)data)[r * n + i]
-                                    : ((const float *)data)[r * n + i] * 255;
-        out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x + 0.5f);
-    }
-}
-
-/* Ten originals, the ten results below them, and so on. */
-static GrStatus write_picture(Session *s, const Options *o, const Plan *p, const PlanEntry *entry, Exec *x, Error *e) {
-    const PlanBuffer *from = NULL, *to = NULL;
-    for (uint32_t i = 0; i < entry->n_columns && !from; i++)
-        if (is_image(&p->buffers.at[p->bindings.at[entry->first_column + i].buffer]))
-            from = &p->buffers.at[p->bindings.at[entry->first_column + i].buffer];
-    for (uint32_t i = 0; i < entry->n_outputs && !to; i++)
-        if (is_image(&p->buffers.at[p->bindings.at[entry->first_output + i].buffer]))
-            to = &p->buffers.at[p->bindings.at[entry->first_output + i].buffer];
-    if (!from || !to || from->shape.dim[1] != to->shape.dim[1] || from->shape.dim[2] != to->shape.dim[2])
-        return fail(e, GR_DATA, "the export does not make images of images of the same size: no picture");
-    int64_t h = to->shape.dim[1], w = to->shape.dim[2], rows = entry->rows, lines = (rows + PER_ROW - 1) / PER_ROW * 2;
-    uint8_t *images = PUSH(s->arena, uint8_t, lines * PER_ROW * h * w);
-    const void *in = exec_buffer(x, (uint32_t)(from - p->buffers.at)),
-               *out = exec_buffer(x, (uint32_t)(to - p->buffers.at));
-    for (int64_t r = 0; r < rows; r++) {
-        int64_t at = r / PER_ROW * 2 * PER_ROW + r % PER_ROW;
-        put_image(images + at * h * w, from, in, r);
-        put_image(images + (at + PER_ROW) * h * w, to, out, r);
-    }
-    return png_write_grid(s->arena, str_of(o->picture), images, lines * PER_ROW, h, w, PER_ROW, e);
 }
 
 /* Row by row: what comes in, what comes out. */
@@ -149,7 +114,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     if (status == GR_OK) {
         Counters at = {.rows = rows, .batch = rows};
         exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));
-        if (o->picture) status = write_picture(s, o, p, &p->entries.at[0], x, e);
+        if (o->picture) status = imagesheet_write(s->arena, p, &p->entries.at[0], x, str_of(o->picture), e);
         else print_rows(p, &p->entries.at[0], x);
     }
     exec_destroy(x);

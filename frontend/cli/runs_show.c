@@ -98,7 +98,7 @@ GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
 static bool is_ours(Str name) {
     static const char *const endings[] = {".safetensors", ".part", ".jsonl"};
     static const char *const names[] = {RUN_PROGRAM, CARD_FILE, CSV_FILE, RUN_LOG};
-    bool ours = str_starts(name, "events.out.tfevents.");
+    bool ours = str_starts(name, "events.out.tfevents.") || (str_starts(name, "images-") && str_ends(name, ".png"));
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) ours = ours || str_ends(name, endings[i]);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) ours = ours || str_is(name, names[i]);
     return ours;

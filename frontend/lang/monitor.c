@@ -179,6 +179,9 @@ void monitor_watch(Lower *l, const Stmt *s) {
     if (standing == STANDING_QUIET || v->kind == VAL_POISON) {
         return;
     }
+    if (s->watch.value && l->peek) {
+        peek_note(l, name, v);             /* the name is not bound to anything else */
+    }
     if (v->kind != VAL_ARRAY) {
         report(l, DIAG_TYPE, s->at, "what is watched is a tensor, this is %.*s", FSTR(value_describe(l, v)));
         return;

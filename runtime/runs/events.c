@@ -145,11 +145,21 @@ GrStatus events_histogram(Events *v, int64_t step, Str tag, const EventHistogram
     return status;
 }
 
-GrStatus events_image(Events *v, int64_t step, Str tag, int64_t height, int64_t width, Str png, Error *e) {
+/* Signature, length and type of the first chunk, then width and height, big endian. */
+static int32_t png_number(Str png, uint32_t at) {
+    uint32_t x;
+    memcpy(&x, png.s + at, sizeof x);
+    return (int32_t)__builtin_bswap32(x);
+}
+
+GrStatus events_image(Events *v, int64_t step, Str tag, Str png, Error *e) {
+    enum { WIDTH_AT = 16, HEIGHT_AT = 20, LEAST = 24 };
+    if (png.n < LEAST)
+        return fail(e, GR_DATA, "an image of %u bytes", png.n);
     ArenaMark mark = arena_mark(v->arena);
     Graphc__Summary__Image image = GRAPHC__SUMMARY__IMAGE__INIT;
     Graphc__Summary__Value value = GRAPHC__SUMMARY__VALUE__INIT, *pointer = &value;
-    image.height = (int32_t)height, image.width = (int32_t)width, image.colorspace = 1;
+    image.height = png_number(png, HEIGHT_AT), image.width = png_number(png, WIDTH_AT), image.colorspace = 1;
     image.encoded_image_string = (ProtobufCBinaryData){png.n, (uint8_t *)png.s};
     value.tag = tag_text(v->arena, tag);
     value.value_case = GRAPHC__SUMMARY__VALUE__VALUE_IMAGE;

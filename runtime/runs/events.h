@@ -13,8 +13,8 @@ typedef struct { double least, most, n, sum, squares; uint32_t buckets; double *
 GrStatus events_open(Arena *a, Str run, int64_t step, Events **out, Error *e);
 GrStatus events_scalars(Events *v, int64_t step, const EventScalar *at, uint32_t n, Error *e);
 GrStatus events_histogram(Events *v, int64_t step, Str tag, const EventHistogram *h, Error *e);
-/* png: a whole file. */
-GrStatus events_image(Events *v, int64_t step, Str tag, int64_t height, int64_t width, Str png, Error *e);
+/* png: a whole file, which says its own size. */
+GrStatus events_image(Events *v, int64_t step, Str tag, Str png, Error *e);
 void     events_close(Events *v);                              /* NULL is fine */
 /* Of finite values, in buckets that grow by a tenth from one to the next, on both sides of zero. */
 EventHistogram events_count(Arena *a, const float *values, int64_t n);
