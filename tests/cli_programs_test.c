@@ -1,6 +1,5 @@
 /* The programs of tests/programs as a user runs them: each is in its layout, checked, trained on the few rows of
- * tests/programs/files, and verified, made small by `-s`.  What cannot run yet is refused with the place, and runs
- * without the clause that is refused.  The table of the README says the same as the table here. */
+ * tests/programs/files, and verified, made small by `-s`.  The table of the README says the same as the table here. */
 #include "test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@ typedef struct {
     const char *parameters;          /* all of them, as written */
     const char *folder;              /* of tests/programs/files, given as `folder`; "" when it has none */
     const char *before;              /* a line of the shell that makes the run or library it uses, or NULL */
-    const char *refused, *clause;    /* the message, and what is taken out to go on; or NULL */
     const char *small;               /* settings of a small training */
     const char *tiny;                /* of a comparison of all modes, where they are others */
 } Case;
@@ -20,7 +18,6 @@ typedef struct {
 #define TINY_SPLAT "-s latent=4 -s dense=16 -s enc='[4, 4, 8, 8, 16]' -s dec='[8, 8, 4, 4, 4]'"
 #define TINY_DOTS "-s E=8 -s width=1 -s rows=8 -s world.epochs=20 -s probe.epochs=1"
 #define TINY_RSSM "-s base.E=8 -s base.width=1 -s base.rows=8"
-#define NOT_YET(what) "error[not-yet]: " what ": this version does not run it yet"
 
 static const Case k_cases[] = {
     {.name = "00-library",
@@ -61,12 +58,10 @@ static const Case k_cases[] = {
      .small = TINY_ARM " -s epochs=1 -s batch=16",
      .tiny = TINY_ARM " --batch=2 --steps=1"},
     {.name = "05-arm",
-     .what = "imitation behind the frozen encoder of a run of that",
+     .what = "imitation behind the frozen encoder of a run of that, products of f16",
      .folder = "jaco",
      .before = "graphc train 05-arm-vae.graph -q " TINY_ARM " -s epochs=1 -s batch=16 -s folder=files/jaco "
                "--run runs/vae",
-     .refused = NOT_YET("`precision f16`"),
-     .clause = "precision f16;",
      .small = "-s epochs=1 -s batch=16",
      .tiny = "--batch=2 --steps=1"},
     {.name = "06-occ",
@@ -139,31 +134,6 @@ static void bring_programs(void) {
     test_expect(copy.s, 0, "");
 }
 
-static Str program_text(const Case *c) {
-    return test_read(str_format(test_arena(), "%.*s/%s.graph", FSTR(test_folder()), c->name));
-}
-
-/* Without its refused clause. */
-static void take_out(const Case *c) {
-    Arena *a = test_arena();
-    Str text = program_text(c);
-    const char *at = strstr(str_copy(a, text).s, c->clause);
-    REQUIRE(at != NULL);
-    int before = (int)(text.n - strlen(at));
-    test_write(str_format(a, "%.*s/%s.graph", FSTR(test_folder()), c->name),
-               str_format(a, "%.*s%s", before, text.s, at + strlen(c->clause)));
-}
-
-/* Refused where the clause stands, and nothing else is. */
-static void is_refused(const Case *c) {
-    Ran r = test_shell(str_of(line("check", c, "")));
-    const char *first = strstr(r.out.s, c->refused);
-    CHECK_MSG(r.status == 1 && first, "%s is not refused: %.*s", c->name, FSTR(r.out));
-    CHECK_MSG(first && strstr(first, c->clause), "%s: the message does not show `%s`", c->name, c->clause);
-    for (const char *e = r.out.s; (e = strstr(e, "error[")) != NULL; e++)
-        CHECK_MSG(strncmp(e, c->refused, strlen(c->refused)) == 0, "%s: another message: %s", c->name, e);
-}
-
 static void is_evaluated(const Case *c) {
     test_expect(line("check", c, ""), 0, "modules");
     test_expect(line("eval", c, ""), 0, "test.accuracy");
@@ -185,13 +155,9 @@ static void runs(const char *name) {
     bring_programs();
     if (c->before)
         test_expect(c->before, 0, "");
-    if (c->refused)
-        is_refused(c);
-    if (c->refused)
-        take_out(c);
     if (c->small)
         is_trained(c);
-    else if (!c->refused)
+    else
         is_evaluated(c);
 }
 
@@ -221,10 +187,7 @@ TEST(programs_are_checked) {
         const Case *c = &k_cases[i];
         if (c->before)
             continue;
-        if (c->refused)
-            is_refused(c);
-        else
-            test_expect(str_format(test_arena(), "graphc check %s.graph", c->name).s, 0, "losses of");
+        test_expect(str_format(test_arena(), "graphc check %s.graph", c->name).s, 0, "losses of");
     }
 }
 
@@ -237,11 +200,9 @@ TEST(programs_are_told_of) {
     CHECK_INT(atoi(r.out.s), N_CASES);
     for (uint32_t i = 0; i < N_CASES; i++) {
         const Case *c = &k_cases[i];
-        const char *state = c->small ? "trains, same bits in every mode" : c->refused ? "refused" : "evaluates";
-        Str row = str_format(a, "| `%s` | %s | %s | %s%s%s%s |\n", c->name, c->what,
-                             c->parameters ? c->parameters : "", state, c->clause ? "; `" : "",
-                             c->clause ? str_format(a, "%.*s", (int)strlen(c->clause) - 1, c->clause).s : "",
-                             c->clause ? "` is refused" : "");
+        const char *state = c->small ? "trains, same bits in every mode" : "evaluates";
+        Str row = str_format(a, "| `%s` | %s | %s | %s |\n", c->name, c->what, c->parameters ? c->parameters : "",
+                             state);
         CHECK_MSG(strstr(readme.s, row.s) != NULL, "tests/programs/README.md has no row\n%.*s", FSTR(row));
     }
 }

@@ -226,3 +226,88 @@ TEST_ALL(bf16_reaches_nearly_the_loss_of_f32) {
     CHECK_MSG(rounded[0] != exact[0], "nothing was rounded");
     CHECK_MSG(rounded[39] < 1.1 * exact[39], "f32 comes to %g, bf16 to %g", exact[39], rounded[39]);
 }
+
+/* ---- f16 and its loss scale ---- */
+/* The values of the tensors that begin so, one after the other. */
+static uint32_t numbers(const char *run, const char *prefix, float *out, uint32_t most) {
+    Str text = tensors(run, prefix);
+    uint32_t from = 0, n = 0;
+    while (from < text.n && text.s[from] != ' ')
+        from++;
+    for (from++; from + sizeof *out <= text.n && n < most; from += sizeof *out)
+        memcpy(&out[n++], text.s + from, sizeof *out);
+    return n;
+}
+
+/* A weight of 4096 makes cotangents that 65536 takes past the end of f16: the scale has to come down first. */
+static void heavy_curve(const char *optimizer) {
+    test_write(here("p.graph"), str_of(k_curve));
+    edit("mse(net(b.x), b.y)", "mse(net(b.x), b.y)  weight 4096");
+    edit("train { optimizer adam(lr = 3e-3)", str_format(test_arena(), "%s  precision f16", optimizer).s);
+}
+
+TEST_ALL(f16_finds_a_scale_and_reaches_nearly_the_loss_of_f32) {
+    double exact[40] = {0}, loss[40] = {0}, scale[40] = {0}, skipped[40] = {0};
+    trained_in("f32", "", exact);
+    heavy_curve("train { optimizer adam(lr = 3e-3);");
+    ran("rm -r run && graphc train p.graph -q --run run");
+    CHECK_INT(series("run", "train.square", loss, 40), 40);
+    CHECK_INT(series("run", "train.loss_scale", scale, 40), 40);
+    CHECK_INT(series("run", "train.skipped", skipped, 40), 40);
+    CHECK_MSG(skipped[0] > 0 && skipped[0] == skipped[39], "%g steps skipped at first, %g in the end", skipped[0],
+              skipped[39]);
+    CHECK_MSG(scale[39] == ldexp(1, 16 - (int)skipped[39]), "a scale of %g", scale[39]);
+    CHECK_MSG(loss[39] < 1.1 * exact[39], "f32 comes to %g, f16 to %g", exact[39], loss[39]);
+}
+
+TEST_ALL(skipped_steps_are_the_same_everywhere_and_when_resumed) {
+    heavy_curve("train { optimizer adam(lr = 3e-3);");
+    test_expect("graphc verify p.graph --steps 14", 0, "fused      on 3  every bit is the same");
+    test_expect("graphc verify p.graph --steps 14 --cpu=haswell", 0, "fused      on 3  every bit is the same");
+    ran("graphc train p.graph -q -s epochs=4 --run whole");
+    ran("graphc train p.graph -q -s epochs=1 --run parts");
+    ran("graphc train p.graph -q -s epochs=4 --run parts --resume");
+    same_tensors("whole", "parts", "");
+    edit("batch 32", "batch 32 shards 4");
+    test_expect("graphc verify p.graph --steps 14", 0, "fused      on 3  every bit is the same");
+}
+
+/* 16 steps an epoch; what was skipped is no update, and leaves no trace in what is kept for one. */
+TEST_ALL(a_skipped_step_is_no_update) {
+    float count[8], skipped;
+    heavy_curve("optimizer counting(lr : real) for p, g, k { state n = 0;  n <- n + k;  p <- p - lr * g / 4096 }\n"
+                "train { optimizer counting(lr = 0.01);");
+    ran("graphc train p.graph -q -s epochs=2 --run run");
+    CHECK_INT(numbers("run", "optim/train.fit.loss_scale.skipped", &skipped, 1), 1);
+    CHECK_INT(numbers("run", "optim/net.mlp1.linear1[2].b.counting.n", count, 1), 1);
+    float n = 32 - skipped;
+    CHECK_MSG(skipped > 2 && count[0] == n * (n + 1) / 2, "%g skipped, the numbers of updates sum to %g", skipped,
+              count[0]);
+}
+
+/* The slope of a root at 0 is infinite at every scale: no step ever is one, which ends with a message. */
+TEST_ALL(a_gradient_that_is_never_finite_stops_the_run) {
+    test_write(here("p.graph"), str_of("graph 1\n"
+                                       "data points { from fresh(rows = 4096) as train;  x[i < 3] = normal() }\n"
+                                       "model net(x : real[N, 3]) -> (y : real[N]) {\n"
+                                       "    param w : real[3] = 0\n"
+                                       "    y[n] = sum[i] x[n,i] * w[i]^0.5\n"
+                                       "}\n"
+                                       "objective fit(b : points[N]) { loss l = mean[n] (net(b.x)[n] - 1)^2 }\n"
+                                       "train { optimizer sgd(lr = 1);  epochs 1;  batch 8;  precision f16 }\n"));
+    test_expect("graphc train p.graph -q", 1, "step 41 (epoch 1, step 41 of it): a loss or a gradient is not finite");
+    test_expect("graphc train p.graph -q", 1, "`precision bf16` does not");
+}
+
+/* The number of an update is asked for in every shard. */
+TEST(runs_in_turn_take_shards) {
+    test_write(here("p.graph"), str_of("graph 1\n"
+                                       "data points { from fresh(rows = 64) as train;  x[i < 4] = normal() }\n"
+                                       "model A(x : real[N, 4]) -> (y : real[N, 4]) { y = linear(x, 4) }\n"
+                                       "model B(x : real[N, 4]) -> (y : real[N, 4]) { y = linear(x, 4) }\n"
+                                       "objective one(b : points[N]) { loss a = mse(B(A(b.x)), b.x) }\n"
+                                       "objective two(b : points[N]) { loss c = mse(A(B(b.x)), b.x) }\n"
+                                       "train { objective one updates A;  objective two updates B 2 times\n"
+                                       "        optimizer adam(lr = 1e-2);  epochs 2;  batch 8 shards 2 }\n"));
+    ran("graphc train p.graph -q");
+}

@@ -1,7 +1,8 @@
-/* Products in less precision: a contraction that is marked `rounded` gets casts before its operands and loses the mark.
- * After autodiff, whose contractions inherit the mark, so both gradients of a product are found too; before it, the
- * operands would be of a type that nothing can be added in.  Before the rewrites, so that operands cast in several
- * products are one node, and permutes and broadcasts move through the casts.
+/* Products in less precision: a contraction that is marked `rounded` gets casts before its operands and
+ * loses the mark. After autodiff, whose contractions inherit the mark, so both gradients of a product are
+ * found too; before it, the operands would be of a type that nothing can be added in.  Before the
+ * rewrites, so that operands cast in several products are one node, and permutes and broadcasts move
+ * through the casts.
  *
  * An operand that was widened from the type it is rounded to is taken as it was stored: widening is exact. */
 #include "opt.h"

@@ -25,7 +25,8 @@ void check_precision(const Check *c, const RecipePhase *p) {
     Str of = check_of_phase(c, p);
     const char *type = dtype_name(p->precision);
     if (!c->json) {
-        printf("precision%.*s  %s: operands of the models' products; the rest of a step is f32\n", FSTR(of), type);
+        printf("precision%.*s  %s: operands of the models' products; the rest of a step is f32%s\n", FSTR(of),
+               type, p->precision == DT_F16 ? "; the loss is scaled" : "");
         return;
     }
     json_t *j = json_object();

@@ -477,6 +477,12 @@ void  shard_check(Lower *l);                                /* refuses losses th
 void  load_declare(Lower *l, RecipePhase *p, const TrainClause *c);
 void  precision_declare(Lower *l, RecipePhase *p, const TrainClause *c);
 uint8_t precision_of_product(const Lower *l);               /* that is being lowered: DT_F32 when it is not rounded */
+/* ---- scaling.c: the loss, and steps left out, of `precision f16`; of others nothing */
+Val   scaling_total(Lower *l, Val total);                   /* what is differentiated instead */
+bool  scaling_undo(Lower *l, Val *gradient);
+typedef struct { Val sound; uint32_t n; VarNow *before; } Scaling;     /* sound: all gradients are finite */
+Scaling scaling_begin(Lower *l, uint32_t n, Val *gradients);           /* before the updates: where not, zeros */
+void  scaling_end(Lower *l, const Scaling *s);              /* what they wrote, only then */
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */

@@ -141,20 +141,24 @@ void optimizer_gradients(Lower *l, uint32_t n, const uint32_t *vars, Val total, 
         out[i] = cell_now(l, vars[i]);
     }
     l->b.at = l->train->at;
-    Val tuple = build_grad(&l->b, total, n, out);
+    Val tuple = build_grad(&l->b, scaling_total(l, total), n, out);
     for (uint32_t i = 0; i < n; i++) {
         const Var *v = &l->m->vars.at[vars[i]];
         out[i] = build_result(&l->b, tuple, i);
-        build_check(&l->b, out[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
+        if (!scaling_undo(l, &out[i])) {
+            build_check(&l->b, out[i], name_id(l, str_format(l->a, "gradient of %.*s", FSTR(v->path))));
+        }
     }
 }
 
 void optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients) {
     uint32_t errors = diags_errors(l->ds);
     phase_frame(l, l->train);
+    Scaling s = scaling_begin(l, n, gradients);
     clip_gradients(l, l->train, n, gradients);
     for (uint32_t i = 0; i < n && diags_errors(l->ds) == errors; i++) {
         update(l, clause_for(l, &l->m->vars.at[vars[i]]), vars[i], gradients[i]);
     }
+    scaling_end(l, &s);
     frame_pop(l);
 }

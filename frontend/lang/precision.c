@@ -1,7 +1,10 @@
-/* `precision bf16 | f16`: in the steps of the phase, operands of products are rounded to that type and summed in f32.
- * Products are the contractions that are written in a model, and so those of its gradient (compiler/grad hands the
- * mark on); what an objective computes beside its models (losses, metrics, statistics), what optimizers compute, and
- * all that is kept stays f32.  Evaluations and exports belong to no phase and round nothing. */
+/* `precision bf16 | f16`: in the steps of the phase, operands of products are rounded to that type and
+ * summed in f32. Products are the contractions that are written in a model, and so those of its gradient
+ * (compiler/grad hands the mark on); what an objective computes beside its models (losses, metrics,
+ * statistics), what optimizers compute, and all that is kept stays f32.  Evaluations and exports belong to
+ * no phase and round nothing.
+ *
+ * f16, whose exponents are few, also scales the loss: scaling.c. */
 #include "lower.h"
 
 void precision_declare(Lower *l, RecipePhase *p, const TrainClause *c) {
@@ -11,14 +14,12 @@ void precision_declare(Lower *l, RecipePhase *p, const TrainClause *c) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (str_is(c->precision.text, known[i].name)) {
             p->precision = known[i].type;
-            if (p->precision == DT_F16) {
-                not_yet(l, c->at, "`precision f16`");
-            }
             return;
         }
         nearest_consider(&near, str_of(known[i].name));
     }
-    Diag *d = report(l, DIAG_TRAIN_DECL, c->precision.at, "there is no precision `%.*s`", FSTR(c->precision.text));
+    Diag *d = report(l, DIAG_TRAIN_DECL, c->precision.at, "there is no precision `%.*s`",
+                     FSTR(c->precision.text));
     report_near(d, &near);
     diag_help(d, "there are `f32`, `bf16` and `f16`");
 }

@@ -41,12 +41,17 @@ static double reported(const UniformRun *r, Str name) {
 }
 
 /* The number of this update, from 1, among those of the runs in `mask`. */
-static double update_of(const RecipePhase *p, uint64_t mask, int64_t update) {
+static double update_of(const RecipePhase *p, uint64_t mask, const Counters *c) {
     int64_t n = 1;
-    for (uint32_t i = 0; i < p->runs.n; i++)
-        n += mask >> i & 1 ? recipe_runs_before(p, update - 1, i) : 0;
+    for (uint32_t i = 0; i < p->runs.n; i++) {
+        int64_t skipped = c->skipped != NULL ? c->skipped[i] : 0;
+        n += mask >> i & 1 ? recipe_runs_before(p, c->update - 1, i) - skipped : 0;
+    }
     return (double)n;
 }
+
+/* Shards count in the upper half of the phase. */
+static const RecipePhase *phase_of(const Recipe *r, const Counters *c) { return &r->phases.at[c->phase & 0xffff]; }
 
 static double input_value(const UniformRun *u, Str name, const Counters *c, const TrainState *s) {
     if (str_starts(name, "setting."))
@@ -56,7 +61,9 @@ static double input_value(const UniformRun *u, Str name, const Counters *c, cons
     if (str_starts(name, "report."))
         return reported(u, (Str){name.s + 7, name.n - 7});
     if (str_starts(name, "update."))
-        return update_of(&u->recipe->phases.at[c->phase], strtoull(name.s + 7, NULL, 10), c->update);
+        return update_of(phase_of(u->recipe, c), strtoull(name.s + 7, NULL, 10), c);
+    if (str_is(name, "update") && c->skipped != NULL)
+        return update_of(phase_of(u->recipe, c), UINT64_MAX, c);
     for (size_t i = 0; i < sizeof k_counters / sizeof *k_counters; i++) {
         if (str_is(name, k_counters[i].name))
             return (double)*(const int64_t *)((const char *)c + k_counters[i].at);

@@ -10,6 +10,7 @@ typedef struct {
     int64_t epoch, step, epochs, steps, epoch_steps, batch, rows, update, seed, clock, phase;
     int64_t rows2, rows3, rows4;           /* of the other batches of an objective */
     int64_t batch_rows;                    /* of the whole batch a shard is part of */
+    const int64_t *skipped;                /* by run of the phase: steps that updated nothing; NULL: there are none */
 } Counters;
 
 /* Rows of the other batches: in a phase, or (NULL) in an evaluation. */

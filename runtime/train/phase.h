@@ -15,6 +15,7 @@ typedef struct Phase {
     const RecipePhase *recipe;
     Feeds feeds;
     VEC(Check) checks;                     /* what can be validated */
+    int64_t *skipped;                      /* by run: steps that updated nothing (scaling.c) */
 } Phase;
 
 typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
@@ -46,6 +47,10 @@ GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values);
 /* The latest values, for schedules and criteria. */
 void     measure_keep(Trainer *t, const TrainValues *values);
 uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ever, as bits */
+
+/* ---- scaling.c ---- */
+void     scaling_count(Trainer *t);        /* skipped steps, for the number of the next update */
+void     scaling_values(Trainer *t, TrainValues *out);
 
 /* ---- restart.c ---- */
 void     restart_keep(Trainer *t);         /* variables are as they begin */

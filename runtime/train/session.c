@@ -55,7 +55,7 @@ static GrStatus load_used(Session *s) {
     return used_load(s->arena, s->job->recipe, vars, n, s->e);
 }
 
-static void *var_data(Session *s, Str path, size_t *bytes) {
+void *session_var(Session *s, Str path, size_t *bytes) {
     const Plan *plan = exec_plan(s->job->exec);
     for (uint32_t i = 0; i < plan->vars.n; i++) {
         if (!str_eq(plan->vars.at[i].path, path))
@@ -70,7 +70,7 @@ void session_begin_copies(Session *s) {
     const Recipe *r = s->job->recipe;
     for (uint32_t i = 0; i < r->copies.n; i++) {
         size_t bytes = 0, more = 0;
-        void *to = var_data(s, r->copies.at[i].copy, &bytes), *from = var_data(s, r->copies.at[i].of, &more);
+        void *to = session_var(s, r->copies.at[i].copy, &bytes), *from = session_var(s, r->copies.at[i].of, &more);
         GR_ASSERT(to == NULL || (from != NULL && bytes == more));
         if (to != NULL)
             memcpy(to, from, bytes);

@@ -32,6 +32,8 @@ void     session_progress(Session *s, TrainEvent event, int64_t batches, const T
                           bool improved);
 /* Copies begin as what they follow, wherever that came from. */
 void     session_begin_copies(Session *s);
+/* The values of a variable, or NULL. */
+void    *session_var(Session *s, Str path, size_t *bytes);
 void     session_alarm(Session *s, const RecipeAlarm *a, Str split);
 const UValue *session_uniforms(Session *s);             /* now; until the next call */
 #endif

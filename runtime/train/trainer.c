@@ -44,7 +44,9 @@ static GrStatus check_health(Trainer *t, uint32_t health) {
          (long long)at->step + 1, (long long)at->epoch + 1, (long long)at->batch + 1,
          health & HEALTH_INDEX ? "an index is outside its tensor" : "a loss or a gradient is not finite");
     if (!(health & HEALTH_INDEX))
-        fail_help(t->s.e, "try a smaller learning rate; what the run saved before is whole");
+        fail_help(t->s.e, t->s.phase->precision == DT_F16
+                              ? "f16 ends at 65504, `precision bf16` does not; what the run saved before is whole"
+                              : "try a smaller learning rate; what the run saved before is whole");
     return t->s.e->status;
 }
 
@@ -78,6 +80,7 @@ static GrStatus step(Trainer *t) {
     Counters *c = &t->s.counters;
     int64_t left = rows_of_step(t);
     set_counters(t);
+    scaling_count(t);
     schedules_advance(&t->s);
     c->batch_rows = left;
     inputs_batches(c, &t->s.job->recipe->objectives.at[run->objective], p);
@@ -191,6 +194,7 @@ static GrStatus end_epoch(Trainer *t) {
     t->s.state.epoch++;
     t->s.state.batch = 0;
     t->s.state.inner = 0;
+    scaling_values(t, &values);
     TRY(record_values(t, STR("epoch"), &values));
     if (!every(t->s.phase->report_steps, t->s.state.step))
         TRY(measure_alarms(t, STR("train"), &values));
@@ -314,6 +318,7 @@ static void expect_tails(Trainer *t) {
 static GrStatus open_phase(Trainer *t) {
     const RecipePhase *p = t->phase->recipe;
     FeedUser *users = PUSH(t->phase->arena, FeedUser, p->runs.n);
+    t->phase->skipped = PUSH(t->phase->arena, int64_t, p->runs.n);
     GR_ASSERT(p->batch > 0 && p->runs.n > 0);
     for (uint32_t i = 0; i < p->runs.n; i++)
         users[i] = (FeedUser){&t->s.job->recipe->objectives.at[p->runs.at[i].objective],

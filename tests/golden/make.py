@@ -264,8 +264,9 @@ def product():
     return {"exports": {"product": pair(lambda x: x.prod(1), d_y, x=x)}}
 
 
-def train(forward, parameters, optimizer, batches, states=None, weights=None, clip=None):
-    """Steps of an optimiser.  `parameters`: path -> leaf (as torch has it) and view (as the program has it)."""
+def train(forward, parameters, optimizer, batches, states=None, weights=None, clip=None, scale=1):
+    """Steps of an optimiser.  `parameters`: path -> leaf (as torch has it) and view (as the program has it).  `scale`: of
+    the loss that is differentiated; gradients are divided by it."""
     leaves = {k: leaf for k, (leaf, view) in parameters.items()}
     views = {k: view for k, (leaf, view) in parameters.items()}
 
@@ -278,7 +279,9 @@ def train(forward, parameters, optimizer, batches, states=None, weights=None, cl
         terms = forward(len(steps), **columns)
         total = sum((weights or {}).get(k, 1.0) * v for k, v in terms.items())
         o.zero_grad()
-        total.backward()
+        (scale * total).backward()
+        for leaf in leaves.values():
+            leaf.grad /= scale
         if clip:
             torch.nn.utils.clip_grad_norm_(list(leaves.values()), clip)
         o.step()
@@ -558,8 +561,9 @@ def precision():
         parameters = {}
         for path, (w, b) in layer.items():
             parameters.update({path + ".w": (w, views[path]), path + ".b": (b, same)})
-        return train(forward, parameters, plain_sgd(1), columns, weights={"apart": 0.125})
-    return {"tolerance": {"f64": 2e-2, "f32": 1e-5}, "phases": {"brain": phase(torch.bfloat16)}}
+        return train(forward, parameters, plain_sgd(32), columns, weights={"fit": 1 / 32, "apart": 1 / 256},
+                     scale=2 ** 16 if kind == torch.half else 1)
+    return {"tolerance": {"f64": 2e-2, "f32": 1e-5}, "phases": {"brain": phase(torch.bfloat16), "half": phase(torch.half)}}
 
 
 def norms():
