@@ -255,6 +255,49 @@ static uint32_t emit_random(Emit *e, Val v, const Index *at, uint32_t guard) {
     return word;
 }
 
+/* ---- padding ---- */
+typedef struct { uint32_t insts, accesses, memo; } Here;
+static Here here(const Emit *e) { return (Here){e->k->insts.n, e->k->accesses.n, e->memo.n}; }
+
+static void back_to(Emit *e, Here h) {
+    while (e->memo.n > h.memo) {
+        const Memo *m = &e->memo.at[--e->memo.n];
+        e->memo_of[m->v.i] = m->next;
+    }
+    e->k->insts.n = h.insts;
+    e->k->accesses.n = h.accesses;
+}
+
+static uint32_t divisions_since(const Emit *e, Here h) {
+    uint32_t n = 0;
+    for (uint32_t i = h.insts; i < e->k->insts.n; i++) {
+        const KInst *in = &e->k->insts.at[i];
+        n += in->kop == K_SCALAR && (in->op == S_idiv || in->op == S_mod);
+    }
+    return n;
+}
+
+/* An element of x at indices that only the guard keeps inside.  A reshape behind them would divide what cannot be
+ * there; so when there are divisions it is tried with indices that are inside by themselves, which are no addresses
+ * any more, and the way with fewer divisions is taken. */
+static uint32_t emit_inside(Emit *e, Val x, const Index *at, uint32_t guard) {
+    Here start = here(e);
+    uint32_t value = emit_value(e, x, at, guard), divisions = divisions_since(e, start);
+    if (divisions == 0 || e->bad)
+        return value;
+    Shape s = shape_at(e, x);
+    Index in[MAX_RANK];
+    back_to(e, start);
+    for (uint32_t i = 0; i < s.rank; i++) {
+        in[i] = index_clamped(e, at[i], s.dim[i] - 1);
+    }
+    value = emit_value(e, x, in, guard);
+    if (divisions_since(e, start) < divisions)
+        return value;
+    back_to(e, start);
+    return emit_value(e, x, at, guard);
+}
+
 static uint32_t emit_pad(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     Val x = operand(e->p->g, v, 0);
@@ -269,7 +312,7 @@ static uint32_t emit_pad(Emit *e, Val v, const Index *at, uint32_t guard) {
     }
     if (inside == 0)
         return emit_value(e, x, in, guard);
-    uint32_t value = emit_value(e, x, in, both(e, guard, inside));
+    uint32_t value = emit_inside(e, x, in, both(e, guard, inside));
     uint32_t fill = emit_const(e, wide_of((DType)n->dtype), n->attr.pad.value);
     return emit_scalar(e, S_select, wide_of((DType)n->dtype), inside - 1, value, fill);
 }

@@ -178,6 +178,7 @@ Index index_const(int64_t x);
 Index index_axis(uint32_t axis);
 Index index_scale(Index x, int64_t by);
 Index index_add(Emit *e, Index x, Index y);
+Index index_clamped(Emit *e, Index x, int64_t top); /* 0 .. top, whatever x is */
 void index_range(const Kernel *k, const Index *x, int64_t *lo, int64_t *hi);
 uint32_t index_value(Emit *e, const Index *x); /* i32 instruction */
 Index index_of_value(uint32_t inst, int64_t lo, int64_t hi);

@@ -161,6 +161,15 @@ static Index clamped(Emit *e, uint32_t v, int64_t top) {
     return index_of_value(v, 0, top);
 }
 
+Index index_clamped(Emit *e, Index x, int64_t top) {
+    int64_t lo, hi;
+    index_range(e->k, &x, &lo, &hi);
+    if (lo >= 0 && hi <= top)
+        return x;
+    uint32_t v = index_value(e, &x);
+    return lo >= 0 ? index_of_value(emit_scalar(e, S_min, DT_I32, v, emit_i32(e, top), 0), 0, top) : clamped(e, v, top);
+}
+
 /* Is a clipped axis there together with its block index? */
 static bool whole_pairs(const Kernel *k, const Index *x) {
     int64_t top;

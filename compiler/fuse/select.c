@@ -8,7 +8,8 @@
  * consumes is inlined there. */
 #include "fuse_parts.h"
 
-enum { CHEAP = 2 }; /* ns for 16 elements: recomputing up to this is as good as loading */
+/* ns for 16 elements: recomputing up to this is as good as loading; of a view that guards, as storing and loading */
+enum { CHEAP = 2, CHEAP_VIEW = 4 };
 enum { COMMIT_CONSUMER = UINT32_MAX };
 
 static void mark_live(Planner *p) {
@@ -108,8 +109,10 @@ static bool stored_fused(Planner *p, Val v) {
     const Info *in = &p->info[v.i];
     if (node_is_leaf(p->g, v) || node_of(p->g, v)->op == OP_result || node_of(p->g, v)->op == OP_iota)
         return false;
-    if (is_view(p->g, v))
-        return false;
+    if (is_view(p->g, v)) {
+        Op op = (Op)node_of(p->g, v)->op;
+        return (op == OP_pad || op == OP_concat) && in->many && in->cost > CHEAP_VIEW;
+    }
     return (in->many || in->spread) && in->cost > CHEAP;
 }
 
