@@ -76,6 +76,8 @@ static void epilogue(Tile *t, int64_t fixed) {
         }
     }
     if (t->side != 0) {
+        s->vec = (int8_t)s->n_axes;                 /* the tile is read along its rows and turned */
+        s->transpose = (int8_t)(s->n_axes - 1);
         s->axis[s->n_axes++] = (uint8_t)t->side_axis;
         in_tile.coef[t->side_axis] = r->block[0] * r->block[1];
     }

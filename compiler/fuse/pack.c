@@ -123,28 +123,58 @@ static uint32_t element(Emit *e, const Product *r, const Lie *lie, int side, con
     return emit_value(e, r->operand[side], at, 0);
 }
 
-/* One panel and one k: places are read side by side, rows are written so. */
-static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint8_t *others,
-                        uint32_t n_heads, uint32_t n_others, Index *dim_at, uint32_t out, Index to,
+/* Rows and k as one: where the rows of the next k follow in memory, and the panel holds them all. */
+static bool rows_follow(const Product *r, const Lie *lie, int side) {
+    int64_t rows = product_stride(lie, r->c, &r->run[side]), k = product_stride(lie, r->c, &r->k);
+    return lie->direct && r->panels[side] == 1 && r->run[side].count == r->block[side] && r->k.count > 1 && rows > 0 &&
+           k == rows * r->block[side];
+}
+
+/* Places of one panel that a point packs, all k of them: the lines they make are written whole while they are near. */
+static int64_t places_at_once(const Product *r, int side, int64_t places) {
+    enum { NEAR_FLOATS = 16 << 10 };
+    int64_t most = NEAR_FLOATS / (r->k.count * r->block[side]) & -LANES;
+    return most >= places ? places : most > LANES ? most : LANES < places ? LANES : places;
+}
+
+/* A block of places of one panel.  Places are read side by side, rows are written so. */
+static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, uint32_t block,
+                        const uint8_t *others, uint32_t n_heads, int64_t places, Index *dim_at, uint32_t out, Index to,
                         int64_t place_step) {
     Kernel *k = e->k;
     Stage *s = kernel_stage(k, STAGE_MAP);
-    int64_t places = 1;
-    for (uint32_t i = n_heads; i < n_others; i++) {
-        places *= r->c->extent[others[i]];
+    bool as_one = rows_follow(r, lie, side);
+    int64_t step = r->block[side], size = places_at_once(r, side, places);
+    for (uint32_t i = 0; i < r->k.n; i++) {
+        uint8_t dim = r->k.dim[i];
+        dim_at[dim] = index_const(0);
+        if (as_one)
+            continue;
+        uint32_t axis = kernel_axis(k, "k", r->c->extent[dim]);
+        s->axis[s->n_axes++] = (uint8_t)axis;
+        dim_at[dim] = index_axis(axis);
     }
-    uint32_t place = kernel_axis(k, "x", places), run = kernel_axis(k, "r", r->block[side]);
-    pack_clip(k, run, panel, r->run[side].count);
+    for (uint32_t i = r->k.n; i-- > 0;) {
+        to = index_add(e, to, index_scale(dim_at[r->k.dim[i]], step));
+        step *= r->c->extent[r->k.dim[i]];
+    }
+    uint32_t place = kernel_axis(k, "x", size);
+    uint32_t run = kernel_axis(k, "r", as_one ? r->block[side] * r->k.count : r->block[side]);
+    pack_clip(k, place, block, places);
     s->axis[s->n_axes++] = (uint8_t)place;
     s->axis[s->n_axes++] = (uint8_t)run;
-    s->vec = 0;
-    s->transpose = 1;
+    s->vec = (int8_t)(s->n_axes - 2);
+    s->transpose = (int8_t)(s->n_axes - 1);
+    Index row = index_axis(run), at = index_axis(place);
+    at.coef[block] = size;
+    if (!as_one) {
+        pack_clip(k, run, panel, r->run[side].count);
+        row.coef[panel] = r->block[side];
+    }
     emit_stage(e);
-    Index row = index_axis(run);
-    row.coef[panel] = r->block[side];
-    uint32_t value = element(e, r, lie, side, others, n_heads, dim_at, row, index_axis(place));
+    uint32_t value = element(e, r, lie, side, others, n_heads, dim_at, row, at);
     to = index_add(e, to, index_axis(run));
-    emit_store(e, out, index_add(e, to, index_scale(index_axis(place), place_step)), value);
+    emit_store(e, out, index_add(e, to, index_scale(at, place_step)), value);
     s = &k->stages.at[k->stages.n - 1];
     s->n = k->insts.n - s->first;
 }
@@ -169,12 +199,14 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
             to = index_add(&e, to, index_scale(dim_at[others[i]], count));
         count *= c->extent[others[i]];
     }
-    int64_t k_step = r->block[side];
-    for (uint32_t i = places > 0 ? r->k.n : 0; i-- > 0;) {
-        uint8_t dim = r->k.dim[i];
-        dim_at[dim] = index_axis(kernel_axis(k, "k", c->extent[dim]));
-        to = index_add(&e, to, index_scale(dim_at[dim], k_step));
-        k_step *= c->extent[dim];
+    int64_t n_places = 1;
+    for (uint32_t i = n_heads; i < n_others; i++) {
+        n_places *= c->extent[others[i]];
+    }
+    uint32_t block = 0;
+    if (places > 0) {
+        int64_t size = places_at_once(r, side, n_places);
+        block = kernel_axis(k, "b", (n_places + size - 1) / size);
     }
     k->n_head = k->axes.n;
     uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED,
@@ -185,7 +217,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
                                        .loop = p->loop});
     uint32_t out = kernel_buffer(&e, cell, true);
     if (places > 0)
-        pack_places(&e, r, lie, side, panel, others, n_heads, n_others, dim_at, out, to, place_step);
+        pack_places(&e, r, lie, side, panel, block, others, n_heads, n_places, dim_at, out, to, place_step);
     else
         pack_stage(&e, r, lie, side, panel, dim_at, out, to);
     unit_finish(&e);

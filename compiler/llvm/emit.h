@@ -175,7 +175,10 @@ void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mas
 /* Turns a square of 16 x 16 on the stack and stores `rows` rows of it, `across` elements apart; mask of their lanes
  * or NULL. */
 void   square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows);
+/* Fills the square: such rows, loaded and turned. */
+void   square_load(Emit *e, DType stored, Value square, Value from, int64_t across, Value mask, Value rows);
 /* as it is stored, sixteen lanes */
+Value  access_from_memory(const Dag *g, uint32_t access, DType type, Value v);
 Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
 
 /* ---- emit_ahead.c: inputs of the next head point ---- */
@@ -185,6 +188,7 @@ void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_ente
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */
 void   turn_put(Dag *g, uint32_t inst, Value v);
+Value  turn_get(const Dag *g, uint32_t inst);
 
 /* ---- the stages ---- */
 void   emit_map(Emit *e, const Stage *s);

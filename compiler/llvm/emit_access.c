@@ -314,6 +314,10 @@ Value access_load(Dag *g, const KInst *in) {
                        emit_imm(e, (DType)in->type, in->imm));
 }
 
+Value access_from_memory(const Dag *g, uint32_t access, DType type, Value v) {
+    return from_memory(g->e, buffer_of(g, access)->dtype, type, v);
+}
+
 Value access_to_memory(const Dag *g, uint32_t access, DType type, Value v) {
     return to_memory(g->e, buffer_of(g, access)->dtype, type, emit_splat(g->e, v));
 }

@@ -248,7 +248,7 @@ static Value inst_value(Dag *g, uint32_t i) {
     switch ((KOp)in->kop) {
     case K_SCALAR:  return scalar_inst(g, in);
     case K_MATH:    return math_inst(g, in);
-    case K_LOAD:    return access_load(g, in);
+    case K_LOAD:    return g->square != NULL && g->square[i] != NULL ? turn_get(g, i) : access_load(g, in);
     case K_AXIS:    return axis_value(g, (uint32_t)in->imm.i);
     case K_UNIFORM: return e->uniform[in->imm.i];
     case K_REG:     return e->reg[in->imm.i];

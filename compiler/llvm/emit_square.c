@@ -1,8 +1,11 @@
-/* Turning a square of 16 x 16 elements: rows become columns and go to memory.  It is 64 shuffles, which the back end
- * takes milliseconds over, so a module has one function for each width of element and its kernels call that:
+/* Turning a square of 16 x 16 elements: rows become columns on their way to memory or from it.  It is 64 shuffles,
+ * which the back end takes milliseconds over, so a module has one function for each width of element and its kernels
+ * call it:
  *   void turn_BITS(void *square, void *to, int64_t across, int16_t lanes, int64_t rows)
- * stores the elements that `lanes` selects of the first `rows` turned rows, row l at to + l * across elements.  The
- * square may be overwritten. */
+ * stores the elements that `lanes` selects of the first `rows` turned rows, row l at to + l * across elements; the
+ * square may be overwritten.
+ *   void fetch_BITS(void *square, void *from, int64_t across, int16_t lanes, int64_t rows)
+ * loads such rows and leaves the square turned.  No other memory is read; what the square holds for it is anything. */
 #include "emit.h"
 
 /* Element j of row i goes to element i of row j, in four rounds: blocks of 8, 4, 2, 1 change places across
@@ -25,18 +28,18 @@ static void turn(Emit *e, Value row[LANES]) {
     }
 }
 
-typedef struct { Value square, to, across, lanes, rows; LLVMTypeRef element, row; unsigned bytes; } Square;
+typedef struct { Value square, memory, across, lanes, rows; LLVMTypeRef element, row; unsigned bytes; } Square;
 
 static Value square_row(Emit *e, const Square *s, Value i) { return emit_at(e, s->row, s->square, i); }
 
-static Value target_row(Emit *e, const Square *s, Value i) {
-    return emit_at(e, s->element, s->to, LLVMBuildNSWMul(e->b, i, s->across, ""));
+static Value memory_row(Emit *e, const Square *s, Value i) {
+    return emit_at(e, s->element, s->memory, LLVMBuildNSWMul(e->b, i, s->across, ""));
 }
 
 /* All rows, from registers: `whole` ones without the mask, the others with it. */
 static void store_all(Emit *e, const Square *s, const Value row[LANES], Value mask, int whole) {
     for (int i = 0; i < LANES; i++)
-        access_store_vector(e, row[i], target_row(e, s, emit_i64(e, i)), s->bytes, i < whole ? NULL : mask);
+        access_store_vector(e, row[i], memory_row(e, s, emit_i64(e, i)), s->bytes, i < whole ? NULL : mask);
     LLVMBuildRetVoid(e->b);
 }
 
@@ -47,7 +50,7 @@ static void store_some(Emit *e, const Square *s, const Value row[LANES], Value m
     Loop l;
     loop_open(e, &l, emit_i64(e, 0), s->rows, 1, 0, NULL);
     Value v = emit_load(e, s->row, square_row(e, s, l.i), BUFFER_ALIGN / LANES);
-    access_store_vector(e, v, target_row(e, s, l.i), s->bytes, mask);
+    access_store_vector(e, v, memory_row(e, s, l.i), s->bytes, mask);
     loop_close(e, &l, NULL);
     LLVMBuildRetVoid(e->b);
 }
@@ -85,27 +88,76 @@ static void body(Emit *e, const Square *s) {
     store_some(e, s, row, mask);
 }
 
-static void helper(Emit *e, Value f, LLVMTypeRef element, unsigned bytes) {
-    body(e, &(Square){LLVMGetParam(f, 0), LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3),
-                      LLVMGetParam(f, 4), element, emit_vector(element), bytes});
+static Square parameters(Value f, LLVMTypeRef element, unsigned bytes) {
+    return (Square){LLVMGetParam(f, 0), LLVMGetParam(f, 1), LLVMGetParam(f, 2), LLVMGetParam(f, 3), LLVMGetParam(f, 4),
+                    element, emit_vector(element), bytes};
 }
 
-static void turn_8(Emit *e, Value f) { helper(e, f, e->i8, 1); }
-static void turn_16(Emit *e, Value f) { helper(e, f, e->i16, 2); }
-static void turn_32(Emit *e, Value f) { helper(e, f, e->i32, 4); }
-static void turn_64(Emit *e, Value f) { helper(e, f, e->i64, 8); }
+static void turn_body(Emit *e, Value f, LLVMTypeRef element, unsigned bytes) {
+    Square s = parameters(f, element, bytes);
+    body(e, &s);
+}
 
-void square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows) {
+/* Rows behind the last are that one again. */
+static void fetch_rows(Emit *e, const Square *s, Value mask) {
+    Value row[LANES], last = LLVMBuildSub(e->b, s->rows, emit_i64(e, 1), "");
+    for (int i = 0; i < LANES; i++) {
+        Value at = memory_row(e, s, emit_min_i64(e, emit_i64(e, i), last));
+        row[i] = mask == NULL ? emit_load(e, s->row, at, s->bytes) : access_load_masked(e, s->row, at, s->bytes, mask);
+    }
+    turn(e, row);
+    for (int i = 0; i < LANES; i++)
+        emit_store(e, row[i], square_row(e, s, emit_i64(e, i)), BUFFER_ALIGN / LANES);
+    LLVMBuildRetVoid(e->b);
+}
+
+static void fetch_body(Emit *e, Value f, LLVMTypeRef element, unsigned bytes) {
+    Square s = parameters(f, element, bytes);
+    LLVMBasicBlockRef whole = emit_block(e, "whole"), cut = emit_block(e, "cut");
+    Value every_lane = LLVMBuildICmp(e->b, LLVMIntEQ, s.lanes, LLVMConstAllOnes(e->i16), "");
+    LLVMBuildCondBr(e->b, every_lane, whole, cut);
+    LLVMPositionBuilderAtEnd(e->b, whole);
+    fetch_rows(e, &s, NULL);
+    LLVMPositionBuilderAtEnd(e->b, cut);
+    fetch_rows(e, &s, LLVMBuildBitCast(e->b, s.lanes, emit_vector(e->i1), ""));
+}
+
+static void turn_8(Emit *e, Value f) { turn_body(e, f, e->i8, 1); }
+static void turn_16(Emit *e, Value f) { turn_body(e, f, e->i16, 2); }
+static void turn_32(Emit *e, Value f) { turn_body(e, f, e->i32, 4); }
+static void turn_64(Emit *e, Value f) { turn_body(e, f, e->i64, 8); }
+static void fetch_8(Emit *e, Value f) { fetch_body(e, f, e->i8, 1); }
+static void fetch_16(Emit *e, Value f) { fetch_body(e, f, e->i16, 2); }
+static void fetch_32(Emit *e, Value f) { fetch_body(e, f, e->i32, 4); }
+static void fetch_64(Emit *e, Value f) { fetch_body(e, f, e->i64, 8); }
+
+typedef struct {
+    const char *name;
+    void (*body)(Emit *e, Value f);
+} Helper;
+
+static Helper helper_for(DType stored, bool fetch) {
+    switch (dtype_bytes(stored)) {
+    case 1: return fetch ? (Helper){"fetch_8", fetch_8} : (Helper){"turn_8", turn_8};
+    case 2: return fetch ? (Helper){"fetch_16", fetch_16} : (Helper){"turn_16", turn_16};
+    case 4: return fetch ? (Helper){"fetch_32", fetch_32} : (Helper){"turn_32", turn_32};
+    case 8: return fetch ? (Helper){"fetch_64", fetch_64} : (Helper){"turn_64", turn_64};
+    }
+    GR_BUG("elements of %u bytes", (unsigned)dtype_bytes(stored));
+}
+
+static void call(Emit *e, Helper h, Value square, Value memory, int64_t across, Value mask, Value rows) {
     LLVMTypeRef in[] = {e->ptr, e->ptr, e->i64, e->i16, e->i64};
     LLVMTypeRef type = LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 5, false);
-    Value f = NULL;
-    switch (dtype_bytes(stored)) {
-    case 1: f = emit_helper(e, "turn_8", type, turn_8); break;
-    case 2: f = emit_helper(e, "turn_16", type, turn_16); break;
-    case 4: f = emit_helper(e, "turn_32", type, turn_32); break;
-    case 8: f = emit_helper(e, "turn_64", type, turn_64); break;
-    default: GR_BUG("elements of %u bytes", (unsigned)dtype_bytes(stored));
-    }
     Value lanes = mask == NULL ? LLVMConstAllOnes(e->i16) : LLVMBuildBitCast(e->b, mask, e->i16, "");
-    LLVMBuildCall2(e->b, type, f, (Value[]){square, to, emit_i64(e, across), lanes, rows}, 5, "");
+    LLVMBuildCall2(e->b, type, emit_helper(e, h.name, type, h.body),
+                   (Value[]){square, memory, emit_i64(e, across), lanes, rows}, 5, "");
+}
+
+void square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows) {
+    call(e, helper_for(stored, false), square, to, across, mask, rows);
+}
+
+void square_load(Emit *e, DType stored, Value square, Value from, int64_t across, Value mask, Value rows) {
+    call(e, helper_for(stored, true), square, from, across, mask, rows);
 }

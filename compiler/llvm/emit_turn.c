@@ -1,7 +1,7 @@
-/* Maps that read along one axis and write along another.  Lanes run along the axis that is read; a store
- * whose places lie side by side along the other axis would scatter.  So blocks of 16 x 16 are turned:
- * sixteen steps of the other axis put their vectors into a square on the stack instead of storing them,
- * and the turned rows of the square are stored as vectors (emit_square.c). */
+/* Maps that read along one axis and write along another.  Lanes run along one of them; an access whose places lie
+ * side by side along the other would be a gather or scatter.  So blocks of 16 x 16 are turned (emit_square.c): sixteen
+ * steps of the other axis put their vectors into a square on the stack instead of storing them, and its turned rows
+ * are stored; or sixteen rows are loaded and turned first, and the steps take their vectors from the square. */
 #include "emit.h"
 
 /* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */
@@ -24,18 +24,37 @@ static bool turned_stage(const Kernel *k, const Stage *s, Stage *out) {
     return true;
 }
 
+static bool stored_here(const Dag *g, uint32_t buf) {
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = &g->e->kernel->insts.at[g->s->first + i];
+        if (in->kop == K_STORE && g->e->kernel->accesses.at[in->access].buf == buf)
+            return true;
+    }
+    return false;
+}
+
 static bool is_turned(const Dag *g, uint32_t i) {
     const KInst *in = &g->e->kernel->insts.at[g->s->first + i];
-    if (in->kop != K_STORE || in->in[1] != 0 || g->level[i] != g->depth)
+    bool load = in->kop == K_LOAD && in->in[0] == 0, store = in->kop == K_STORE && in->in[1] == 0;
+    if ((!load && !store) || g->level[i] != g->depth)
         return false;
     const KAccess *a = &g->e->kernel->accesses.at[in->access];
     int64_t across = a->coef[g->vec];
-    return a->index == 0 && a->coef[g->turned] == 1 && across != 0 && across != 1;
+    return a->index == 0 && a->coef[g->turned] == 1 && across != 0 && across != 1 &&
+           !(load && stored_here(g, a->buf));
 }
 
 void turn_put(Dag *g, uint32_t inst, Value v) {
     LLVMTypeRef row = LLVMTypeOf(v);
     emit_store(g->e, v, emit_at(g->e, row, g->square[inst], g->turn_row), BUFFER_ALIGN / LANES);
+}
+
+Value turn_get(const Dag *g, uint32_t inst) {
+    const KInst *in = &g->e->kernel->insts.at[g->s->first + inst];
+    LLVMTypeRef row = emit_vector(emit_storage(g->e,
+        g->e->kernel->bufs.at[g->e->kernel->accesses.at[in->access].buf].dtype));
+    Value at = emit_at(g->e, row, g->square[inst], g->turn_row);
+    return access_from_memory(g, in->access, (DType)in->type, emit_load(g->e, row, at, BUFFER_ALIGN / LANES));
 }
 
 /* How many lanes of the block exist; they are the first ones. */
@@ -47,18 +66,22 @@ static Value lanes_there(Dag *g) {
     return emit_call(e, "llvm.ctpop", &e->i64, 1, &bits, 1);
 }
 
-static void flush_all(Dag *g, Value first, Value mask) {
+/* What is turned here: the loads before the steps, or the stores after them. */
+static void turn_all(Dag *g, KOp kop, Value first, Value mask) {
     Emit *e = g->e;
     const Kernel *k = e->kernel;
     for (uint32_t i = 0; i < g->s->n; i++) {
-        if (g->square[i] == NULL)
+        const KInst *in = &k->insts.at[g->s->first + i];
+        if (g->square[i] == NULL || in->kop != kop)
             continue;
-        uint32_t access = k->insts.at[g->s->first + i].access;
-        const KAccess *a = &k->accesses.at[access];
+        const KAccess *a = &k->accesses.at[in->access];
         DType stored = k->bufs.at[a->buf].dtype;
-        LLVMTypeRef t = emit_storage(e, stored);
-        Value outer = g->address[(g->depth - 1) * k->accesses.n + access];
-        square_store(e, stored, g->square[i], emit_at(e, t, outer, first), a->coef[g->vec], mask, lanes_there(g));
+        Value outer = g->address[(g->depth - 1) * k->accesses.n + in->access];
+        Value at = emit_at(e, emit_storage(e, stored), outer, first);
+        if (kop == K_LOAD)
+            square_load(e, stored, g->square[i], at, a->coef[g->vec], mask, lanes_there(g));
+        else
+            square_store(e, stored, g->square[i], at, a->coef[g->vec], mask, lanes_there(g));
     }
 }
 
@@ -66,12 +89,13 @@ static void flush_all(Dag *g, Value first, Value mask) {
 static void block(Dag *g, Value first, Value n, Value mask) {
     Emit *e = g->e;
     Loop l;
+    turn_all(g, K_LOAD, first, mask);
     loop_open(e, &l, emit_i64(e, 0), n, 1, 0, NULL);
     g->turn_row = l.i;
     e->axis[g->turned] = (AxisAt){LLVMBuildNSWAdd(e->b, first, l.i, ""), NULL};
     dag_enter(g, g->depth);
     loop_close(e, &l, NULL);
-    flush_all(g, first, mask);
+    turn_all(g, K_STORE, first, mask);
 }
 
 static void turn_loop(Dag *g, Value hi) {
