@@ -128,3 +128,28 @@ TEST(wrong_values_and_files_are_named) {
     make_files();
     CHECK_CASES("graphc train p.graph --run run", 1, cases);
 }
+
+/* The clause that reads the file; of a formula the column. */
+TEST(wrong_values_have_a_place) {
+    static const Case cases[] = {
+        {"from csv(\"a*.csv\", header = no);  grid : u8[4] < 4 = columns[-4:]", "b.grid",
+         "--> p.graph:2:10\n   |\n 2 | data d { from csv("},
+        {"from csv(\"no*.csv\");  price : f32", "b.price", "   |          ^^^^^^^^^^^^^^^^^^^\n   = help: `*` stands"},
+        {"from csv(\"houses.csv\", separator = \";\");  price : f32;  dear : u8 < 2 = int(price)", "b.dear",
+         "--> p.graph:2:66\n   |\n 2 | data d { from csv("},
+    };
+    make_files();
+    CHECK_CASES("graphc train p.graph --run run", 1, cases);
+}
+
+/* A column is read when only a formula, a clause or a statistic reads it. */
+TEST(formulas_read_columns) {
+    static const char k_file[] =
+        "data d { from csv(\"t.csv\") as train;  x : f32;  y : f32;  z : f32;  u : f32;  v : f32\n"
+        "    drop where y > 100;  m = mean[train] z;  s = x - m }\n"
+        "model net(x : real[N]) -> (y : real[N]) { param w : real = 1;  y = w * x }\n"
+        "objective o(b : d[N]) { loss l = mean[..] (net(b.s) - b.v)^2 }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 2 }\n";
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())), str_of(k_file));
+    test_expect("graphc check p.graph", 0, "not read  `u` of d\n");
+}

@@ -1,6 +1,7 @@
 /* What is known of the data before they are read: the batches of an epoch, and columns that will not be. */
 #include "check.h"
 #include "dataset.h"
+#include "run.h"
 #include "table.h"
 
 int64_t check_rows(const Check *c, uint32_t data) {
@@ -74,9 +75,21 @@ static bool is_input(const RecipeData *d, const RecipeColumn *c) {
     return false;
 }
 
+/* Raw columns that a formula reads are known when its graph has been lowered. */
+static void find_inputs(Session *s, const RecipeData *d) {
+    bool unread = false;
+    Entries stages = {0};
+    for (uint32_t k = 0; k < d->columns.n; k++)
+        unread = unread || (d->columns.at[k].raw && !d->columns.at[k].used && !is_input(d, &d->columns.at[k]));
+    if (!unread || !d->has_graph || !run_stages(s, d, true, &stages)) return;
+    for (uint32_t k = 0; k < stages.at.n; k++)
+        lower_graph(s->program, LOWER_DATA, stages.at.at[k].name, stages.at.at[k].rows, s->diags);
+}
+
 void check_columns(const Check *c) {
     for (uint32_t i = 0; i < c->s->recipe->data.n; i++) {
         const RecipeData *d = &c->s->recipe->data.at[i];
+        find_inputs(c->s, d);
         json_t *names = json_array();
         Buf b = buf_make(c->s->arena);
         for (uint32_t k = 0; k < d->columns.n; k++) {

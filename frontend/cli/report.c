@@ -1,6 +1,6 @@
 /* What went wrong, for people or, with --diag=json, for programs: mistakes of the text with their places, and failures
- * of the world, which have none.  In both forms all of it goes to standard error, but for `--json`, which has it
- * where its result would be. */
+ * of the world, which have one when a line of the text asked for it, as `from` does.  In both forms all of it goes to
+ * standard error, but for `--json`, which has it where its result would be. */
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,15 @@ int report_error(const Common *c, const Error *e) {
     const char *name = gr_status_name(e->status);
     for (uint32_t i = 0; name[i] && i + 1 < sizeof kind; i++)
         kind[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] - 'A' + 'a' : name[i]);
-    put(c, SEV_ERROR, kind, e->what, e->help);
+    if (e->sources) {
+        Arena *scratch = arena_create();
+        Diags *ds = diags_create(scratch, e->sources);
+        diag_add_failure(ds, kind, e);
+        report_diags(ds, c);
+        arena_destroy(scratch);
+    } else {
+        put(c, SEV_ERROR, kind, e->what, e->help);
+    }
     return e->status == GR_USAGE         ? EXIT_USAGE
            : e->status == GR_INTERRUPTED ? EXIT_INTERRUPTED
            : e->status == GR_STOPPED     ? EXIT_STOPPED

@@ -53,14 +53,12 @@ static GrStatus run_stage(void *user, const RecipeData *data, const DataRequest 
     return GR_OK;
 }
 
-typedef struct { VEC(EntryRequest) at; } Stages;
-
-static void add_stage(Session *s, Stages *out, const RecipeData *d, const char *stage, int64_t rows) {
+static void add_stage(Session *s, Entries *out, const RecipeData *d, const char *stage, int64_t rows) {
     vec_push(s->arena, &out->at,
              ((EntryRequest){LOWER_DATA, str_format(s->arena, "%.*s%s", FSTR(d->name), stage), rows, 0}));
 }
 
-static void add_numbered(Session *s, Stages *out, const RecipeData *d, const char *stage, uint32_t k, int64_t rows) {
+static void add_numbered(Session *s, Entries *out, const RecipeData *d, const char *stage, uint32_t k, int64_t rows) {
     add_stage(s, out, d, str_format(s->arena, ".%s%u", stage, k).s, rows);
 }
 
@@ -70,8 +68,7 @@ static bool computed(const RecipeRows *r) {
     return false;
 }
 
-/* The graph of the columns comes first: it says which statistics are used. */
-static bool stages_of(Session *s, const RecipeData *d, bool statistics, Stages *out) {
+bool run_stages(Session *s, const RecipeData *d, bool statistics, Entries *out) {
     Graph *columns = lower_graph(s->program, LOWER_DATA, d->name, DATA_BLOCK, s->diags);
     if (!columns) return false;
     if (columns->outputs.n > 0) add_stage(s, out, d, "", DATA_BLOCK);
@@ -94,8 +91,8 @@ static bool stages_of(Session *s, const RecipeData *d, bool statistics, Stages *
 static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, const DataStatistics *known,
                              Formula *f, Error *e) {
     *f = (Formula){.s = s, .scratch = arena_create()};
-    Stages stages = {0};
-    if (!stages_of(s, data, known == NULL, &stages))
+    Entries stages = {0};
+    if (!run_stages(s, data, known == NULL, &stages))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     if (stages.at.n == 0) return GR_OK;
     if (!compile_graphs(s, c, stages.at.n, stages.at.at, &f->compiled))
@@ -122,8 +119,8 @@ void run_settle_data(Dataset *d, Formula **f) {
     *f = NULL;
 }
 
-GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
-                       Error *e) {
+static GrStatus open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
+                          Error *e) {
     const RecipeData *d = &s->recipe->data.at[data];
     if (!d->has_graph) return dataset_open(s->arena, d, NULL, NULL, out, e);
     DataStatistics read = {0};
@@ -138,6 +135,13 @@ GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoin
     if (status == GR_OK) status = dataset_open(s->arena, d, program, known, out, e);
     if (status == GR_OK && (*out)->renewal) *lasting = f;
     else formula_close(f);
+    return status;
+}
+
+GrStatus run_open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
+                       Error *e) {
+    GrStatus status = open_data(s, c, data, checkpoint, out, lasting, e);
+    if (status != GR_OK && e->at.n > 0) e->sources = s->files;
     return status;
 }
 

@@ -9,6 +9,8 @@
 /* The outputs of the uniform program at these counters; there are no series yet. */
 const UValue *uniform_values(Arena *a, const Recipe *r, const Uniforms *u, const Counters *at);
 
+/* The graphs that opening a data set runs; that of the columns comes first, it says which statistics are used. */
+bool run_stages(Session *s, const RecipeData *d, bool statistics, Entries *out);
 /* Opens data set number `data`; columns that the program computes are computed with compiled code. */
 /* `checkpoint`: its statistics are those of this trained model; "": those of the run it belongs to, or computed. */
 /* lasting: what makes rows anew in each epoch, if they are; it and the data set end together.  NULL: they never are. */

@@ -80,6 +80,15 @@ Diag *diag_add(Diags *ds, DiagKind k, Span at, const char *fmt, ...) {
     return d;
 }
 
+const char *diag_name(const Diag *d) { return d->failure != NULL ? d->failure : diag_kind_name(d->kind); }
+
+void diag_add_failure(Diags *ds, const char *kind, const Error *e) {
+    Diag *d = diag_add(ds, DIAG_DATA_DECL, e->at, "%s", e->what);
+    d->failure = str_copy(d->arena, str_of(kind)).s;
+    if (e->help[0] != 0)
+        diag_help(d, "%s", e->help);
+}
+
 void diag_label(Diag *d, Span at, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);
@@ -188,7 +197,7 @@ static json_t *json_label(const SourceSet *sources, Span at, Str text) {
 static json_t *json_diag(const SourceSet *sources, const Diag *d) {
     json_t *j = json_object(), *labels = json_array(), *notes = json_array(), *helps = json_array();
     json_object_set_new(j, "severity", json_string(severity_name(diag_severity(d))));
-    json_object_set_new(j, "kind", json_string(diag_kind_name(d->kind)));
+    json_object_set_new(j, "kind", json_string(diag_name(d)));
     json_object_set_new(j, "message", json_text(d->message));
     put_place(j, sources, d->at);
     if (d->primary_label.n > 0)

@@ -6,7 +6,6 @@
 #include "error.h"
 #include <stdio.h>
 
-typedef struct { uint32_t at, n; } Span;
 Span span_join(Span a, Span b);                         /* from the first byte of one to the last of the other */
 
 typedef struct SourceSet SourceSet;
@@ -43,6 +42,8 @@ Str      diags_first_error(const Diags *ds, Span *at);             /* its messag
 /* Same kind at the same place is kept once; at most 20 errors are rendered, then how many more there are. */
 void   diags_render(const Diags *ds, Buf *out, bool colour);
 void   diags_render_json(const Diags *ds, Buf *out);
+/* A failure of the world at a place of the text; kind: "data", "io". */
+void     diag_add_failure(Diags *ds, const char *kind, const Error *e);
 /* A failure of the world, or a warning while something runs, as an object of the same form without a place. */
 void   error_render_json(Severity s, const char *kind, const char *what, const char *help, Buf *out);
 #endif

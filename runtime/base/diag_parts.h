@@ -9,6 +9,7 @@ typedef struct { bool is_help; Str text; } Remark;
 struct Diag {
     Arena *arena;
     DiagKind kind;
+    const char *failure;           /* the kind of a failure of the world; NULL: it is a mistake of `kind` */
     Span at;                       /* the primary span */
     Str message, primary_label;
     VEC(Label) labels;             /* of the other spans */
@@ -16,5 +17,6 @@ struct Diag {
 };
 
 Severity    diag_severity(const Diag *d);
+const char *diag_name(const Diag *d);
 void diag_render_one(Arena *scratch, const Diag *d, const SourceSet *sources, Buf *out, bool colour);
 #endif

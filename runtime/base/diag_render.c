@@ -270,9 +270,9 @@ static int digits_of(uint32_t n) {
 
 static void put_heading(Page *p, const Diag *d) {
     const char *severity = severity_name(diag_severity(d));
-    put(p, p->primary, str_format(p->scratch, "%s[%s]", severity, diag_kind_name(d->kind)));
+    put(p, p->primary, str_format(p->scratch, "%s[%s]", severity, diag_name(d)));
     put(p, INK_STRONG, STR(": "));
-    put_text(p, INK_STRONG, d->message, (uint32_t)(strlen(severity) + strlen(diag_kind_name(d->kind)) + 4));
+    put_text(p, INK_STRONG, d->message, (uint32_t)(strlen(severity) + strlen(diag_name(d)) + 4));
     buf_char(p->out, '\n');
 }
 

@@ -23,6 +23,8 @@ GrStatus fail(Error *e, GrStatus s, const char *fmt, ...) {
     va_end(ap);
     e->status = s;
     e->help[0] = 0;
+    e->at = (Span){0};
+    e->sources = NULL;
     return s;
 }
 
@@ -38,6 +40,14 @@ GrStatus fail_errno(Error *e, GrStatus s, const char *fmt, ...) {
     snprintf(e->what + n, sizeof e->what - n, ": %s", strerror(cause));
     e->status = s;
     e->help[0] = 0;
+    e->at = (Span){0};
+    e->sources = NULL;
+    return s;
+}
+
+GrStatus fail_place(Error *e, GrStatus s, Span at) {
+    if (e != NULL && e->at.n == 0)
+        e->at = at;
     return s;
 }
 

@@ -28,11 +28,21 @@ typedef enum {
 } GrStatus;
 const char *gr_status_name(GrStatus s);                 /* "IO" */
 
-/* What went wrong and where, and what to do: filled by `fail`, printed by whoever stands at the top. */
-typedef struct { GrStatus status; char what[768]; char help[256]; } Error;
+/* A place in the texts that the user wrote: see diag.h. */
+typedef struct { uint32_t at, n; } Span;
+struct SourceSet;
+
+/* What went wrong and where, and what to do: filled by `fail`, printed by whoever stands at the top.  With `sources`,
+ * `at` is the line of the program that asked for it. */
+typedef struct {
+    GrStatus status; char what[768]; char help[256];
+    Span at; const struct SourceSet *sources;
+} Error;
 GrStatus fail(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));   /* returns s */
 /* The same with what the system says about errno. */
 GrStatus fail_errno(Error *e, GrStatus s, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The innermost place is kept; returns s. */
+GrStatus fail_place(Error *e, GrStatus s, Span at);
 void     fail_help(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define TRY(call) do { GrStatus s_ = (call); if (s_ != GR_OK) return s_; } while (0)
 

@@ -40,7 +40,9 @@ static GrStatus open_sources(Opening *o) {
     o->sources = PUSH(o->scratch, DataSource, o->recipe->sources.n + 1);
     for (uint32_t i = 0; i < o->recipe->sources.n; i++) {
         DataSource *s = &o->sources[i];
-        TRY(source_open(o->scratch, o->recipe, i, o->wants.at, o->wants.n, s, o->e));
+        GrStatus status = source_open(o->scratch, o->recipe, i, o->wants.at, o->wants.n, s, o->e);
+        if (status != GR_OK)
+            return fail_place(o->e, status, o->recipe->sources.at[i].span);
         o->rows += s->rows;
         if (s->rows > INT32_MAX - DATA_BLOCK || o->rows > INT32_MAX - DATA_BLOCK)
             return fail(o->e, GR_DATA, "data `%.*s` has more than %d rows", FSTR(o->recipe->name),
@@ -90,7 +92,9 @@ static GrStatus read_sources(Opening *o) {
     for (uint32_t i = 0; i < o->wants.n; i++)
         to[i] = column_of(o, o->wants.at[i]->name);
     for (uint32_t s = 0; s < o->recipe->sources.n; s++) {
-        TRY(source_read(&o->sources[s], to, o->e));
+        GrStatus status = source_read(&o->sources[s], to, o->e);
+        if (status != GR_OK)
+            return fail_place(o->e, status, o->recipe->sources.at[s].span);
         for (uint32_t i = 0; i < o->wants.n; i++)
             to[i] += (size_t)o->sources[s].rows * row_bytes(o->wants.at[i]);
     }
@@ -110,7 +114,7 @@ static GrStatus check_bound(Opening *o, const RecipeColumn *c) {
         Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
         column_refuse(o->recipe, c, where, i, bad, c->dtype, row, bad, o->e);
         fail_help(o->e, "`drop where` leaves such rows out; or the bound of `%.*s` is wrong", FSTR(c->name));
-        return GR_DATA;
+        return fail_place(o->e, GR_DATA, c->span);
     }
     return GR_OK;
 }
@@ -221,7 +225,7 @@ GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *progr
     else
         arena_destroy(o->scratch);
     *out = s == GR_OK ? d : NULL;
-    return s;
+    return s == GR_OK ? s : fail_place(e, s, data->span);
 }
 
 int64_t dataset_column(const Dataset *d, Str name) {

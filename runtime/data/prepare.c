@@ -206,7 +206,8 @@ static GrStatus take_rows(Opening *o, const Computed *c, const DataView *v, int6
     if (at < 0)
         return GR_OK;
     Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
-    return column_refuse(o->recipe, c->recipe, where, row + at / size, at % size, v->dtype, in, at, o->e);
+    GrStatus status = column_refuse(o->recipe, c->recipe, where, row + at / size, at % size, v->dtype, in, at, o->e);
+    return fail_place(o->e, status, c->recipe->span);
 }
 
 static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int64_t block, const bool *rows) {
