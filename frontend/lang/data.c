@@ -305,8 +305,8 @@ static bool reach_named(void *user, const Expr *e) {
     const Scope *module = e->kind == EX_FIELD ? module_named(r->l, e->field.base) : here;
     const Decl *d = module && (e->kind == EX_FIELD || e->kind == EX_NAME)
                         ? scope_decl(r->l->p, module, e->kind == EX_FIELD ? e->field.name.text : e->name.text) : NULL;
-    if (data) {
-        declare_used(r->l, data);
+    if (data && scope_of(r->l->p, data->at) != r->l->p->scopes.at[0]) {
+        vec_push(r->l->p->found->arena, &r->l->p->found->data, data);
     }
     if (d && is_function(d) && scope_of(r->l->p, d->at)->file) {
         reach(r, d);
@@ -314,7 +314,7 @@ static bool reach_named(void *user, const Expr *e) {
     return true;
 }
 
-static void declare_statistics(Lower *l) {
+static void find_statistics(Lower *l) {
     const Scope *file = l->frame->scope;
     Reached r = {.l = l};
     for (uint32_t i = 0; i < file->decls.n; i++) {
@@ -329,6 +329,17 @@ static void declare_statistics(Lower *l) {
         walk_block(&d->function.body, reach_named, &r);
     }
     l->frame->scope = file;
+}
+
+static void declare_statistics(Lower *l) {
+    Found *f = l->p->found;
+    if (!f->searched && l->p->scopes.n > 1) {
+        find_statistics(l);
+    }
+    f->searched = true;
+    for (uint32_t i = 0; i < f->data.n; i++) {
+        declare_used(l, f->data.at[i]);
+    }
 }
 
 static void declare_batches(Lower *l, const Decl *taker) {

@@ -148,6 +148,9 @@ typedef struct { LowerKind kind; Str name; int64_t rows; Graph *graph; } Lowered
 typedef struct { uint32_t phase, run; VEC(uint32_t) vars; } Targets;    /* what a run of a phase updates */
 
 typedef struct { const Decl *model; uint64_t parameters; } UnusedModel;
+/* What the programs of a sweep's points need not find out again: functions in C that could be asked for rows (path,
+ * name and key), and data of modules whose statistics are named. */
+typedef struct { Arena *arena; VEC(Str) functions; bool searched; VEC(const Decl *) data; } Found;
 
 struct Program {
     Arena *arena;
@@ -155,6 +158,7 @@ struct Program {
     Diags *ds;
     const Math *math;
     DataProbe *probe;                       /* NULL: files of data are not looked at */
+    Found *found;                           /* shared with programs aside */
     const AstFile *main;
     uint32_t library_lo, library_hi;        /* spans of library text */
     VEC(Scope *) scopes;                    /* the main file, then what it uses */

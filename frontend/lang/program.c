@@ -506,6 +506,7 @@ void program_rest(Program *p, Lower *file) {
 Lower *program_aside(const Program *like, Arena *a, uint32_t n, const SettingArg *given, Diags *ds) {
     Program *p = PUSH(a, Program, 1);
     *p = (Program){.arena = a, .sources = like->sources, .ds = ds, .math = like->math, .probe = like->probe,
+                   .found = like->found,
                    .main = like->main,
                    .library_lo = like->library_lo, .library_hi = like->library_hi, .library = like->library,
                    .n_given = n, .given = given};
@@ -522,6 +523,8 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     Program *p = PUSH(a, Program, 1);
     *p = (Program){
         .arena = a, .sources = files, .ds = ds, .math = math, .probe = probe, .n_given = n_settings, .given = settings};
+    p->found = PUSH(a, Found, 1);
+    p->found->arena = a;
     p->main = parse_source(a, main, ds);
     module_scope(p, p->main);
     library_load(p, ds);

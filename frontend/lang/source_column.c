@@ -139,11 +139,44 @@ static void report_probe(Lower *l, const RecipeSource *s, const RecipeProbe *p, 
     }
 }
 
+/* What a function in C says of its rows does not depend on the point of a sweep, and asking it takes a process. */
+static Str function_of(Arena *a, const RecipeData *d, const RecipeSource *s) {
+    return str_format(a, "%.*s %.*s %lld", FSTR(d->files.at[s->first_file].path), FSTR(s->symbol), (long long)s->key);
+}
+
+static bool was_probed(const Program *p, Str function) {
+    for (uint32_t i = 0; i < p->found->functions.n; i++) {
+        if (str_eq(p->found->functions.at[i], function)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static GrStatus probe(Lower *l, RecipeData *d, uint32_t source, RecipeProbe *out, Error *e) {
+    Program *p = l->p;
+    const RecipeSource *s = &d->sources.at[source];
+    if (p->probe == NULL) {
+        return GR_IO;
+    }
+    if (s->reader != READER_EXTERN || s->n_files == 0) {
+        return p->probe(l->m->arena, d, source, out, e);
+    }
+    if (was_probed(p, function_of(l->a, d, s))) {
+        return GR_OK;
+    }
+    GrStatus status = p->probe(l->m->arena, d, source, out, e);
+    if (status == GR_OK) {
+        vec_push(p->found->arena, &p->found->functions, function_of(p->found->arena, d, s));
+    }
+    return status;
+}
+
 void source_check(Lower *l, RecipeData *d, const Block *b) {
     for (uint32_t i = 0; i < d->sources.n; i++) {
         RecipeProbe p = {0};
         Error e = {0};
-        GrStatus status = l->p->probe ? l->p->probe(l->m->arena, d, i, &p, &e) : GR_IO;
+        GrStatus status = probe(l, d, i, &p, &e);
         if (status == GR_DATA) {
             report_probe(l, &d->sources.at[i], &p, &e);
         }
