@@ -138,6 +138,25 @@ TEST_ALL(weights_from_a_file) {
     test_expect("graphc train p.graph --run s", 1, "none.safetensors");
 }
 
+TEST_ALL(weights_of_other_names) {
+    put_loading("1", "", "");
+    test_expect("graphc train p.graph -q --run first", 0, "");
+    test_expect("sed s/net.linear1/abc.linear9/g first/last.safetensors > w.safetensors", 0, "");
+    put_loading("1", "", "load net from \"w.safetensors\"");
+    test_expect("graphc train p.graph --run r", 1, "w.safetensors has no `net.linear1.w`, `net.linear1.b`");
+    put_loading("1", "", "load net from \"w.safetensors\" names \"names.csv\"");
+    test_expect("graphc check p.graph", 1, "error[train]: the names of weights cannot be read: ");
+    test_expect("echo a,b,3 > names.csv;  graphc check p.graph", 1, "line 1 has 3 cells, not two");
+    test_expect("echo net.w,abc.linear9.w > names.csv;  graphc train p.graph --run s", 1, "call `net.w` a weight");
+    test_expect("printf 'net.linear1.w,abc.linear9.w\\nnet.linear1.b,abc.linear9.b\\n' > names.csv", 0, "");
+    test_expect("graphc train p.graph -q -s epochs=1 -s lr=0 --run named", 0, "");
+    put_loading("1", "", "load net from \"first/last.safetensors\"");
+    test_expect("graphc train p.graph -q -s epochs=1 -s lr=0 --run own", 0, "");
+    CHECK(str_eq(test_tensors("named"), test_tensors("own")));
+    put_loading("1", "", "load net from \"w.safetensors\"   names \"names.csv\"   partly");
+    test_expect("graphc fmt p.graph; grep load p.graph", 0, "w.safetensors\" names \"names.csv\" partly");
+}
+
 TEST_ALL(weights_that_are_missing) {
     put_loading("1, bias = no", "", "");
     test_expect("graphc train p.graph -q --run less && cp less/last.safetensors less.safetensors", 0, "");

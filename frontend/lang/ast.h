@@ -207,7 +207,7 @@ typedef struct {
         struct { VEC(BatchPart) parts; Expr *shards; bool per_shard, drop_tail; } batch;
         struct { Name what; Expr *limit; } clip;                            /* `clip norm 35` */
         NameVec freeze;
-        struct { NameVec patterns; Expr *file; bool partly; } load;
+        struct { NameVec patterns; Expr *file, *names; bool partly; } load;  /* names: optional */
         Name precision;                                                     /* `f32`, `bf16`, `f16` */
         struct { Name objective; Count every; } validate;                   /* objective optional */
         Count every;                                                        /* REPORT, SAVE, PATIENCE */

@@ -497,6 +497,9 @@ static void put_train_clause(Buf *b, const TrainClause *c)
         buf_put(b, STR("load "));
         put_names(b, &c->load.patterns);
         put_label(b, " from ", c->load.file);
+        if (c->load.names) {
+            put_label(b, " names ", c->load.names);
+        }
         buf_put(b, c->load.partly ? STR(" partly") : STR(""));
         break;
     case TC_PRECISION: buf_printf(b, "precision %.*s", FSTR(c->precision.text)); break;

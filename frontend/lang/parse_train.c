@@ -82,6 +82,7 @@ static void parse_load_clause(Parser *p, TrainClause *c)
     parse_patterns(p, &c->load.patterns);
     parse_expect_word(p, "from", "in `load P from \"weights.safetensors\"`");
     c->load.file = parse_expr(p);
+    c->load.names = parse_accept_word(p, "names") ? parse_expr(p) : NULL;
     c->load.partly = parse_accept_word(p, "partly");
 }
 

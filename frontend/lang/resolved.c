@@ -180,6 +180,9 @@ static void phase(Text *t, const Decl *d, const RecipePhase *f) {
             batch = true;
         } else if (c->kind == TC_LOAD) {
             path_expr(t, c->load.file);
+            if (c->load.names) {
+                path_expr(t, c->load.names);
+            }
         } else if (c->kind == TC_SEED) {
             replace(t, c->at.at, c->at.n, seed_clause(t->p, f));
             seed = true;

@@ -2,8 +2,8 @@
  * Names with `log(a, b)` are drawn together: one axis of as many choices as `draw` says, by a stream of the
  * name, so another clause changes no draw. */
 #include "philox.h"
+#include "cells.h"
 #include "sweep.h"
-#include <csv.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -129,37 +129,8 @@ static bool drawn(Lower *l, const Decl *sweep, const SweepClause *draw, SweepAxe
 
 /* ---- a table of points ---- */
 
-typedef struct { Arena *a; VEC(Str) cells; VEC(uint32_t) row_starts; bool fresh; } Table;
-
-static void take_cell(void *text, size_t n, void *user) {
-    Table *t = user;
-    if (t->fresh) {
-        vec_push(t->a, &t->row_starts, t->cells.n);
-        t->fresh = false;
-    }
-    vec_push(t->a, &t->cells, str_copy(t->a, (Str){text, (uint32_t)n}));
-}
-
-static void end_row(int c, void *user) {
-    (void)c;
-    ((Table *)user)->fresh = true;
-}
-
-static bool parse_table(Arena *a, Str text, Table *t) {
-    struct csv_parser p;
-    *t = (Table){.a = a, .fresh = true};
-    if (csv_init(&p, CSV_STRICT | CSV_STRICT_FINI) != 0) {
-        return false;
-    }
-    bool fine = csv_parse(&p, text.s, text.n, take_cell, end_row, t) == text.n &&
-                csv_fini(&p, take_cell, end_row, t) == 0;
-    csv_free(&p);
-    vec_push(a, &t->row_starts, t->cells.n);
-    return fine;
-}
-
 /* Rows below the head; the column `name` names points for the reader. */
-static bool rows_of(Lower *l, const SweepClause *c, const Table *t, SweepAxes *out) {
+static bool rows_of(Lower *l, const SweepClause *c, const Cells *t, SweepAxes *out) {
     SweepAxis x = {.n = t->row_starts.n - 2};
     uint32_t columns = t->row_starts.at[1];
     VEC(uint32_t) of = {0};
@@ -201,8 +172,8 @@ static bool table(Lower *l, const SweepClause *c, SweepAxes *out) {
         diag_note(d, "%s", e.what);
         return false;
     }
-    Table t;
-    if (!parse_table(l->a, source->text, &t) || t.row_starts.n < 3 || t.row_starts.n > CHOICES_MOST) {
+    Cells t;
+    if (!cells_parse(l->a, source->text, &t) || t.row_starts.n < 3 || t.row_starts.n > CHOICES_MOST) {
         Diag *d = report(l, DIAG_SWEEP, c->points->at, "`%.*s` is no table of points", FSTR(path));
         diag_help(d, "a csv: a line with the names of settings (and perhaps `name`), then a line a point");
         return false;

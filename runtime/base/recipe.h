@@ -145,8 +145,9 @@ typedef struct { Str name; uint32_t objective; int64_t times; Span span; } Recip
 typedef struct { uint32_t objective; int64_t epochs, steps; Span span; } RecipeValidation;  /* one of them, other 0 */
 /* `every n epochs train p`. */
 typedef struct { uint32_t phase; int64_t epochs; Span span; } RecipeInner;
-/* `load P from file`: patterns of paths. */
-typedef struct { VEC(Str) patterns; Str path; bool partly; Span span; } RecipeLoad;
+/* `load P from file names csv`: patterns of paths; what the file calls a weight, the others by their paths. */
+typedef struct { Str path, name; } RecipeRenamed;
+typedef struct { VEC(Str) patterns; Str path; VEC(RecipeRenamed) names; bool partly; Span span; } RecipeLoad;
 typedef struct {
     Str name; Span span;
     VEC(RecipeRun) runs;                   /* at least one; they take turns, also across the end of an epoch */

@@ -1,6 +1,7 @@
-/* Names of a file are paths of variables; a state may also be called as in our checkpoints, `state/PATH`.  What the
- * patterns of the clause name has to be there, with the same shape, and the file may hold nothing more under them:
- * a weight with a slip in its name would else be left as it began, and nobody would know. */
+/* Names of a file are paths of variables, unless `names` translates them; a state may also be called as in our
+ * checkpoints, `state/PATH`.  What the patterns of the clause name has to be there, with the same shape, and the file
+ * may hold nothing more under them: a weight with a slip in its name would else be left as it began, and nobody would
+ * know. */
 #include "load.h"
 #include "safetensors.h"
 #include <string.h>
@@ -30,6 +31,24 @@ static const char *shape_text(Load *l, Shape s) {
     return buf_str(&b).s;
 }
 
+/* What the file calls the weight. */
+static Str name_of(const RecipeLoad *c, Str path) {
+    for (uint32_t i = 0; i < c->names.n; i++) {
+        if (str_eq(c->names.at[i].path, path))
+            return c->names.at[i].name;
+    }
+    return path;
+}
+
+/* What is called so here, if the file's names are translated. */
+static Str path_of(const RecipeLoad *c, Str name) {
+    for (uint32_t i = 0; i < c->names.n; i++) {
+        if (str_eq(c->names.at[i].name, name))
+            return c->names.at[i].path;
+    }
+    return name;
+}
+
 /* ---- does it fit? ---- */
 static GrStatus wrong_shape(Load *l, const Wanted *w) {
     const Shape *there = &w->tensor->shape, *here = &w->buffer->shape;
@@ -55,6 +74,22 @@ static void note_missing(Load *l, Str path) {
         buf_printf(&l->missing, "%s`%.*s`", l->missing.n ? ", " : "", FSTR(path));
 }
 
+static GrStatus check_names(const Load *l) {
+    const Plan *plan = exec_plan(l->s->job->exec);
+    for (uint32_t i = 0; i < l->clause->names.n; i++) {
+        uint32_t k = 0;
+        while (k < plan->vars.n && !str_eq(plan->vars.at[k].path, l->clause->names.at[i].path))
+            k++;
+        if (k < plan->vars.n)
+            continue;
+        fail(l->s->e, GR_CHECKPOINT, "the names of `load` call `%.*s` a weight, which the program does not have",
+             FSTR(l->clause->names.at[i].path));
+        fail_help(l->s->e, "in each line the path of a weight, as `graphc summary` has it, and its name in the file");
+        return GR_CHECKPOINT;
+    }
+    return GR_OK;
+}
+
 static GrStatus find_wanted(Load *l) {
     const Plan *plan = exec_plan(l->s->job->exec);
     for (uint32_t i = 0; i < plan->vars.n; i++) {
@@ -63,7 +98,7 @@ static GrStatus find_wanted(Load *l) {
         bool state = b->region == REGION_STATE;
         if ((b->region != REGION_PARAM && !state) || !named(l->clause, v->path))
             continue;
-        Wanted w = {v, b, store_tensor(&l->file, v->path)};
+        Wanted w = {v, b, store_tensor(&l->file, name_of(l->clause, v->path))};
         if (w.tensor == NULL && state)
             w.tensor = store_tensor(&l->file, str_format(l->arena, "state/%.*s", FSTR(v->path)));
         if (w.tensor == NULL) {
@@ -99,7 +134,7 @@ static bool is_wanted(const Load *l, const StoreTensor *t) {
 static GrStatus check_extra(Load *l) {
     for (uint32_t i = 0; i < l->file.tensors.n; i++) {
         const StoreTensor *t = &l->file.tensors.at[i];
-        if (is_wanted(l, t) || !named(l->clause, t->name))
+        if (is_wanted(l, t) || !named(l->clause, path_of(l->clause, t->name)))
             continue;
         fail(l->s->e, GR_CHECKPOINT, "%.*s holds `%.*s`, which the program does not have", FSTR(l->clause->path),
              FSTR(t->name));
@@ -141,6 +176,7 @@ GrStatus load_weights(Session *s, Arena *scratch, const RecipePhase *p, Str *not
         Load *l = &all[i];
         *l = (Load){.s = s, .arena = scratch, .clause = &p->loads.at[i], .missing = buf_make(scratch)};
         TRY(safetensors_read(scratch, l->clause->path, &l->file, s->e));
+        TRY(check_names(l));
         TRY(find_wanted(l));
         TRY(check_missing(l));
         TRY(check_extra(l));
