@@ -247,7 +247,9 @@ V statistic_field(Lower *l, uint32_t data, Name name) {
         for (uint32_t i = 0; i < s->shape.rank; i++) {
             dim[i] = dim_const(l->a, s->shape.dim[i]);
         }
-        return value_array(l, s->span, cell_array(l, cell_find(l, s->path) - 1, s->shape.rank, dim));
+        bool fresh;                                     /* in a module aside, where a model is only looked at */
+        uint32_t var = cell_var(l, VAR_STATE, s->path, s->dtype, s->shape, s->span, &fresh);
+        return value_array(l, s->span, cell_array(l, var, s->shape.rank, dim));
     }
     if (data_broken(l->p, data)) {
         return value_poison(l);
