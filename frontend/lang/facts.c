@@ -36,6 +36,15 @@ static bool of_settings(Lower *l, uint32_t inst) {
     return uniforms_reads_only(l->a, l->m->uniforms, inst, "setting.");
 }
 
+/* Is it 0 whatever the counters say, since a factor that settings alone make is 0? */
+static bool zero_for_ever(Lower *l, uint32_t inst) {
+    const UInst *i = &l->m->uniforms->insts.at[inst];
+    if (of_settings(l, inst)) {
+        return weigh_number(l, inst) == 0;
+    }
+    return i->op == U_MUL && (zero_for_ever(l, i->in[0]) || zero_for_ever(l, i->in[1]));
+}
+
 /* The log variance that a call of `gaussian_kl` is given. */
 static Str log_variance(Lower *l, Str loss) {
     const Block *b = &l->objective->function.body;
@@ -45,7 +54,8 @@ static Str log_variance(Lower *l, Str loss) {
             continue;
         }
         const Expr *call = s->loss.value;
-        bool gaussian = str_is(call_name(call).text, "gaussian_kl") && call->call.args.n == 2;
+        bool gaussian = (str_is(call_name(call).text, "gaussian_kl") || str_is(call_name(call).text, "gaussian_kl_mean")) &&
+                        call->call.args.n == 2;
         return gaussian ? sources_text(l->p->sources, call->call.args.at[1].value->at) : (Str){0};
     }
     return (Str){0};
@@ -82,7 +92,8 @@ static LossFacts loss_facts(Lower *l, RunFacts *f, const LossTerm *t, RowFacts r
     if (w->op == OP_arg && w->attr.arg.kind == ARG_UNIFORM) {
         x.inst = l->m->uniforms->outputs.at[w->attr.arg.id].inst;
         x.weight = weigh_number(l, x.inst);
-        x.scheduled = !of_settings(l, x.inst);
+        x.weight = zero_for_ever(l, x.inst) ? 0 : x.weight;
+        x.scheduled = !of_settings(l, x.inst) && !zero_for_ever(l, x.inst);
     } else if (w->op == OP_const) {
         x.weight = w->attr.constant.f;
     }
