@@ -54,8 +54,8 @@ static Str log_variance(Lower *l, Str loss) {
             continue;
         }
         const Expr *call = s->loss.value;
-        bool gaussian = (str_is(call_name(call).text, "gaussian_kl") || str_is(call_name(call).text, "gaussian_kl_mean")) &&
-                        call->call.args.n == 2;
+        Str name = call_name(call).text;
+        bool gaussian = (str_is(name, "gaussian_kl") || str_is(name, "gaussian_kl_mean")) && call->call.args.n == 2;
         return gaussian ? sources_text(l->p->sources, call->call.args.at[1].value->at) : (Str){0};
     }
     return (Str){0};
