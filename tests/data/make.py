@@ -60,3 +60,11 @@ for k in 1, 2:
     with open(f"voxels{k}.csv", "w") as f:
         for i in range(3):
             f.write(f"robot{k}{i},{k}," + ",".join(str((i * j + k) % 5) for j in range(8)) + "\n")
+
+# Images of 512 splats, a file each, as graphs/splat/files.graph reads them.
+splat, channel = np.meshgrid(np.arange(512), np.arange(8), indexing="ij")
+for first, (part, images) in zip((0, 8, 16), (("train", 4), ("dev", 2), ("test", 2))):
+    os.makedirs("splats/" + part, exist_ok=True)
+    for i in range(images):
+        gaussians = (splat * 7 + channel * 13 + (first + i) * 5) % 32 / np.float32(32)
+        np.savez_compressed("splats/%s/%d.npz" % (part, i), gaussians=gaussians.astype("<f4"))
