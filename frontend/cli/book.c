@@ -1,6 +1,7 @@
 /* A resumed run's log may be longer than its last checkpoint knows, and is cut by the trainer; so what earlier
  * processes measured is read when the first event comes, not before. */
 #include "book.h"
+#include "baseline.h"
 #include "card.h"
 #include "csvlog.h"
 #include "events.h"
@@ -104,6 +105,8 @@ static void describe(Book *b, const BookWords *words) {
         const RecipeSetting *x = &s->recipe->settings.at[i];
         vec_push(b->arena, &r->settings, (RunSetting){x->name, x->text});
     }
+    r->baseline = baseline_text(b->arena, s->recipe, b->job->data, "val");
+    if (r->baseline.n == 0) r->baseline = baseline_text(b->arena, s->recipe, b->job->data, "train");
     add_words(b, words);
 }
 

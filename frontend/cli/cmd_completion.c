@@ -8,6 +8,11 @@ static const struct { const char *name, *arguments, *what; } commands[] = {
 #include "commands.def"
 #undef COMMAND
 };
+static const char words_of_runs[] =
+#define WORD(name, arguments, what) #name " "
+#include "runs.def"
+#undef WORD
+    "";
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const char bash_text[] =
@@ -33,7 +38,7 @@ static const char bash_text[] =
     "    completion) COMPREPLY=($(compgen -W 'bash zsh' -- \"$cur\")) ;;\n"
     "    runs)\n"
     "        if [ \"$COMP_CWORD\" = 2 ]; then\n"
-    "            COMPREPLY=($(compgen -W 'list show diff plot mark rm export pack' -- \"$cur\"))\n"
+    "            COMPREPLY=($(compgen -W \"$_graphc_words\" -- \"$cur\"))\n"
     "        else\n"
     "            COMPREPLY=($(cd runs 2>/dev/null && compgen -d -- \"$cur\") $(compgen -d -- \"$cur\"))\n"
     "        fi ;;\n"
@@ -63,7 +68,7 @@ static const char zsh_text[] =
     "    completion) compadd bash zsh ;;\n"
     "    runs)\n"
     "        if (( CURRENT == 3 )); then\n"
-    "            compadd list show diff plot mark rm export pack\n"
+    "            compadd $_graphc_words\n"
     "        else\n"
     "            compadd -- runs/*(N/:t)\n"
     "            _files -/\n"
@@ -77,7 +82,7 @@ static const char zsh_text[] =
 static void print_bash(void) {
     fputs("# bash: eval \"$(graphc completion bash)\"\n_graphc_commands='", stdout);
     for (int i = 0; i < COMMAND_COUNT; i++) printf("%s%s", i ? " " : "", commands[i].name);
-    printf("'\n%s", bash_text);
+    printf("'\n_graphc_words='%s'\n%s", words_of_runs, bash_text);
 }
 
 /* In single quotes, where only a quote has to be taken care of; a colon parts the name from what it does. */
@@ -88,7 +93,7 @@ static void print_zsh(void) {
         for (const char *c = commands[i].what; *c; c++) fputs(*c == '\'' ? "'\\''" : (char[]){*c, 0}, stdout);
         puts("'");
     }
-    printf(")\n%s", zsh_text);
+    printf(")\n_graphc_words=(%s)\n%s", words_of_runs, zsh_text);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {

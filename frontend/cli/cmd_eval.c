@@ -1,4 +1,5 @@
 /* graphc eval: the metrics of a trained model over a whole split. */
+#include "baseline.h"
 #include "changes.h"
 #include "job.h"
 #include "rundir.h"
@@ -88,6 +89,8 @@ int cmd_eval(int argc, char **argv) {
         if (o.run) printf("%.*s on %s\n", FSTR(checkpoint), o.split);
         else printf("%s on %s\n", o.common.file, o.split);
         job_print_values(&values, stdout);
+        Str baseline = baseline_text(s.arena, s.recipe, j.data, o.split);
+        if (baseline.n) printf("baseline  %.*s\n", FSTR(baseline));
     }
     if (status == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);
     int code = status == GR_OK ? 0 : report_error(&o.common, &e);

@@ -48,14 +48,18 @@ static const struct argp parser = {
     .options = options,
     .parser = parse,
     .args_doc = "[WORD RUN ..]",
-    .doc = "Lists runs; or, with a word first, shows one (`show RUN`), compares two (`diff A B`), plots series "
-           "(`plot RUN ..`), gives notes and tags (`mark RUN ..`), removes runs (`rm RUN ..`), writes tables "
-           "(`export csv [RUN]`) or a file that `graphc rerun` repeats (`pack RUN`).\vRUN is the folder of a run, or "
-           "its name in runs/. What is listed comes from runs.db, beside the folders of runs (docs/runs.md)."};
+    .doc = "Lists runs; or, with a word first:\n"
+#define WORD(name, arguments, what) "\n  " #name " " arguments "\n        " what
+#include "runs.def"
+#undef WORD
+           "\vRUN is the folder of a run, or its name in runs/. What is listed comes from runs.db, beside the "
+           "folders of runs (docs/runs.md)."};
 
 static const struct { const char *word; GrStatus (*run)(Arena *, const RunsOptions *, Error *); } words[] = {
-    {"list", runs_list}, {"show", runs_show}, {"diff", runs_diff}, {"plot", runs_plot},
-    {"mark", runs_mark}, {"rm", runs_rm},     {"export", runs_export}, {"pack", runs_pack}};
+#define WORD(name, arguments, what) {#name, runs_##name},
+#include "runs.def"
+#undef WORD
+};
 enum { WORD_COUNT = sizeof words / sizeof *words };
 
 static GrStatus rebuild(Arena *a, const RunsOptions *o, Error *e) {
@@ -79,7 +83,7 @@ static GrStatus run(Arena *a, RunsOptions *o, Error *e) {
     }
     fail(e, GR_USAGE, "`graphc runs` has no word `%s`", word);
     if (near.best.n) fail_help(e, "did you mean `%.*s`?", FSTR(near.best));
-    else fail_help(e, "list, show, diff, plot, mark, rm, export, pack");
+    else fail_help(e, "`graphc runs --help` lists them; `graphc runs show RUN` shows one run");
     return GR_USAGE;
 }
 

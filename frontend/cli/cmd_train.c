@@ -6,6 +6,7 @@
 #include "progress.h"
 #include "rundir.h"
 #include "safetensors.h"
+#include "view.h"
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,10 +141,14 @@ static GrStatus open_fork(Session *s, const Options *o, Str run, Str *fork, Erro
     *fork = rundir_file(s->arena, run, RUN_FORK);
     if (o->fork) {
         StoreFile file;
-        bool alone = str_ends(str_of(o->fork), ".safetensors");
-        if (!alone) TRY(rundir_trained(s->arena, str_of(o->fork), e));
+        Str from = str_of(o->fork);
+        SeenRun other;
+        if (!str_ends(from, ".safetensors")) {
+            TRY(view_one(s->arena, o->fork, &other, e));
+            TRY(rundir_trained(s->arena, other.path, e));
+            from = train_best(s->arena, other.path);
+        }
         Arena *scratch = arena_create();
-        Str from = alone ? str_of(o->fork) : train_best(s->arena, str_of(o->fork));
         GrStatus status = safetensors_read(scratch, from, &file, e);
         if (status == GR_OK) status = safetensors_write(scratch, *fork, &file, e);
         arena_destroy(scratch);

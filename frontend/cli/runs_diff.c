@@ -99,11 +99,7 @@ static void diff_metrics(Arena *a, const SeenRun *x, const SeenRun *y) {
 GrStatus runs_diff(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun x, y;
     History p, q;
-    if (o->words.n != 2) {
-        fail(e, GR_USAGE, "diff compares two runs");
-        fail_help(e, "graphc runs diff A B");
-        return GR_USAGE;
-    }
+    if (o->words.n != 2) return view_usage("diff", "diff compares two runs", e);
     TRY(view_one(a, o->words.at[0], &x, e));
     TRY(view_one(a, o->words.at[1], &y, e));
     TRY(history_read(a, x.path, &p, e));

@@ -64,11 +64,7 @@ GrStatus runs_plot(Arena *a, const RunsOptions *o, Error *e) {
     uint32_t n = o->words.n;
     SeenRun *runs = PUSH(a, SeenRun, n + 1);
     History *logs = PUSH(a, History, n + 1);
-    if (n == 0) {
-        fail(e, GR_USAGE, "which runs?");
-        fail_help(e, "graphc runs plot RUN .. [--metric val.total]");
-        return GR_USAGE;
-    }
+    if (n == 0) return view_usage("plot", "which runs?", e);
     for (uint32_t i = 0; i < n; i++) {
         TRY(view_one(a, o->words.at[i], &runs[i], e));
         TRY(history_read(a, runs[i].path, &logs[i], e));

@@ -12,11 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static GrStatus want_runs(const RunsOptions *o, uint32_t least, uint32_t most, const char *usage, Error *e) {
+static GrStatus want_runs(const RunsOptions *o, uint32_t least, uint32_t most, const char *word, Error *e) {
     if (o->words.n >= least && o->words.n <= most) return GR_OK;
-    fail(e, GR_USAGE, o->words.n < least ? "which run?" : "these are too many");
-    fail_help(e, "graphc runs %s", usage);
-    return GR_USAGE;
+    return view_usage(word, o->words.n < least ? "which run?" : "these are too many", e);
 }
 
 /* ---- show ---- */
@@ -55,7 +53,7 @@ static void print_metrics(Arena *a, const RunRow *row) {
 
 GrStatus runs_show(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun run;
-    TRY(want_runs(o, 1, 1, "show RUN", e));
+    TRY(want_runs(o, 1, 1, "show", e));
     TRY(view_one(a, o->words.at[0], &run, e));
     if (o->common.json) {
         puts(card_text(a, run.path, &run.row, true).s);
@@ -75,7 +73,7 @@ static bool among(const Words *words, Str s) {
 }
 
 GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
-    TRY(want_runs(o, 1, WORDS_MOST, "mark RUN .. [--note TEXT] [--tag WORD] [--untag WORD]", e));
+    TRY(want_runs(o, 1, WORDS_MOST, "mark", e));
     for (uint32_t i = 0; i < o->words.n; i++) {
         SeenRun run;
         TRY(view_one(a, o->words.at[i], &run, e));
@@ -131,7 +129,7 @@ static GrStatus forget(Arena *a, const SeenRun *run, Error *e) {
 }
 
 GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e) {
-    TRY(want_runs(o, 1, WORDS_MOST, "rm RUN ..", e));
+    TRY(want_runs(o, 1, WORDS_MOST, "rm", e));
     for (uint32_t i = 0; i < o->words.n; i++) {
         SeenRun run;
         int lock;
@@ -186,12 +184,8 @@ static void export_all(Arena *a, const SeenRuns *runs) {
 }
 
 GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e) {
-    TRY(want_runs(o, 1, 2, "export csv [RUN]", e));
-    if (strcmp(o->words.at[0], "csv") != 0) {
-        fail(e, GR_USAGE, "export writes csv, not `%s`", o->words.at[0]);
-        fail_help(e, "graphc runs export csv [RUN]");
-        return GR_USAGE;
-    }
+    if (o->words.n < 1 || o->words.n > 2 || strcmp(o->words.at[0], "csv") != 0)
+        return view_usage("export", "what is exported is csv, of all runs or of one", e);
     if (o->words.n == 1) {
         SeenRuns runs;
         TRY(view_all(a, o, &runs, e));

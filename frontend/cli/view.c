@@ -20,6 +20,7 @@ static double number_of(Arena *a, Str text) {
 Str view_number(Arena *a, double x) { return isnan(x) ? STR("") : str_format(a, "%.5g", x); }
 
 Str view_seconds(Arena *a, double s) {
+    if (!(s >= 0 && s < 1e12)) return STR("?");
     long whole = lround(s);
     return whole >= 3600 ? str_format(a, "%ld h %02ld min", whole / 3600, whole / 60 % 60)
            : whole >= 60 ? str_format(a, "%ld min %02ld s", whole / 60, whole % 60)
@@ -211,4 +212,12 @@ GrStatus view_put(Arena *a, const SeenRun *run, Error *e) {
     GrStatus status = runs_put(runs, &run->row, e);
     runs_close(runs);
     return status;
+}
+
+GrStatus view_usage(const char *word, const char *wrong, Error *e) {
+    fail(e, GR_USAGE, "%s", wrong);
+#define WORD(name, arguments, what) if (strcmp(word, #name) == 0) fail_help(e, "graphc runs " #name " " arguments);
+#include "runs.def"
+#undef WORD
+    return GR_USAGE;
 }

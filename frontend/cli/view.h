@@ -29,13 +29,10 @@ GrStatus view_put(Arena *a, const SeenRun *run, Error *e);
 Str      view_seconds(Arena *a, double seconds);
 Str      view_number(Arena *a, double x);
 
-/* ---- the words: what they were given is in `words` ---- */
-GrStatus runs_list(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_show(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_diff(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_plot(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e);
-GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e);
+/* ---- the words; what they were given is in `words` ---- */
+#define WORD(name, arguments, what) GrStatus runs_##name(Arena *a, const RunsOptions *o, Error *e);
+#include "runs.def"
+#undef WORD
+/* How one is used; `wrong` says what is amiss.  Returns GR_USAGE. */
+GrStatus view_usage(const char *word, const char *wrong, Error *e);
 #endif

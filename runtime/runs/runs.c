@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 10000, VERSION = 1, DEPTH = 3 };
+enum { PATIENCE_MS = 10000, VERSION = 2, DEPTH = 3 };
 
 struct Runs { sqlite3 *db; Str path; };
 
@@ -27,7 +27,7 @@ static const char k_schema[] =
     "CREATE TABLE IF NOT EXISTS tags (run TEXT, tag TEXT, PRIMARY KEY (run, tag)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS metrics (run TEXT, name TEXT, last REAL, least REAL, least_epoch INTEGER, most REAL,"
     " most_epoch INTEGER, PRIMARY KEY (run, name)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 2;";
 
 /* ---- statements ---- */
 static GrStatus failed(const Runs *r, Error *e) {
@@ -288,8 +288,8 @@ static GrStatus fill(Arena *a, Runs *r, Str folder, bool again, uint32_t *found,
     int64_t version;
     TRY(run_sql(r, "BEGIN IMMEDIATE", e));
     GrStatus status = version_of(r, &version, e);
-    bool needed = again || version == 0;       /* another process may have made it meanwhile */
-    if (status == GR_OK && again)
+    bool needed = again || version < VERSION;      /* another process may have made it meanwhile */
+    if (status == GR_OK && needed)
         status = run_sql(r, "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS settings; DROP TABLE IF EXISTS tags;"
                             "DROP TABLE IF EXISTS metrics", e);
     if (status == GR_OK && needed)
@@ -307,7 +307,7 @@ GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e) {
     GrStatus status = open_file(a, folder, &r, e);
     if (status == GR_OK)
         status = version_of(&r, &version, e);
-    if (status == GR_OK && version == 0)
+    if (status == GR_OK && version < VERSION)      /* new, or of an older graphc */
         status = fill(a, &r, folder, false, &found, e);
     if (status != GR_OK) {
         runs_close(&r);
