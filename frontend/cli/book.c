@@ -51,7 +51,7 @@ static void put_card(Book *b) {
     arena_pop(mark);
 }
 
-uint64_t book_data(const Job *j) {
+static uint64_t hash_data(const Job *j) {
     uint64_t h = 1;
     for (uint32_t i = 0; i < j->s->recipe->data.n; i++) {
         const Dataset *d = j->data[i];
@@ -67,6 +67,14 @@ uint64_t book_data(const Job *j) {
         }
     }
     return h;
+}
+
+const DataFacts *book_facts(Arena *a, const Job *j) {
+    DataFacts *f = PUSH(a, DataFacts, 1);
+    f->hash = hash_data(j);
+    f->baseline = baseline_text(a, j->s->recipe, j->data, "val");
+    if (f->baseline.n == 0) f->baseline = baseline_text(a, j->s->recipe, j->data, "train");
+    return f;
 }
 
 static Str hex(Arena *a, uint64_t x) { return str_format(a, "%016llx", (unsigned long long)x); }
@@ -87,13 +95,14 @@ static void add_words(Book *b, const BookWords *w) {
 /* ---- begin ---- */
 static void describe(Book *b, const BookWords *words) {
     const Session *s = b->job->s;
+    const DataFacts *facts = b->job->facts ? b->job->facts : book_facts(b->arena, b->job);
     RunRow *r = &b->row;
     r->name = b->name;
     r->program = s->recipe->name;
     r->file = str_of(b->job->c->file);
     r->text_hash = hex(b->arena, hash_str(1, s->recipe->resolved));
     r->program_hash = hex(b->arena, b->job->job.program);
-    r->data_hash = hex(b->arena, book_data(b->job));
+    r->data_hash = hex(b->arena, facts->hash);
     r->state = RUN_RUNNING;
     r->reason = STR("");
     r->ended = STR("");
@@ -105,8 +114,7 @@ static void describe(Book *b, const BookWords *words) {
         const RecipeSetting *x = &s->recipe->settings.at[i];
         vec_push(b->arena, &r->settings, (RunSetting){x->name, x->text});
     }
-    r->baseline = baseline_text(b->arena, s->recipe, b->job->data, "val");
-    if (r->baseline.n == 0) r->baseline = baseline_text(b->arena, s->recipe, b->job->data, "train");
+    r->baseline = facts->baseline;
     add_words(b, words);
 }
 

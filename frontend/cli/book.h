@@ -18,6 +18,6 @@ void  book_event(Book *b, const TrainProgress *p);
 void  book_close(Book *b, GrStatus status, const Error *e);
 /* What `state` will say; NUL-terminated. */
 Str   book_state(GrStatus status);
-/* A hash of the rows that were read, after cleaning, and of the splits. */
-uint64_t book_data(const Job *j);
+/* Reads all rows once: who trains many runs on the same data keeps it in Job.facts. */
+const DataFacts *book_facts(Arena *a, const Job *j);
 #endif

@@ -14,9 +14,13 @@ typedef struct {
     Error     error;
 } Behind;
 
+/* Of the data as they are: a hash of rows and splits, and what a constant answer reaches (book_facts). */
+typedef struct { uint64_t hash; Str baseline; } DataFacts;
+
 typedef struct {
     Session *s;
     const Common *c;
+    const DataFacts *facts;      /* NULL: not asked for yet */
     Dataset **data;              /* by recipe->data */
     Formula **lasting;           /* of those with new rows in each epoch, else NULL; by recipe->data */
     Compiled compiled;
