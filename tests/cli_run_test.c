@@ -38,6 +38,8 @@ TEST(a_run_leaves_a_card_a_log_a_table_and_a_row) {
     test_expect("graphc train p.graph -q --run runs/p-001 --resume --note other --tag a --tag c", 0, "");
     CHECK_INT(lines_of("runs/p-001/metrics.csv"), 4);
     test_expect("cat runs/p-001/run.json", 0, "\"other\"");
+    test_expect("graphc runs", 0, "runs/p-001    3/3  ");
+    test_expect("graphc runs --json", 0, "\"metrics\":{\"train.square\":{\"last\":");
     test_expect("tr -d ' \\n' < runs/p-001/run.json", 0, "\"tags\":[\"a\",\"b\",\"c\"]");
 }
 

@@ -127,7 +127,6 @@ Book *book_open(const Job *j, Str run, bool resumed, const BookWords *words) {
     run_split(a, run, &folder, &b->name);
     if (resumed) b->row = card_read(a, folder, b->name);
     b->before = b->row.seconds;
-    b->row.metrics.n = 0;
     describe(b, words);
     if (runs_open(a, folder, &b->runs, &e) != GR_OK) warn(b, &e);
     b->log = fopen(rundir_file(a, run, RUN_LOG).s, resumed ? "ae" : "we");
@@ -146,6 +145,7 @@ static void begin(Book *b) {
     History h;
     b->begun = true;
     if (history_read(b->arena, b->run, &h, &e) != GR_OK) warn(b, &e);
+    b->row.metrics.n = 0;
     card_measure(b->arena, &h, &b->row);
     for (uint32_t i = 1; i < h.at.n; i++)
         if (!str_eq(h.at.at[i].phase, h.at.at[i - 1].phase)) b->steps_before += h.at.at[i - 1].step;
