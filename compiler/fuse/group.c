@@ -354,6 +354,22 @@ static void mark_outer(Planner *p) {
     }
 }
 
+/* Rows of a few elements are no rows to run lanes along, and their points too small to run one by one: the last axis of
+ * the head becomes the first inner one, along which lanes run. */
+static void widen_short_rows(Planner *p) {
+    enum { FEW = 4, POINTS = 16 };
+    for (uint32_t i = 0; i < p->groups.n; i++) {
+        Group *g = &p->groups.at[i];
+        bool wide = g->kind == GROUP_ROWS && !g->lanes && g->head > 1 && g->domain.dim[g->head - 1] >= LANES &&
+                    points_of(g->domain, g->head - 1) >= POINTS;
+        for (uint32_t k = 0; k < g->sinks.n && wide; k++) {
+            Shape s = domain_of(p, g->sinks.at[k].val);
+            wide = shape_count(shape_of(s.rank - g->head, s.dim + g->head)) <= FEW;
+        }
+        g->head -= wide;
+    }
+}
+
 /* A value that stays in its kernel needs no cell: in one stage it is at hand, between stages it lies in a
  * scratch row (or is computed again when that is as cheap as loading). */
 static void choose_places(Planner *p) {
@@ -446,6 +462,7 @@ void group_nodes(Planner *p) {
             place_commit(p, p->g->effects.at[i]);
     }
     mark_outer(p);
+    widen_short_rows(p);
     choose_places(p);
     tell_stored(p);
     sort_groups(p);
