@@ -332,7 +332,7 @@ TEST_ALL(every_tool_covers_every_phase) {
 
 /* ---- several data sets ---- */
 #define PAIRS \
-    "data e { from fresh(rows = 6) as train;  w = normal();  v[i < 4] = normal() }\n" \
+    "data e { from fresh(rows = 6) as train;  w = 0.5 * row;  v[i < 4] = normal() }\n" \
     "objective both(a : d[N], u : e[M]) {\n" \
     "    z = see(a.x);  h = dropout(see(u.v), 0.2)\n" \
     "    loss square = mse(read(z), a.y) + 0.1 * mse(back(h), u.v)\n" \
