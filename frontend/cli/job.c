@@ -142,15 +142,21 @@ void job_settle_data(Job *j) {
     for (uint32_t i = 0; j->data && i < j->s->recipe->data.n; i++) run_settle_data(j->data[i], &j->lasting[i]);
 }
 
-GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
+static GrStatus plan(Job *j, const char *variant, const Entries *r, Error *e) {
+    if (!compile_graphs(j->s, j->c, r->at.n, r->at.at, &j->compiled))
+        return fail(e, GR_PROGRAM, "the program has errors");
+    return compile_plan(j->s, j->c, &j->compiled, variant, e);
+}
+
+GrStatus job_plan(Job *j, const char *variant, Error *e) {
+    Entries r = requests_of(j->s, j->data, LOWER_TRAIN);
+    return plan(j, variant, &r, e);
+}
+
+GrStatus job_start(Job *j, const char *variant, Error *e) {
     Session *s = j->s;
-    const Common *c = j->c;
-    Entries r = requests_of(s, j->data, first);
-    if (!compile_graphs(s, c, r.at.n, r.at.at, &j->compiled)) return fail(e, GR_PROGRAM, "the program has errors");
-    TRY(compile_plan(s, c, &j->compiled, variant, e));
-    TRY(load_first(j, first, &r, e));
     j->code = code_table(j->compiled.code);
-    TRY(exec_create(s->arena, j->compiled.planned.plan, &j->code, (ExecOptions){c->threads}, &j->exec, e));
+    TRY(exec_create(s->arena, j->compiled.planned.plan, &j->code, (ExecOptions){j->c->threads}, &j->exec, e));
     j->job = (TrainJob){.recipe = s->recipe,
                         .exec = j->exec,
                         .data = j->data,
@@ -160,6 +166,13 @@ GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e
                         .user = j,
                         .ensure_entry = ensure_entry};
     return GR_OK;
+}
+
+GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
+    Entries r = requests_of(j->s, j->data, first);
+    TRY(plan(j, variant, &r, e));
+    TRY(load_first(j, first, &r, e));
+    return job_start(j, variant, e);
 }
 
 GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind first, Str checkpoint, Job *out,

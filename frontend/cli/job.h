@@ -41,6 +41,10 @@ GrStatus job_open_data(Session *s, const Common *c, bool renews, Str checkpoint,
 /* The rows of all data sets stay as they are from now on. */
 void     job_settle_data(Job *j);
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e);
+/* For who plans long before it trains: all entries of a training, without code; and, when that is loaded, memory, an
+ * executor and the trainer's job. */
+GrStatus job_plan(Job *j, const char *variant, Error *e);
+GrStatus job_start(Job *j, const char *variant, Error *e);
 /* Begins to compile what is still missing. */
 void     job_compile_behind(Job *j);
 /* Nothing is being compiled: an entry that is asked for is there soon. */

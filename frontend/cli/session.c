@@ -37,8 +37,9 @@ static GrStatus point_settings(const Session *s, const Common *c, uint32_t *n, c
     return GR_OK;
 }
 
-static bool check_program(Session *s, uint32_t n, const SettingArg *settings) {
-    s->program = program_check(s->arena, s->files, s->main, n, settings, s->math, source_probe, s->diags);
+static bool check_program(Session *s, const Common *c, uint32_t n, const SettingArg *settings) {
+    DataProbe *probe = c->probed ? NULL : source_probe;
+    s->program = program_check(s->arena, s->files, s->main, n, settings, s->math, probe, s->diags);
     s->recipe = program_recipe(s->program);
     s->module = program_module(s->program);
     return diags_errors(s->diags) == 0;
@@ -55,7 +56,7 @@ bool session_open(Session *s, const Common *c) {
         report_error(c, &e);
         return false;
     }
-    if (!check_program(s, c->n_settings, c->settings)) return false;
+    if (!check_program(s, c, c->n_settings, c->settings)) return false;
     uint32_t n = 0;
     const SettingArg *settings;
     if (c->point && point_settings(s, c, &n, &settings, &e) != GR_OK) {
@@ -63,7 +64,7 @@ bool session_open(Session *s, const Common *c) {
         s->main = NULL;
         return false;
     }
-    if (c->point && !check_program(s, n, settings)) return false;
+    if (c->point && !check_program(s, c, n, settings)) return false;
     gradients_check(s);
     return diags_errors(s->diags) == 0;
 }

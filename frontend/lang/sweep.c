@@ -7,8 +7,8 @@
 
 enum { RUNS_MOST = 10000, SHOWN_MOST = 3 };
 
-/* A program of this structure has no mistakes; read, of_data: by setting. */
-typedef struct { Str structure; bool *read, *of_data; } Known;
+/* A program of this structure has no mistakes; read, of_data, text: by setting. */
+typedef struct { Str structure; bool *read, *of_data; Str *text; } Known;
 typedef struct {
     Lower *l;
     const Decl *decl;
@@ -161,6 +161,21 @@ static Str structure(Sweep *s, const Program *aside, const Assignment *run) {
     return buf_str(&b);
 }
 
+/* The data of a program that has been checked read the same: its files are not looked into once more. */
+static bool same_data(const Sweep *s, const Program *aside) {
+    for (uint32_t i = 0; i < s->known.n; i++) {
+        const Known *k = &s->known.at[i];
+        bool same = true;
+        for (uint32_t n = 0; n < aside->settings.n; n++) {
+            same = same && (!k->of_data[n] || str_eq(aside->settings.at[n].recipe.text, k->text[n]));
+        }
+        if (same) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A program that has been checked needs no more than its conditions and its data looked at with other numbers. */
 static void check_program(Sweep *s, Lower *file, const Assignment *run) {
     Program *p = file->p;
@@ -177,14 +192,18 @@ static void check_program(Sweep *s, Lower *file, const Assignment *run) {
             return;
         }
     }
+    p->probe = same_data(s, p) ? NULL : p->probe;
     program_rest(p, file);
     if (diags_errors(file->ds) > 0) {
         return;
     }
-    Known k = {is, PUSH(s->l->a, bool, p->settings.n + 1), PUSH(s->l->a, bool, p->settings.n + 1)};
+    uint32_t settings = p->settings.n + 1;
+    Arena *a = s->l->a;
+    Known k = {is, PUSH(a, bool, settings), PUSH(a, bool, settings), PUSH(a, Str, settings)};
     for (uint32_t n = 0; n < p->settings.n; n++) {
         k.read[n] = p->settings.at[n].read;
         k.of_data[n] = p->settings.at[n].of_data;
+        k.text[n] = str_copy(a, p->settings.at[n].recipe.text);
     }
     vec_push(s->l->a, &s->known, k);
 }
@@ -394,7 +413,7 @@ void sweeps_declare(Lower *l) {
 static const Decl *typed_sweep(Lower *l, Str clauses) {
     Str text = str_format(l->m->arena, "sweep {\n%.*s}\n", FSTR(clauses));
     uint32_t errors = diags_errors(l->ds);
-    const AstFile *f = parse_source(l->a, sources_add(l->p->sources, STR("typed"), text), l->ds);
+    const AstFile *f = parse_source(l->a, sources_add(l->p->sources, STR("the command line"), text), l->ds);
     bool fine = diags_errors(l->ds) == errors && f->decls.n == 1 && f->decls.at[0]->kind == DECL_SWEEP;
     return fine ? f->decls.at[0] : NULL;
 }

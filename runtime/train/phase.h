@@ -20,6 +20,9 @@ typedef struct Phase {
 
 typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
 
+/* A kept checkpoint that waits in memory (later.c). */
+typedef struct { Str file; char *variables; TrainState state; bool waits; } Later;
+
 typedef struct {
     Session s;
     Phase *phase;
@@ -28,6 +31,8 @@ typedef struct {
     RunLog *log;                           /* NULL: nothing is written */
     const RecipeAlarm *stop;               /* that has gone off */
     Arena *values;                         /* what an epoch reports; emptied after it */
+    VEC(Later) later;
+    double saved;                          /* seconds, when they were written last */
     TrainState *waiting;                   /* resumed: states of inner phases that are to be gone on with */
 } Trainer;
 
@@ -55,6 +60,14 @@ void     scaling_values(Trainer *t, TrainValues *out);
 /* ---- restart.c ---- */
 void     restart_keep(Trainer *t);         /* variables are as they begin */
 GrStatus restart_phase(Trainer *t, uint32_t phase);
+
+/* ---- later.c ---- */
+bool     later_waits(const Trainer *t);    /* checkpoints do, in this job */
+bool     later_due(const Trainer *t);      /* not any longer */
+void     later_keep(Trainer *t, Str file);
+GrStatus later_write(Trainer *t);
+/* The end: what waits is written if it is wanted, or the training has more to come. */
+GrStatus later_settle(Trainer *t, GrStatus status);
 
 /* ---- record.c ---- */
 GrStatus record_save(Trainer *t, const char *file);            /* a checkpoint */

@@ -25,15 +25,23 @@ static bool ends_the_training(const Trainer *t) {
     return t->s.state.phase == last;
 }
 
-static GrStatus save_of_phase(Trainer *t, const char *what, int64_t number, int digits) {
+static Str name_of_phase(const Trainer *t, const char *what, int64_t number, int digits) {
     Str name = ends_the_training(t) ? STR("") : t->s.phase->name;
-    return record_save(t, str_format(t->values, "%.*s%s%s-%0*lld.safetensors", FSTR(name), name.n ? "-" : "", what,
-                                     digits, (long long)number).s);
+    return str_format(t->values, "%.*s%s%s-%0*lld.safetensors", FSTR(name), name.n ? "-" : "", what, digits,
+                      (long long)number);
+}
+
+static GrStatus save_of_phase(Trainer *t, const char *what, int64_t number, int digits) {
+    return record_save(t, name_of_phase(t, what, number, digits).s);
 }
 
 GrStatus record_kept(Trainer *t, uint32_t improved) {
     for (uint32_t k = 0; improved >> k != 0; k++) {
-        if (improved >> k & 1)
+        if (!(improved >> k & 1))
+            continue;
+        if (t->log != NULL && later_waits(t))
+            later_keep(t, name_of_phase(t, "best", k + 1, 1));
+        else
             TRY(save_of_phase(t, "best", k + 1, 1));
     }
     return GR_OK;
@@ -43,6 +51,9 @@ GrStatus record_epoch(Trainer *t, uint32_t improved) {
     TRY(record_kept(t, improved));
     if (every(t->s.phase->save_epochs, t->s.state.epoch))
         TRY(save_of_phase(t, "epoch", t->s.state.epoch, 4));
+    if (!later_due(t))
+        return GR_OK;
+    TRY(later_write(t));
     return record_save(t, RUN_LAST);
 }
 

@@ -251,6 +251,9 @@ static void begin_feeds(Trainer *t) {
     }
 }
 
+/* What an epoch has not saved, since it was not due. */
+static GrStatus save_late(Trainer *t) { return later_waits(t) ? record_save(t, RUN_LAST) : GR_OK; }
+
 static GrStatus run_epoch(Trainer *t) {
     ArenaMark mark = arena_mark(t->values);
     TRY(begin_accumulators(t));
@@ -261,13 +264,17 @@ static GrStatus run_epoch(Trainer *t) {
     if (status == GR_OK)
         status = end_epoch(t);
     arena_pop(mark);
-    return status == GR_OK && t->stop != NULL ? stopped(t) : status;
+    if (status != GR_OK || t->stop == NULL)
+        return status;
+    TRY(save_late(t));
+    return stopped(t);
 }
 
 /* Between epochs, when something is left to do. */
 static GrStatus check_interrupted(Trainer *t) {
     if (!session_interrupted(&t->s))
         return GR_OK;
+    TRY(save_late(t));
     fail(t->s.e, GR_INTERRUPTED, "interrupted after epoch %lld", (long long)t->s.state.epoch);
     fail_help(t->s.e, "`--resume` goes on from here");
     return GR_INTERRUPTED;
@@ -509,7 +516,7 @@ GrStatus train_run(const TrainJob *job, Error *e) {
     Trainer t = {.s = {.job = job, .arena = arena_create(), .e = e}, .values = arena_create()};
     t.s.uniforms = (UniformRun){.arena = t.s.arena, .recipe = job->recipe};
     t.s.start_s = session_seconds(&t.s);
-    GrStatus status = run_phases(&t);
+    GrStatus status = later_settle(&t, run_phases(&t));
     runlog_close(t.log);
     arena_destroy(t.values);
     arena_destroy(t.s.arena);

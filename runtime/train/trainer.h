@@ -37,6 +37,10 @@ typedef struct {
     uint64_t program;                      /* hash of the checked program: resuming asks for the same */
     bool resume;                           /* from last.safetensors of the run */
     Str fork;                              /* a checkpoint whose weights are the first ones; "": none */
+    /* Not 0: checkpoints of epochs wait in memory until so long after the last, or until the training ends, when
+     * they are written if `wanted` says so; what breaks it off writes them. */
+    double save_seconds;
+    bool (*wanted)(void *user);            /* NULL: they are */
     bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
     /* Not 0: finish the step, save, return GR_INTERRUPTED; may be NULL. */
     const volatile sig_atomic_t *interrupted;

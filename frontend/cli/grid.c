@@ -1,0 +1,129 @@
+/* The runs of a sweep, each once: two whose programs read the same values are one.  Before anything is trained they
+ * are written into sweep.json of the sweep's folder, which from then on belongs to this program; a folder that is
+ * there keeps what is finished, whatever the grid was then. */
+#include "atomic.h"
+#include "grid.h"
+#include "hash.h"
+#include "rundir.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static const char *const states[GRID_STATES] = {
+    [GRID_OPEN] = "open",     [GRID_DONE] = "done",     [GRID_STOPPED] = "stopped",
+    [GRID_HALTED] = "halted", [GRID_FAILED] = "failed", [GRID_CRASHED] = "crashed"};
+
+const char *grid_state(GridState s) { return states[s]; }
+
+/* What was halted is gone on with when nothing halves any more; what crashed is tried again. */
+bool grid_finished(const GridRun *r) {
+    return r->state == GRID_DONE || r->state == GRID_STOPPED || r->state == GRID_FAILED;
+}
+
+Str grid_folder_of(const Grid *g, uint32_t run) {
+    return str_format(g->arena, "%.*s/%.*s", FSTR(g->folder), FSTR(g->runs.at[run].id));
+}
+
+Str grid_label(Arena *a, const Grid *g, uint32_t run) {
+    Buf b = buf_make(a);
+    const RecipeSweepRun *r = g->runs.at[run].run;
+    for (uint32_t i = 0; i < r->values.n; i++)
+        buf_printf(&b, "%s%.*s = %.*s", i ? ", " : "", FSTR(r->values.at[i].name), FSTR(r->values.at[i].value));
+    return b.n ? buf_str(&b) : STR("the file as it is");
+}
+
+/* ---- the runs ---- */
+static void add_run(Grid *g, uint32_t k) {
+    const RecipeSweepRun *run = &g->sweep->runs.at[k];
+    Str id = str_format(g->arena, "%016" PRIx64, hash_str(1, run->reads));
+    for (uint32_t i = 0; i < g->runs.n; i++) {
+        if (!str_eq(g->runs.at[i].id, id)) continue;
+        g->of[k] = i;
+        return;
+    }
+    g->of[k] = g->runs.n;
+    vec_push(g->arena, &g->runs, (GridRun){.run = run, .id = id, .score = (double)NAN});
+}
+
+/* ---- the folder ---- */
+/* The text of the program without its settings' values: what all runs have in common. */
+static Str text_hash(const Grid *g) {
+    Buf text = buf_make(g->arena);
+    program_print(g->s->program, &text);
+    return str_format(g->arena, "%016" PRIx64, hash_str(SEMANTICS_VERSION, buf_str(&text)));
+}
+
+static json_t *json_text(Str s) { return json_stringn(s.s, s.n); }
+
+static Str freeze(const Grid *g, Str hash) {
+    json_t *all = json_object(), *runs = json_array();
+    json_object_set_new(all, "program", json_text(hash));
+    json_object_set_new(all, "file", json_string(g->common->file));
+    json_object_set_new(all, "sweep", json_text(g->sweep->name));
+    json_object_set_new(all, "best", json_text(str_format(g->arena, "%s %.*s", g->highest ? "highest" : "lowest",
+                                                          FSTR(g->score))));
+    for (uint32_t k = 0; k < g->sweep->runs.n; k++) {
+        const RecipeSweepRun *run = &g->sweep->runs.at[k];
+        json_t *row = json_object(), *values = json_object();
+        json_object_set_new(row, "run", json_text(g->runs.at[g->of[k]].id));
+        json_object_set_new(row, "point", json_integer(run->point));
+        for (uint32_t i = 0; i < run->values.n; i++) {
+            const RecipeValue *v = &run->values.at[i];
+            json_object_set_new(values, str_copy(g->arena, v->name).s, json_text(v->value));
+        }
+        json_object_set_new(row, "settings", values);
+        json_array_append_new(runs, row);
+    }
+    json_object_set_new(all, "runs", runs);
+    char *text = json_dumps(all, JSON_INDENT(1));
+    Str out = str_format(g->arena, "%s\n", text);
+    free(text);
+    json_decref(all);
+    return out;
+}
+
+static GrStatus check_frozen(const Grid *g, Str path, Str hash, Error *e) {
+    json_error_t why;
+    json_t *old = json_load_file(path.s, 0, &why);
+    if (!old) return fail(e, GR_DATA, "%.*s is no frozen sweep: %s", FSTR(path), why.text);
+    const char *was = json_string_value(json_object_get(old, "program"));
+    bool same = was && str_is(hash, was);
+    json_decref(old);
+    if (same) return GR_OK;
+    fail(e, GR_CHANGED, "the sweep in %.*s is of another program", FSTR(g->folder));
+    fail_help(e, "its grid may change, its program not: `--dir` names another folder");
+    return GR_CHANGED;
+}
+
+static GrStatus open_folder(Grid *g, Error *e) {
+    int lock;
+    Str path = rundir_file(g->arena, g->folder, "sweep.json"), hash = text_hash(g);
+    bool there = access(path.s, F_OK) == 0;
+    if (!there && access(rundir_file(g->arena, g->folder, RUN_PROGRAM).s, F_OK) == 0)
+        return fail(e, GR_IO, "%.*s holds a run, not a sweep", FSTR(g->folder));
+    TRY(rundir_make(g->arena, g->folder, e));
+    TRY(rundir_lock(g->arena, g->folder, &lock, e));
+    if (there) TRY(check_frozen(g, path, hash, e));
+    return atomic_write_text(g->arena, path, freeze(g, hash), e);
+}
+
+GrStatus grid_make(Grid *g, Error *e) {
+    g->of = PUSH(g->arena, uint32_t, g->sweep->runs.n + 1);
+    for (uint32_t k = 0; k < g->sweep->runs.n; k++) add_run(g, k);
+    g->best = mmap(NULL, sizeof *g->best, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (g->best == MAP_FAILED) return fail_errno(e, GR_NOMEM, "no memory to share between processes");
+    *g->best = (double)NAN;
+    g->best_run = UINT32_MAX;
+    TRY(open_folder(g, e));
+    return grid_read_results(g, e);
+}

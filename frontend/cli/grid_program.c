@@ -1,0 +1,220 @@
+/* A program for each shape of a sweep.  All of them are checked, lowered and planned before the first step, so that
+ * whatever can be wrong with a point, and what it will take, is known by then; kernels are compiled when the first run
+ * of a program begins, while others train.  Programs whose data read the same settings, and use the same columns of
+ * it, have the same rows in memory. */
+#include "grid.h"
+#include "hash.h"
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* ---- settings ---- */
+/* As `train` would be given them: the point's, then those of -s. */
+static GrStatus common_of(const Grid *g, const RecipeSweepRun *run, Common *out, Error *e) {
+    *out = *g->common;
+    out->n_settings = 0;
+    out->point = NULL;
+    out->probed = true;                                             /* when the sweep was checked */
+    if (run->values.n + g->common->n_settings > MAX_SETTINGS)
+        return fail(e, GR_USAGE, "a point and -s give more than %d settings", MAX_SETTINGS);
+    for (uint32_t i = 0; i < run->values.n; i++)
+        out->settings[out->n_settings++] = (SettingArg){run->values.at[i].name, run->values.at[i].value, true};
+    for (uint32_t i = 0; i < g->common->n_settings; i++)
+        out->settings[out->n_settings++] = g->common->settings[i];
+    return GR_OK;
+}
+
+/* ---- data ---- */
+static uint64_t data_key(const Recipe *r, const RecipeSweepRun *run) {
+    uint64_t h = hash_str(1, run->data);
+    for (uint32_t i = 0; i < r->data.n; i++) {
+        const RecipeData *d = &r->data.at[i];
+        h = hash_str(h, d->name);
+        for (uint32_t k = 0; k < d->columns.n; k++)
+            h = hash_mix(hash_str(h, d->columns.at[k].name), d->columns.at[k].used);
+        for (uint32_t k = 0; k < d->statistics.n; k++)
+            h = hash_mix(hash_str(h, d->statistics.at[k].name), d->statistics.at[k].used);
+    }
+    return h;
+}
+
+static GrStatus open_data(const Grid *g, GridProgram *p, Error *e) {
+    for (uint32_t i = 0; i < g->programs.n; i++) {
+        const GridProgram *old = g->programs.at[i];
+        if (old->data_key != p->data_key || old == p) continue;
+        p->job = (Job){.s = &p->s, .c = &p->common, .data = old->job.data,
+                       .lasting = PUSH(g->arena, Formula *, p->s.recipe->data.n + 1)};
+        return GR_OK;
+    }
+    return job_open_data(&p->s, &p->common, true, (Str){0}, &p->job, e);
+}
+
+/* ---- estimates ---- */
+static double steps_ns(const Plan *p, uint32_t first, uint32_t n) {
+    double ns = 0;
+    for (uint32_t i = first; i < first + n; i++) {
+        const PlanStep *s = &p->steps.at[i];
+        if (s->kind == STEP_LOOP) {
+            ns += (double)s->trips * steps_ns(p, i + 1, s->count);
+            i += s->count;
+        } else {
+            ns += s->cost_ns;
+        }
+    }
+    return ns;
+}
+
+static double entry_ns(const Plan *p, Str name, int64_t rows) {
+    const PlanEntry *entry = rows ? plan_entry(p, name.s, rows, "fused") : NULL;
+    return entry ? steps_ns(p, entry->first_step, entry->n_steps) : 0;
+}
+
+static double pass_ns(const Plan *p, Str name, int64_t rows, int64_t batch) {
+    return (double)(rows / batch) * entry_ns(p, name, batch) + entry_ns(p, name, rows % batch);
+}
+
+static int64_t rows_of(const GridProgram *p, uint32_t objective, const char *split) {
+    const Dataset *d = p->job.data[p->s.recipe->objectives.at[objective].data];
+    const Split *s = splits_find(&d->splits, str_of(split));
+    return s ? s->n : 0;
+}
+
+/* An epoch of the last phase: its runs take turns, so each has its share of the steps. */
+static double epoch_seconds(const GridProgram *p) {
+    const Plan *plan = p->job.compiled.planned.plan;
+    const Recipe *r = p->s.recipe;
+    const RecipePhase *last = recipe_last_phase(r);
+    double ns = 0, times = 0;
+    uint32_t o;
+    for (uint32_t i = 0; i < last->runs.n; i++) times += (double)last->runs.at[i].times;
+    for (uint32_t i = 0; i < last->runs.n; i++) {
+        const RecipeRun *run = &last->runs.at[i];
+        Str name = str_format(r->arena, "%.*s.train", FSTR(run->name));
+        ns += pass_ns(plan, name, rows_of(p, run->objective, "train"), last->rows) * (double)run->times / times;
+    }
+    for (uint32_t i = 0; recipe_measured(r, last, STR("val"), i, &o); i++) {
+        Str name = str_format(r->arena, "%.*s.eval", FSTR(r->objectives.at[o].name));
+        ns += pass_ns(plan, name, rows_of(p, o, "val"), last->rows);
+    }
+    return ns * 1e-9;
+}
+
+static int64_t epochs_of(const GridProgram *p, const GridRun *r) {
+    RecipePhase last = *recipe_last_phase(p->s.recipe);
+    for (uint32_t i = 0; i < r->run->words.n; i++) recipe_set_word(&r->run->words.at[i], &last);
+    int64_t rows = rows_of(p, last.runs.at[0].objective, "train"), steps = rows / last.batch ? rows / last.batch : 1;
+    return last.epochs ? last.epochs : (last.steps + steps - 1) / steps;
+}
+
+/* ---- programs ---- */
+static GrStatus refuse(const Grid *g, const GridRun *r, GridProgram *p, Error *e) {
+    session_report(&p->s, &p->common);
+    if (e->what[0]) report_error(g->common, e);
+    uint32_t n = (uint32_t)(r - g->runs.at);
+    return fail(e, GR_PROGRAM, "the point %.*s cannot run; nothing was trained", FSTR(grid_label(g->arena, g, n)));
+}
+
+static GrStatus open_program(Grid *g, const GridRun *r, GridProgram *p, Error *e) {
+    TRY(common_of(g, r->run, &p->common, e));
+    if (!session_open(&p->s, &p->common)) return refuse(g, r, p, e);
+    p->data_key = data_key(p->s.recipe, r->run);
+    GrStatus status = open_data(g, p, e);
+    bool score = status == GR_OK && program_criterion(p->s.program, g->score, &p->score);
+    if (score) status = job_plan(&p->job, "fused", e);
+    if (!score || status != GR_OK) return refuse(g, r, p, e);
+    p->bytes = p->job.compiled.planned.plan->arena_bytes + p->job.compiled.planned.plan->scratch_bytes;
+    p->seconds = epoch_seconds(p);
+    return GR_OK;
+}
+
+static uint64_t available_memory(void) {
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    unsigned long long kb = 0;
+    while (f && kb == 0 && fgets(line, sizeof line, f)) (void)sscanf(line, "MemAvailable: %llu", &kb);
+    if (f) fclose(f);
+    return (uint64_t)kb * 1024;
+}
+
+static GrStatus check_memory(const Grid *g, Error *e) {
+    uint64_t most = 0, have = available_memory();
+    for (uint32_t i = 0; i < g->programs.n; i++)
+        most = g->programs.at[i]->bytes > most ? g->programs.at[i]->bytes : most;
+    if (have == 0 || most * g->jobs <= have) return GR_OK;
+    fail(e, GR_NOMEM, "%u runs at a time need %.1f GB of memory, %.1f GB are free", g->jobs,
+         (double)(most * g->jobs) * 1e-9, (double)have * 1e-9);
+    fail_help(e, "`--jobs %llu`", (unsigned long long)(have / most ? have / most : 1));
+    return GR_NOMEM;
+}
+
+GrStatus grid_plan(Grid *g, Error *e) {
+    for (uint32_t i = 0; i < g->runs.n; i++) {
+        GridRun *r = &g->runs.at[i];
+        for (r->program = 0; r->program < g->programs.n; r->program++)
+            if (str_eq(g->programs.at[r->program]->shape, r->run->shape)) break;
+        if (r->program < g->programs.n) continue;
+        GridProgram *p = PUSH(g->arena, GridProgram, 1);
+        p->shape = r->run->shape;
+        vec_push(g->arena, &g->programs, p);
+        TRY(open_program(g, r, p, e));
+    }
+    for (uint32_t i = 0; i < g->runs.n; i++) {
+        GridRun *r = &g->runs.at[i];
+        r->score = grid_score(g, r, g->arena);
+        if (!grid_finished(r) || !grid_better(g, r->score, *g->best)) continue;
+        *g->best = r->score;
+        g->best_run = i;
+    }
+    return check_memory(g, e);
+}
+
+/* Compiled by all processors, and written into the cache before anything forks. */
+GrStatus grid_load(Grid *g, uint32_t program, Error *e) {
+    GridProgram *p = g->programs.at[program];
+    if (p->loaded) return GR_OK;
+    Common c = p->common;
+    c.threads = common_make().threads;
+    TRY(compile_load(&c, &p->job.compiled, 0, NULL, e));
+    code_flush(p->job.compiled.code);
+    p->loaded = true;
+    return GR_OK;
+}
+
+void grid_close(Grid *g) {
+    for (uint32_t i = g->programs.n; i-- > 0;) {
+        if (g->programs.at[i]->job.s) job_close(&g->programs.at[i]->job);
+        session_close(&g->programs.at[i]->s);
+    }
+}
+
+/* ---- what it will take ---- */
+static Str duration(Arena *a, double s) {
+    if (s < 100) return str_format(a, "%.*f s", s < 10, s);
+    if (s < 6000) return str_format(a, "%.0f min", s / 60);
+    return str_format(a, "%.1f h", s / 3600);
+}
+
+void grid_print_plan(const Grid *g) {
+    double seconds = 0;
+    uint64_t most = 0;
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < g->runs.n; i++) {
+        const GridProgram *p = g->programs.at[g->runs.at[i].program];
+        most = p->bytes > most ? p->bytes : most;
+        if (grid_finished(&g->runs.at[i])) continue;
+        open++;
+        seconds += p->seconds * (double)epochs_of(p, &g->runs.at[i]);
+    }
+    printf("sweep       %.*s: %u point%s", FSTR(g->sweep->name.n ? g->sweep->name : g->s->recipe->name),
+           g->sweep->points, g->sweep->points == 1 ? "" : "s");
+    if (g->sweep->runs.n != g->sweep->points) printf(", %u runs", g->sweep->runs.n);
+    if (g->sweep->skipped) printf(", %u skipped", g->sweep->skipped);
+    if (g->runs.n != g->sweep->runs.n)
+        printf(", %u of them the same as others", g->sweep->runs.n - g->runs.n);
+    printf("; %u program%s\n", g->programs.n, g->programs.n == 1 ? "" : "s");
+    if (g->kept) printf("kept        %u of %u are finished\n", g->kept, g->runs.n);
+    if (open)
+        printf("estimate    %.1f MB a run, %u at a time; %.*s of training\n", (double)most * 1e-6, g->jobs,
+               FSTR(duration(g->arena, seconds / (open < g->jobs ? open : g->jobs))));
+    fflush(stdout);
+}

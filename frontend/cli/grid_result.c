@@ -1,0 +1,102 @@
+/* results.jsonl: a row for each run that came to an end, written at once; the last row of a run counts, and a last line
+ * without its end, of a process that was killed, does not.  Texts and numbers are what they are in metrics.jsonl. */
+#include "grid.h"
+#include "rundir.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static Str results_path(const Grid *g) { return rundir_file(g->arena, g->folder, "results.jsonl"); }
+
+static double number(const json_t *v) {
+    const char *text = json_string_value(v);
+    if (text == NULL) return json_is_number(v) ? json_number_value(v) : (double)NAN;
+    return strcmp(text, "inf") == 0 ? (double)INFINITY : strcmp(text, "-inf") == 0 ? -(double)INFINITY : (double)NAN;
+}
+
+static json_t *number_json(double x) {
+    return isnan(x) ? json_string("nan") : isinf(x) ? json_string(x > 0 ? "inf" : "-inf") : json_real(x);
+}
+
+static void take_row(Grid *g, json_t *row) {
+    const char *id = json_string_value(json_object_get(row, "run")), *name, *why;
+    const char *state = json_string_value(json_object_get(row, "state"));
+    GridRun *r = NULL;
+    json_t *v;
+    for (uint32_t i = 0; id && i < g->runs.n; i++)
+        if (str_is(g->runs.at[i].id, id)) r = &g->runs.at[i];
+    if (!r || !state) return;                                       /* of a point that the grid no longer has */
+    r->state = GRID_OPEN;
+    for (GridState s = GRID_OPEN; s < GRID_STATES; s++)
+        if (strcmp(grid_state(s), state) == 0) r->state = s;
+    why = json_string_value(json_object_get(row, "why"));
+    r->why = why ? str_copy(g->arena, str_of(why)) : (Str){0};
+    r->epoch = json_integer_value(json_object_get(row, "epoch"));
+    r->epochs = json_integer_value(json_object_get(row, "epochs"));
+    r->seconds = number(json_object_get(row, "seconds"));
+    r->values.n = 0;
+    json_object_foreach(json_object_get(row, "values"), name, v)
+        vec_push(g->arena, &r->values, ((GridValue){str_copy(g->arena, str_of(name)), number(v)}));
+}
+
+static GrStatus read_rows(Grid *g, FILE *f, Str path, Error *e) {
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    GrStatus status = GR_OK;
+    for (int at = 1; status == GR_OK && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; at++) {
+        json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
+        if (json_is_object(row)) take_row(g, row);
+        else status = fail(e, GR_DATA, "%.*s, line %d: no row of results", FSTR(path), at);
+        json_decref(row);
+    }
+    free(line);
+    return status;
+}
+
+GrStatus grid_read_results(Grid *g, Error *e) {
+    Str path = results_path(g);
+    FILE *f = fopen(path.s, "re");
+    if (!f) return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    GrStatus status = read_rows(g, f, path, e);
+    fclose(f);
+    for (uint32_t i = 0; i < g->runs.n; i++) g->kept += grid_finished(&g->runs.at[i]);
+    return status;
+}
+
+/* A line that was torn by a kill is ended first. */
+static bool put_line(int fd, const char *text, size_t n) {
+    char last = '\n';
+    off_t end = lseek(fd, 0, SEEK_END);
+    if (end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n') {
+        off_t from = end;
+        while (from > 0 && pread(fd, &last, 1, from - 1) == 1 && last != '\n') from--;
+        if (ftruncate(fd, from) != 0) return false;
+    }
+    return write(fd, text, n) == (ssize_t)n;
+}
+
+GrStatus grid_write_result(const Grid *g, const GridRun *r, Error *e) {
+    json_t *row = json_object(), *values = json_object();
+    json_object_set_new(row, "run", json_stringn(r->id.s, r->id.n));
+    json_object_set_new(row, "state", json_string(grid_state(r->state)));
+    if (r->why.n) json_object_set_new(row, "why", json_stringn(r->why.s, r->why.n));
+    json_object_set_new(row, "epoch", json_integer(r->epoch));
+    json_object_set_new(row, "epochs", json_integer(r->epochs));
+    json_object_set_new(row, "seconds", number_json(r->seconds));
+    for (uint32_t i = 0; i < r->values.n; i++)
+        json_object_set_new(values, str_copy(g->arena, r->values.at[i].name).s, number_json(r->values.at[i].x));
+    json_object_set_new(row, "values", values);
+    char *text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    json_decref(row);
+    size_t n = strlen(text);
+    text[n] = '\n';                                                 /* in place of the NUL */
+    Str path = results_path(g);
+    int fd = open(path.s, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    GrStatus status = fd < 0 || !put_line(fd, text, n + 1) ? fail_errno(e, GR_IO, "writing %.*s", FSTR(path)) : GR_OK;
+    if (fd >= 0) close(fd);
+    free(text);
+    return status;
+}

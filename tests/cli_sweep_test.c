@@ -1,0 +1,246 @@
+/* `graphc sweep`: every point has the bits it has alone, what is finished stays finished, and what goes wrong in one
+ * point ends no other. */
+#include "test.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char k_program[] =
+    "setting width : dim = 8\n"
+    "setting lr : real = 1e-2\n"
+    "setting idle : real = 1\n"
+    "data points { from fresh(rows = 300);  x[i < 2] = normal();  split val 0.2, train rest seed 1 }\n"
+    "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = mlp(x, [width, 1]) }\n"
+    "objective fit(b : points[N]) { loss e = mean[n] (net(b.x)[n,0] - b.x[n,0] * b.x[n,1])^2 }\n"
+    "train { optimizer adam(lr = lr);  epochs 4;  batch 20;  keep lowest val.total }\n"
+    "sweep study {\n"
+    "    width in 8, 16\n"
+    "    lr in 1e-2, 1e-3\n"
+    "    repeat seed in 1, 2\n"
+    "    skip when width == 16 and lr < 5e-3\n"
+    "    best lowest val.total\n"
+    "}\n";
+
+static Str path_of(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
+static void put(const char *name, const char *text) { test_write(path_of(name), str_of(text)); }
+
+static void sweep(const char *arguments, int status, const char *text) {
+    test_expect(str_format(test_arena(), "graphc sweep p.graph %s", arguments).s, status, text);
+}
+
+static Str folder_of(const char *sweep, const json_t *run) {
+    return str_format(test_arena(), "%s/%s", sweep, json_string_value(json_object_get(run, "run")));
+}
+
+/* What --json says, as long as the test lasts. */
+static json_t *told(const char *line) {
+    Ran r = test_shell(str_of(line));
+    CHECK_INT(r.status, 0);
+    json_t *all = json_loadb(r.out.s, r.out.n, 0, NULL);
+    REQUIRE(all != NULL);
+    return all;
+}
+
+static const char *setting(const json_t *run, const char *name) {
+    return json_string_value(json_object_get(json_object_get(run, "settings"), name));
+}
+
+static Str text_of(Str run) {
+    return test_read(path_of(str_format(test_arena(), "%.*s/resolved.graph", FSTR(run)).s));
+}
+
+TEST(a_sweep_is_its_runs_one_by_one) {
+    put("p.graph", k_program);
+    json_t *all = told("graphc sweep p.graph --json --jobs 2 --dir s --weights all"), *run;
+    size_t i;
+    CHECK_INT(json_array_size(json_object_get(all, "runs")), 6);
+    CHECK_INT(json_array_size(json_object_get(all, "points")), 3);
+    CHECK_INT(json_integer_value(json_object_get(all, "programs")), 2);
+    CHECK_INT(json_integer_value(json_object_get(all, "skipped")), 2);
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        Str alone = str_format(test_arena(), "alone%zu", i), line = str_format(
+            test_arena(), "graphc train p.graph -q --run %.*s -s width=%s -s lr=%s -s seed=%s", FSTR(alone),
+            setting(run, "width"), setting(run, "lr"), setting(run, "seed"));
+        CHECK_INT(test_shell(line).status, 0);
+        CHECK(str_eq(test_tensors(alone.s), test_tensors(folder_of("s", run).s)));
+        CHECK(str_eq(text_of(alone), text_of(folder_of("s", run))));
+    }
+}
+
+/* The best point first, by the mean of its repeats; of the best run the weights are there, of the others not. */
+TEST(points_are_ordered_and_the_best_keeps_its_weights) {
+    put("p.graph", k_program);
+    json_t *all = told("graphc sweep p.graph --json --dir s"), *x;
+    double last = 0;
+    size_t i;
+    json_array_foreach(json_object_get(all, "points"), i, x) {
+        double mean = json_number_value(json_object_get(x, "mean")), a = -1, b = -1;
+        CHECK(mean > last);
+        last = mean;
+        for (size_t k = 0; k < 6; k++) {
+            const json_t *run = json_array_get(json_object_get(all, "runs"), k);
+            if (!json_equal(json_object_get(run, "point"), json_object_get(x, "point")))
+                continue;
+            *(a < 0 ? &a : &b) = json_number_value(json_object_get(run, "score"));
+        }
+        CHECK(fabs(mean - (a + b) / 2) < 1e-6);
+        CHECK(fabs(json_number_value(json_object_get(x, "sd")) - fabs(a - b) / sqrt(2)) < 1e-6);
+    }
+    const char *best = json_string_value(json_object_get(all, "best"));
+    Ran weights = test_shell(STR("ls s/*/best-1.safetensors s/*/last.safetensors"));
+    CHECK_STR(weights.out,
+              str_format(test_arena(), "s/%s/best-1.safetensors\ns/%s/last.safetensors\n", best, best).s);
+    sweep("--dir s", 0, "kept        6 of 6 are finished");
+    sweep("--dir s", 0, "± sd  n  epoch  seconds");
+    test_expect("cat s/table.csv", 0, "\"run\",\"width\",\"lr\",\"seed\",\"point\",\"state\"");
+    sweep("--dir s --top 1", 0, "2 more points are in s/table.csv");
+}
+
+TEST(runs_that_differ_in_nothing_they_read_are_one) {
+    put("p.graph", k_program);
+    sweep("idle=1,2,3 lr=0.001,1e-3 --dir s", 0, "6 points, 5 of them the same as others; 1 program\n");
+    sweep("idle=1,2,3 --dir s", 0, "warning[unread]: `idle` is read by 0 of 3 runs");
+    test_expect("ls -d s/*/ | wc -l", 0, "2\n");
+}
+
+TEST(a_wider_grid_keeps_what_is_done) {
+    put("p.graph", k_program);
+    sweep("lr=1e-2,1e-3 --dir s -q", 0, "");
+    sweep("lr=1e-2,1e-3,1e-4 width=8,4 --dir s", 0, "kept        2 of 6 are finished");
+    sweep("study lr=1e-4 --dir s --plan", 0, "sweep       study: 1 point, 2 runs, 2 skipped");
+    test_shell(STR("sed -i 's/lr in 1e-2/lr in 1e-4, 1e-2/' p.graph"));
+    sweep("--dir s --plan", 0, "study: 4 points, 8 runs");
+    test_shell(STR("sed -i 's/batch 20/batch 30/' p.graph"));
+    sweep("--dir s --plan", 1,
+          "graphc: the sweep in s is of another program\n  help: its grid may change, its program not");
+    sweep("--dir none --resume", 1, "there is no sweep in none to go on with");
+}
+
+TEST(points_are_typed_in_every_way) {
+    put("p.graph", k_program);
+    put("t.csv", "name,lr,width\nfirst,1e-2,4\nsecond,1e-3,6\n");
+    sweep("'(lr,width)=(1e-2,4),(1e-3,6)' --dir a --plan", 0, "2 points; 2 programs");
+    sweep("--points t.csv --dir b --plan", 0, "2 points; 2 programs");
+    sweep("'lr=log(1e-4,1e-1)' --draw 7,3 --dir c --plan", 0, "7 points; 1 program");
+    sweep("lr=1e-2,1e-3 width=4,6 --skip 'width == 6 and lr < 5e-3' --dir d --plan", 0,
+                "3 points, 1 skipped; 2 programs");
+    sweep("lr=1e-2 --repeat seed=1,2,3 --dir e --plan", 0, "1 point, 3 runs; 1 program");
+    sweep("lr=1e-2 --best 'highest train.total' -s epochs=1 --dir f", 0, "train.total  epoch");
+    sweep("lr=1e-2 --best 'highest val.f' --dir f", 1, "objective `fit` has no series `f`");
+    sweep("lr=1e-2, --dir f", 1, "error[syntax]");
+    sweep("rate=1,2 --dir f", 1, "there is no setting `rate`");
+    sweep("other --dir f", 1, "p.graph has no sweep `other`\n  help: they are `study`");
+    sweep("--picture p.gif", 2, "ends with .svg, .png or .pdf");
+    put("q.graph", "setting a : real = 1\n");
+    test_expect("graphc sweep q.graph a=1,2", 1, "q.graph has no `train`");
+}
+
+/* Nothing is trained when a point cannot be. */
+TEST(mistakes_are_told_before_the_first_step) {
+    put("p.graph", str_format(test_arena(), "require width < 20\n%s", k_program).s);
+    sweep("width=4,32 --dir s", 1, "a point that cannot run: width = 32");
+    CHECK(access(path_of("s").s, F_OK) != 0);
+}
+
+/* A learning rate that no number survives, and a process that is killed. */
+TEST(a_run_that_fails_ends_no_other) {
+    put("p.graph", k_program);
+    json_t *all = told("graphc sweep p.graph lr=1e-2,1e38,1e-3 --dir s --json"), *run;
+    size_t i;
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        bool fails = strcmp(setting(run, "lr"), "1e38") == 0;
+        CHECK_STR(str_of(json_string_value(json_object_get(run, "state"))), fails ? "failed" : "done");
+        CHECK(!fails || strstr(json_string_value(json_object_get(run, "why")), "is not finite") != NULL);
+    }
+    const json_t *last = json_array_get(json_object_get(all, "points"), 2);
+    CHECK_STR(str_of(setting(last, "lr")), "1e38");
+    CHECK(json_is_null(json_object_get(last, "mean")));
+}
+
+static const char k_wait[] =
+    "sed -i 's/rows = 300/rows = 20000/' p.graph; graphc sweep p.graph seed=1,2 -s epochs=100 --dir s -q & p=$!\n"
+    "until [ \"$(cat s/*/metrics.jsonl 2>/dev/null | wc -l)\" -gt 6 ]; do sleep 0.02; done\n";
+
+/* What an epoch measured, and the hash of all variables after it. */
+static Str bits_of(Str run) {
+    Ran r = test_shell(str_format(test_arena(), "sed 's/,\"seconds\":[^,]*//' %.*s/metrics.jsonl", FSTR(run)));
+    CHECK(strstr(r.out.s, "\"bits\":") != NULL);
+    return r.out;
+}
+
+static void check_whole(const char *line) {
+    json_t *all = told(line), *run;
+    size_t i;
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        Str alone = str_format(test_arena(), "alone%zu", i);
+        CHECK_STR(str_of(json_string_value(json_object_get(run, "state"))), "done");
+        CHECK_INT(test_shell(str_format(test_arena(), "graphc train p.graph -q --run %s -s epochs=100 -s seed=%s",
+                                        alone.s, setting(run, "seed"))).status, 0);
+        CHECK(str_eq(bits_of(alone), bits_of(folder_of("s", run))));
+    }
+}
+
+TEST_ALL(an_interrupted_sweep_goes_on_to_the_same_bits) {
+    put("p.graph", k_program);
+    test_expect(str_format(test_arena(), "%skill -INT $p; wait $p", k_wait).s, 130,
+                "interrupted; what is finished is kept in s\n  help: the same command goes on");
+    test_expect("ls s/*/last.safetensors | wc -l", 0, "2\n");
+    check_whole("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json --resume");
+}
+
+/* The processes of its runs save when their parent is gone. */
+TEST_ALL(a_killed_sweep_goes_on_to_the_same_bits) {
+    put("p.graph", k_program);
+    test_expect(str_format(test_arena(), "%skill -9 $p; wait $p", k_wait).s, 137, "");
+    test_expect("until flock -n s true; do sleep 0.02; done; ls s/*/last.safetensors | wc -l", 0, "2\n");
+    check_whole("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json");
+}
+
+TEST_ALL(a_killed_run_is_told_and_tried_again) {
+    put("p.graph", k_program);
+    Str line = str_format(test_arena(), "%s%s\n%s", k_wait,
+                          "kill -9 $(sed -n 's/.*\"process\": *\\([0-9]*\\).*/\\1/p' s/*/run.json | head -n 1)",
+                          "until grep -q crashed s/results.jsonl; do sleep 0.02; done; kill -INT $p; wait $p");
+    test_expect(line.s, 130, "");
+    test_expect("cat s/results.jsonl", 0, "\"state\":\"crashed\",\"why\":\"its process died: Killed\"");
+    sweep("seed=1,2 -s epochs=100 --dir s --plan", 0, "of training");
+}
+
+/* Broken off and gone on with, it is the same. */
+TEST(halving_leaves_the_best_with_the_same_bits) {
+    put("p.graph", k_program);
+    json_t *all = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 -s epochs=8 --halve 2 --json --dir s "
+                       "--weights all"), *run;
+    uint32_t halted = 0;
+    size_t i;
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        bool is = strcmp(json_string_value(json_object_get(run, "state")), "halted") == 0;
+        halted += is;
+        CHECK(!is || json_integer_value(json_object_get(run, "epochs")) < 8);
+        if (is) continue;
+        CHECK_INT(json_integer_value(json_object_get(run, "epochs")), 8);
+        CHECK_INT(test_shell(str_format(test_arena(), "graphc train p.graph -q --run alone -s epochs=8 -s lr=%s",
+                                        setting(run, "lr"))).status, 0);
+        CHECK(str_eq(test_tensors("alone"), test_tensors(folder_of("s", run).s)));
+    }
+    CHECK_INT(halted, 3);
+    test_shell(STR("sed -i 's/epochs 4/steps 40/' p.graph"));
+    sweep("lr=1e-1,1e-2 --halve 2 --dir t", 1, "halving counts epochs, and `train` counts steps");
+}
+
+TEST(a_sweep_is_drawn) {
+    put("p.graph", k_program);
+    sweep("lr=1e-2,1e-3 width=2,4 --dir s -q --picture p.svg", 0, "");
+    test_expect("head -c 5 p.svg; grep -c '<path' p.svg", 0, "<?xml");
+    sweep("lr=1e-2,1e-3 width=2,4 --dir s -q --picture p.png", 0, "");
+    test_expect("head -c 4 p.png", 0, "PNG");
+    sweep("lr=1e-2,1e-3 width=2,4 --dir s -q --picture no/p.png", 1, "picture no/p.png cannot be written");
+}
+
+/* The grid of the study it is for. */
+TEST_ALL(the_first_grid_of_vox_has_288_configurations) {
+    Str line = str_format(test_arena(), "graphc sweep %.*s/graphs/vox/grid.graph --dir s --plan", FSTR(test_root()));
+    test_expect(line.s, 0, "sweep       first: 288 points; 36 programs\n");
+}
