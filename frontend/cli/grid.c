@@ -34,11 +34,20 @@ Str grid_folder_of(const Grid *g, uint32_t run) {
     return str_format(g->arena, "%.*s/%.*s", FSTR(g->folder), FSTR(g->runs.at[run].id));
 }
 
+bool grid_varies(const Grid *g, uint32_t name) {
+    const RecipeSweepRun *first = &g->sweep->runs.at[0];
+    for (uint32_t k = 1; k < g->sweep->runs.n; k++)
+        if (!str_eq(g->sweep->runs.at[k].values.at[name].value, first->values.at[name].value)) return true;
+    return g->sweep->runs.n == 1;
+}
+
 Str grid_label(Arena *a, const Grid *g, uint32_t run) {
     Buf b = buf_make(a);
     const RecipeSweepRun *r = g->runs.at[run].run;
-    for (uint32_t i = 0; i < r->values.n; i++)
-        buf_printf(&b, "%s%.*s = %.*s", i ? ", " : "", FSTR(r->values.at[i].name), FSTR(r->values.at[i].value));
+    for (uint32_t i = 0; i < r->values.n; i++) {
+        const RecipeValue *v = &r->values.at[i];
+        if (grid_varies(g, i)) buf_printf(&b, "%s%.*s = %.*s", b.n ? ", " : "", FSTR(v->name), FSTR(v->value));
+    }
     return b.n ? buf_str(&b) : STR("the file as it is");
 }
 

@@ -65,7 +65,8 @@ typedef struct {
 /* ---- grid.c ---- */
 GrStatus grid_make(Grid *g, Error *e);               /* runs, folder, what is kept of them */
 Str      grid_folder_of(const Grid *g, uint32_t run);
-Str      grid_label(Arena *a, const Grid *g, uint32_t run);      /* latent = 4, beta = 0.1 */
+bool     grid_varies(const Grid *g, uint32_t name);              /* not all runs give it the same value */
+Str      grid_label(Arena *a, const Grid *g, uint32_t run);      /* latent = 4, beta = 0.1: what varies */
 bool     grid_finished(const GridRun *r);
 const char *grid_state(GridState s);
 double   seconds_now(void);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MOST = 256, SAVE_SECONDS = 60 };
+enum { JOBS_MOST = 256, SAVE_SECONDS = 60, LABEL_MOST = 20 };
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int signal) {
@@ -165,7 +165,7 @@ static void print_run(Crew *c, const GridRun *r) {
     if (g->quiet) return;
     clear_line(c);
     printf("%4u/%u  %.*s  ", c->done, c->total, FSTR(grid_label(g->arena, g, (uint32_t)(r - g->runs.at))));
-    if (!isnan(r->score)) printf("%.*s %.5g  ", FSTR(g->score), r->score);
+    if (!isnan(r->score)) printf("%.*s %.5g  ", FSTR(g->score.n <= LABEL_MOST ? g->score : STR("score")), r->score);
     printf("epoch %lld  %.2f s", (long long)r->epochs, r->seconds);
     if (r->state != GRID_DONE && r->state != GRID_OPEN) printf("  %s", grid_state(r->state));
     if (r->why.n) printf(": %.*s", FSTR(r->why));

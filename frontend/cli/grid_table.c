@@ -61,13 +61,8 @@ static double seconds_of(const Grid *g, uint32_t point) {
 }
 
 /* ---- text ---- */
-/* Names that one value is the same of in all points say nothing. */
 static bool varies(const Grid *g, uint32_t name) {
-    const RecipeSweepRun *first = &g->sweep->runs.at[0];
-    if (first->values.at[name].repeat) return false;
-    for (uint32_t k = 1; k < g->sweep->runs.n; k++)
-        if (!str_eq(g->sweep->runs.at[k].values.at[name].value, first->values.at[name].value)) return true;
-    return g->sweep->points == 1;
+    return !g->sweep->runs.at[0].values.at[name].repeat && grid_varies(g, name);
 }
 
 static bool repeats(const Grid *g) { return g->sweep->runs.n > g->sweep->points; }
