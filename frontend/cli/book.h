@@ -8,7 +8,11 @@
 
 typedef struct Book Book;
 /* What the command line says of a run; sweep and point are empty for one alone. */
-typedef struct { Str note, fork, sweep, point; const Str *tags; uint32_t n_tags; } BookWords;
+typedef struct {
+    Str note, fork, sweep, point;
+    const Str *tags; uint32_t n_tags;
+    bool brief;                            /* the run may be over in a moment: nothing is said of its beginning */
+} BookWords;
 
 /* Runs.db is that of the folder above the run's.  A resumed run keeps its words, and gets those that are new.
  * Call when the folder is ours. */

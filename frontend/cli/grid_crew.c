@@ -70,7 +70,7 @@ static GrStatus train(Task *t, Error *e) {
     j->job.ensure_entry = NULL;
     j->job.save_seconds = t->g->weights == WEIGHTS_ALL ? 0 : SAVE_SECONDS;
     j->job.wanted = is_best;
-    BookWords words = {.sweep = t->g->sweep->name, .point = t->r->id};
+    BookWords words = {.sweep = t->g->sweep->name, .point = t->r->id, .brief = true};
     t->book = book_open(j, t->folder, j->job.resume, &words);
     GrStatus status = train_run(&j->job, e);
     book_close(t->book, status, e);

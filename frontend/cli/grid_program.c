@@ -46,7 +46,11 @@ static GrStatus open_data(const Grid *g, GridProgram *p, Error *e) {
                        .lasting = PUSH(g->arena, Formula *, p->s.recipe->data.n + 1)};
         return GR_OK;
     }
-    return job_open_data(&p->s, &p->common, true, (Str){0}, &p->job, e);
+    uint32_t threads = p->common.threads;
+    p->common.threads = 1;                  /* formulas that make new rows are run by processes that have no others */
+    GrStatus status = job_open_data(&p->s, &p->common, true, (Str){0}, &p->job, e);
+    p->common.threads = threads;
+    return status;
 }
 
 /* ---- estimates ---- */
