@@ -28,12 +28,12 @@ void screen_clear(const Screen *s) {
 
 /* ---- lines ---- */
 /* Of what is watched the log has all numbers; the screen has none. */
-static bool is_watch(const Recipe *r, const TrainValue *v) {
+static bool is_watch(Arena *a, const Recipe *r, const TrainValue *v) {
     for (uint32_t k = 0; k < r->objectives.n; k++) {
         const RecipeObjective *o = &r->objectives.at[k];
         for (uint32_t i = 0; i < o->metrics.n; i++) {
             const RecipeMetric *m = &o->metrics.at[i];
-            Str name = str_format(r->arena, ".%.*s.%.*s", FSTR(o->name), FSTR(m->name));
+            Str name = str_format(a, ".%.*s.%.*s", FSTR(o->name), FSTR(m->name));
             if (m->watch && str_ends(v->whole, name.s)) return true;
         }
     }
@@ -46,7 +46,7 @@ Str epoch_line(Arena *a, const Recipe *r, const TrainProgress *p) {
     buf_printf(&b, "epoch %3lld", (long long)p->epoch);
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];
-        if (shape_count(v->shape) == 1 && !is_watch(r, v))
+        if (shape_count(v->shape) == 1 && !is_watch(a, r, v))
             buf_printf(&b, "  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
     }
     buf_printf(&b, "  %.1f s%s", p->seconds, p->improved ? "  kept" : "");
@@ -54,12 +54,12 @@ Str epoch_line(Arena *a, const Recipe *r, const TrainProgress *p) {
 }
 
 /* The total or a term of it: "train.kl", "train.vae.kl". */
-static bool is_loss(const Recipe *r, Str name) {
+static bool is_loss(Arena *a, const Recipe *r, Str name) {
     if (str_ends(name, ".total")) return true;
     for (uint32_t k = 0; k < r->objectives.n; k++) {
         const RecipeObjective *o = &r->objectives.at[k];
         for (uint32_t i = 0; i < o->losses.n; i++)
-            if (str_ends(name, str_format(r->arena, ".%.*s", FSTR(o->losses.at[i].name)).s)) return true;
+            if (str_ends(name, str_format(a, ".%.*s", FSTR(o->losses.at[i].name)).s)) return true;
     }
     return false;
 }
@@ -68,7 +68,7 @@ static void put_losses(Buf *b, const Recipe *r, const TrainValues *values) {
     static const char split[] = "train.";
     for (uint32_t i = 0; values && i < values->at.n; i++) {
         const TrainValue *v = &values->at.at[i];
-        if (shape_count(v->shape) != 1 || !str_starts(v->name, split) || !is_loss(r, v->name)) continue;
+        if (shape_count(v->shape) != 1 || !str_starts(v->name, split) || !is_loss(b->arena, r, v->name)) continue;
         buf_printf(b, "  %.*s %.4g", (int)(v->name.n - (sizeof split - 1)), v->name.s + sizeof split - 1,
                    (double)v->values[0]);
     }
