@@ -21,6 +21,8 @@ static void note(Losses *x, uint32_t loss, const char *fmt, ...) {
     Buf b = buf_make(x->c->s->arena);
     buf_vprintf(&b, fmt, ap);
     va_end(ap);
+    for (uint32_t i = 0; i < x->notes[loss].n; i++)
+        if (str_eq(x->notes[loss].at[i], buf_str(&b))) return;
     vec_push(x->c->s->arena, &x->notes[loss], buf_str(&b));
 }
 
@@ -135,6 +137,38 @@ static void note_ends(Losses *x, uint32_t loss) {
         Str cause = cause_text(x, r->by, x->o->losses.at[loss].name);
         note(x, loss, r->reach == REACH_STOPPED ? "stopped on purpose: %.*s" : "zero almost everywhere: %.*s",
              FSTR(cause));
+    }
+}
+
+/* A number of the program for all elements; of literals not 0, under which a hinge or a rectifier lies. */
+static bool is_level(const Graph *g, Val v) {
+    const Node *n = node_of(g, v);
+    if (n->op == OP_cast || n->op == OP_broadcast) return is_level(g, operand(g, v, 0));
+    return (n->op == OP_const && n->attr.constant.f != 0) || (n->op == OP_arg && n->attr.arg.kind == ARG_UNIFORM);
+}
+
+/* A sum, perhaps divided by a number or repeated. */
+static bool is_sum(const Graph *g, Val v) {
+    const Node *n = node_of(g, v);
+    bool scaled = n->op == OP_div || n->op == OP_mul || n->op == OP_reshape || n->op == OP_broadcast;
+    if (scaled) return is_sum(g, operand(g, v, 0));
+    return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_SUM;
+}
+
+/* `max(kl, 3)` of a mean: below the number nothing has a gradient, and a sum looks as if it were held. */
+static void note_floors(Losses *x, uint32_t loss) {
+    const Graph *g = x->t.graph;
+    bool *live = PUSH(x->c->s->arena, bool, g->nodes.n);
+    reach_back(g, gradient_loss(g, loss), live);
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        const Node *n = &g->nodes.at[i];
+        if (!live[i] || n->op != OP_max || program_library_name(x->c->s->program, n->span).n > 0) continue;
+        for (uint32_t k = 0; k < 2; k++) {
+            Val under = operand(g, (Val){i}, k);
+            if (!x->t.learned[under.i] || !is_sum(g, under) || !is_level(g, operand(g, (Val){i}, 1 - k))) continue;
+            Str text = sources_text(x->c->s->files, n->span), line = line_of(x, (Val){i});
+            note(x, loss, "`%.*s` (%.*s) is a floor: below it the gradient is zero", FSTR(text), FSTR(line));
+        }
     }
 }
 
@@ -297,6 +331,7 @@ void check_losses(const Check *c, const RecipePhase *p, const RecipeRun *run) {
     for (uint32_t l = 0; l < x.t.n_losses; l++) {
         note_cuts(&x, l);
         note_ends(&x, l);
+        note_floors(&x, l);
         note_beta(&x, l);
         note_removed(&x, l);
     }

@@ -40,6 +40,14 @@ static bool written_here(const Session *s, const Node *n) {
     return n->span.n > 0 && program_library_name(s->program, n->span).n == 0;
 }
 
+/* As it is written; windows and `logsumexp` stop gradients to state their own. */
+static bool stop_written(const Session *s, const Node *n) {
+    Str text = sources_text(s->files, n->span);
+    for (; text.n > 0; text.s++, text.n--)
+        if (str_starts(text, "stop_gradient") || str_starts(text, "straight_through")) return true;
+    return false;
+}
+
 /* A choice by comparing is how a piecewise function is written, an order is how values are sorted, and the library
  * knows what it does. */
 static Cuts worth_telling(Session *s, const Graph *g, const Cuts *all) {
@@ -48,6 +56,7 @@ static Cuts worth_telling(Session *s, const Graph *g, const Cuts *all) {
         Cut c = all->at[i];
         const Node *by = node_of(g, c.by);
         if (!written_here(s, by) || by->op == OP_argsort) continue;
+        if (by->op == OP_grad_as && !stop_written(s, by)) continue;
         if (compares((Op)by->op) && has_cause(all, c.by, true)) continue;
         c.mask = c.mask && written_here(s, node_of(g, c.into));
         if (!has_cause(&out, c.by, false)) vec_push(s->arena, &out, c);

@@ -217,9 +217,9 @@ def vicreg(predictor=gru_predictor, how=1, channels=1, projected=False, drawn=Fa
     p = foresee(z, a)
     losses = {"invariance": F.mse_loss(p, z[1:]), "variance": variance(z[1:]), "covariance": covariance(z[1:])}
     if projected:
-        project = nn.Sequential(c.linear("projected.linear1[0]", nn.Linear(E, 12)),
-                                c.norm("projected.batchnorm1[0]", nn.BatchNorm1d(12)), nn.ReLU(),
-                                c.linear("projected.linear2", nn.Linear(12, 10, bias=False)))
+        project = nn.Sequential(c.linear("project.linear1[0]", nn.Linear(E, 12)),
+                                c.norm("project.batchnorm1[0]", nn.BatchNorm1d(12)), nn.ReLU(),
+                                c.linear("project.linear2", nn.Linear(12, 10, bias=False)))
         y, q = (project(x.reshape(-1, E)).reshape(-1, N, 10) for x in (z, p))
         losses = {"invariance": F.mse_loss(q, y[1:]), "variance": variance(y), "covariance": covariance(y),
                   "own_variance": variance(z), "own_covariance": covariance(z)}
