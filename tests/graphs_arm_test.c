@@ -98,15 +98,77 @@ TEST(arm_targets_stay_in_their_episode) {
     CHECK_NEAR(rows[1], 8152 - 2 * 256, 0);
 }
 
-/* Pixels up to 255 drown everything: the loss begins above 1,000 and the gripper is not learned. */
+#define SMALL "-s robot.S=56 -s robot.episodes_=96 "
+
+/* Pixels up to 255 drown everything: what the first weights answer is far off, and so are the places learned. */
 TEST_LONG(arm_raw_pixels_fail) {
-    Ran r = run("train", "baseline.graph",
-                "-s robot.S=56 -s robot.episodes_=96 -s robot.scaled=no -s epochs=5 --run raw");
-    const char *first = strstr(r.out.s, "val.total");
-    CHECK(first != NULL && strtod(first + strlen("val.total"), NULL) > 100);
-    double raw = graphs_value(r, "val.right"), far = graphs_value(r, "val.pos_mse");
-    r = run("train", "baseline.graph", "-s robot.S=56 -s robot.episodes_=96 -s epochs=5 --run scaled");
-    double scaled = graphs_value(r, "val.right");
-    CHECK_MSG(raw < scaled && scaled > 0.84 && far > 1000 * 2.2e-4, "right %g raw, %g scaled; %g", raw,
-              scaled, far);
+    Ran r = run("train", "baseline.graph", SMALL "-s robot.scaled=no -s lr=0 -s epochs=1 --run untrained");
+    CHECK(graphs_value(r, "val.total") > 100);
+    Ran raw = run("train", "baseline.graph", SMALL "-s robot.scaled=no -s epochs=5 --run raw");
+    Ran scaled = run("train", "baseline.graph", SMALL "-s epochs=5 --run scaled");
+    double far = graphs_value(raw, "val.pos_mse"), of_mean = graphs_value(raw, "val.of_mean");
+    CHECK_MSG(far > 1000 * of_mean, "the error of places is %g, their variance %g", far, of_mean);
+    CHECK_MSG(graphs_value(raw, "val.right") < graphs_value(scaled, "val.right"), "right %g raw, %g scaled",
+              graphs_value(raw, "val.right"), graphs_value(scaled, "val.right"));
+}
+
+/* A sum of centimetres squared and nats trains the gripper: places stay behind their mean, unless standardised. */
+TEST_LONG(arm_scales_of_terms_matter) {
+    static const char *const acts[] = {"none", "rectified"};
+    for (int i = 0; i < 2; i++) {
+        Ran r = run("train", "baseline.graph",
+                    str_format(test_arena(), SMALL "-s epochs=5 -s act=%s --run %s", acts[i], acts[i]).s);
+        CHECK_MSG(graphs_value(r, "val.pos_mse") > graphs_value(r, "val.of_mean"), "%s: places are learned", acts[i]);
+        CHECK(graphs_value(r, "val.right") > graphs_value(r, "val.of_majority") + 0.03);
+    }
+    Ran r = run("train", "baseline.graph", SMALL "-s epochs=5 -s act=rectified -s standard=yes --run standard");
+    double error = graphs_value(r, "val.pos_mse"), right = graphs_value(r, "val.right");
+    CHECK_MSG(error > 0.26 && error < 0.36 && right > 0.89, "error %g, right %g", error, right);
+}
+
+/* The class of 6.7 %: not found without weights, found with them. */
+TEST_LONG(arm_weights_find_the_rare_class) {
+    Ran plain = run("train", "baseline.graph", SMALL "-s epochs=5 -s act=rectified --run plain");
+    Ran even = run("train", "baseline.graph", SMALL "-s epochs=5 -s act=rectified -s weights=balanced --run even");
+    CHECK_MSG(graphs_value(plain, "val.f1_open") <= 0.2 && graphs_value(plain, "val.f1_close") > 0.6, "%g, %g",
+              graphs_value(plain, "val.f1_open"), graphs_value(plain, "val.f1_close"));
+    double found = graphs_value(even, "val.f1_open"), right = graphs_value(even, "val.right");
+    CHECK_MSG(found > 0.2 && found < 0.5 && right > 0.84 && right < 0.93, "F1 %g, right %g", found, right);
+}
+
+/* A half counts to 2048; a small square is 0; 1e-8 is 0. */
+TEST(arm_halves_stall_and_vanish) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               STR("graph 1\n"
+                   "def half(x : real[..]) = real(f16(x))\n"
+                   "data d { from fresh(rows = 1) as test;  one[k < 3000] = 1.0;  g[k < 2] = 0.005 + 0.001 * k }\n"
+                   "objective o(b : d[N]) {\n"
+                   "    u[t,n] = b.one[n,t]\n"
+                   "    scan s = 0 * u[0] over v in u { s = half(s + v);  collect all_ = s }\n"
+                   "    metric counted = max[..] all_;  metric whole = sum[..] u\n"
+                   "    small = half(half(b.g^2) * 0.00001);  metric square = max[..] small\n"
+                   "    metric eps = max[..] half(0 * b.g + 1e-8);  metric kept = max[..] half(0 * b.g + 1e-4)\n"
+                   "}\n"));
+    Ran r = test_shell(STR("graphc eval p.graph"));
+    CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
+    CHECK_NEAR(graphs_value(r, "test.counted"), 2048, 0);
+    CHECK_NEAR(graphs_value(r, "test.whole"), 3000, 0);
+    CHECK_NEAR(graphs_value(r, "test.square"), 0, 0);
+    CHECK_NEAR(graphs_value(r, "test.eps"), 0, 0);
+    CHECK_NEAR(graphs_value(r, "test.kept"), 1e-4, 1e-6);
+}
+
+/* With eps = 1e-4 the run stays finite, though its first steps are too long by far: v is 0 as a half.  With 1e-8, which
+ * is 0 too, the second step has no number left. */
+TEST_LONG(arm_half_precision_needs_its_eps) {
+    const char *half = "-s base.robot.S=56 -s base.robot.episodes_=96 -s epochs=1";
+    Ran r = graphs_run("train", "arm/half.graph", "base.robot.stand_in",
+                       str_format(test_arena(), "%s --run half", half).s);
+    CHECK(graphs_value(r, "val.total") < 2);
+    r = test_shell(str_format(test_arena(),
+                              "graphc train %.*s/graphs/arm/half.graph -s base.robot.stand_in=" GRAPHC_BUILD
+                              " %s -s eps=1e-8 --run none",
+                              FSTR(test_root()), half));
+    CHECK_INT(r.status, 1);
+    graphs_says(r, "a loss or a gradient is not finite");
 }

@@ -53,6 +53,8 @@ TEST(dots_rssm_gradients_are_as_described) {
     Ran r = run("check", "rssm.graph", "");
     graphs_says(r, "frames        reached    reached  stopped    stopped  reached");
     graphs_says(r, "divergence    reached    reached  reached    reached  -");
+    graphs_says(r, "divergence: `max(kl[t], free)` (line 55) is a floor: below it the gradient is zero");
+    graphs_says(r, "frames: `y` (stop_gradient, line 14) is stopped on purpose");
     r = run("check", "rssm.graph", "-s gradient=through");
     graphs_says(r, "frames        reached    reached  reached    reached  reached");
 }
@@ -140,21 +142,32 @@ TEST_ALL(dots_shortcut_satisfies_every_term) {
 
 typedef struct {
     double loss, rmse;
+    bool warned; /* of encodings that only tell sequences apart */
 } Learned;
 
-/* The loss that the phase `learn` ends with, and the error of the probe. */
+/* The loss that the phase `learn` ends with, the error of the probe, and the verdict. */
 static Learned learn(const char *name, const char *settings) {
     Ran r = run("train", "contrast.graph",
                 str_format(test_arena(), "--point small %s --run %s", settings, name).s);
     const char *last = strstr(r.out.s, "learn  epoch   3");
     REQUIRE(last != NULL && (last = strstr(last, "train.total")) != NULL);
-    return (Learned){strtod(last + strlen("train.total"), NULL), graphs_value(r, "val.rmse")};
+    return (Learned){strtod(last + strlen("train.total"), NULL), graphs_value(r, "val.rmse"),
+                     strstr(r.out.s, "warning: the encodings tell sequences apart") != NULL};
 }
 
-/* Both methods: the lower loss is that of the useless encoding. */
+/* Both methods: the lower loss is that of the useless encoding, and only that one is warned of. */
 TEST_LONG(dots_fixed_noise_is_learned_instead) {
     Learned changing = learn("a", "");
     Learned fixed = learn("b", "-s world.noise=fixed -s world.level=1.5");
     CHECK_MSG(changing.rmse < 2.5 && fixed.rmse > 7.5, "errors %g and %g pixels", changing.rmse, fixed.rmse);
     CHECK_MSG(fixed.loss < changing.loss / 2, "losses %g and %g", changing.loss, fixed.loss);
+    CHECK(fixed.warned && !changing.warned);
+}
+
+TEST_LONG(dots_fixed_noise_is_contrasted_instead) {
+    Learned changing = learn("a", "-s method=simclr");
+    Learned fixed = learn("b", "-s method=simclr -s world.noise=fixed -s world.level=1.5");
+    CHECK_MSG(changing.rmse < 5 && fixed.rmse > 7.5, "errors %g and %g pixels", changing.rmse, fixed.rmse);
+    CHECK_MSG(fixed.loss < changing.loss, "losses %g and %g", changing.loss, fixed.loss);
+    CHECK(fixed.warned && !changing.warned);
 }
