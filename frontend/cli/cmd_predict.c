@@ -1,14 +1,21 @@
-/* graphc predict: an export of a trained model on rows of a split, as numbers.  For images in and images out it can
- * write a picture with the originals above what the export made of them. */
+/* graphc predict: an export of a trained model on rows of a split, as numbers, or on rows of files, into files.  For
+ * images in and images out it can write a picture with the originals above what the export made of them. */
 #include "changes.h"
 #include "checkpoint.h"
 #include "imagesheet.h"
 #include "job.h"
 #include "numbers.h"
+#include "predict_files.h"
 #include "rundir.h"
 #include "uses.h"
 
-typedef struct { Common common; const char *run, *split, *picture, *name; uint32_t rows; } Options;
+enum { MOST_FILES = 64 };
+typedef struct {
+    Common common;
+    const char *run, *split, *picture, *name;
+    uint32_t rows, n_files;
+    char *files[MOST_FILES];
+} Options;
 enum { KEY_RUN = 0x200, KEY_SPLIT, KEY_PICTURE, KEY_ROWS, KEY_EXPORT };
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -19,6 +26,11 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_PICTURE: o->picture = arg; return 0;
     case KEY_EXPORT: o->name = arg; return 0;
     case KEY_ROWS: o->rows = option_count(arg, 1, 4096, "--rows", state); return 0;
+    case ARGP_KEY_ARG:                             /* behind FILE, which is for the options that all commands have */
+        if (!o->common.file) return ARGP_ERR_UNKNOWN;
+        if (o->n_files == MOST_FILES) argp_error(state, "more than %d files", MOST_FILES);
+        o->files[o->n_files++] = arg;
+        return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -33,8 +45,10 @@ static const struct argp_option options[] = {
      "write images as PNG, originals and below them what the export gives, instead of printing numbers", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
-static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE", .children = children,
-    .doc = "Runs an export of a trained model on the first rows of a split."};
+static const struct argp parser = {.options = options, .parser = parse, .args_doc = "FILE [IN.npy.. OUT.npy..]",
+    .children = children,
+    .doc = "Runs an export of a trained model on the first rows of a split, or on all rows of npy files: one for each "
+           "argument of the export, then one to be written for each result."};
 
 enum { PICTURE_ROWS = 20, NUMBER_ROWS = 5 };
 
@@ -91,6 +105,11 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     const RecipeExport *export = find_export(s, o->name);
     if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
     if (!export) return fail(e, GR_PROGRAM, "%s has no `export`", o->common.file);
+    if (o->n_files > 0) {
+        if (!o->run) return fail(e, GR_PROGRAM, "files are predicted with the weights of a run: `--run DIR`");
+        TRY(rundir_trained(s->arena, str_of(o->run), e));
+        return predict_files(s, &o->common, o->run, export, o->n_files, o->files, e);
+    }
     if (export->data < 0) return fail(e, GR_PROGRAM, "export `%.*s` takes no batch of a data set", FSTR(export->name));
     TRY(o->run ? rundir_trained(s->arena, str_of(o->run), e) : uses_train_all(s, e));
     Dataset **data;

@@ -193,6 +193,25 @@ GrStatus npy_header(Arena *a, Stream *s, NpyHeader *out) {
     return check_size(s, before, out);
 }
 
+Str npy_header_text(Arena *a, DType t, Shape s) {
+    const char *descr = NULL;
+    for (size_t i = 0; i < sizeof k_types / sizeof *k_types; i++)
+        descr = k_types[i].dtype == t ? k_types[i].name : descr;
+    GR_ASSERT(descr != NULL); /* no tensor of a program has another type */
+    Buf dict = buf_make(a), out = buf_make(a);
+    buf_printf(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
+    for (uint32_t i = 0; i < s.rank; i++)
+        buf_printf(&dict, "%lld%s", (long long)s.dim[i], i + 1 < s.rank ? ", " : s.rank == 1 ? "," : "");
+    buf_printf(&dict, "), }");
+    while ((PREFIX + 2 + dict.n + 1) % 64 != 0)
+        buf_printf(&dict, " ");
+    buf_printf(&dict, "\n");
+    const char prefix[] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, (char)(dict.n & 255), (char)(dict.n >> 8)};
+    buf_put(&out, (Str){prefix, sizeof prefix});
+    buf_put(&out, buf_str(&dict));
+    return buf_str(&out);
+}
+
 static GrStatus check_bools(Stream *s, const uint8_t *at, int64_t n, int64_t before) {
     for (int64_t i = 0; i < n; i++) {
         if (at[i] > 1)
