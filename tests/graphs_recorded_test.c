@@ -92,3 +92,13 @@ TEST_ALL(recorded_arm_looks_ahead) {
     CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
     CHECK_NEAR(graphs_value(r, "train.rows"), 30, 0);
 }
+
+/* Two drives of fourteen frames: five windows each, none across the files; in two of five something changes. */
+TEST_ALL(recorded_occupancy_is_cut_into_windows) {
+    test_shell(str_format(test_arena(), "mkdir d; cp %.*s/tests/data/drive.npz d/a.npz; cp d/a.npz d/b.npz",
+                          FSTR(test_root())));
+    Ran r = graphs_run("eval", "occ/recorded.graph", NULL, "-s folder=d -s X=20 -s Y=20 -s Z=12 --split=train");
+    CHECK_NEAR(graphs_value(r, "train.repeated"), 0.75, 0); /* 8 of 10 windows, in order */
+    CHECK_NEAR(graphs_value(r, "train.empty"), 0, 0);
+    CHECK_NEAR(graphs_value(r, "train.persistence"), 480.0 / 483, 1e-6);
+}

@@ -13,6 +13,11 @@ label = np.array([3, 1, 4, 1], dtype="u1")
 np.savez("stored.npz", x=x, label=label, words=np.array(["a", "b", "c", "d"]))
 np.savez_compressed("deflated.npz", x=x, label=label, one=np.float32(7))
 
+# A drive of fourteen frames: ten full cells that stay, and one more in the last two frames.
+drive = np.zeros((14, 20, 20, 12), "u1")
+drive[:, :10, 0, 0] = drive[12:, 5, 5, 5] = 1
+np.savez_compressed("drive.npz", occupancy=drive)
+
 np.save("x.npy", x)
 for name, opener in ("x.idx", open), ("x.idx.gz", lambda n, m: gzip.GzipFile(n, m, mtime=0)):
     with opener(name, "wb") as f:
