@@ -48,15 +48,29 @@ TEST_ALL(arm_baseline_is_linear_in_its_numbers) {
     CHECK(bend("rectified") > 1e-3);
 }
 
-/* A frozen encoder is used with its means and stays as it was; 14,790 numbers learn. */
-TEST_ALL(arm_head_trains_on_a_frozen_encoder) {
-    run("train", "vae.graph", "--point small -s robot.episodes_=4 -s epochs=1 --run vae --quiet");
+/* An autoencoder as the run `vae` of the test's folder, and head.graph there, which uses it. */
+static void make_head(const char *settings) {
+    run("train", "vae.graph",
+        str_format(test_arena(), "--point small -s robot.episodes_=4 -s epochs=1 --run vae --quiet %s", settings).s);
     Str head = test_read(STR("graphs/arm/head.graph"));
     const char *at = strstr(head.s, "../../runs/vae"), *robot = strstr(head.s, "robot.graph");
     REQUIRE(at != NULL && robot != NULL && robot < at);
     test_write(str_format(test_arena(), "%.*s/head.graph", FSTR(test_folder())),
                str_format(test_arena(), "%.*s%.*s/graphs/arm/%.*svae%s", (int)(robot - head.s), head.s,
                           FSTR(test_root()), (int)(at - robot), robot, at + strlen("../../runs/vae")));
+}
+
+/* An encoder that has seen one camera: the head has a net for the other one, and 32 numbers more. */
+TEST_ALL(arm_head_sees_the_other_camera) {
+    make_head("-s cameras=1");
+    Ran r = test_shell(STR("graphc summary head.graph -s robot.stand_in=" GRAPHC_BUILD " -s robot.S=56"));
+    graphs_says(r, "569,126"); /* 494,144 of the encoder, 56,096 of the net, 18,886 of the head */
+    graphs_says(r, "w[1568,32] b[32]          50,208");
+}
+
+/* A frozen encoder is used with its means and stays as it was; 14,790 numbers learn. */
+TEST_ALL(arm_head_trains_on_a_frozen_encoder) {
+    make_head("");
     const char *settings = "head.graph -s robot.stand_in=" GRAPHC_BUILD " -s robot.S=56 -s robot.episodes_=4";
     graphs_says(test_shell(str_format(test_arena(), "graphc summary %s", settings)),
                 "509,222"); /* 494,432; 14,790 */
