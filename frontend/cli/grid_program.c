@@ -2,6 +2,7 @@
  * whatever can be wrong with a point, and what it will take, is known by then; kernels are compiled when the first run
  * of a program begins, while others train.  Programs whose data read the same settings, and use the same columns of
  * it, have the same rows in memory. */
+#include "book.h"
 #include "grid.h"
 #include "hash.h"
 #include <string.h>
@@ -42,7 +43,7 @@ static GrStatus open_data(const Grid *g, GridProgram *p, Error *e) {
     for (uint32_t i = 0; i < g->programs.n; i++) {
         const GridProgram *old = g->programs.at[i];
         if (old->data_key != p->data_key || old == p) continue;
-        p->job = (Job){.s = &p->s, .c = &p->common, .data = old->job.data,
+        p->job = (Job){.s = &p->s, .c = &p->common, .data = old->job.data, .facts = old->job.facts,
                        .lasting = PUSH(g->arena, Formula *, p->s.recipe->data.n + 1)};
         return GR_OK;
     }
@@ -50,6 +51,7 @@ static GrStatus open_data(const Grid *g, GridProgram *p, Error *e) {
     p->common.threads = 1;                  /* formulas that make new rows are run by processes that have no others */
     GrStatus status = job_open_data(&p->s, &p->common, true, (Str){0}, &p->job, e);
     p->common.threads = threads;
+    if (status == GR_OK) p->job.facts = book_facts(g->arena, &p->job);
     return status;
 }
 
