@@ -161,11 +161,15 @@ TEST(options_are_checked) {
     expect("train --cpu=pdp11 dots.graph", 2, "no code is generated for the processor `pdp11`");
     expect("train --threads=0 dots.graph", 2, "--threads takes a whole number from 1 to 256");
     expect("train --stop-after=lunch dots.graph", 2, "there is no pass `lunch`");
-    expect("train --stop-after=indices dots.graph", 2, "the first pass to stop after is `grad`");
     expect("train --resume dots.graph", 2, "--resume needs --run DIR");
     expect("dump --stage=soup dots.graph", 2, "there is no stage `soup`");
     expect("dump dots.graph", 2, "which --stage?");
-    expect("dump --stage=opt --only=moon dots.graph", 1, "no graph at this stage has `moon` in its name");
+    static const char *const graphs[] = {"graph", "grad", "opt", "fused", "plan"};
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+        expect(str_format(test_arena(), "dump --stage=%s --only=moon dots.graph", graphs[i]).s, 1,
+               "no graph at this stage has `moon` in its name");
+    }
+    expect("dump --stage=ast --only=moon dots.graph", 1, "no declaration at this stage has `moon` in its name");
     expect("dump --stage=kernel --only=moon dots.graph", 1, "no kernel at this stage has `moon` in its name");
 }
 

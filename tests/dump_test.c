@@ -75,3 +75,27 @@ TEST_ALL(dumps_read_back) {
         dump_reads_back(file, "plan", reprint_plan);
     }
 }
+
+static Str dumped(const char *options) {
+    Ran r = test_shell(
+        str_format(test_arena(), "graphc dump %s %.*s/graphs/tiny/vae.graph", options, FSTR(test_root())));
+    CHECK_INT(r.status, 0);
+    return r.out;
+}
+
+TEST(only_is_for_every_stage) {
+    Str tree = dumped("--stage=ast --only=train"), plan = dumped("--stage=plan --only=train"),
+        fused = dumped("--stage=fused --only=train");
+    CHECK(strstr(tree.s, "\ntrain\n") != NULL && strstr(tree.s, "model") == NULL);
+    CHECK(strstr(plan.s, "entry train.vae.train") != NULL && strstr(plan.s, "entry init") == NULL);
+    CHECK(str_starts(fused, "train.vae.train (fused)\n") && strstr(fused.s, "init (fused)") == NULL);
+}
+
+/* Reductions of several rows are cut before they are fused, whichever rewrites are left out. */
+TEST_ALL(rewrites_can_be_left_out) {
+    static const char *const passes[] = {"indices", "grad", "simplify", "split"};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+        test_expect(str_format(test_arena(),
+                               "graphc verify %.*s/graphs/tiny/vae.graph --steps 1 --batch 4 --stop-after=%s",
+                               FSTR(test_root()), passes[i]).s, 0, "every bit is the same");
+}

@@ -71,7 +71,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option options[] = {
     {"stage", KEY_STAGE, "STAGE", 0, "ast, graph, grad, opt, fused, kernel, plan, llvm or asm", 2},
-    {"only", KEY_ONLY, "NAME", 0, "only the graph or kernel with this in its name", 2},
+    {"only", KEY_ONLY, "NAME", 0, "only declarations, graphs or kernels with this in their name", 2},
     {"picture", KEY_PICTURE, "FILE", 0,
      "draw it into FILE (.svg, .png, .pdf, .dot): the model, or a --stage of graph, grad, opt, fused", 2},
     {"variant", KEY_VARIANT, "V", 0, "fused (what runs), unfused or blas", 2},
@@ -103,9 +103,19 @@ static int nothing_selected(const Options *o, const char *what) {
 
 static void put(const Buf *out) { fwrite(out->s, 1, out->n, stdout); }
 
-static int dump_ast(Session *s) {
+static int dump_ast(Session *s, const Options *o) {
     Buf out = buf_make(s->arena);
-    ast_print(parse_source(s->arena, s->main, s->diags), &out);
+    const AstFile *file = parse_source(s->arena, s->main, s->diags);
+    AstFile chosen = *file;
+    memset(&chosen.decls, 0, sizeof chosen.decls);
+    for (uint32_t i = 0; i < file->decls.n; i++) {
+        Decl *d = file->decls.at[i];
+        bool nameless = d->kind == DECL_TRAIN && d->name.text.n == 0;
+        if (selected(o, nameless ? STR("train") : str_copy(s->arena, d->name.text)))
+            vec_push(s->arena, &chosen.decls, d);
+    }
+    if (o->only && chosen.decls.n == 0) return nothing_selected(o, "declaration");
+    ast_print(&chosen, &out);
     put(&out);
     return 0;
 }
@@ -155,13 +165,33 @@ static int dump_kernels(Session *s, const Options *o, Compiled *c) {
     return printed ? 0 : nothing_selected(o, "kernel");
 }
 
+/* The plan with the entries of the graphs that were asked for. */
+static Plan entries_chosen(Session *s, const Options *o, const Plan *plan) {
+    Plan chosen = *plan;
+    memset(&chosen.entries, 0, sizeof chosen.entries);
+    for (uint32_t i = 0; i < plan->entries.n; i++)
+        if (selected(o, str_copy(s->arena, plan->entries.at[i].name)))
+            vec_push(s->arena, &chosen.entries, plan->entries.at[i]);
+    return chosen;
+}
+
 static int dump_planned(Session *s, const Options *o, Compiled *c) {
     Error e = {0};
     if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&o->common, &e);
     Buf out = buf_make(s->arena);
+    Plan chosen = entries_chosen(s, o, c->planned.plan);
+    Planned planned = c->planned;
+    planned.plan = &chosen;
+    bool none = chosen.entries.n == 0;
     switch ((DumpStage)o->stage) {
-    case STAGE_TEXT_fused: fuse_explain(&c->planned, &c->final, s->files, &out); break;
-    case STAGE_TEXT_plan: plan_print(c->planned.plan, s->files, &out); break;
+    case STAGE_TEXT_fused:
+        if (none) return nothing_selected(o, "graph");
+        fuse_explain(&planned, &c->final, s->files, &out);
+        break;
+    case STAGE_TEXT_plan:
+        if (none) return nothing_selected(o, "graph");
+        plan_print(&chosen, s->files, &out);
+        break;
     case STAGE_TEXT_ast: case STAGE_TEXT_graph: case STAGE_TEXT_grad: case STAGE_TEXT_opt: case STAGE_TEXT_kernel:
     case STAGE_TEXT_llvm: case STAGE_TEXT_asm: return dump_kernels(s, o, c);
     }
@@ -232,7 +262,7 @@ int cmd_dump(int argc, char **argv) {
     Session s;
     bool ok = session_open(&s, &o.common);
     int status = EXIT_WRONG;
-    if (o.stage == STAGE_TEXT_ast && s.main) status = dump_ast(&s);
+    if (o.stage == STAGE_TEXT_ast && s.main) status = dump_ast(&s, &o);
     else if (ok) status = dump(&s, &o);
     if (!session_report(&s, &o.common)) status = EXIT_WRONG;
     session_close(&s);

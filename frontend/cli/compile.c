@@ -19,6 +19,7 @@ bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest 
     PassOptions passes = c->passes;
     passes.dump = &dump;
     passes.seconds = out->pass_seconds;
+    passes.runnable = true;
     for (uint32_t i = 0; i < n; i++) {
         Graph *g = lower_graph(s->program, entries[i].kind, entries[i].name, entries[i].rows, s->diags);
         if (!g) return false;

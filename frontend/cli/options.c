@@ -81,9 +81,6 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_STOP_AFTER:
         if (!pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
-        if (!pass_may_be_last(arg))
-            argp_error(state, "after `%s` gradients are not expanded yet: the first pass to stop after is `grad`",
-                       arg);
         c->passes.stop_after = arg;
         return 0;
     case KEY_TIME_PASSES: c->passes.time_passes = true; return 0;
@@ -105,7 +102,7 @@ static const struct argp_option compile_options[] = {
     {"sanitize", KEY_SANITIZE, 0, 0, "check every address in the kernels (a build with sanitizers)", 8},
     {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write the kernel cache", 8},
     {"dump-after", KEY_DUMP_AFTER, "PASS", 0, "print the graphs after this pass (or `all`) on standard error", 8},
-    {"stop-after", KEY_STOP_AFTER, "PASS", 0, "run no pass after this one", 8},
+    {"stop-after", KEY_STOP_AFTER, "PASS", 0, "leave out the rewrites behind this pass", 8},
     {"time-passes", KEY_TIME_PASSES, 0, 0, "print what each part of compiling took", 8},
     {0}};
 const struct argp compile_argp = {.options = compile_options, .parser = parse_compile};

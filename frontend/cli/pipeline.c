@@ -14,12 +14,14 @@ static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return
 
 static Graph *prune_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_prune_scans(a, g); }
 
+typedef enum { REWRITE, NEEDED } PassNeed;
 static const struct {
     const char *name;
+    PassNeed need;
     Graph *(*run)(Arena *, const Graph *, Diags *);
     const char *brief;
 } passes[] = {
-#define PASS(name, run, brief) {name, run, brief},
+#define PASS(name, need, run, brief) {name, need, run, brief},
 #include "passes.def"
 #undef PASS
 };
@@ -29,14 +31,11 @@ uint32_t    pass_count(void) { return PASS_COUNT; }
 const char *pass_name(uint32_t i) { return passes[i].name; }
 const char *pass_brief(uint32_t i) { return passes[i].brief; }
 
-static uint32_t pass_place(const char *name) {
-    uint32_t i = 0;
-    while (i < PASS_COUNT && strcmp(passes[i].name, name) != 0) i++;
-    return i;
+bool pass_known(const char *name) {
+    for (uint32_t i = 0; i < PASS_COUNT; i++)
+        if (strcmp(passes[i].name, name) == 0) return true;
+    return false;
 }
-
-bool pass_known(const char *name) { return pass_place(name) < PASS_COUNT; }
-bool pass_may_be_last(const char *name) { return pass_known(name) && pass_place(name) >= pass_place("grad"); }
 
 static double seconds_now(void) {
     struct timespec t;
@@ -61,7 +60,9 @@ static void verify_after(const Graph *g, const SourceSet *sources, const char *p
 
 Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const SourceSet *sources, Diags *ds) {
     const Graph *now = g;
+    bool stopped = false;
     for (uint32_t i = 0; i < PASS_COUNT; i++) {
+        if (stopped && !(o->runnable && passes[i].need == NEEDED)) continue;
         double start = seconds_now();
         Graph *next = passes[i].run(a, now, ds);
         if (o->seconds) o->seconds[i] += seconds_now() - start;
@@ -72,7 +73,7 @@ Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const Source
             buf_printf(o->dump, "# after %s\n", passes[i].name);
             graph_print(now, o->dump);
         }
-        if (o->stop_after && strcmp(o->stop_after, passes[i].name) == 0) break;
+        stopped = stopped || (o->stop_after && strcmp(o->stop_after, passes[i].name) == 0);
     }
     return (Graph *)now;
 }

@@ -109,7 +109,12 @@ V batch_column(Lower *l, Batch *b, Name name) {
         nearest_consider(&near, d->columns.at[i].name);
     }
     report_near(diag, &near);
-    diag_help(diag, "its columns are %.*s", FSTR(buf_str(&names)));
+    if (names.n > 0) {
+        diag_help(diag, "its columns are %.*s", FSTR(buf_str(&names)));
+    } else {
+        diag_help(diag, "it declares none: `%.*s : real` (`real[8]`, `u8[28, 28]`) behind `from` makes one",
+                  FSTR(name.text));
+    }
     return value_poison(l);
 }
 

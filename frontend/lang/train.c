@@ -254,7 +254,8 @@ bool train_word(Lower *l, const SettingArg *g, RecipeWord *out) {
     }
     const Expr *e = setting_override(l, g);
     out->name = g->name;
-    return e && const_expr_value(l, e, "this", str_is(word, "seed") ? 0 : 1, &out->value);
+    const char *what = str_format(l->a, "`%.*s`", FSTR(word)).s;
+    return e && const_expr_value(l, e, what, str_is(word, "seed") ? 0 : 1, &out->value);
 }
 
 static void override(Lower *l, RecipePhase *p, const SettingArg *g) {
