@@ -81,3 +81,17 @@ TEST(plan_entries_are_found) {
     CHECK(plan_entry(p, "m.train", 17, "fused") == NULL);
     CHECK(plan_entry(p, "m.train", 64, "blas") == NULL);
 }
+
+TEST(steps_run_in_the_turns_of_their_loops) {
+    Plan *p = plan_create(test_arena());
+    const PlanStep launch = {.kind = STEP_LAUNCH}, outer = {.kind = STEP_LOOP, .trips = 16, .count = 3},
+                   inner = {.kind = STEP_LOOP, .trips = 5, .count = 1};
+    const PlanStep steps[] = {launch, outer, launch, inner, launch, launch};
+    const int64_t runs[] = {1, 1, 16, 16, 80, 1};
+    vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_LOOP, .trips = 7, .count = 9});   /* of another entry */
+    for (uint32_t i = 0; i < 6; i++)
+        vec_push(p->arena, &p->steps, steps[i]);
+    PlanEntry e = {.first_step = 1, .n_steps = 6};
+    for (uint32_t i = 0; i < 6; i++)
+        CHECK_INT(plan_step_runs(p, &e, i), runs[i]);
+}

@@ -190,10 +190,11 @@ static double bandwidth_of(const Machine *m, uint64_t bytes) {
     return m->bandwidth[level][1].copy * 1e9;
 }
 
-static double bound_ns(const Machine *m, const PlanStep *step) {
+/* What the step computes and moves in one run of the entry, at the working set of one of its turns. */
+static double bound_ns(const Machine *m, const PlanStep *step, int64_t runs) {
     double compute = (double)step->flops / m->fma_l1_gflops[1],
            memory = (double)step->bytes / bandwidth_of(m, step->bytes) * 1e9;
-    return compute > memory ? compute : memory;
+    return (double)runs * (compute > memory ? compute : memory);
 }
 
 static const char *step_name(const Bench *b, const PlanStep *step) {
@@ -242,10 +243,11 @@ static void print_table(Bench *b, const Machine *m) {
     for (uint32_t i = 0; i < fused->n_steps; i++) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
-        double bound = bound_ns(m, step);
+        int64_t runs = plan_step_runs(b->c.planned.plan, fused, i);
+        double bound = bound_ns(m, step, runs);
         printf("%-44.44s %6u %10.2f %10.2f %10.1f %9.2f %6.0f%%\n", step_name(b, step), first_line(b, step),
-               ns[i] / 1e3, (double)step->flops / 1e6, (double)step->bytes / 1e3, bound / 1e3,
-               100 * bound / ns[i]);
+               ns[i] / 1e3, (double)runs * (double)step->flops / 1e6, (double)runs * (double)step->bytes / 1e3,
+               bound / 1e3, 100 * bound / ns[i]);
         total += ns[i];
     }
     printf("%-44s %6s %10.2f\n", "sum of launches", "", total / 1e3);
@@ -274,10 +276,12 @@ static void print_json(Bench *b, const Machine *m) {
     for (uint32_t i = 0; fused && i < fused->n_steps; i++) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
-        json_array_append_new(launches, json_pack("{s:s, s:i, s:f, s:I, s:I, s:f}", "name",
-                                                  step_name(b, step), "line", (int)first_line(b, step), "ns",
-                                                  ns[i], "flops", (json_int_t)step->flops, "bytes",
-                                                  (json_int_t)step->bytes, "bound_ns", bound_ns(m, step)));
+        int64_t runs = plan_step_runs(b->c.planned.plan, fused, i);
+        json_array_append_new(launches, json_pack("{s:s, s:i, s:f, s:I, s:I, s:I, s:f}", "name", step_name(b, step),
+                                                  "line", (int)first_line(b, step), "ns", ns[i], "runs",
+                                                  (json_int_t)runs, "flops", (json_int_t)step->flops * runs, "bytes",
+                                                  (json_int_t)step->bytes * runs, "bound_ns",
+                                                  bound_ns(m, step, runs)));
     }
     json_object_set_new(root, "launches", launches);
     json_dumpf(root, stdout, JSON_INDENT(1));

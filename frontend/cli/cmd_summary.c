@@ -110,15 +110,16 @@ static void print_layers(Session *s, const Module *lowered) {
 }
 
 static void put_entry(const Plan *p, const PlanEntry *entry, Table *t) {
-    uint64_t flops = 0, bytes = 0;
-    uint32_t launches = 0, waves = 0, last_wave = UINT32_MAX;
+    uint64_t flops = 0, bytes = 0, launches = 0, waves = 0;
+    uint32_t last_wave = UINT32_MAX;
     for (uint32_t i = 0; i < entry->n_steps; i++) {
         const PlanStep *st = &p->steps.at[entry->first_step + i];
         if (st->kind == STEP_LOOP || st->kind == STEP_COMMIT) continue;
-        flops += st->flops;
-        bytes += st->bytes;
-        launches++;
-        waves += st->wave != last_wave;
+        uint64_t runs = (uint64_t)plan_step_runs(p, entry, i);
+        flops += runs * st->flops;
+        bytes += runs * st->bytes;
+        launches += runs;
+        waves += st->wave != last_wave ? runs : 0;
         last_wave = st->wave;
     }
     table_cell(t, "%.*s", FSTR(entry->name));
@@ -126,8 +127,8 @@ static void put_entry(const Plan *p, const PlanEntry *entry, Table *t) {
     else table_cell(t, "%s", "");
     table_cell(t, "%.2f", (double)flops / 1e6);
     table_cell(t, "%.2f", (double)bytes / 1e6);
-    table_cell(t, "%u", launches);
-    table_cell(t, "%u", waves);
+    table_cell(t, "%llu", (unsigned long long)launches);
+    table_cell(t, "%llu", (unsigned long long)waves);
 }
 
 static void print_entries(Arena *a, const Plan *p) {

@@ -142,6 +142,8 @@ uint64_t plan_region_start(const Plan *p, Region r);   /* REGION_COUNT: the end 
 void  plan_print(const Plan *p, const SourceSet *s, Buf *out);
 Plan *plan_parse(Arena *a, const Source *src, Diags *ds);
 bool  plan_verify(const Plan *p, Error *e);        /* offsets inside the arena, ids in range, waves without conflicts */
+/* How often one run of the entry does its step number `step`: the turns of the loops around it. */
+int64_t plan_step_runs(const Plan *p, const PlanEntry *e, uint32_t step);
 const PlanEntry *plan_entry(const Plan *p, const char *name, int64_t rows, const char *variant);   /* NULL */
 
 /* Compiled code of a plan: one function a kernel, one a microkernel; owned by whoever made it. */
