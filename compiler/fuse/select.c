@@ -105,6 +105,13 @@ static void force_stored(Planner *p) {
     }
 }
 
+/* An operand of a product in less precision.  It is rounded where it is packed, and what it was before is stored:
+ * halves take less memory, but packing turns f32 in registers and halves one by one. */
+static bool is_rounding(const Graph *g, Val v) {
+    const Node *n = node_of(g, v);
+    return n->op == OP_cast && (n->dtype == DT_BF16 || n->dtype == DT_F16);
+}
+
 static bool stored_fused(Planner *p, Val v) {
     const Info *in = &p->info[v.i];
     if (node_is_leaf(p->g, v) || node_of(p->g, v)->op == OP_result || node_of(p->g, v)->op == OP_iota)
@@ -113,6 +120,8 @@ static bool stored_fused(Planner *p, Val v) {
         Op op = (Op)node_of(p->g, v)->op;
         return (op == OP_pad || op == OP_concat) && in->many && in->cost > CHEAP_VIEW;
     }
+    if (is_rounding(p->g, v))
+        return false;
     return (in->many || in->spread) && in->cost > CHEAP;
 }
 
