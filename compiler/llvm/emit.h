@@ -150,8 +150,9 @@ DType  dag_type(const Dag *g, uint32_t inst);
 uint32_t stage_weight(const Emit *e, const Stage *s);
 
 /* ---- emit_lanes.c: loads of lanes that lie apart, or share elements ---- */
-enum { LANES_APART = 8 };                                     /* farther apart a gather is as fast */
+enum { LANES_APART = 8 };                                     /* farther apart each lane is a load of its own */
 Value  lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align);
+Value  lanes_load_each(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align);
 Value  lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align);
 /* d when the instruction is the number of the lane's element divided by d, a power of two, plus what is the same for
  * all lanes, and lane 0 is the first on its quotient; else 0 */

@@ -222,6 +222,8 @@ static Value load_lanes(Emit *e, const Spot *p, Value mask) {
         return access_load_masked(e, vt, p->at, p->align, emit_splat(e, mask));
     if (p->apart > 1 && p->apart <= LANES_APART && on > 0)
         return lanes_load_apart(e, p->t, p->at, p->apart, on, p->align);
+    if (p->apart != 0 && on > 0)
+        return lanes_load_each(e, p->t, p->at, p->apart, on, p->align);
     if (p->shared != 0 && mask == NULL)
         return lanes_load_shared(e, p->t, emit_at(e, p->t, p->at, p->first), p->shared, p->align);
     Value at = lane_addresses(e, p);

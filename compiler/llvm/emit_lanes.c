@@ -1,5 +1,6 @@
 /* Loads whose lanes lie a few elements apart (every second pixel, in pooling), or several on one element (the way
- * back).  Both are loads of what lies there side by side and a shuffle; a gather takes an access for each lane. */
+ * back).  Both are loads of what lies there side by side and a shuffle.  Lanes far apart are loaded one by one, which
+ * takes less than half the time of a gather. */
 #include "emit.h"
 
 static Value constant_lanes(Emit *e, const int64_t *lane) { return emit_lanes(lane, e->i32); }
@@ -27,6 +28,15 @@ Value lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t 
             lane[l] = in_part >= 0 && in_part < LANES ? LANES + in_part : l;
         }
         all = LLVMBuildShuffleVector(e->b, all, part, constant_lanes(e, lane), "");
+    }
+    return all;
+}
+
+Value lanes_load_each(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align) {
+    Value all = LLVMConstNull(emit_vector(t));
+    for (int64_t l = 0; l < n; l++) {
+        Value one = emit_load(e, t, emit_at(e, t, at, emit_i64(e, apart * l)), align);
+        all = LLVMBuildInsertElement(e->b, all, one, emit_i32(e, l), "");
     }
     return all;
 }
