@@ -4,13 +4,12 @@
 #include "cli.h"
 #include "facts.h"
 #include "gradients.h"
-#include <jansson.h>
+#include "json_text.h"
 
 /* Where it all goes: text as it comes, or an object a line. */
 typedef struct { Session *s; bool json; } Check;
 /* `j` with "about" in front is a line; takes it over. */
 void check_object(const Check *c, const char *about, json_t *j);
-json_t *check_text(Str s);
 /* " of probe"; empty where there is one phase. */
 Str  check_of_phase(const Check *c, const RecipePhase *p);
 /* Losses of a run: which weights they reach, what they weigh, and what follows from that. */

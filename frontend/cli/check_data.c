@@ -38,8 +38,8 @@ void check_batches(const Check *c, const RecipePhase *p) {
     Str text = batches_text(c, p, rows);
     if (c->json) {
         json_t *j = json_object();
-        json_object_set_new(j, "data", check_text(d->name));
-        json_object_set_new(j, "phase", check_text(p->name));
+        json_object_set_new(j, "data", json_text(d->name));
+        json_object_set_new(j, "phase", json_text(p->name));
         json_object_set_new(j, "rows", json_integer(rows));
         json_object_set_new(j, "batch", json_integer(p->batch));
         json_object_set_new(j, "last", json_integer(p->drop_tail ? 0 : rows % p->batch));
@@ -57,7 +57,7 @@ void check_renewals(const Check *c) {
         if (!d->renews && d->settled.n == 0) continue;
         if (c->json) {
             json_t *j = json_object();
-            json_object_set_new(j, "data", check_text(d->name));
+            json_object_set_new(j, "data", json_text(d->name));
             json_object_set_new(j, "each_epoch", json_boolean(d->renews));
             check_object(c, "fresh", j);
         } else if (d->renews) {
@@ -96,10 +96,10 @@ void check_columns(const Check *c) {
             const RecipeColumn *x = &d->columns.at[k];
             if (!x->raw || x->used || is_input(d, x)) continue;
             buf_printf(&b, "%s`%.*s`", b.n ? ", " : "", FSTR(x->name));
-            json_array_append_new(names, check_text(x->name));
+            json_array_append_new(names, json_text(x->name));
         }
         json_t *j = json_object();
-        json_object_set_new(j, "data", check_text(d->name));
+        json_object_set_new(j, "data", json_text(d->name));
         json_object_set_new(j, "columns", names);
         if (b.n > 0 && c->json) check_object(c, "not_read", json_incref(j));
         if (b.n > 0 && !c->json) printf("not read  %.*s of %.*s\n", FSTR(buf_str(&b)), FSTR(d->name));
@@ -117,8 +117,8 @@ void check_baselines(const Check *c) {
             if (!x->used || !dataset_baseline(c->s->arena, d, k, STR("train"), &b)) continue;
             if (c->json) {
                 json_t *j = json_object();
-                json_object_set_new(j, "data", check_text(d->name));
-                json_object_set_new(j, "column", check_text(x->name));
+                json_object_set_new(j, "data", json_text(d->name));
+                json_object_set_new(j, "column", json_text(x->name));
                 json_object_set_new(j, "value", json_integer(b.value));
                 json_object_set_new(j, "share", json_real(b.share));
                 json_object_set_new(j, "entropy", json_real(b.entropy));

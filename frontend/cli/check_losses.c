@@ -292,7 +292,7 @@ static void print_text(const Losses *x) {
 
 static json_t *notes_json(const Notes *n) {
     json_t *out = json_array();
-    for (uint32_t i = 0; i < n->n; i++) json_array_append_new(out, check_text(n->at[i]));
+    for (uint32_t i = 0; i < n->n; i++) json_array_append_new(out, json_text(n->at[i]));
     return out;
 }
 
@@ -305,18 +305,18 @@ static void print_json(const Losses *x) {
             Str name = intern_str(s->module->names, x->t.models[m]);
             json_object_setn_new(models, name.s, name.n, json_string(cell_text(cell_of(x, l, m))));
         }
-        json_object_set_new(j, "run", check_text(x->facts->run));
-        json_object_set_new(j, "name", check_text(f->name));
+        json_object_set_new(j, "run", json_text(x->facts->run));
+        json_object_set_new(j, "name", json_text(f->name));
         json_object_set_new(j, "reaches", models);
         json_object_set_new(j, "weight", json_real(f->weight));
         json_object_set_new(j, "scheduled", json_boolean(f->scheduled));
-        json_object_set_new(j, "effective", check_text(weight_text(x, l)));
+        json_object_set_new(j, "effective", json_text(weight_text(x, l)));
         json_object_set_new(j, "remarks", notes_json(&x->notes[l]));
         check_object(x->c, "loss", j);
     }
     if (x->notes[x->t.n_losses].n == 0) return;
     json_t *j = json_object();
-    json_object_set_new(j, "run", check_text(x->facts->run));
+    json_object_set_new(j, "run", json_text(x->facts->run));
     json_object_set_new(j, "remarks", notes_json(&x->notes[x->t.n_losses]));
     check_object(x->c, "run", j);
 }

@@ -105,7 +105,7 @@ static void print_json(const Check *c, const Schedule *f, const Samples *x, bool
         json_array_append_new(at, json_integer(x->at[i]));
         json_array_append_new(values, isfinite(x->value[i]) ? json_real(x->value[i]) : json_null());
     }
-    json_object_set_new(j, "name", check_text(f->name));
+    json_object_set_new(j, "name", json_text(f->name));
     json_object_set_new(j, "line", json_integer(sources_place(c->s->files, f->span).line));
     json_object_set_new(j, x->epochs ? "epochs" : "steps", at);
     json_object_set_new(j, "values", values);

@@ -25,11 +25,6 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
 
 /* ---- JSON ---- */
 
-json_t *check_text(Str s) {
-    json_t *j = json_stringn(s.s ? s.s : "", s.n);
-    return j ? j : json_string("?");       /* not UTF-8 */
-}
-
 void check_object(const Check *c, const char *about, json_t *j) {
     (void)c;
     json_t *line = json_object();
@@ -51,8 +46,8 @@ Str check_of_phase(const Check *c, const RecipePhase *p) {
 
 static json_t *metric_json(const RecipeObjective *o, const RecipeMetric *m) {
     json_t *j = json_object();
-    json_object_set_new(j, "objective", check_text(o->name));
-    json_object_set_new(j, "name", check_text(m->name));
+    json_object_set_new(j, "objective", json_text(o->name));
+    json_object_set_new(j, "name", json_text(m->name));
     json_object_set_new(j, "exact", json_boolean(m->exact));
     return j;
 }
@@ -94,8 +89,8 @@ static void print_settings(const Check *c) {
     for (uint32_t i = 0; i < r->settings.n && c->json; i++) {
         const RecipeSetting *x = &r->settings.at[i];
         json_t *j = json_object();
-        json_object_set_new(j, "name", check_text(x->name));
-        json_object_set_new(j, "value", check_text(x->text));
+        json_object_set_new(j, "name", json_text(x->name));
+        json_object_set_new(j, "value", json_text(x->text));
         json_object_set_new(j, "new_program", json_boolean(x->structural));
         check_object(c, "setting", j);
     }
@@ -112,7 +107,7 @@ static void print_sweeps(const Check *c) {
     const Recipe *r = s->recipe;
     for (uint32_t i = 0; i < r->sweeps.n && c->json; i++) {
         json_t *j = json_object();
-        json_object_set_new(j, "name", check_text(r->sweeps.at[i].name));
+        json_object_set_new(j, "name", json_text(r->sweeps.at[i].name));
         json_object_set_new(j, "points", json_integer(r->sweeps.at[i].points));
         json_object_set_new(j, "runs", json_integer(r->sweeps.at[i].runs.n));
         json_object_set_new(j, "skipped", json_integer(r->sweeps.at[i].skipped));
@@ -140,7 +135,7 @@ static void print_modules(const Check *c) {
         const char *what = uses_what(c->s, &r->uses.at[i]);
         if (c->json) {
             json_t *j = json_object();
-            json_object_set_new(j, "name", check_text(r->uses.at[i].name));
+            json_object_set_new(j, "name", json_text(r->uses.at[i].name));
             json_object_set_new(j, "is", json_string(what));
             check_object(c, "module", j);
             continue;

@@ -30,7 +30,7 @@ void check_precision(const Check *c, const RecipePhase *p) {
         return;
     }
     json_t *j = json_object();
-    json_object_set_new(j, "phase", check_text(p->name));
+    json_object_set_new(j, "phase", json_text(p->name));
     json_object_set_new(j, "products", json_string(type));
     check_object(c, "precision", j);
 }

@@ -1,7 +1,7 @@
 /* The live line is drawn ten times a second at most and cut to the terminal.  Rates are of this process: a resumed run
  * did not take the steps before it now.  Terms are those of the epoch so far. */
 #include "progress.h"
-#include <jansson.h>
+#include "json_text.h"
 #include <math.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -147,7 +147,7 @@ static void print_values(const char *event, const TrainProgress *p) {
 void screen_say(const Screen *s, const char *event, Str run, const char *state) {
     if (!s->json) return;
     json_t *o = json_pack("{s:s}", "event", event);
-    json_object_set_new(o, "run", json_stringn(run.s, run.n));
+    json_object_set_new(o, "run", json_text(run));
     if (state) json_object_set_new(o, "state", json_string(state));
     print_object(o);
 }

@@ -1,6 +1,6 @@
 /* Diagnostics: collecting and ordering them, and the JSON form.  How one is drawn is in diag_render.c. */
 #include "diag_parts.h"
-#include <jansson.h>
+#include "json_text.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,20 +161,6 @@ void diags_render(const Diags *ds, Buf *out, bool colour) {
     if (errors > RENDERED_ERRORS)
         buf_printf(out, "\nand %u more error%s\n", errors - RENDERED_ERRORS, errors - RENDERED_ERRORS == 1 ? "" : "s");
     arena_destroy(scratch);
-}
-
-/* What is not UTF-8 cannot stand in JSON: each of its bytes becomes a question mark. */
-static json_t *json_text(Str s) {
-    json_t *j = json_stringn(s.s, s.n);
-    if (j != NULL)
-        return j;
-    Arena *scratch = arena_create();
-    char *ascii = PUSH(scratch, char, s.n);
-    for (uint32_t i = 0; i < s.n; i++)
-        ascii[i] = (unsigned char)s.s[i] < 0x80 ? s.s[i] : '?';
-    j = json_stringn(ascii, s.n);
-    arena_destroy(scratch);
-    return j;
 }
 
 static void put_place(json_t *to, const SourceSet *sources, Span at) {

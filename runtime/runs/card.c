@@ -1,18 +1,16 @@
 /* Reading believes nothing: a value of another type counts as missing, and what is missing is empty. */
 #include "card.h"
 #include "atomic.h"
+#include "json_text.h"
 #include "rundir.h"
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* ---- writing ---- */
-static json_t *text_json(Str s) { return json_stringn_nocheck(s.n ? s.s : "", s.n); }
-
 static json_t *card_json(const RunRow *row) {
     json_t *o = json_object(), *settings = json_object(), *tags = json_array();
-#define TEXT(name) text_json(row->name)
+#define TEXT(name) json_text(row->name)
 #define INT(name)  json_integer(row->name)
 #define REAL(name) json_real(row->name)
 #define FIELD(kind, name, what) json_object_set_new(o, #name, kind(name));
@@ -23,10 +21,10 @@ static json_t *card_json(const RunRow *row) {
 #undef REAL
     for (uint32_t i = 0; i < row->settings.n; i++) {
         const RunSetting *s = &row->settings.at[i];
-        json_object_setn_new_nocheck(settings, s->name.s, s->name.n, text_json(s->value));
+        json_put(settings, s->name, json_text(s->value));
     }
     for (uint32_t i = 0; i < row->tags.n; i++)
-        json_array_append_new(tags, text_json(row->tags.at[i]));
+        json_array_append_new(tags, json_text(row->tags.at[i]));
     json_object_set_new(o, "settings", settings);
     json_object_set_new(o, "tags", tags);
     return o;
@@ -54,14 +52,14 @@ static json_t *metrics_json(const RunRow *row) {
         json_object_set_new(x, "lowest_epoch", json_integer(m->least_epoch));
         json_object_set_new(x, "highest", real_json(m->most));
         json_object_set_new(x, "highest_epoch", json_integer(m->most_epoch));
-        json_object_setn_new_nocheck(o, m->name.s, m->name.n, x);
+        json_put(o, m->name, x);
     }
     return o;
 }
 
 Str card_text(Arena *a, Str path, const RunRow *row, bool indented) {
     json_t *o = json_object();
-    json_object_set_new(o, "run", text_json(path));
+    json_object_set_new(o, "run", json_text(path));
     json_object_update_new(o, card_json(row));
     json_object_set_new(o, "metrics", metrics_json(row));
     char *text = json_dumps(o, indented ? JSON_INDENT(2) : JSON_COMPACT);
