@@ -201,7 +201,8 @@ static GrStatus read_lists(Arena *a, Runs *r, RunRows *out, Error *e) {
     Sql s = sql_begin(r, "SELECT run, name, value FROM settings ORDER BY run, name");
     while (sql_next(&s)) {
         RunRow *row = row_named(out, get_TEXT(&s, a));
-        RunSetting x = {.name = get_TEXT(&s, a), .value = get_TEXT(&s, a)};
+        RunSetting x = {.name = get_TEXT(&s, a)};              /* columns in order: a statement each */
+        x.value = get_TEXT(&s, a);
         if (row != NULL)
             vec_push(a, &row->settings, x);
     }
