@@ -54,6 +54,26 @@ TEST_ALL(cli_predict_writes_arrays) {
     }
 }
 
+/* Grey values are bytes or real numbers; a mask of truth values is a quarter as long and no image. */
+TEST(cli_predict_draws_bytes_and_numbers_only) {
+    const char *program =
+        "data d { from fresh(rows = 40) as train;  img[i < 8, j < 6] = uniform()\n"
+        "    mask[i < 8, j < 6] = img[i,j] < 0.5;  split val 0.2, train rest of train seed 1 }\n"
+        "model net(x : real[N, 48]) -> (y : real[N, 48]) { y = linear(linear(x, 4), 48) }\n"
+        "objective fit(b : d[N]) { x = b.img as [N, 48];  loss s = mse(net(x), x) }\n"
+        "export nan(b : d[N]) -> (r : real[N, 8, 6]) { r = log(b.img - 2) + (net(b.img as [N, 48]) as [N, 8, 6]) }\n"
+        "export hard(b : d[N]) -> (r : bool[N, 8, 6]) { r = (net(b.img as [N, 48]) as [N, 8, 6]) < 0.5 }\n"
+        "export cut(b : d[N]) -> (r : real[N, 8, 6]) { r = where(b.mask, 1, 0) }\n"
+        "train { optimizer sgd(lr = 0.1);  epochs 1;  batch 10 }\n";
+    test_write(str_format(test_arena(), "%.*s/i.graph", FSTR(test_folder())), str_of(program));
+    test_expect("graphc train i.graph --run r -q", 0, "");
+    test_expect("graphc predict i.graph --run r --split train --export nan --picture x.png", 0, "picture     x.png\n");
+    test_expect("graphc predict i.graph --run r --split train --export hard --picture y.png; ls y.png", 2,
+                "does not make images of images");
+    test_expect("graphc predict i.graph --run r --split train --export cut --picture z.png; ls z.png", 2,
+                "does not make images of images");
+}
+
 TEST_ALL(cli_predict_refuses_files_that_do_not_fit) {
     write_rows("in.npy", 7, 3);
     write_rows("wide.npy", 7, 4);

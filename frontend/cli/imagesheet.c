@@ -1,4 +1,4 @@
-/* An image is a tensor [rows, height, width]: the first such column and the first such output. */
+/* An image is a tensor [rows, height, width] of bytes or of real numbers: the first such column and output. */
 #include "imagesheet.h"
 #include "png.h"
 
@@ -7,7 +7,7 @@ enum { PER_ROW = 10 };
 static const PlanBuffer *image_among(const Plan *p, uint32_t first, uint32_t n) {
     for (uint32_t i = first; i < first + n; i++) {
         const PlanBuffer *b = &p->buffers.at[p->bindings.at[i].buffer];
-        if (b->shape.rank == 3) return b;
+        if (b->shape.rank == 3 && (b->dtype == DT_U8 || b->dtype == DT_F32)) return b;
     }
     return NULL;
 }
@@ -23,13 +23,13 @@ bool imagesheet_fits(const Plan *p, const PlanEntry *entry) {
     return find_images(p, entry, &from, &to);
 }
 
-/* Image r of a buffer as bytes: real numbers are grey values from 0 to 1. */
+/* Image r of a buffer as bytes: real numbers are grey values from 0 to 1, and what is no number is black. */
 static void put_image(uint8_t *out, const PlanBuffer *b, const void *data, int64_t r) {
     int64_t n = b->shape.dim[1] * b->shape.dim[2];
     for (int64_t i = 0; i < n; i++) {
         float x = b->dtype == DT_U8 ? (float)((const uint8_t *)data)[r * n + i]
                                     : ((const float *)data)[r * n + i] * 255;
-        out[i] = (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x + 0.5f);
+        out[i] = (uint8_t)(!(x > 0) ? 0 : x > 255 ? 255 : x + 0.5f);
     }
 }
 
