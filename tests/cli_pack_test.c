@@ -133,6 +133,20 @@ TEST(a_fork_begins_with_the_weights_of_a_run) {
     test_expect("graphc train p.graph -q --run e --fork nosuch", 1, "there is no run in nosuch");
 }
 
+/* A source that cannot be read leaves no folder, and a fork never begins again with weights of its own. */
+TEST(a_fork_without_its_weights_does_not_begin) {
+    put_program();
+    test_expect("graphc train p.graph -q --run a -s epochs=1", 0, "");
+    test_expect("graphc train p.graph -q --run b --fork nosuch; ls b", 2, "b");
+    test_expect("head -c 400 a/last.safetensors > cut.safetensors; graphc train p.graph -q --fork cut.safetensors", 1,
+                "cut.safetensors");
+    CHECK(access(path_of("runs/p-001").s, F_OK) != 0);
+    test_expect("mkdir c; echo half > c/fork.safetensors.part; graphc train p.graph -q --run c --fork a", 0, "");
+    test_expect("rm c/*.safetensors c/metrics.jsonl; graphc train p.graph -q --run c --resume", 1,
+                "c is a fork that saved nothing yet, and its fork.safetensors is not there\n");
+    test_expect("cp a/last.safetensors c/fork.safetensors; graphc train p.graph -q --run c --resume", 0, "");
+}
+
 /* All that a run needs of its program is in memory or in its folder when it begins. */
 TEST(a_run_reads_nothing_of_its_source_after_the_start) {
     put_program();

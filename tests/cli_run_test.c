@@ -118,6 +118,61 @@ TEST(one_run_is_shown_marked_exported_and_removed) {
     test_expect("graphc runs show b", 1, "there is no run in b, nor in runs/b");
 }
 
+/* With --in a run of that folder is meant, and no other of the same name. */
+TEST(a_run_is_looked_for_in_its_folder) {
+    put("p.graph", k_program);
+    train("--run runs/a -s latent=3");
+    train("--run old/a -s latent=5");
+    train("--run old/b -s latent=6");
+    test_expect("graphc runs show a --in old", 0, "latent = 5,");
+    test_expect("graphc runs export csv b --in old > b.csv; cmp b.csv old/b/metrics.csv", 0, "");
+    test_expect("graphc runs diff a b --in old", 0, "latent  5  6\n");
+    test_expect("graphc runs plot b --in old", 0, "train.total\n");
+    test_expect("graphc runs pack a --in old -o a.tar.gz", 0, "packed      a.tar.gz\n");
+    test_expect("graphc runs mark a --in old --note mine; grep -c mine old/a/run.json runs/a/run.json", 0,
+                "old/a/run.json:1\nruns/a/run.json:0\n");
+    test_expect("graphc runs rm a --in old", 0, "");
+    CHECK(exists("runs/a/resolved.graph") && !exists("old/a"));
+    test_expect("graphc runs rm a --in old", 1, "there is no run in old/a: no resolved.graph\n"
+                                                "  help: `graphc runs --in old` lists");
+    CHECK(exists("runs/a/resolved.graph"));
+}
+
+TEST(an_option_that_a_word_does_not_take_is_refused) {
+    put("p.graph", k_program);
+    train("--run runs/a");
+    test_expect("graphc runs rm a --rebuild", 2, "--rebuild is of all runs and takes no word\n");
+    test_expect("graphc runs rm a --where latent=3", 2, "`graphc runs rm` takes no --where\n"
+                                                        "  help: graphc runs rm RUN ..\n");
+    test_expect("graphc runs --rebuild --sort latent", 2, "`graphc runs --rebuild` takes no --sort\n");
+    test_expect("graphc runs --note x", 2, "`graphc runs list` takes no --note\n");
+    test_expect("graphc runs export csv a --sort epoch", 2, "of all runs, not of one\n");
+    CHECK(exists("runs/a/resolved.graph"));
+}
+
+/* Names of a training's own are removed; what only looks like one stays. */
+TEST(rm_takes_only_what_a_run_writes) {
+    put("p.graph", k_program);
+    train("--run runs/a");
+    test_expect("cd runs/a; touch epoch-0010.safetensors first-best-2.safetensors epoch-0010.safetensors.part; "
+                "touch mine.safetensors notes.jsonl draft.part best-x.safetensors; mkdir backup.part; "
+                "touch backup.part/run.json; cd ../..; graphc runs rm a; ls runs/a", 0,
+                "runs/a holds files that no run wrote, and stays\n"
+                "backup.part\nbest-x.safetensors\ndraft.part\nmine.safetensors\nnotes.jsonl\n");
+    CHECK(exists("runs/a/backup.part/run.json"));
+}
+
+/* Notes, tags and paths are bytes from outside. */
+TEST(what_is_not_utf8_becomes_question_marks) {
+    put("p.graph", k_program);
+    test_expect("d=$(printf 'd\\351'); x=$(printf 'caf\\351 \\303\\244'); mkdir $d; cp p.graph $d/p.graph; "
+                "graphc train $d/p.graph -q --run $d/r --note \"$x\" --tag \"$x\"; graphc runs show $d/r --json", 0,
+                "\"note\": \"caf? \xc3\xa4\"");
+    test_expect("d=$(printf 'd\\351'); cat $d/r/run.json", 0, "\"file\": \"d?/p.graph\"");
+    test_expect("d=$(printf 'd\\351'); graphc runs --in $d --json", 0, "{\"run\":\"d?/r\",");
+    test_expect("d=$(printf 'd\\351'); graphc train $d/p.graph --json --run $d/s", 0, "\"run\":\"d?/s\"");
+}
+
 TEST(two_runs_are_compared) {
     put_three_runs();
     train("-s latent=2 --run runs/d");

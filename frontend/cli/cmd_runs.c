@@ -52,11 +52,11 @@ static const struct argp parser = {
 #define WORD(name, arguments, what) "\n  " #name " " arguments "\n        " what
 #include "runs.def"
 #undef WORD
-           "\vRUN is the folder of a run, or its name in runs/. What is listed comes from runs.db, beside the "
-           "folders of runs (docs/runs.md)."};
+           "\vRUN is the folder of a run, or its name in runs/; with --in, its name in that folder and nowhere else. "
+           "What is listed comes from runs.db, beside the folders of runs (docs/runs.md)."};
 
-static const struct { const char *word; GrStatus (*run)(Arena *, const RunsOptions *, Error *); } words[] = {
-#define WORD(name, arguments, what) {#name, runs_##name},
+static const struct { const char *word, *takes; GrStatus (*run)(Arena *, const RunsOptions *, Error *); } words[] = {
+#define WORD(name, arguments, what) {#name, arguments, runs_##name},
 #include "runs.def"
 #undef WORD
 };
@@ -70,16 +70,34 @@ static GrStatus rebuild(Arena *a, const RunsOptions *o, Error *e) {
     return GR_OK;
 }
 
+/* What a word takes is what its line says (runs.def); an option that does nothing there is a mistake. */
+static GrStatus check_options(Arena *a, const char *word, const char *takes, const RunsOptions *o, Error *e) {
+    const struct { const char *name; bool given; } all[] = {
+        {"--where", o->where.n},   {"--sort", o->sort},   {"--columns", o->columns},   {"--json", o->common.json},
+        {"--metric", o->metrics.n}, {"--note", o->note},   {"--tag", o->tags.n},        {"--untag", o->untags.n},
+        {"--output", o->out},      {"--rebuild", o->rebuild}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].given && !strstr(takes, all[i].name))
+            return view_usage(word, str_format(a, "`graphc runs %s` takes no %s", word, all[i].name).s, e);
+    return GR_OK;
+}
+
 static GrStatus run(Arena *a, RunsOptions *o, Error *e) {
-    if (o->rebuild) return rebuild(a, o, e);
-    if (o->words.n == 0) return runs_list(a, o, e);
+    if (o->rebuild && o->words.n) return view_usage("--rebuild", "--rebuild is of all runs and takes no word", e);
+    if (o->rebuild) {
+        TRY(check_options(a, "--rebuild", "--rebuild", o, e));
+        return rebuild(a, o, e);
+    }
+    if (o->words.n == 0) o->words.at[o->words.n++] = "list";
     const char *word = o->words.at[0];
     Nearest near = nearest_to(str_of(word));
     o->words.n--;
     memmove(o->words.at, o->words.at + 1, sizeof *o->words.at * o->words.n);
     for (int i = 0; i < WORD_COUNT; i++) {
         nearest_consider(&near, str_of(words[i].word));
-        if (strcmp(words[i].word, word) == 0) return words[i].run(a, o, e);
+        if (strcmp(words[i].word, word) != 0) continue;
+        TRY(check_options(a, word, words[i].takes, o, e));
+        return words[i].run(a, o, e);
     }
     fail(e, GR_USAGE, "`graphc runs` has no word `%s`", word);
     if (near.best.n) fail_help(e, "did you mean `%.*s`?", FSTR(near.best));

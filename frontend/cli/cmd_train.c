@@ -1,6 +1,7 @@
 /* graphc train: all phases of a program, into a folder of its own. */
 #include "atomic.h"
 #include "book.h"
+#include "card.h"
 #include "changes.h"
 #include "few.h"
 #include "progress.h"
@@ -120,9 +121,22 @@ static void progress(void *user, const TrainProgress *p) {
     screen_event(&r->screen, r->job.s->arena, r->job.job.recipe, p);
 }
 
+/* The weights that a fork begins with, read before there is a folder: nothing is left behind when they cannot be. */
+static GrStatus read_fork(Session *s, Arena *a, const Options *o, StoreFile *file, Error *e) {
+    Str from = str_of(o->fork);
+    SeenRun other;
+    if (!str_ends(from, ".safetensors")) {
+        TRY(view_one(s->arena, NULL, o->fork, &other, e));
+        TRY(rundir_trained(s->arena, other.path, e));
+        from = train_best(s->arena, other.path);
+    }
+    return safetensors_read(a, from, file, e);
+}
+
 /* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked
- * once more when it is ours: another training may have come and gone in between. */
-static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
+ * once more when it is ours: another training may have come and gone in between.  The weights of a fork (or NULL) are
+ * kept with the run, since the other one may change or go; they come first, so where the program is, they are. */
+static GrStatus open_run(Session *s, const Options *o, const StoreFile *fork, Str *run, Error *e) {
     int lock;
     if (!o->run) {
         TRY(rundir_create(s->arena, STR("runs"), s->recipe->name, run, e));
@@ -133,29 +147,30 @@ static GrStatus open_run(Session *s, const Options *o, Str *run, Error *e) {
     TRY(rundir_lock(s->arena, *run, &lock, e));
     TRY(rundir_use(s->arena, *run, o->resume, e));
     if (rundir_saved(s->arena, *run)) return GR_OK;
+    if (fork) TRY(safetensors_write(s->arena, rundir_file(s->arena, *run, RUN_FORK), fork, e));
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
 
-/* The first weights of a fork, which are kept with the run: the other one may change or go. */
-static GrStatus open_fork(Session *s, const Options *o, Str run, Str *fork, Error *e) {
+static GrStatus open_folder(Session *s, const Options *o, Str *run, Error *e) {
+    Arena *scratch = arena_create();
+    StoreFile file;
+    GrStatus status = o->fork ? read_fork(s, scratch, o, &file, e) : GR_OK;
+    if (status == GR_OK) status = open_run(s, o, o->fork ? &file : NULL, run, e);
+    arena_destroy(scratch);
+    return status;
+}
+
+/* The first weights of a fork; a run that goes on has them, or has saved something since. */
+static GrStatus find_fork(Session *s, Str run, Str *fork, Error *e) {
+    Str name, folder;
     *fork = rundir_file(s->arena, run, RUN_FORK);
-    if (o->fork) {
-        StoreFile file;
-        Str from = str_of(o->fork);
-        SeenRun other;
-        if (!str_ends(from, ".safetensors")) {
-            TRY(view_one(s->arena, o->fork, &other, e));
-            TRY(rundir_trained(s->arena, other.path, e));
-            from = train_best(s->arena, other.path);
-        }
-        Arena *scratch = arena_create();
-        GrStatus status = safetensors_read(scratch, from, &file, e);
-        if (status == GR_OK) status = safetensors_write(scratch, *fork, &file, e);
-        arena_destroy(scratch);
-        return status;
-    }
-    if (access(fork->s, F_OK) != 0) *fork = STR("");
-    return GR_OK;
+    if (access(fork->s, F_OK) == 0) return GR_OK;
+    *fork = STR("");
+    run_split(s->arena, run, &folder, &name);
+    if (rundir_saved(s->arena, run) || card_read(s->arena, folder, name).fork.n == 0) return GR_OK;
+    fail(e, GR_IO, "%.*s is a fork that saved nothing yet, and its " RUN_FORK " is not there", FSTR(run));
+    fail_help(e, "it cannot begin again: `--fork` with another `--run` makes a new one");
+    return GR_IO;
 }
 
 static GrStatus train(Session *s, const Options *o, double start, Str *run, Error *e) {
@@ -164,10 +179,10 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
     Str last = saved ? rundir_file(s->arena, str_of(o->run), RUN_LAST) : (Str){0};
     GrStatus status = job_open(s, &o->common, "fused", LOWER_TRAIN, last, &r.job, e);
     if (status == GR_OK && text) job_print_cleaned(&r.job, stdout);
-    if (status == GR_OK) status = open_run(s, o, run, e);
+    if (status == GR_OK) status = open_folder(s, o, run, e);
     if (status == GR_OK && o->resume && !saved && rundir_saved(s->arena, *run))
         status = fail(e, GR_IO, "another training wrote into %.*s meanwhile", FSTR(*run));
-    if (status == GR_OK) status = open_fork(s, o, *run, &r.job.job.fork, e);
+    if (status == GR_OK) status = find_fork(s, *run, &r.job.job.fork, e);
     if (status == GR_OK) {
         r.job.job.run = *run;
         r.job.job.resume = saved;

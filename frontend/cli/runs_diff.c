@@ -100,8 +100,8 @@ GrStatus runs_diff(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun x, y;
     History p, q;
     if (o->words.n != 2) return view_usage("diff", "diff compares two runs", e);
-    TRY(view_one(a, o->words.at[0], &x, e));
-    TRY(view_one(a, o->words.at[1], &y, e));
+    TRY(view_one(a, o->folder, o->words.at[0], &x, e));
+    TRY(view_one(a, o->folder, o->words.at[1], &y, e));
     TRY(history_read(a, x.path, &p, e));
     TRY(history_read(a, y.path, &q, e));
     diff_settings(a, &x, &y);

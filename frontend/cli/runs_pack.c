@@ -7,7 +7,7 @@
 GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun run;
     if (o->words.n != 1) return view_usage("pack", "pack takes one run", e);
-    TRY(view_one(a, o->words.at[0], &run, e));
+    TRY(view_one(a, o->folder, o->words.at[0], &run, e));
     if (str_eq(run.row.state, RUN_RUNNING))
         return fail(e, GR_IO, "%.*s is being trained: pack it when it has ended", FSTR(run.path));
     Str name, folder;

@@ -66,7 +66,7 @@ GrStatus runs_plot(Arena *a, const RunsOptions *o, Error *e) {
     History *logs = PUSH(a, History, n + 1);
     if (n == 0) return view_usage("plot", "which runs?", e);
     for (uint32_t i = 0; i < n; i++) {
-        TRY(view_one(a, o->words.at[i], &runs[i], e));
+        TRY(view_one(a, o->folder, o->words.at[i], &runs[i], e));
         TRY(history_read(a, runs[i].path, &logs[i], e));
     }
     for (uint32_t i = 0; i < o->metrics.n; i++) TRY(plot(a, runs, logs, n, o->metrics.at[i], e));

@@ -1,16 +1,10 @@
-/* graphc runs show, mark, rm, export: one run at a time. */
+/* graphc runs show, mark, export: one run at a time. */
 #include "card.h"
 #include "csvlog.h"
-#include "rundir.h"
 #include "table.h"
 #include "view.h"
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static GrStatus want_runs(const RunsOptions *o, uint32_t least, uint32_t most, const char *word, Error *e) {
     if (o->words.n >= least && o->words.n <= most) return GR_OK;
@@ -54,7 +48,7 @@ static void print_metrics(Arena *a, const RunRow *row) {
 GrStatus runs_show(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun run;
     TRY(want_runs(o, 1, 1, "show", e));
-    TRY(view_one(a, o->words.at[0], &run, e));
+    TRY(view_one(a, o->folder, o->words.at[0], &run, e));
     if (o->common.json) {
         puts(card_text(a, run.path, &run.row, true).s);
         return GR_OK;
@@ -76,7 +70,7 @@ GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
     TRY(want_runs(o, 1, WORDS_MOST, "mark", e));
     for (uint32_t i = 0; i < o->words.n; i++) {
         SeenRun run;
-        TRY(view_one(a, o->words.at[i], &run, e));
+        TRY(view_one(a, o->folder, o->words.at[i], &run, e));
         if (str_eq(run.row.state, RUN_RUNNING))
             return fail(e, GR_IO, "%.*s is being trained: mark it when it has ended", FSTR(run.path));
         uint32_t kept = 0;
@@ -87,60 +81,6 @@ GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
         for (uint32_t k = 0; k < o->tags.n; k++) vec_push(a, &run.row.tags, str_of(o->tags.at[k]));
         if (o->note) run.row.note = str_of(o->note);
         TRY(view_put(a, &run, e));
-    }
-    return GR_OK;
-}
-
-/* ---- rm ---- */
-/* Only what a run writes: what somebody else put into the folder stays, and the folder with it. */
-static bool is_ours(Str name) {
-    static const char *const endings[] = {".safetensors", ".part", ".jsonl"};
-    static const char *const names[] = {RUN_PROGRAM, CARD_FILE, CSV_FILE, RUN_LOG};
-    bool ours = str_starts(name, "events.out.tfevents.") || (str_starts(name, "images-") && str_ends(name, ".png"));
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) ours = ours || str_ends(name, endings[i]);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) ours = ours || str_is(name, names[i]);
-    return ours;
-}
-
-static GrStatus empty_folder(Arena *a, Str path, bool all, Error *e) {
-    DIR *d = opendir(path.s);
-    GrStatus status = d ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    for (struct dirent *entry; status == GR_OK && (entry = readdir(d)) != NULL;) {
-        Str name = str_of(entry->d_name), file = rundir_file(a, path, entry->d_name);
-        struct stat st;
-        bool used = str_is(name, "used");
-        if (str_is(name, ".") || str_is(name, "..") || lstat(file.s, &st) != 0) continue;
-        if (!all && !used && !is_ours(name)) continue;
-        if (S_ISDIR(st.st_mode)) status = empty_folder(a, file, true, e);
-        else if (unlink(file.s) != 0) status = fail_errno(e, GR_IO, "%.*s", FSTR(file));
-    }
-    if (d) closedir(d);
-    if (status == GR_OK && rmdir(path.s) != 0 && errno != ENOTEMPTY && errno != EEXIST)
-        status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    return status;
-}
-
-static GrStatus forget(Arena *a, const SeenRun *run, Error *e) {
-    Runs *runs;
-    TRY(runs_open(a, run->folder, &runs, e));
-    GrStatus status = runs_drop(runs, run->row.name, e);
-    runs_close(runs);
-    return status;
-}
-
-GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e) {
-    TRY(want_runs(o, 1, WORDS_MOST, "rm", e));
-    for (uint32_t i = 0; i < o->words.n; i++) {
-        SeenRun run;
-        int lock;
-        TRY(view_one(a, o->words.at[i], &run, e));
-        TRY(rundir_lock(a, run.path, &lock, e));
-        GrStatus status = empty_folder(a, run.path, false, e);
-        close(lock);
-        if (status == GR_OK) status = forget(a, &run, e);
-        TRY(status);
-        if (access(run.path.s, F_OK) == 0)
-            printf("%.*s holds files that no run wrote, and stays\n", FSTR(run.path));
     }
     return GR_OK;
 }
@@ -192,9 +132,10 @@ GrStatus runs_export(Arena *a, const RunsOptions *o, Error *e) {
         export_all(a, &runs);
         return GR_OK;
     }
+    if (o->where.n || o->sort) return view_usage("export", "--where and --sort are of all runs, not of one", e);
     SeenRun run;
     History h;
-    TRY(view_one(a, o->words.at[1], &run, e));
+    TRY(view_one(a, o->folder, o->words.at[1], &run, e));
     TRY(history_read(a, run.path, &h, e));
     csvlog_print(a, &h, stdout);
     return GR_OK;

@@ -189,13 +189,16 @@ GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e) {
     return GR_OK;
 }
 
-GrStatus view_one(Arena *a, const char *run, SeenRun *out, Error *e) {
-    Str name, path = str_of(run), inside = str_format(a, "runs/%s", run);
-    bool here = access(rundir_file(a, path, RUN_PROGRAM).s, F_OK) == 0;
-    if (!here && access(rundir_file(a, inside, RUN_PROGRAM).s, F_OK) == 0) path = inside, here = true;
-    if (!here) {
-        fail(e, GR_IO, "there is no run in %s, nor in runs/%s: no " RUN_PROGRAM, run, run);
-        fail_help(e, "`graphc runs` lists the runs that there are");
+static bool has_run(Arena *a, Str path) { return access(rundir_file(a, path, RUN_PROGRAM).s, F_OK) == 0; }
+
+GrStatus view_one(Arena *a, const char *folder, const char *run, SeenRun *out, Error *e) {
+    Str name, path = folder ? joined(a, str_of(folder), str_of(run)) : str_of(run);
+    Str inside = str_format(a, "runs/%s", run);
+    if (!folder && !has_run(a, path) && has_run(a, inside)) path = inside;
+    if (!has_run(a, path)) {
+        if (folder) fail(e, GR_IO, "there is no run in %.*s: no " RUN_PROGRAM, FSTR(path));
+        else fail(e, GR_IO, "there is no run in %s, nor in runs/%s: no " RUN_PROGRAM, run, run);
+        fail_help(e, "`graphc runs%s%s` lists the runs that there are", folder ? " --in " : "", folder ? folder : "");
         return GR_IO;
     }
     while (path.n > 1 && path.s[path.n - 1] == '/') path.n--;

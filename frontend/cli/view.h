@@ -19,8 +19,8 @@ typedef struct { VEC(SeenRun) at; } SeenRuns;
 
 /* All runs of `--in`, or of this folder and of runs/, that pass `--where`, in the order of `--sort`. */
 GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e);
-/* One, by its folder, or by its name in runs/. */
-GrStatus view_one(Arena *a, const char *run, SeenRun *out, Error *e);
+/* One of that folder, by its name in it; or, without a folder, by its path or by its name in runs/. */
+GrStatus view_one(Arena *a, const char *folder, const char *run, SeenRun *out, Error *e);
 /* A field, a setting, a series (its latest value; `lowest val.total`, `highest ..` the extreme one), `run`, `tags`;
  * empty when the run has none.  number: NaN when it is no number. */
 Str      view_value(Arena *a, const SeenRun *run, Str key, double *number);
@@ -29,7 +29,7 @@ GrStatus view_put(Arena *a, const SeenRun *run, Error *e);
 Str      view_seconds(Arena *a, double seconds);
 Str      view_number(Arena *a, double x);
 
-/* ---- the words; what they were given is in `words` ---- */
+/* ---- the words; what they were given is in `words`, and options that one does not take are refused before ---- */
 #define WORD(name, arguments, what) GrStatus runs_##name(Arena *a, const RunsOptions *o, Error *e);
 #include "runs.def"
 #undef WORD

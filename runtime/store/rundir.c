@@ -50,7 +50,8 @@ static bool holds_something(const char *path) {
     bool found = false;
     for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
         found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-                strcmp(entry->d_name, RUN_PROGRAM ".part") != 0;     /* of one killed while it wrote its first file */
+                strcmp(entry->d_name, RUN_PROGRAM ".part") != 0 &&   /* of one killed while it wrote its first files */
+                strcmp(entry->d_name, RUN_FORK ".part") != 0;
     if (d != NULL)
         closedir(d);
     return found;
