@@ -118,6 +118,43 @@ TEST(a_wider_grid_keeps_what_is_done) {
     sweep("--dir none --resume", 1, "there is no sweep in none to go on with");
 }
 
+/* A folder belongs to a program from its first result or checkpoint on: who mends it need not name another one. */
+TEST(a_sweep_is_frozen_when_it_begins) {
+    put("p.graph", k_program);
+    sweep("--dir s --plan", 0, "study: 3 points");
+    CHECK(access(path_of("s").s, F_OK) != 0);
+    test_shell(STR("sed -i 's/from fresh.*normal()/from csv(\"t.csv\");  x : f32[2] = columns[0:2]/' p.graph\n"
+                   "(echo a,b; for i in $(seq 99); do echo 0.$i,0.5; done; echo 1,one) > t.csv"));
+    sweep("lr=1e-2 --dir s", 1, "cannot run; nothing was trained");
+    CHECK(access(path_of("s/sweep.json").s, F_OK) != 0);
+    test_shell(STR("sed -i 's/one/1/' t.csv; sed -i 's/batch 20/batch 30/' p.graph"));
+    sweep("lr=1e-2 --dir s -s epochs=1 --weights none", 0, "best");
+    test_shell(STR("sed -i 's/batch 30/batch 20/' p.graph"));
+    sweep("lr=1e-2 --dir s --plan", 1, "the sweep in s is of another program");
+    test_shell(STR("rm s/results.jsonl"));
+    sweep("lr=1e-2 --dir s -s epochs=1", 0, "best");
+    test_shell(STR("rm s/results.jsonl; sed -i 's/batch 20/batch 30/' p.graph"));
+    sweep("lr=1e-2 --dir s", 1, "the sweep in s is of another program");
+}
+
+/* The command that is named makes what a sweep did not keep, to the same bits. */
+TEST(weights_that_are_not_kept_can_be_made) {
+    put("p.graph", k_program);
+    const char *all = "lr=1e-2,1e-3 -q --dir s", *best;
+    sweep("lr=1e-2,1e-3 -q --dir kept --weights all", 0, "best        kept/");
+    sweep(all, 0, "best        s/");
+    json_t *other = told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --best 'highest val.total' --json");
+    best = json_string_value(json_object_get(other, "best"));
+    CHECK(json_is_false(json_object_get(other, "weights")));
+    Str makes = str_format(test_arena(), "not kept; `graphc train s/%s/resolved.graph` makes them\n", best);
+    sweep("lr=1e-2,1e-3 -q --dir s --best 'highest val.total'", 0, makes.s);
+    Str line = str_format(test_arena(), "graphc train s/%s/resolved.graph -q --run again", best);
+    CHECK_INT(test_shell(line).status, 0);
+    CHECK(str_eq(test_tensors("again"), test_tensors(str_format(test_arena(), "kept/%s", best).s)));
+    CHECK(json_is_true(json_object_get(told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --json"), "weights")));
+    sweep("lr=1e-2 -q --dir none --weights none", 0, "its weights are not kept");
+}
+
 TEST(points_are_typed_in_every_way) {
     put("p.graph", k_program);
     put("t.csv", "name,lr,width\nfirst,1e-2,4\nsecond,1e-3,6\n");
@@ -206,6 +243,33 @@ TEST_ALL(a_killed_run_is_told_and_tried_again) {
     test_expect(line.s, 130, "");
     test_expect("cat s/results.jsonl", 0, "\"state\":\"crashed\",\"why\":\"its process died: Killed\"");
     sweep("seed=1,2 -s epochs=100 --dir s --plan", 0, "of training");
+}
+
+/* A run's folder belongs to the process that trains it, and its state is not guessed from what was saved. */
+TEST(a_run_of_a_sweep_is_busy_while_it_trains) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/rows = 300/rows = 20000/' p.graph\n"
+                "graphc sweep p.graph seed=1,2 -s epochs=9999 --dir s -q & p=$!\n"
+                "until graphc runs --in s 2>/dev/null | grep -q s/; do sleep 0.02; done; h=$(ls -d s/*/ | head -n 1)\n"
+                "graphc runs --in s > list; graphc runs show $h > one\n"
+                "graphc train p.graph --run $h --resume -s epochs=9999 > taken 2>&1\n"
+                "graphc runs rm $h > removed 2>&1; kill -INT $p; wait $p; ls -d $h", 0, "s/");
+    test_expect("cat list one", 0, "running");
+    test_expect("grep -c killed list one", 1, "list:0\none:0\n");
+    test_expect("cat taken", 0, "another training writes into s/");
+    test_expect("cat removed", 0, "another training writes into s/");
+    test_expect("rm s/*/run.json; graphc runs show $(ls -d s/*/ | head -n 1)", 0, "killed");
+}
+
+/* One that is gone on with is running again. */
+TEST(a_run_that_goes_on_says_so) {
+    put("p.graph", k_program);
+    const char *begin = "graphc sweep p.graph seed=1 -s epochs=9999 --dir s -q & p=$!\n"
+                        "until [ $(cat s/*/metrics.jsonl 2>/dev/null | wc -l) -gt $n ]; do sleep 0.02; done\n";
+    test_expect(str_format(test_arena(), "sed -i 's/rows = 300/rows = 20000/' p.graph; n=1; %s kill -INT $p; wait $p\n"
+                           "graphc runs show s/*/", begin).s, 0, "interrupted");
+    test_expect(str_format(test_arena(), "n=$(cat s/*/metrics.jsonl | wc -l); %s graphc runs show s/*/ > one\n"
+                           "kill -INT $p; wait $p; cat one", begin).s, 0, "running");
 }
 
 /* Broken off and gone on with, it is the same. */

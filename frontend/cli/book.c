@@ -134,7 +134,7 @@ Book *book_open(const Job *j, Str run, bool resumed, const BookWords *words) {
         setvbuf(b->log, NULL, _IOLBF, 0);
         fprintf(b->log, "%.*s  %s  %.*s\n", FSTR(run_time(a)), resumed ? "goes on" : "begins", FSTR(b->row.file));
     }
-    if (words->brief) return b;
+    if (words->brief && !resumed) return b;
     put_card(b);
     put(b);
     return b;

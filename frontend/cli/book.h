@@ -11,7 +11,7 @@ typedef struct Book Book;
 typedef struct {
     Str note, fork, sweep, point;
     const Str *tags; uint32_t n_tags;
-    bool brief;                            /* the run may be over in a moment: nothing is said of its beginning */
+    bool brief;                            /* it may be over in a moment: nothing is said when it begins anew */
 } BookWords;
 
 /* Runs.db is that of the folder above the run's.  A resumed run keeps its words, and gets those that are new.

@@ -43,7 +43,7 @@ static void argument(Options *o, const char *arg, struct argp_state *state) {
 static error_t parse(int key, char *arg, struct argp_state *state) {
     Options *o = state->input;
     switch (key) {
-    case KEY_JOBS: o->jobs = option_count(arg, 1, 256, "--jobs", state); return 0;
+    case KEY_JOBS: o->jobs = option_count(arg, 1, GRID_JOBS_MOST, "--jobs", state); return 0;
     case KEY_DIR: o->folder = arg; return 0;
     case KEY_REPEAT: add_clause(o, 'r', arg, state); return 0;
     case KEY_DRAW: add_clause(o, 'd', arg, state); return 0;
@@ -72,7 +72,7 @@ static const struct argp_option options[] = {
     {"points", KEY_POINTS, "FILE.csv", 0, "a point a row, a column a setting", 2},
     {"best", KEY_BEST, "lowest|highest E", 0, "which point is best: `lowest val.total`", 2},
     {0, 0, 0, 0, "Running:", 3},
-    {"jobs", KEY_JOBS, "N", 0, "runs at a time (as many as there are cores)", 3},
+    {"jobs", KEY_JOBS, "N", 0, "runs at a time (as many as there are cores, 256 at most)", 3},
     {"dir", KEY_DIR, "DIR", 0, "the sweep's folder (runs/FILE-SWEEP); what is finished in it is kept", 3},
     {"resume", KEY_RESUME, 0, 0, "only go on with a sweep that is there", 3},
     {"halve", KEY_HALVE, "N", 0, "stop hopeless points early: of those equally far, one in N goes on", 3},
@@ -215,11 +215,12 @@ static GrStatus sweep(Grid *g, const Options *o, Error *e) {
     if (o->resume && access(str_format(g->arena, "%.*s/sweep.json", FSTR(g->folder)).s, F_OK) != 0)
         return fail(e, GR_IO, "there is no sweep in %.*s to go on with", FSTR(g->folder));
     if (o->picture) TRY(grid_picture_check(o->picture, e));
-    TRY(grid_make(g, e));
+    TRY(grid_make(g, o->plan, e));
     TRY(grid_plan(g, e));
     TRY(grid_check_halving(g, e));
     if (!o->quiet && !o->common.json) grid_print_plan(g);
     if (o->plan) return GR_OK;
+    TRY(grid_freeze(g, e));
     GrStatus status = train(g, e);
     if (status != GR_OK) return status;
     return tell(g, o, e);
@@ -227,7 +228,7 @@ static GrStatus sweep(Grid *g, const Options *o, Error *e) {
 
 int cmd_sweep(int argc, char **argv) {
     Options o = {.common = common_make(), .top = 20};
-    o.jobs = o.common.threads;
+    o.jobs = o.common.threads < GRID_JOBS_MOST ? o.common.threads : GRID_JOBS_MOST;
     o.common.threads = 1;
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &o);

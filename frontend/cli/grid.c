@@ -1,15 +1,18 @@
-/* The runs of a sweep, each once: two whose programs read the same values are one.  Before anything is trained they
- * are written into sweep.json of the sweep's folder, which from then on belongs to this program; a folder that is
- * there keeps what is finished, whatever the grid was then. */
+/* The runs of a sweep, each once: two whose programs read the same values are one.  When all of them are checked and
+ * planned they are written into sweep.json of the sweep's folder, which belongs to this program from its first result
+ * on; a folder that is there keeps what is finished, whatever the grid was then. */
 #include "atomic.h"
 #include "grid.h"
 #include "hash.h"
 #include "rundir.h"
+#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +68,8 @@ static void add_run(Grid *g, uint32_t k) {
 }
 
 /* ---- the folder ---- */
+static const char k_frozen[] = "sweep.json";
+
 /* The text of the program without its settings' values: what all runs have in common. */
 static Str text_hash(const Grid *g) {
     Buf text = buf_make(g->arena);
@@ -74,9 +79,9 @@ static Str text_hash(const Grid *g) {
 
 static json_t *json_text(Str s) { return json_stringn(s.s, s.n); }
 
-static Str freeze(const Grid *g, Str hash) {
+static Str frozen(const Grid *g) {
     json_t *all = json_object(), *runs = json_array();
-    json_object_set_new(all, "program", json_text(hash));
+    json_object_set_new(all, "program", json_text(text_hash(g)));
     json_object_set_new(all, "file", json_string(g->common->file));
     json_object_set_new(all, "sweep", json_text(g->sweep->name));
     json_object_set_new(all, "best", json_text(str_format(g->arena, "%s %.*s", g->highest ? "highest" : "lowest",
@@ -101,38 +106,52 @@ static Str freeze(const Grid *g, Str hash) {
     return out;
 }
 
-static GrStatus check_frozen(const Grid *g, Str path, Str hash, Error *e) {
+GrStatus grid_freeze(const Grid *g, Error *e) {
+    return atomic_write_text(g->arena, rundir_file(g->arena, g->folder, k_frozen), frozen(g), e);
+}
+
+/* A result or a checkpoint is there: what another program must not go on with. */
+static bool has_begun(const Grid *g) {
+    struct stat st;
+    bool begun = stat(rundir_file(g->arena, g->folder, "results.jsonl").s, &st) == 0 && st.st_size > 0;
+    DIR *d = opendir(str_copy(g->arena, g->folder).s);
+    for (struct dirent *f; d && !begun && (f = readdir(d)) != NULL;)
+        begun = rundir_saved(g->arena, rundir_file(g->arena, g->folder, f->d_name));
+    if (d) closedir(d);
+    return begun;
+}
+
+static GrStatus check_frozen(const Grid *g, Str path, Error *e) {
     json_error_t why;
     json_t *old = json_load_file(path.s, 0, &why);
     if (!old) return fail(e, GR_DATA, "%.*s is no frozen sweep: %s", FSTR(path), why.text);
     const char *was = json_string_value(json_object_get(old, "program"));
-    bool same = was && str_is(hash, was);
+    bool same = was && str_is(text_hash(g), was);
     json_decref(old);
-    if (same) return GR_OK;
+    if (same || !has_begun(g)) return GR_OK;
     fail(e, GR_CHANGED, "the sweep in %.*s is of another program", FSTR(g->folder));
     fail_help(e, "its grid may change, its program not: `--dir` names another folder");
     return GR_CHANGED;
 }
 
-static GrStatus open_folder(Grid *g, Error *e) {
-    int lock;
-    Str path = rundir_file(g->arena, g->folder, "sweep.json"), hash = text_hash(g);
+static GrStatus open_folder(const Grid *g, bool plan, Error *e) {
+    int lock;                                                       /* until the process ends */
+    Str path = rundir_file(g->arena, g->folder, k_frozen);
     bool there = access(path.s, F_OK) == 0;
     if (!there && access(rundir_file(g->arena, g->folder, RUN_PROGRAM).s, F_OK) == 0)
         return fail(e, GR_IO, "%.*s holds a run, not a sweep", FSTR(g->folder));
-    TRY(rundir_make(g->arena, g->folder, e));
-    TRY(rundir_lock(g->arena, g->folder, &lock, e));
-    if (there) TRY(check_frozen(g, path, hash, e));
-    return atomic_write_text(g->arena, path, freeze(g, hash), e);
+    if (!plan) TRY(rundir_make(g->arena, g->folder, e));
+    if (!plan) TRY(rundir_lock(g->arena, g->folder, &lock, e));
+    return there ? check_frozen(g, path, e) : GR_OK;
 }
 
-GrStatus grid_make(Grid *g, Error *e) {
+GrStatus grid_make(Grid *g, bool plan, Error *e) {
     g->of = PUSH(g->arena, uint32_t, g->sweep->runs.n + 1);
     for (uint32_t k = 0; k < g->sweep->runs.n; k++) add_run(g, k);
     g->best = mmap(NULL, sizeof *g->best, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (g->best == MAP_FAILED) return fail_errno(e, GR_NOMEM, "no memory to share between processes");
-    *g->best = (double)NAN;
+    atomic_init(g->best, (double)NAN);
     g->best_run = UINT32_MAX;
-    TRY(open_folder(g, e));
+    TRY(open_folder(g, plan, e));
     return grid_read_results(g, e);
 }

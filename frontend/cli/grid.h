@@ -17,6 +17,7 @@
  * DONE    all its epochs are trained    HALTED   by halving, before its end
  * FAILED  with a message                CRASHED  its process died of a signal */
 typedef enum { GRID_OPEN, GRID_DONE, GRID_STOPPED, GRID_HALTED, GRID_FAILED, GRID_CRASHED, GRID_STATES } GridState;
+enum { GRID_JOBS_MOST = 256 };           /* processes at a time */
 typedef struct { Str name; double x; } GridValue;
 typedef struct {
     const RecipeSweepRun *run;
@@ -58,12 +59,15 @@ typedef struct {
     VEC(GridProgram *) programs;
     uint32_t kept;                       /* finished before this call */
     uint32_t best_run;                   /* of those that are finished; UINT32_MAX: none has a score */
-    double *best;                        /* its score, seen by all processes; NaN: there is none */
+    _Atomic double *best;                /* its score, seen by all processes; NaN: there is none */
     double start;                        /* of this call, seconds */
 } Grid;
 
 /* ---- grid.c ---- */
-GrStatus grid_make(Grid *g, Error *e);               /* runs, folder, what is kept of them */
+/* The runs, and what is kept of them; the folder is made and taken for this process, unless it is only a plan. */
+GrStatus grid_make(Grid *g, bool plan, Error *e);
+/* sweep.json says whose the folder is, from its first result or checkpoint on. */
+GrStatus grid_freeze(const Grid *g, Error *e);
 Str      grid_folder_of(const Grid *g, uint32_t run);
 bool     grid_varies(const Grid *g, uint32_t name);              /* not all runs give it the same value */
 Str      grid_label(Arena *a, const Grid *g, uint32_t run);      /* latent = 4, beta = 0.1: what varies */

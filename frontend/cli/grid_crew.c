@@ -12,12 +12,13 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MOST = 256, SAVE_SECONDS = 60, LABEL_MOST = 20 };
+enum { SAVE_SECONDS = 60, LABEL_MOST = 20 };
 static volatile sig_atomic_t interrupted;
 
 static void on_signal(int signal) {
@@ -52,15 +53,18 @@ static bool is_best(void *user) {
     Task *t = user;
     Error e = {0};
     if (t->g->weights == WEIGHTS_NONE || grid_read_score(t->g, t->r, t->g->arena, &e) != GR_OK) return false;
-    if (!grid_better(t->g, t->r->score, *t->g->best)) return false;
-    *t->g->best = t->r->score;
-    return true;
+    double best = atomic_load(t->g->best);
+    while (grid_better(t->g, t->r->score, best))            /* `best` is read anew when another was faster */
+        if (atomic_compare_exchange_weak(t->g->best, &best, t->r->score)) return true;
+    return false;
 }
 
 static GrStatus train(Task *t, Error *e) {
     Job *j = &t->p->job;
     Arena *a = t->g->arena;
+    int lock;                                               /* until the process ends */
     TRY(rundir_make(a, t->folder, e));
+    TRY(rundir_lock(a, t->folder, &lock, e));
     TRY(job_start(j, "fused", e));
     j->job.run = t->folder;
     j->job.resume = rundir_saved(a, t->folder);
@@ -102,7 +106,7 @@ typedef struct { pid_t pid; int from; uint32_t run; bool resumes; } Worker;
 typedef struct {
     Grid *g;
     uint32_t n, done, total;
-    Worker at[JOBS_MOST];
+    Worker at[GRID_JOBS_MOST];
     bool told;
     double drawn;
     GrStatus status;
@@ -244,7 +248,7 @@ static void pass_on(Crew *c) {
 
 /* Until a process has ended; the first failure of the world is kept in `e`. */
 static void wait_one(Crew *c, Error *e) {
-    struct pollfd p[JOBS_MOST];
+    struct pollfd p[GRID_JOBS_MOST];
     pass_on(c);
     for (uint32_t i = 0; i < c->n; i++) p[i] = (struct pollfd){c->at[i].from, POLLIN, 0};
     draw(c);

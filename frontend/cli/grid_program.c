@@ -5,6 +5,7 @@
 #include "book.h"
 #include "grid.h"
 #include "hash.h"
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -167,8 +168,8 @@ GrStatus grid_plan(Grid *g, Error *e) {
     for (uint32_t i = 0; i < g->runs.n; i++) {
         GridRun *r = &g->runs.at[i];
         r->score = grid_score(g, r, g->arena);
-        if (!grid_finished(r) || !grid_better(g, r->score, *g->best)) continue;
-        *g->best = r->score;
+        if (!grid_finished(r) || !grid_better(g, r->score, atomic_load(g->best))) continue;
+        atomic_store(g->best, r->score);
         g->best_run = i;
     }
     return check_memory(g, e);

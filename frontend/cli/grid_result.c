@@ -66,7 +66,7 @@ GrStatus grid_read_results(Grid *g, Error *e) {
     return status;
 }
 
-/* A line that was torn by a kill is ended first. */
+/* A line that was torn by a kill is cut off first. */
 static bool put_line(int fd, const char *text, size_t n) {
     char last = '\n';
     off_t end = lseek(fd, 0, SEEK_END);

@@ -114,6 +114,8 @@ void grid_print(const Grid *g, uint32_t most) {
     if (g->best_run == UINT32_MAX) return;
     Str folder = grid_folder_of(g, g->best_run), label = grid_label(g->arena, g, g->best_run);
     printf("best        %.*s  %.*s\n", FSTR(folder), FSTR(label));
+    if (!rundir_saved(g->arena, folder))
+        printf("            its weights are not kept; `graphc train %.*s/" RUN_PROGRAM "` makes them\n", FSTR(folder));
 }
 
 /* ---- CSV ---- */
@@ -237,6 +239,8 @@ json_t *grid_json(const Grid *g) {
     json_object_set_new(all, "criterion", text(g->score));
     json_object_set_new(all, "highest", json_boolean(g->highest));
     json_object_set_new(all, "best", g->best_run == UINT32_MAX ? json_null() : text(g->runs.at[g->best_run].id));
+    if (g->best_run != UINT32_MAX)
+        json_object_set_new(all, "weights", json_boolean(rundir_saved(g->arena, grid_folder_of(g, g->best_run))));
     json_object_set_new(all, "points", points);
     json_object_set_new(all, "runs", runs);
     return all;

@@ -128,7 +128,7 @@ RunRow card_read(Arena *a, Str folder, Str name) {
     if (o == NULL && access(path.s, F_OK) == 0)
         row.reason = str_format(a, "%s, line %d: %s", CARD_FILE, at.line, at.text);
     if (o == NULL)
-        row.state = rundir_saved(a, run) ? RUN_DONE : RUN_RUNNING;
+        row.state = RUN_RUNNING;
     if (str_eq(row.state, RUN_RUNNING) && !rundir_busy(a, run))
         row.state = RUN_KILLED;
     read_metrics(a, run, &row);
