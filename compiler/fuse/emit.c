@@ -25,6 +25,7 @@ DType wide_of(DType t) {
 Emit emit_begin(Planner *p, Kernel *k, Unit *u) {
     Emit e = {.p = p, .k = k, .unit = u};
     e.memo_of = PUSH(p->arena, uint32_t, p->g->nodes.n);
+    e.inside = PUSH(p->arena, uint8_t, p->g->nodes.n);
     return e;
 }
 
@@ -256,8 +257,12 @@ static uint32_t emit_random(Emit *e, Val v, const Index *at, uint32_t guard) {
 }
 
 /* ---- padding ---- */
-typedef struct { uint32_t insts, accesses, memo; } Here;
-static Here here(const Emit *e) { return (Here){e->k->insts.n, e->k->accesses.n, e->memo.n}; }
+typedef struct {
+    uint32_t insts, accesses, memo, nodes;
+    bool bad;
+} Here;
+
+static Here here(const Emit *e) { return (Here){e->k->insts.n, e->k->accesses.n, e->memo.n, e->nodes, e->bad}; }
 
 static void back_to(Emit *e, Here h) {
     while (e->memo.n > h.memo) {
@@ -266,6 +271,8 @@ static void back_to(Emit *e, Here h) {
     }
     e->k->insts.n = h.insts;
     e->k->accesses.n = h.accesses;
+    e->nodes = h.nodes;
+    e->bad = h.bad;
 }
 
 static uint32_t divisions_since(const Emit *e, Here h) {
@@ -277,22 +284,31 @@ static uint32_t divisions_since(const Emit *e, Here h) {
     return n;
 }
 
+static uint32_t emit_clamped(Emit *e, Val x, const Index *at, uint32_t guard) {
+    Shape s = shape_at(e, x);
+    Index in[MAX_RANK];
+    for (uint32_t i = 0; i < s.rank; i++) {
+        in[i] = index_clamped(e, at[i], s.dim[i] - 1);
+    }
+    return emit_value(e, x, in, guard);
+}
+
 /* An element of x at indices that only the guard keeps inside.  A reshape behind them would divide what cannot be
  * there; so when there are divisions it is tried with indices that are inside by themselves, which are no addresses
- * any more, and the way with fewer divisions is taken. */
+ * any more, and the way with fewer divisions is taken.  Once it is known it is not tried again: borders within borders
+ * would be tried three times at each level. */
 static uint32_t emit_inside(Emit *e, Val x, const Index *at, uint32_t guard) {
+    enum { UNKNOWN, AS_IT_IS, CLAMPED };
+    if (e->inside[x.i] != UNKNOWN)
+        return e->inside[x.i] == CLAMPED ? emit_clamped(e, x, at, guard) : emit_value(e, x, at, guard);
     Here start = here(e);
     uint32_t value = emit_value(e, x, at, guard), divisions = divisions_since(e, start);
     if (divisions == 0 || e->bad)
         return value;
-    Shape s = shape_at(e, x);
-    Index in[MAX_RANK];
     back_to(e, start);
-    for (uint32_t i = 0; i < s.rank; i++) {
-        in[i] = index_clamped(e, at[i], s.dim[i] - 1);
-    }
-    value = emit_value(e, x, in, guard);
-    if (divisions_since(e, start) < divisions)
+    value = emit_clamped(e, x, at, guard);
+    e->inside[x.i] = !e->bad && divisions_since(e, start) < divisions ? CLAMPED : AS_IT_IS;
+    if (e->inside[x.i] == CLAMPED)
         return value;
     back_to(e, start);
     return emit_value(e, x, at, guard);
@@ -306,7 +322,8 @@ static uint32_t emit_pad(Emit *e, Val v, const Index *at, uint32_t guard) {
     uint32_t inside = 0;
     for (uint32_t i = 0; i < s.rank; i++) {
         in[i] = index_add(e, at[i], index_const(-n->attr.pad.lo[i]));
-        if (index_outside(e->k, &in[i], 0, s.dim[i]))      /* only the border is read: x may not be touched */
+        /* only the border is read: x may not be touched */
+        if (s.dim[i] == 0 || index_outside(e->k, &in[i], 0, s.dim[i]))
             return emit_const(e, wide_of((DType)n->dtype), n->attr.pad.value);
         inside = index_inside(e, &in[i], 0, s.dim[i], inside);
     }

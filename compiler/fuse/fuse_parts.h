@@ -170,6 +170,7 @@ typedef struct {
     const uint32_t *scratch; /* by node: 1 + kernel buffer, for PLACE_SCRATCH */
     const uint32_t *reg;     /* by node: 1 + register */
     const uint8_t *done;     /* by node: 1 made by an earlier stage, 2 in this one */
+    uint8_t *inside;         /* by node of a pad's or concat's operand: how emit_inside reads it, once that is known */
     uint32_t nodes;
     bool bad; /* an access that the head forbids was met: the stage is of no use */
 } Emit;

@@ -220,6 +220,8 @@ static double cost_along(const Kernel *k, const Stage *s, uint32_t axis) {
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, if that is
  * cheaper, and a chain always does.  A stage that stores through computed indices has no lanes. */
 void stage_vector(const Kernel *k, Stage *s) {
+    if (feeds_itself(k, s))
+        s->vec = s->transpose = -1;
     if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
         return;
     for (uint32_t i = 0; i < s->n; i++) {

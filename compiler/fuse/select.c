@@ -5,11 +5,13 @@
  *
  * The decision is made in one walk against the order of the list: when a value is reached, all its users are
  * decided, and each has told its operands which stored value they end in.  What only one stored value
- * consumes is inlined there. */
+ * consumes is inlined there.  A second walk, in the order of the list, knows what lies in memory: what a few
+ * operations make of one or two such values is not stored after all. */
 #include "fuse_parts.h"
 
-/* ns for 16 elements: recomputing up to this is as good as loading; of a view that guards, as storing and loading */
-enum { CHEAP = 2, CHEAP_VIEW = 4 };
+/* Operations that take no longer than a load; for a view that guards, than a store and a load; for a value made of what
+ * lies in memory, the same in the caches and far from them. */
+enum { CHEAP = 2, CHEAP_VIEW = 4, CHEAP_NEAR = 5, CHEAP_FAR = 11, FAR_ELEMENTS = 1 << 19 };
 enum { COMMIT_CONSUMER = UINT32_MAX };
 
 static void mark_live(Planner *p) {
@@ -105,11 +107,17 @@ static void force_stored(Planner *p) {
     }
 }
 
-/* An operand of a product in less precision.  It is rounded where it is packed, and what it was before is stored:
- * halves take less memory, but packing turns f32 in registers and halves one by one. */
+/* A cast to halves, most often an operand of a product in less precision.  It is rounded where it is read, and what it
+ * was before is stored: halves take less memory, but packing turns f32 in registers and halves one by one. */
 static bool is_rounding(const Graph *g, Val v) {
     const Node *n = node_of(g, v);
     return n->op == OP_cast && (n->dtype == DT_BF16 || n->dtype == DT_F16);
+}
+
+/* Does one kernel read each element once, and others too? */
+static bool shared_only(const Planner *p, Val v) {
+    const Info *in = &p->info[v.i];
+    return in->many && !in->spread && op_class((Op)node_of(p->g, v)->op) == CLASS_ELT;
 }
 
 static bool stored_fused(Planner *p, Val v) {
@@ -240,18 +248,73 @@ static void protect_commits(Planner *p) {
     }
 }
 
+/* ---- what is cheap to make again ---- */
+/* Of an element: the operations since what lies in memory, and which large values those are. */
+enum { MAX_SOURCES = 2 };
+typedef struct {
+    float cost;
+    uint32_t n, at[MAX_SOURCES];   /* n may be more */
+} Again;
+
+static void add_source(Again *a, uint32_t v) {
+    for (uint32_t i = 0; i < a->n && i < MAX_SOURCES; i++) {
+        if (a->at[i] == v)
+            return;
+    }
+    if (a->n < MAX_SOURCES)
+        a->at[a->n] = v;
+    a->n++;
+}
+
+static Again again_of(const Planner *p, const Again *known, Val v) {
+    const Graph *g = p->g;
+    const Node *n = node_of(g, v);
+    Again a = {.cost = node_cost(g, v)};
+    for (uint32_t k = 0; k < n->n; k++) {
+        Val x = operand(g, v, k);
+        const Again *from = &known[x.i];
+        bool small = 2 * shape_count(node_of(g, x)->shape) < shape_count(n->shape);
+        a.cost += from->cost;
+        for (uint32_t i = 0; i < from->n && i < MAX_SOURCES && !small; i++) {
+            add_source(&a, from->at[i]);
+        }
+        a.n = from->n > MAX_SOURCES && !small ? MAX_SOURCES + 1 : a.n;
+    }
+    return a;
+}
+
+static void drop_cheap(Planner *p, const bool *optional) {
+    const Graph *g = p->g;
+    Again *again = PUSH(p->arena, Again, g->nodes.n);
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        Val v = {i};
+        Info *in = &p->info[i];
+        Again a = again_of(p, again, v);
+        bool far = shape_count(node_of(g, v)->shape) >= FAR_ELEMENTS;
+        if (optional[i] && a.cost <= (far ? CHEAP_FAR : CHEAP_NEAR) && a.n <= MAX_SOURCES)
+            in->stored = false;
+        bool leaf = node_is_leaf(g, v) && node_of(g, v)->op != OP_random;
+        bool in_memory = in->stored || leaf || node_of(g, v)->op == OP_result;
+        again[i] = !in_memory ? a : (Again){.n = node_of(g, v)->shape.rank > 0, .at = {i}};
+    }
+}
+
 void group_select(Planner *p) {
     mark_live(p);
     add_costs(p);
     force_stored(p);
+    bool *optional = PUSH(p->arena, bool, p->g->nodes.n);
     for (uint32_t i = p->g->nodes.n; i-- > 1;) {
         Val v = {i};
         Info *in = &p->info[i];
         if (!in->live)
             continue;
+        optional[i] = !in->stored && p->entry->options->fused && shared_only(p, v);
         in->stored |= p->entry->options->fused ? stored_fused(p, v) : stored_unfused(p, v);
+        optional[i] &= in->stored;
         tell_operands(p, v);
     }
+    drop_cheap(p, optional);
     protect_commits(p);
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
         p->info[i].place = p->info[i].stored ? PLACE_CELL : PLACE_INLINE;

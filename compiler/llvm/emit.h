@@ -120,8 +120,8 @@ struct Dag {
     Kept    *kept;             /* by instruction: of random words whose keys hold for the whole stage */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
     void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
-    int32_t  turned;           /* number of the axis that stores run along in turned blocks, -1 */
-    /* by instruction: where a turned store collects its block; NULL for the others */
+    int32_t  turned;           /* number of the axis that accesses run along in turned blocks, -1 */
+    /* by instruction: where a turned load or store has its block; NULL for the others */
     Value   *square;
     Value    turn_row;         /* which row of it is computed */
     Value    row_at;           /* the flattened index of the row's element (lane 0), i64 */
@@ -172,15 +172,16 @@ int64_t access_row_step(const Dag *g, const KAccess *a, bool *regular);
 /* lanes side by side; mask NULL: all */
 Value  access_load_masked(Emit *e, LLVMTypeRef vt, Value at, unsigned align, Value mask);
 void   access_store_vector(Emit *e, Value v, Value at, unsigned align, Value mask);
+/* as it is stored, sixteen lanes */
+Value  access_from_memory(const Dag *g, uint32_t access, DType type, Value v);
+Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
+
 /* ---- emit_square.c ---- */
 /* Turns a square of 16 x 16 on the stack and stores `rows` rows of it, `across` elements apart; mask of their lanes
  * or NULL. */
 void   square_store(Emit *e, DType stored, Value square, Value to, int64_t across, Value mask, Value rows);
 /* Fills the square: such rows, loaded and turned. */
 void   square_load(Emit *e, DType stored, Value square, Value from, int64_t across, Value mask, Value rows);
-/* as it is stored, sixteen lanes */
-Value  access_from_memory(const Dag *g, uint32_t access, DType type, Value v);
-Value  access_to_memory(const Dag *g, uint32_t access, DType type, Value v);
 
 /* ---- emit_ahead.c: inputs of the next head point ---- */
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */

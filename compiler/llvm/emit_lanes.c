@@ -16,16 +16,16 @@ static Value load_first(Emit *e, LLVMTypeRef t, Value at, int64_t n, unsigned al
     return access_load_masked(e, vt, at, align, emit_lanes(on, e->i1));
 }
 
-/* Lane l is element `apart` * l, for the first `n` lanes.  Load j begins at 15 j; with all lanes the last one ends
- * with the last element needed. */
+/* Lane l is element `apart` * l, for the first `n` lanes.  Load j begins at 15 j, so that with all lanes the last one
+ * ends with the last element needed. */
 Value lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align) {
     Value all = LLVMGetUndef(emit_vector(t));
-    for (int64_t first = 0; first <= apart * (n - 1); first += LANES - 1) {
+    for (int64_t first = 0; first == 0 || first < apart * (n - 1); first += LANES - 1) {
         Value part = load_first(e, t, emit_at(e, t, at, emit_i64(e, first)), apart * (n - 1) + 1 - first, align);
         int64_t lane[LANES];
         for (int64_t l = 0; l < LANES; l++) {
             int64_t in_part = apart * l - first;
-            lane[l] = in_part >= 0 && in_part < LANES ? LANES + in_part : l;
+            lane[l] = in_part >= 0 && in_part < LANES && l < n ? LANES + in_part : l;
         }
         all = LLVMBuildShuffleVector(e->b, all, part, constant_lanes(e, lane), "");
     }

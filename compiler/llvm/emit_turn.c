@@ -1,7 +1,8 @@
 /* Maps that read along one axis and write along another.  Lanes run along one of them; an access whose places lie
  * side by side along the other would be a gather or scatter.  So blocks of 16 x 16 are turned (emit_square.c): sixteen
  * steps of the other axis put their vectors into a square on the stack instead of storing them, and its turned rows
- * are stored; or sixteen rows are loaded and turned first, and the steps take their vectors from the square. */
+ * are stored; or sixteen rows are loaded and turned first, and the steps take their vectors from the square.  So loads
+ * move before stores: buffers of a launch share no memory, and one that is stored too is not turned. */
 #include "emit.h"
 
 /* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */

@@ -7,7 +7,7 @@
 #include "diag.h"
 #include "dtype.h"
 
-enum { SEMANTICS_VERSION = 1 };   /* docs/semantics.md; in cache keys, checkpoints, run records */
+enum { SEMANTICS_VERSION = 2 };   /* docs/semantics.md; in cache keys, checkpoints, run records */
 
 /* ---- the uniform program: scalars of settings and counters, f64, once a step (semantics 7) ---- */
 #define UOP_LIST(_) \
