@@ -294,6 +294,13 @@ TEST(halving_leaves_the_best_with_the_same_bits) {
     sweep("lr=1e-1,1e-2 --halve 2 --dir t", 1, "halving counts epochs, and `train` counts steps");
 }
 
+/* The name of a folder need not be UTF-8, what is JSON is. */
+TEST(a_folder_of_any_bytes_is_told) {
+    put("p.graph", k_program);
+    json_t *all = told("graphc sweep p.graph lr=1e-2 -s epochs=1 --json --dir $(printf 's\\377')");
+    CHECK_STR(str_of(json_string_value(json_object_get(all, "folder"))), "s?");
+}
+
 TEST(a_sweep_is_drawn) {
     put("p.graph", k_program);
     sweep("lr=1e-2,1e-3 width=2,4 --dir s -q --picture p.svg", 0, "");

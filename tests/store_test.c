@@ -1,6 +1,7 @@
 /* Files of a run: whole or refused, never written over, and what happens when the disk is full. */
 #include "test.h"
 #include "atomic.h"
+#include "json_real.h"
 #include "rundir.h"
 #include "runlog.h"
 #include "safetensors.h"
@@ -204,4 +205,18 @@ TEST(rundir_never_writes_over) {
     CHECK_SAYS(e, "is a file");
     CHECK(rundir_use(a, STR("/proc/nothing/run"), false, &e) == GR_IO);
     CHECK_SAYS(e, "cannot be made");
+}
+
+TEST(numbers_of_rows_come_back_and_other_texts_are_nan) {
+    static const double values[] = {0.1, -3, INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        json_t *v = json_real_make(values[i]);
+        double back = json_real_read(v);
+        CHECK(isnan(values[i]) ? isnan(back) : back == values[i]);
+        json_decref(v);
+    }
+    json_t *other = json_string("infinite");
+    CHECK(isnan(json_real_read(other)));
+    CHECK(isnan(json_real_read(NULL)));
+    json_decref(other);
 }

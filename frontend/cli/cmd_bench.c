@@ -1,6 +1,7 @@
 /* graphc bench: the training step (or the exports of a file that trains nothing) fused, unfused and unfused
  * with OpenBLAS, measured in turns in one process; then the fused program launch by launch, beside what
  * this machine could do. */
+#include "clock.h"
 #include "machine.h"
 #include "philox.h"
 #include "run.h"
@@ -8,7 +9,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct { Common common; uint32_t rounds, variants; } Options;
 enum { KEY_ROUNDS = 0x200, KEY_VARIANTS };
@@ -68,12 +68,6 @@ typedef struct {
     double min_ms[VARIANTS], median_ms[VARIANTS];
     uint32_t rounds;
 } Bench;
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -153,9 +147,9 @@ enum { TURN = 10 };
 
 static void measure_turn(Bench *b, uint32_t variant, uint32_t first, double *ms) {
     for (uint32_t r = first; r < first + TURN && r < b->rounds; r++) {
-        double start = seconds_now();
+        double start = clock_seconds();
         exec_run(b->exec, b->entries[variant], b->uniforms);
-        ms[r] = (seconds_now() - start) * 1e3;
+        ms[r] = (clock_seconds() - start) * 1e3;
     }
 }
 
@@ -164,9 +158,9 @@ static void measure(Bench *b) {
     for (uint32_t v = 0; v < VARIANTS; v++) {
         if (!b->entries[v]) continue;
         exec_run(b->exec, b->entries[v], b->uniforms);
-        double start = seconds_now();
+        double start = clock_seconds();
         exec_run(b->exec, b->entries[v], b->uniforms);
-        once += seconds_now() - start;
+        once += clock_seconds() - start;
     }
     b->rounds = b->o->rounds ? b->o->rounds : once > 0.2 ? 10 : (uint32_t)(2 / (once + 1e-9));
     if (b->rounds > 2000) b->rounds = 2000;

@@ -1,5 +1,6 @@
 /* graphc sweep: all runs of a sweep, so many at a time, into a folder of their own. */
 #include "atomic.h"
+#include "clock.h"
 #include "grid.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -164,17 +165,10 @@ static GrStatus choose(const Options *o, Session *s, const RecipeSweep **out, Er
 static void criterion(Grid *g) {
     const Recipe *r = g->s->recipe;
     const RecipePhase *last = recipe_last_phase(r);
-    uint32_t o;
-    bool val = false;
     g->highest = g->sweep->best.n ? g->sweep->highest : last->keep.n > 0 && last->keep.at[0].highest;
     g->score = g->sweep->best.n ? g->sweep->best : last->keep.n ? last->keep.at[0].text : (Str){0};
     if (g->score.n) return;
-    for (uint32_t i = 0; recipe_measured(r, last, STR("val"), i, &o); i++) {
-        const RecipeData *d = &r->data.at[r->objectives.at[o].data];
-        for (uint32_t k = 0; k < d->parts.n; k++) val = val || str_is(d->parts.at[k].name, "val");
-        for (uint32_t k = 0; k < d->sources.n; k++) val = val || str_is(d->sources.at[k].split, "val");
-    }
-    g->score = val ? STR("val.total") : STR("train.total");
+    g->score = grid_validates(r) ? STR("val.total") : STR("train.total");
 }
 
 static Str default_folder(const Grid *g) {
@@ -241,7 +235,7 @@ int cmd_sweep(int argc, char **argv) {
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     grid_watch_signals();
     Grid g = {.arena = s.arena, .s = &s, .sweep = chosen, .common = &o.common, .weights = o.weights,
-              .jobs = o.jobs, .halve = o.halve, .quiet = o.quiet || o.common.json, .start = seconds_now()};
+              .jobs = o.jobs, .halve = o.halve, .quiet = o.quiet || o.common.json, .start = clock_seconds()};
     if (status == GR_OK) status = sweep(&g, &o, &e);
     int code = 0;
     if (status == GR_INTERRUPTED) fail_help(&e, "the same command goes on");

@@ -1,14 +1,8 @@
 /* From a checked program to running code: lower, passes, fusion, kernels.  Times of each part are kept for
  * --time-passes. */
+#include "clock.h"
 #include "crash.h"
 #include <string.h>
-#include <time.h>
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out) {
     *out = (Compiled){.lowered = *s->module, .final = *s->module};
@@ -42,13 +36,13 @@ static const char *vector_machine(const Common *c) {
 }
 
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e) {
-    double start = seconds_now();
+    double start = clock_seconds();
     FuseOptions o = {.fused = strcmp(variant, "fused") == 0,
                      .blas = strcmp(variant, "blas") == 0,
                      .threads = c->threads,
                      .cpu = vector_machine(c)};
     GrStatus status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
-    compiled->fuse_seconds += seconds_now() - start;
+    compiled->fuse_seconds += clock_seconds() - start;
     return status;
 }
 
@@ -113,7 +107,7 @@ static GrStatus open_code(const Common *c, Compiled *compiled, Error *e) {
 }
 
 GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const PlanEntry *const *entries, Error *e) {
-    double start = seconds_now();
+    double start = clock_seconds();
     const Plan *plan = compiled->planned.plan;
     if (!compiled->code) TRY(open_code(c, compiled, e));
     Arena *scratch = arena_create();
@@ -127,7 +121,7 @@ GrStatus compile_load(const Common *c, Compiled *compiled, uint32_t n, const Pla
     GrStatus status = code_load(compiled->code, plan, kernels, count, which, e);
     if (status == GR_OK && count > 0) crash_watch(compiled);
     arena_destroy(scratch);
-    compiled->code_seconds += seconds_now() - start;
+    compiled->code_seconds += clock_seconds() - start;
     return status;
 }
 

@@ -2,11 +2,11 @@
  * and the exports.  Before each showing the weights are copied from the training, which is not touched: its bits are
  * the same with pictures and without.  All showings together take a fiftieth of the training at most. */
 #include "gallery.h"
+#include "clock.h"
 #include "imagesheet.h"
 #include "rundir.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { IMAGES = 20, SHARE = 50 };
 
@@ -22,12 +22,6 @@ struct Gallery {
     Exec *exec;
     double spent;                          /* seconds */
 };
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool gallery_rests(const Gallery *g, double seconds) { return g->spent * SHARE > seconds; }
 
@@ -102,13 +96,13 @@ static GrStatus compile(Gallery *g, Error *e) {
 GrStatus gallery_open(const Job *j, Str run, Gallery **out, Error *e) {
     Arena *a = arena_create();
     Gallery *g = PUSH(a, Gallery, 1);
-    double start = seconds_now();
+    double start = clock_seconds();
     *g = (Gallery){.job = j, .arena = a, .run = run};
     *out = NULL;
     for (uint32_t i = 0; i < j->s->recipe->objectives.n; i++) add_watched(g, i);
     for (uint32_t i = 0; i < j->s->recipe->exports.n; i++) add_export(g, &j->s->recipe->exports.at[i]);
     GrStatus status = g->at.n ? compile(g, e) : GR_OK;
-    g->spent = seconds_now() - start;
+    g->spent = clock_seconds() - start;
     if (g->at.n && status == GR_OK) *out = g;
     else gallery_close(g);
     return status;
@@ -196,7 +190,7 @@ static GrStatus show_images(Gallery *g, const Showing *w, const PlanEntry *entry
 }
 
 GrStatus gallery_show(Gallery *g, const TrainProgress *p, int64_t step, Events *events, Error *e) {
-    double start = seconds_now();
+    double start = clock_seconds();
     ArenaMark mark = arena_mark(g->arena);
     GrStatus status = GR_OK;
     copy_weights(g);
@@ -210,6 +204,6 @@ GrStatus gallery_show(Gallery *g, const TrainProgress *p, int64_t step, Events *
         status = images ? show_images(g, w, entry, step, events, e) : show_histograms(g, w, entry, step, events, e);
     }
     arena_pop(mark);
-    g->spent += seconds_now() - start;
+    g->spent += clock_seconds() - start;
     return status;
 }

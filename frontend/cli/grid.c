@@ -4,23 +4,16 @@
 #include "atomic.h"
 #include "grid.h"
 #include "hash.h"
+#include "json_text.h"
 #include "rundir.h"
 #include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static const char *const states[GRID_STATES] = {
     [GRID_OPEN] = "open",     [GRID_DONE] = "done",     [GRID_STOPPED] = "stopped",
@@ -77,12 +70,10 @@ static Str text_hash(const Grid *g) {
     return str_format(g->arena, "%016" PRIx64, hash_str(SEMANTICS_VERSION, buf_str(&text)));
 }
 
-static json_t *json_text(Str s) { return json_stringn(s.s, s.n); }
-
 static Str frozen(const Grid *g) {
     json_t *all = json_object(), *runs = json_array();
     json_object_set_new(all, "program", json_text(text_hash(g)));
-    json_object_set_new(all, "file", json_string(g->common->file));
+    json_object_set_new(all, "file", json_text(str_of(g->common->file)));
     json_object_set_new(all, "sweep", json_text(g->sweep->name));
     json_object_set_new(all, "best", json_text(str_format(g->arena, "%s %.*s", g->highest ? "highest" : "lowest",
                                                           FSTR(g->score))));
@@ -93,7 +84,7 @@ static Str frozen(const Grid *g) {
         json_object_set_new(row, "point", json_integer(run->point));
         for (uint32_t i = 0; i < run->values.n; i++) {
             const RecipeValue *v = &run->values.at[i];
-            json_object_set_new(values, str_copy(g->arena, v->name).s, json_text(v->value));
+            json_put(values, v->name, json_text(v->value));
         }
         json_object_set_new(row, "settings", values);
         json_array_append_new(runs, row);

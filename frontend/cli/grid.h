@@ -73,18 +73,19 @@ bool     grid_varies(const Grid *g, uint32_t name);              /* not all runs
 Str      grid_label(Arena *a, const Grid *g, uint32_t run);      /* latent = 4, beta = 0.1: what varies */
 bool     grid_finished(const GridRun *r);
 const char *grid_state(GridState s);
-double   seconds_now(void);
 
 /* ---- grid_program.c ---- */
 /* Checks, plans and estimates all programs; GR_PROGRAM: reported. */
 GrStatus grid_plan(Grid *g, Error *e);
 GrStatus grid_load(Grid *g, uint32_t program, Error *e);
 void     grid_close(Grid *g);
+RecipePhase grid_last_phase(const Grid *g, const GridRun *r);    /* with the epochs, batch and seed of the run */
 void     grid_print_plan(const Grid *g);
 
 /* ---- grid_score.c ---- */
 GrStatus grid_read_score(const Grid *g, GridRun *r, Arena *a, Error *e);
 double   grid_score(const Grid *g, const GridRun *r, Arena *scratch);
+bool     grid_validates(const Recipe *r);                        /* its last phase, on rows that there are */
 bool     grid_better(const Grid *g, double a, double b);         /* a number is better than none */
 
 /* ---- grid_result.c ---- */

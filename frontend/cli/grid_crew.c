@@ -5,6 +5,7 @@
  * A run writes metrics.jsonl and its program; checkpoints wait in memory (trainer.h) for a minute, so that short
  * runs write none but that of the best.  An interruption, by us or by halving, saves. */
 #include "book.h"
+#include "clock.h"
 #include "grid.h"
 #include "rundir.h"
 #include <dirent.h>
@@ -92,11 +93,11 @@ _Noreturn static void work(Grid *g, uint32_t run, int64_t until, int to) {
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_stop}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_stop}, NULL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    double start = seconds_now();
+    double start = clock_seconds();
     program_take_run(t.p->s.program, r->run);
     said.status = train(&t, &said.error);
     said.paused = t.paused;
-    said.seconds = seconds_now() - start;
+    said.seconds = clock_seconds() - start;
     bool told = write(to, &said, sizeof said) == (ssize_t)sizeof said;
     _exit(told ? 0 : 1);
 }
@@ -156,7 +157,7 @@ static void clear_line(const Crew *c) {
 }
 
 static void draw(Crew *c) {
-    double now = seconds_now(), spent = now - c->g->start;
+    double now = clock_seconds(), spent = now - c->g->start;
     if (c->g->quiet || !isatty(STDERR_FILENO) || now - c->drawn < 0.1) return;
     c->drawn = now;
     fprintf(stderr, "\r\033[K%u/%u runs", c->done, c->total);

@@ -16,12 +16,7 @@ GrStatus grid_check_halving(const Grid *g, Error *e) {
     return GR_PROGRAM;
 }
 
-static int64_t epochs_of(const Grid *g, uint32_t run) {
-    RecipePhase last = *recipe_last_phase(g->programs.at[g->runs.at[run].program]->s.recipe);
-    const RecipeSweepRun *r = g->runs.at[run].run;
-    for (uint32_t i = 0; i < r->words.n; i++) recipe_set_word(&r->words.at[i], &last);
-    return last.epochs;
-}
+static int64_t epochs_of(const Grid *g, uint32_t run) { return grid_last_phase(g, &g->runs.at[run]).epochs; }
 
 /* Rungs below the last: as many as leave an epoch for the first, and a point for the last. */
 static uint32_t rungs(const Grid *g) {

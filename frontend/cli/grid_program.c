@@ -106,9 +106,15 @@ static double epoch_seconds(const GridProgram *p) {
     return ns * 1e-9;
 }
 
-static int64_t epochs_of(const GridProgram *p, const GridRun *r) {
-    RecipePhase last = *recipe_last_phase(p->s.recipe);
+RecipePhase grid_last_phase(const Grid *g, const GridRun *r) {
+    RecipePhase last = *recipe_last_phase(g->programs.at[r->program]->s.recipe);
     for (uint32_t i = 0; i < r->run->words.n; i++) recipe_set_word(&r->run->words.at[i], &last);
+    return last;
+}
+
+static int64_t epochs_of(const Grid *g, const GridRun *r) {
+    const GridProgram *p = g->programs.at[r->program];
+    RecipePhase last = grid_last_phase(g, r);
     int64_t rows = rows_of(p, last.runs.at[0].objective, "train"), steps = rows / last.batch ? rows / last.batch : 1;
     return last.epochs ? last.epochs : (last.steps + steps - 1) / steps;
 }
@@ -210,7 +216,7 @@ void grid_print_plan(const Grid *g) {
         most = p->bytes > most ? p->bytes : most;
         if (grid_finished(&g->runs.at[i])) continue;
         open++;
-        seconds += p->seconds * (double)epochs_of(p, &g->runs.at[i]);
+        seconds += p->seconds * (double)epochs_of(g, &g->runs.at[i]);
     }
     printf("sweep       %.*s: %u point%s", FSTR(g->sweep->name.n ? g->sweep->name : g->s->recipe->name),
            g->sweep->points, g->sweep->points == 1 ? "" : "s");

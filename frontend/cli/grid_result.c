@@ -1,24 +1,15 @@
 /* results.jsonl: a row for each run that came to an end, written at once; the last row of a run counts, and a last line
  * without its end, of a process that was killed, does not.  Texts and numbers are what they are in metrics.jsonl. */
 #include "grid.h"
+#include "json_real.h"
+#include "json_text.h"
 #include "rundir.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 static Str results_path(const Grid *g) { return rundir_file(g->arena, g->folder, "results.jsonl"); }
-
-static double number(const json_t *v) {
-    const char *text = json_string_value(v);
-    if (text == NULL) return json_is_number(v) ? json_number_value(v) : (double)NAN;
-    return strcmp(text, "inf") == 0 ? (double)INFINITY : strcmp(text, "-inf") == 0 ? -(double)INFINITY : (double)NAN;
-}
-
-static json_t *number_json(double x) {
-    return isnan(x) ? json_string("nan") : isinf(x) ? json_string(x > 0 ? "inf" : "-inf") : json_real(x);
-}
 
 static void take_row(Grid *g, json_t *row) {
     const char *id = json_string_value(json_object_get(row, "run")), *name, *why;
@@ -35,10 +26,10 @@ static void take_row(Grid *g, json_t *row) {
     r->why = why ? str_copy(g->arena, str_of(why)) : (Str){0};
     r->epoch = json_integer_value(json_object_get(row, "epoch"));
     r->epochs = json_integer_value(json_object_get(row, "epochs"));
-    r->seconds = number(json_object_get(row, "seconds"));
+    r->seconds = json_real_read(json_object_get(row, "seconds"));
     r->values.n = 0;
     json_object_foreach(json_object_get(row, "values"), name, v)
-        vec_push(g->arena, &r->values, ((GridValue){str_copy(g->arena, str_of(name)), number(v)}));
+        vec_push(g->arena, &r->values, ((GridValue){str_copy(g->arena, str_of(name)), json_real_read(v)}));
 }
 
 static GrStatus read_rows(Grid *g, FILE *f, Str path, Error *e) {
@@ -80,14 +71,14 @@ static bool put_line(int fd, const char *text, size_t n) {
 
 GrStatus grid_write_result(const Grid *g, const GridRun *r, Error *e) {
     json_t *row = json_object(), *values = json_object();
-    json_object_set_new(row, "run", json_stringn(r->id.s, r->id.n));
+    json_object_set_new(row, "run", json_text(r->id));
     json_object_set_new(row, "state", json_string(grid_state(r->state)));
-    if (r->why.n) json_object_set_new(row, "why", json_stringn(r->why.s, r->why.n));
+    if (r->why.n) json_object_set_new(row, "why", json_text(r->why));
     json_object_set_new(row, "epoch", json_integer(r->epoch));
     json_object_set_new(row, "epochs", json_integer(r->epochs));
-    json_object_set_new(row, "seconds", number_json(r->seconds));
+    json_object_set_new(row, "seconds", json_real_make(r->seconds));
     for (uint32_t i = 0; i < r->values.n; i++)
-        json_object_set_new(values, str_copy(g->arena, r->values.at[i].name).s, number_json(r->values.at[i].x));
+        json_put(values, r->values.at[i].name, json_real_make(r->values.at[i].x));
     json_object_set_new(row, "values", values);
     char *text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(row);

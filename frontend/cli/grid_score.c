@@ -49,12 +49,10 @@ static bool has_val(const HistoryRow *row) {
     return false;
 }
 
-static bool validates(const Recipe *r, const RecipePhase *p) {
-    for (uint32_t i = 0; i < p->validations.n; i++) {
-        const RecipeData *d = &r->data.at[r->objectives.at[p->validations.at[i].objective].data];
-        for (uint32_t k = 0; k < d->parts.n; k++) if (str_is(d->parts.at[k].name, "val")) return true;
-        for (uint32_t k = 0; k < d->sources.n; k++) if (str_is(d->sources.at[k].split, "val")) return true;
-    }
+bool grid_validates(const Recipe *r) {
+    uint32_t o;
+    for (uint32_t i = 0; recipe_measured(r, recipe_last_phase(r), STR("val"), i, &o); i++)
+        if (recipe_has_split(&r->data.at[r->objectives.at[o].data], STR("val"))) return true;
     return false;
 }
 
@@ -71,7 +69,7 @@ GrStatus grid_read_score(const Grid *g, GridRun *r, Arena *a, Error *e) {
     History h;
     const GridProgram *p = g->programs.at[r->program];
     const RecipePhase *last = recipe_last_phase(p->s.recipe);
-    bool needs_val = validates(p->s.recipe, last);
+    bool needs_val = grid_validates(p->s.recipe);
     TrainState latest = {0};
     double best = (double)NAN;
     TRY(history_read(a, str_format(a, "%.*s/%.*s", FSTR(g->folder), FSTR(r->id)), &h, e));

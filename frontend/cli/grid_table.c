@@ -2,6 +2,7 @@
  * as the mean of its repeats, with their standard deviation beside it (of a sample: n - 1). */
 #include "atomic.h"
 #include "grid.h"
+#include "json_text.h"
 #include "rundir.h"
 #include "table.h"
 #include <csv.h>
@@ -186,13 +187,12 @@ GrStatus grid_write_csv(const Grid *g, Error *e) {
 
 /* ---- JSON ---- */
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-static json_t *text(Str s) { return json_stringn(s.s, s.n); }
 
-static json_t *settings_json(const Grid *g, const RecipeSweepRun *run, bool repeated) {
+static json_t *settings_json(const RecipeSweepRun *run, bool repeated) {
     json_t *out = json_object();
     for (uint32_t i = 0; i < run->values.n; i++) {
         const RecipeValue *v = &run->values.at[i];
-        if (repeated || !v->repeat) json_object_set_new(out, str_copy(g->arena, v->name).s, text(v->value));
+        if (repeated || !v->repeat) json_put(out, v->name, json_text(v->value));
     }
     return out;
 }
@@ -201,17 +201,17 @@ static json_t *run_json(const Grid *g, uint32_t k) {
     const RecipeSweepRun *run = &g->sweep->runs.at[k];
     const GridRun *r = &g->runs.at[g->of[k]];
     json_t *j = json_object(), *values = json_object();
-    json_object_set_new(j, "run", text(r->id));
+    json_object_set_new(j, "run", json_text(r->id));
     json_object_set_new(j, "point", json_integer(run->point));
-    json_object_set_new(j, "settings", settings_json(g, run, true));
+    json_object_set_new(j, "settings", settings_json(run, true));
     json_object_set_new(j, "state", json_string(grid_state(r->state)));
-    if (r->why.n) json_object_set_new(j, "why", text(r->why));
+    if (r->why.n) json_object_set_new(j, "why", json_text(r->why));
     json_object_set_new(j, "epoch", json_integer(r->epoch));
     json_object_set_new(j, "epochs", json_integer(r->epochs));
     json_object_set_new(j, "seconds", number(r->seconds));
     json_object_set_new(j, "score", number(r->score));
     for (uint32_t i = 0; i < r->values.n; i++)
-        json_object_set_new(values, str_copy(g->arena, r->values.at[i].name).s, number(r->values.at[i].x));
+        json_put(values, r->values.at[i].name, number(r->values.at[i].x));
     json_object_set_new(j, "values", values);
     return j;
 }
@@ -220,7 +220,7 @@ static json_t *point_json(const Grid *g, uint32_t point) {
     GridMean m = grid_mean(g, point);
     json_t *j = json_object();
     json_object_set_new(j, "point", json_integer(point));
-    json_object_set_new(j, "settings", settings_json(g, first_of(g, point), false));
+    json_object_set_new(j, "settings", settings_json(first_of(g, point), false));
     json_object_set_new(j, "n", json_integer(m.n));
     json_object_set_new(j, "mean", number(m.mean));
     json_object_set_new(j, "sd", number(m.sd));
@@ -232,13 +232,13 @@ json_t *grid_json(const Grid *g) {
     const uint32_t *order = grid_order(g->arena, g);
     for (uint32_t i = 0; i < g->sweep->points; i++) json_array_append_new(points, point_json(g, order[i]));
     for (uint32_t k = 0; k < g->sweep->runs.n; k++) json_array_append_new(runs, run_json(g, k));
-    json_object_set_new(all, "sweep", text(g->sweep->name));
-    json_object_set_new(all, "folder", text(g->folder));
+    json_object_set_new(all, "sweep", json_text(g->sweep->name));
+    json_object_set_new(all, "folder", json_text(g->folder));
     json_object_set_new(all, "programs", json_integer(g->programs.n));
     json_object_set_new(all, "skipped", json_integer(g->sweep->skipped));
-    json_object_set_new(all, "criterion", text(g->score));
+    json_object_set_new(all, "criterion", json_text(g->score));
     json_object_set_new(all, "highest", json_boolean(g->highest));
-    json_object_set_new(all, "best", g->best_run == UINT32_MAX ? json_null() : text(g->runs.at[g->best_run].id));
+    json_object_set_new(all, "best", g->best_run == UINT32_MAX ? json_null() : json_text(g->runs.at[g->best_run].id));
     if (g->best_run != UINT32_MAX)
         json_object_set_new(all, "weights", json_boolean(rundir_saved(g->arena, grid_folder_of(g, g->best_run))));
     json_object_set_new(all, "points", points);

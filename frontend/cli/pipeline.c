@@ -1,10 +1,10 @@
 /* The list of passes and its runner.  A pass is a function from graph to graph; dumping, timing, verifying
  * and stopping are done here, so that a pass is nothing but its rewrite. */
 #include "pipeline.h"
+#include "clock.h"
 #include "grad.h"
 #include "opt.h"
 #include <string.h>
-#include <time.h>
 
 static Graph *indices_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_check_indices(a, g); }
 static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return grad_expand(a, g, ds); }
@@ -37,12 +37,6 @@ bool pass_known(const char *name) {
     return false;
 }
 
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool wants(const char *list, const char *name) {
     return list && (strcmp(list, name) == 0 || strcmp(list, "all") == 0);
 }
@@ -63,9 +57,9 @@ Graph *pipeline_run(Arena *a, const Graph *g, const PassOptions *o, const Source
     bool stopped = false;
     for (uint32_t i = 0; i < PASS_COUNT; i++) {
         if (stopped && !(o->runnable && passes[i].need == NEEDED)) continue;
-        double start = seconds_now();
+        double start = clock_seconds();
         Graph *next = passes[i].run(a, now, ds);
-        if (o->seconds) o->seconds[i] += seconds_now() - start;
+        if (o->seconds) o->seconds[i] += clock_seconds() - start;
         if (!next) return NULL;
         verify_after(next, sources, passes[i].name);
         now = next;

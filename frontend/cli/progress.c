@@ -1,26 +1,21 @@
 /* The live line is drawn ten times a second at most and cut to the terminal.  Rates are of this process: a resumed run
  * did not take the steps before it now.  Terms are those of the epoch so far. */
 #include "progress.h"
+#include "clock.h"
+#include "json_real.h"
 #include "json_text.h"
 #include <math.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 static const double k_pause_s = 0.1;
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 Screen screen_make(bool quiet, bool json) {
     return (Screen){.quiet = quiet, .json = json, .live = !quiet && !json && isatty(STDERR_FILENO)};
 }
 
-bool screen_due(const Screen *s) { return s->live && seconds_now() - s->drawn >= k_pause_s; }
+bool screen_due(const Screen *s) { return s->live && clock_seconds() - s->drawn >= k_pause_s; }
 
 void screen_clear(const Screen *s) {
     if (s->live) fputs("\r\033[K", stderr);
@@ -89,7 +84,7 @@ static uint32_t terminal_columns(void) {
 static void draw_step(Screen *s, Arena *a, const Recipe *r, const TrainProgress *p) {
     if (s->phase != p->phase) s->phase = p->phase, s->first_step = p->step, s->first_seconds = p->seconds;
     if (!screen_due(s)) return;
-    s->drawn = seconds_now();
+    s->drawn = clock_seconds();
     double taken = p->seconds - s->first_seconds, rate = taken > 0 ? (double)(p->step - s->first_step) / taken : 0;
     ArenaMark mark = arena_mark(a);
     Buf b = buf_make(a);
@@ -110,10 +105,6 @@ static void draw_step(Screen *s, Arena *a, const Recipe *r, const TrainProgress 
 }
 
 /* ---- objects ---- */
-static json_t *real_json(double x) {
-    return isnan(x) ? json_string("nan") : isinf(x) ? json_string(x > 0 ? "inf" : "-inf") : json_real(x);
-}
-
 static void print_object(json_t *o) {
     enum { F32_DIGITS = 9 };
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(F32_DIGITS));
@@ -136,9 +127,9 @@ static void print_values(const char *event, const TrainProgress *p) {
     json_object_set_new(o, "kept", json_boolean(p->improved));
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];
-        json_t *x = v->shape.rank ? json_array() : real_json((double)v->values[0]);
+        json_t *x = v->shape.rank ? json_array() : json_real_make((double)v->values[0]);
         for (int64_t k = 0; v->shape.rank && k < shape_count(v->shape); k++)
-            json_array_append_new(x, real_json((double)v->values[k]));
+            json_array_append_new(x, json_real_make((double)v->values[k]));
         json_object_setn_new(o, v->name.s, v->name.n, x);
     }
     print_object(o);

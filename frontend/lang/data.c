@@ -24,20 +24,6 @@ const Decl *data_decl(Program *p, uint32_t id) { return p->data_decls.at[id]; }
 
 bool data_broken(const Program *p, uint32_t id) { return id < p->broken_data.n && p->broken_data.at[id]; }
 
-bool data_has_split(const RecipeData *d, Str name) {
-    for (uint32_t i = 0; i < d->sources.n; i++) {
-        if (str_eq(d->sources.at[i].split, name)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < d->parts.n; i++) {
-        if (str_eq(d->parts.at[i].name, name)) {
-            return !str_is(name, "unused");             /* what `unused rest` drops */
-        }
-    }
-    return false;
-}
-
 void data_suggest_split(Diag *diag, const RecipeData *d, Str name) {
     Nearest near = nearest_to(name);
     for (uint32_t i = 0; i < d->sources.n; i++) {

@@ -56,7 +56,7 @@ void renew_decide(DataWalk *w) {
         const RecipeSource *s = &d->sources.at[i];
         d->renews = d->renews || (s->reader == READER_FRESH && (s->split.n == 0 || str_is(s->split, "train")));
     }
-    d->renews = d->renews && data_has_split(d, STR("train")) && graph_draws(w->l->main_graph);
+    d->renews = d->renews && recipe_has_split(d, STR("train")) && graph_draws(w->l->main_graph);
     if (!d->renews) {
         d->settled = (Span){0};                         /* there is nothing to say of it */
     }

@@ -100,7 +100,7 @@ static void add_folds(Lower *l, RecipeData *d, const Stmt *st, RecipeSplit *s) {
 
 /* What is cut up is there: a part of an earlier split, or the rows of a source `as` it. */
 static bool cut_exists(Lower *l, const RecipeData *d, const Stmt *st) {
-    if (st->split.of.text.n == 0 || data_has_split(d, st->split.of.text)) {
+    if (st->split.of.text.n == 0 || recipe_has_split(d, st->split.of.text)) {
         return true;
     }
     Diag *diag = report(l, DIAG_DATA_DECL, st->split.of.at, "there is no split `%.*s` to cut up",

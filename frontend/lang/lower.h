@@ -547,7 +547,6 @@ const Decl *data_decl(Program *p, uint32_t id);
 /* has mistakes: nothing is said about its columns */
 bool  data_broken(const Program *p, uint32_t id);
 const Decl *data_named(Lower *l, const Expr *e);        /* the data set that e is, `d` or `a.d`; NULL: none */
-bool  data_has_split(const RecipeData *d, Str name);     /* by a source's `as` or a part of a split */
 void  data_suggest_split(Diag *diag, const RecipeData *d, Str name);
 bool  data_is_read(const RecipeData *d, const Stmt *column);    /* a raw column, also one cut from another */
 bool  data_column_type(Lower *l, const Stmt *column, DType *t, uint32_t *rank, Dim *dim, int64_t *bound);

@@ -96,7 +96,7 @@ static void several_series(Lower *l, const RecipePhase *p, const Expr *e) {
 
 static bool split_missing(Lower *l, const RecipeData *data, const Expr *e) {
     const Expr *split = split_of(e);
-    if (data_has_split(data, split->name.text)) {
+    if (recipe_has_split(data, split->name.text)) {
         return false;
     }
     Diag *d = report(l, DIAG_SERIES, split->name.at, "`%.*s` needs a split `%.*s`; data `%.*s` has none",
@@ -157,7 +157,7 @@ void series_check_noted(Lower *l) {
         for (uint32_t k = 0; k < r->phases.n; k++) {
             uint32_t o = 0;
             found = found || (split_of(e)->kind == EX_NAME && owners(l, &r->phases.at[k], e, &o) == 1 &&
-                              data_has_split(&r->data.at[r->objectives.at[o].data], split_of(e)->name.text));
+                              recipe_has_split(&r->data.at[r->objectives.at[o].data], split_of(e)->name.text));
         }
         if (!found && r->phases.n > 0 && r->phases.at[0].runs.n > 0) {
             series_check(l, &r->phases.at[0], e);

@@ -101,7 +101,7 @@ bool statistic_begin(Lower *l, Name over, Index **row, Array *mask) {
     for (uint32_t i = 0; i < d->sources.n; i++) {
         parts = parts || d->sources.at[i].split.n > 0;
     }
-    if (train && parts && !data_has_split(d, over.text)) {
+    if (train && parts && !recipe_has_split(d, over.text)) {
         Diag *diag = report(l, DIAG_DATA_DECL, over.at, "data `%.*s` has no split `train`", FSTR(d->name));
         diag_help(diag, "`rows` are all of them, those of every split");
         return false;

@@ -156,10 +156,10 @@ static void validate_trained(Lower *l, RecipePhase *p, RecipeValidation v) {
 
 /* A data set of the objective that cannot validate it, or NULL. */
 static const RecipeData *data_without_val(const Recipe *r, const RecipeObjective *o) {
-    const RecipeData *found = data_has_split(&r->data.at[o->data], STR("val")) ? NULL : &r->data.at[o->data];
+    const RecipeData *found = recipe_has_split(&r->data.at[o->data], STR("val")) ? NULL : &r->data.at[o->data];
     for (uint32_t i = 0; i < o->more.n && found == NULL; i++) {
         const RecipeData *d = &r->data.at[o->more.at[i].data];
-        found = data_has_split(d, STR("val")) ? NULL : d;
+        found = recipe_has_split(d, STR("val")) ? NULL : d;
     }
     return found;
 }

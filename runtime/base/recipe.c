@@ -37,6 +37,18 @@ const RecipePhase *recipe_last_phase(const Recipe *r) {
     return last;
 }
 
+bool recipe_has_split(const RecipeData *d, Str name) {
+    for (uint32_t i = 0; i < d->sources.n; i++) {
+        if (str_eq(d->sources.at[i].split, name))
+            return true;
+    }
+    for (uint32_t i = 0; i < d->parts.n; i++) {
+        if (str_eq(d->parts.at[i].name, name))
+            return !str_is(name, "unused");             /* what `unused rest` drops */
+    }
+    return false;
+}
+
 int64_t recipe_batch(const RecipePhase *p, uint32_t data) {
     for (uint32_t i = 0; i < p->more.n; i++) {
         if (p->more.at[i].data == data)

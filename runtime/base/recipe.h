@@ -205,6 +205,8 @@ int64_t  recipe_runs_before(const RecipePhase *p, int64_t step, uint32_t run);
 /* The first phase from number `from` on that runs by itself; phases.n: there is none. */
 uint32_t recipe_phase_from(const Recipe *r, uint32_t from);
 const RecipePhase *recipe_last_phase(const Recipe *r);     /* that runs by itself; NULL: there is none */
+/* By a source's `as` or a part of a split. */
+bool     recipe_has_split(const RecipeData *d, Str name);
 /* Rows of a batch of this data set. */
 int64_t  recipe_batch(const RecipePhase *p, uint32_t data);
 /* `total`, a loss or a metric of one number. */

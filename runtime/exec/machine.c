@@ -4,12 +4,12 @@
  * several threads is all their work over the time of the slowest. The loops exist for 512 and 256 bits and
  * are chosen at run time. */
 #include "machine.h"
+#include "clock.h"
 #include "processor.h"
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHAINS_512 = 24, CHAINS_256 = 12, RUNS = 5, MOST_THREADS = 64, FILE_VERSION = 1 };
@@ -93,21 +93,15 @@ typedef struct {
     pthread_t thread;
 } Runner;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void *run(void *user) {
     Runner *r = user;
     r->sweep(r->a, r->b, r->n, 1);                       /* brings the buffer where it belongs */
     r->seconds = 1e9;
     for (int k = 0; k < RUNS; k++) {
         pthread_barrier_wait(r->start);
-        double begin = now();
+        double begin = clock_seconds();
         r->sweep(r->a, r->b, r->n, r->repeat);
-        double t = now() - begin;
+        double t = clock_seconds() - begin;
         r->seconds = t < r->seconds ? t : r->seconds;
     }
     return NULL;

@@ -1,19 +1,13 @@
 /* The names of a row that are no series have no dot; all others are `SPLIT.NAME`.  Numbers that JSON has not, inf and
  * nan, stand there as texts. */
 #include "history.h"
+#include "json_real.h"
 #include "rundir.h"
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static double real_of(const json_t *v) {
-    const char *text = json_string_value(v);
-    if (json_is_number(v))
-        return json_number_value(v);
-    return text == NULL || strcmp(text, "nan") == 0 ? NAN : text[0] == '-' ? -INFINITY : INFINITY;
-}
 
 static uint32_t count(const json_t *v) {
     if (!json_is_array(v))
@@ -26,7 +20,7 @@ static uint32_t count(const json_t *v) {
 
 static double *flatten(const json_t *v, double *to) {
     if (!json_is_array(v)) {
-        *to = real_of(v);
+        *to = json_real_read(v);
         return to + 1;
     }
     for (size_t i = 0; i < json_array_size(v); i++)

@@ -1,10 +1,10 @@
 /* A line is put together in memory and written at once; if it does not fit on the disk the file is cut back
  * to whole lines. */
 #include "runlog.h"
+#include "json_real.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,14 +38,10 @@ void runlog_close(RunLog *l) {
 
 int64_t runlog_bytes(const RunLog *l) { return l->bytes; }
 
-static json_t *real_json(double x) {
-    return isnan(x) ? json_string("nan") : isinf(x) ? json_string(x > 0 ? "inf" : "-inf") : json_real(x);
-}
-
 /* Nested arrays in row order; `at` walks through the values. */
 static json_t *tensor_json(Shape s, uint32_t axis, const float **at) {
     if (axis == s.rank)
-        return real_json(*(*at)++);
+        return json_real_make(*(*at)++);
     json_t *row = json_array();
     for (int64_t i = 0; i < s.dim[axis]; i++)
         json_array_append_new(row, tensor_json(s, axis + 1, at));
@@ -57,7 +53,7 @@ static json_t *field_json(const LogField *f) {
     switch (f->kind) {
     case LOG_TEXT:   return json_stringn(f->text.s, f->text.n);
     case LOG_INT:    return json_integer(f->i);
-    case LOG_REAL:   return real_json(f->x);
+    case LOG_REAL:   return json_real_make(f->x);
     case LOG_TENSOR: return tensor_json(f->shape, 0, &at);
     }
     GR_BUG("field of kind %d", (int)f->kind);

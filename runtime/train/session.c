@@ -1,14 +1,12 @@
 /* Entries are asked for when they are needed and again for every batch: a plan that has grown has moved. */
 #include "session.h"
+#include "clock.h"
 #include "statistics.h"
 #include "used.h"
 #include <string.h>
-#include <time.h>
 
 double session_seconds(const Session *s) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9 - s->start_s;
+    return clock_seconds() - s->start_s;
 }
 
 bool session_interrupted(const Session *s) { return s->job->interrupted != NULL && *s->job->interrupted != 0; }
