@@ -260,7 +260,7 @@ static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie 
     k->n_head = k->axes.n;
     uint32_t turned = kernel_scratch(k, t.e.unit, "panel", DT_F32, r->k.count * r->block[1]);
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r->block[0] * r->block[1]);
-    pack_stage(&t.e, r, b, 1, t.panel[1], t.dim_at, turned, index_const(0));
+    pack_stage(&t.e, r, b, 1, t.panel[1], NULL, t.dim_at, turned, index_const(0));
     for (int64_t i = 0; i < r->panels[0]; i++) {
         Index at = index_const(rows.base + i * rows.panel);
         uint32_t a = emit_access(&t.e, kernel_buffer(&t.e, rows.cell, false), at);

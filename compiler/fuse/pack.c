@@ -4,6 +4,9 @@
 #include "product.h"
 #include <string.h>
 
+/* Rows of k that a point packs where the operand's rows lie pages apart. */
+enum { PART = 16, PAGE_FLOATS = 1024 };
+
 static bool listed(const DimList *l, uint32_t dim) { return memchr(l->dim, (int)dim, l->n) != NULL; }
 
 uint32_t pack_others(const Product *r, int side, uint8_t *dims) {
@@ -42,8 +45,8 @@ void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total) {
     k->axes.at[axis].clip_total = total;
 }
 
-void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at,
-                uint32_t out, Index to) {
+void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint32_t *part,
+                Index *dim_at, uint32_t out, Index to) {
     const Contract *c = r->c;
     Kernel *k = e->k;
     Stage *s = kernel_stage(k, STAGE_MAP);
@@ -51,8 +54,14 @@ void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t pa
     Index flat_k = index_const(0);
     int64_t stride = 1;
     for (uint32_t i = 0; i < r->k.n; i++) {
-        uint32_t axis = kernel_axis(k, "k", c->extent[r->k.dim[i]]);
-        dim_at[r->k.dim[i]] = index_axis(axis);
+        int64_t extent = c->extent[r->k.dim[i]];
+        uint32_t axis = kernel_axis(k, "k", part != NULL ? PART : extent);
+        Index at = index_axis(axis);
+        if (part != NULL) {
+            pack_clip(k, axis, *part, extent);
+            at.coef[*part] = PART;
+        }
+        dim_at[r->k.dim[i]] = at;
         s->axis[s->n_axes++] = (uint8_t)axis;
     }
     for (uint32_t i = r->k.n; i-- > 0;) {
@@ -179,6 +188,14 @@ static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uin
     s->n = k->insts.n - s->first;
 }
 
+/* Columns side by side, k pages apart: a panel would walk through as many pages as there are k.  Some k of all panels
+ * are packed before the next ones. */
+static bool packs_in_parts(const Product *r, const Lie *lie, int side) {
+    return r->c->n_windows == 0 && lie->direct && r->k.n == 1 && r->panels[side] > 1 &&
+           product_stride(lie, r->c, &r->run[side]) == 1 && product_stride(lie, r->c, &r->k) >= PAGE_FLOATS &&
+           r->k.count >= 2 * PART;
+}
+
 static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
     const Contract *c = r->c;
     Unit *u = unit_of_group(p, group, side == 0 ? "pack_a" : "pack_b");
@@ -192,6 +209,10 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     for (uint32_t i = 0; i < n_heads; i++) {
         dim_at[others[i]] = index_axis(kernel_axis(k, "o", c->extent[others[i]]));
     }
+    uint32_t part = 0;
+    bool parts = places == 0 && packs_in_parts(r, lie, side);
+    if (parts)
+        part = kernel_axis(k, "b", (r->k.count + PART - 1) / PART);
     uint32_t panel = kernel_axis(k, "p", r->panels[side]);
     Index to = index_scale(index_axis(panel), panel_size);
     for (uint32_t i = n_others; i-- > 0;) {
@@ -219,7 +240,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     if (places > 0)
         pack_places(&e, r, lie, side, panel, block, others, n_heads, n_places, dim_at, out, to, place_step);
     else
-        pack_stage(&e, r, lie, side, panel, dim_at, out, to);
+        pack_stage(&e, r, lie, side, panel, parts ? &part : NULL, dim_at, out, to);
     unit_finish(&e);
     return cell;
 }

@@ -46,9 +46,9 @@ uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of th
 void pack_split(Emit *e, const Product *r, int side, Index flat, Index *dim_at);   /* a run's place into its dims */
 void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total);
 /* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
- * begins. */
-void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, Index *dim_at, uint32_t out,
-                Index to);
+ * begins.  part: the axis that counts pieces of k, or NULL for all of it. */
+void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint32_t *part,
+                Index *dim_at, uint32_t out, Index to);
 /* The operand where it lies, or packed by a kernel before the product. */
 Feed pack_source(Planner *p, uint32_t group, const Product *r, int side);
 
