@@ -92,6 +92,14 @@ TEST(runs_are_listed_filtered_and_sorted) {
     CHECK_STR(order_of("--where 'latent<16' --where 'rate!=0.01' --in runs"), "runs/b");
     CHECK_STR(order_of("--where 'lowest val.total<1e9' --sort note"), "runs/b runs/a runs/c");
     test_expect("graphc runs --where latent=3", 0, "no runs like that\n");
+    CHECK_STR(order_of("--where 'started>2001-01-01' --where 'run<runs/b'"), "runs/a");
+    CHECK_STR(order_of("--where 'run>=runs/b'"), "runs/b runs/c");
+    test_expect("graphc runs --where 'latent<none'", 0, "no runs like that\n");
+    test_expect("graphc runs --where latnt=2", 2, "no run here has `latnt`\n  help: did you mean `latent`?\n");
+    test_expect("graphc runs --sort=-val.totl", 2, "did you mean `val.total`?");
+    test_expect("graphc runs --columns 'note,lowest val.totl'", 2, "did you mean `lowest val.total`?");
+    test_expect("graphc runs --columns 'note,lowest latent'", 2, "no run here has `lowest latent`\n"
+                "  help: `graphc runs show RUN` lists");
     test_expect("graphc runs --columns latent,note,val.square --where latent=2", 0, "latent  note  val.square\n");
     test_expect("graphc runs --json --where latent=2", 0, "{\"run\":\"runs/b\",\"program\":\"p\",");
     test_expect("graphc runs --where latent", 2, "--where takes NAME=VALUE");

@@ -56,10 +56,7 @@ static Keys default_keys(Arena *a, const RunsOptions *o, const SeenRuns *runs) {
 
 static Keys asked_keys(Arena *a, const char *list) {
     Keys keys = {0};
-    for (const char *end; *list; list = *end ? end + 1 : end) {
-        end = strchr(list, ',') ? strchr(list, ',') : list + strlen(list);
-        if (end > list) vec_push(a, &keys.at, (Str){list, (uint32_t)(end - list)});
-    }
+    for (Str name; view_next_name(&list, &name);) vec_push(a, &keys.at, name);
     return keys;
 }
 

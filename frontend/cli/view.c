@@ -48,12 +48,19 @@ static Str int_value(Arena *a, int64_t x, double *number) {
     return str_format(a, "%lld", (long long)x);
 }
 
+static const char k_lowest[] = "lowest ", k_highest[] = "highest ";
+
+static Str series_of(Str key) {
+    uint32_t skip = str_starts(key, k_lowest)    ? sizeof k_lowest - 1
+                    : str_starts(key, k_highest) ? sizeof k_highest - 1
+                                                 : 0;
+    return (Str){key.s + skip, key.n - skip};
+}
+
 Str view_value(Arena *a, const SeenRun *run, Str key, double *number) {
-    static const char lowest[] = "lowest ", highest[] = "highest ";
     const RunRow *row = &run->row;
-    bool least = str_starts(key, lowest), most = str_starts(key, highest);
-    uint32_t skip = least ? sizeof lowest - 1 : most ? sizeof highest - 1 : 0;
-    const RunMetric *m = run_metric(row, (Str){key.s + skip, key.n - skip});
+    bool least = str_starts(key, k_lowest), most = str_starts(key, k_highest);
+    const RunMetric *m = run_metric(row, series_of(key));
     const RunSetting *s = run_setting(row, key);
     if (m) return real_value(a, least ? m->least : most ? m->most : m->last, number);
     if (s) return text_value(a, s->value, number);
@@ -70,6 +77,48 @@ Str view_value(Arena *a, const SeenRun *run, Str key, double *number) {
 #undef REAL
     *number = NAN;
     return STR("");
+}
+
+/* ---- names ---- */
+bool view_next_name(const char **list, Str *name) {
+    while (**list == ',') ++*list;
+    *name = (Str){*list, (uint32_t)strcspn(*list, ",")};
+    *list += name->n;
+    return name->n > 0;
+}
+
+/* Fields are known without a run; a setting or a series is when some run has it; only series have extremes. */
+static bool considers(Nearest *near, Str name, Str key) {
+    nearest_consider(near, name);
+    return str_eq(name, key);
+}
+
+static GrStatus check_name(const SeenRuns *runs, Str key, Error *e) {
+    Str series = series_of(key);
+    Nearest near = nearest_to(series);
+    bool plain = series.n == key.n, known = runs->at.n == 0;
+    known |= plain && (considers(&near, STR("run"), key) || considers(&near, STR("tags"), key));
+#define FIELD(kind, name, what) known |= plain && considers(&near, STR(#name), key);
+#include "fields.def"
+#undef FIELD
+    for (uint32_t i = 0; i < runs->at.n && !known; i++) {
+        const RunRow *row = &runs->at.at[i].row;
+        for (uint32_t k = 0; k < row->settings.n; k++)
+            known |= plain && considers(&near, row->settings.at[k].name, key);
+        for (uint32_t k = 0; k < row->metrics.n; k++) known |= considers(&near, row->metrics.at[k].name, series);
+    }
+    if (known) return GR_OK;
+    fail(e, GR_USAGE, "no run here has `%.*s`", FSTR(key));
+    if (near.best.n) fail_help(e, "did you mean `%.*s%.*s`?", (int)(key.n - series.n), key.s, FSTR(near.best));
+    else fail_help(e, "`graphc runs show RUN` lists fields, settings and series of a run");
+    return GR_USAGE;
+}
+
+static GrStatus check_names(const RunsOptions *o, const SeenRuns *runs, Error *e) {
+    const char *list = o->columns ? o->columns : "";
+    if (o->sort) TRY(check_name(runs, str_of(o->sort + (o->sort[0] == '-')), e));
+    for (Str name; view_next_name(&list, &name);) TRY(check_name(runs, name, e));
+    return GR_OK;
 }
 
 /* ---- conditions and order ---- */
@@ -95,7 +144,8 @@ static GrStatus parse_condition(const char *text, Condition *c, Error *e) {
     return GR_OK;
 }
 
-/* Numbers compare as numbers; a run without the value passes `!=` only. */
+/* Numbers compare as numbers, texts letter by letter, and neither is below or above the other; a run without the value
+ * passes `!=` only. */
 static bool passes(Arena *a, const SeenRun *run, const Condition *c) {
     double x, y = number_of(a, c->value);
     Str text = view_value(a, run, c->key, &x);
@@ -103,20 +153,25 @@ static bool passes(Arena *a, const SeenRun *run, const Condition *c) {
     int order = numbers ? (x > y) - (x < y) : str_compare(text, c->value);
     if (c->op[0] == '~') return strstr(str_copy(a, text).s, c->value.s) != NULL;
     if (str_is(str_of(c->op), "!=")) return order != 0;
-    if (text.n == 0 || (!numbers && c->op[0] != '=')) return c->value.n == 0 && text.n == 0 && c->op[0] == '=';
+    bool alike = isnan(x) == isnan(y);
+    if (text.n == 0 || (!alike && c->op[0] != '=')) return c->value.n == 0 && text.n == 0 && c->op[0] == '=';
     bool equal = order == 0 && strchr(c->op, '=');
     return equal || (c->op[0] == '<' && order < 0) || (c->op[0] == '>' && order > 0);
 }
 
 static GrStatus filter(Arena *a, const RunsOptions *o, SeenRuns *runs, Error *e) {
+    Condition *all = PUSH(a, Condition, o->where.n + 1);
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < o->where.n; i++) {
-        Condition c;
-        uint32_t kept = 0;
-        TRY(parse_condition(o->where.at[i], &c, e));
-        for (uint32_t k = 0; k < runs->at.n; k++)
-            if (passes(a, &runs->at.at[k], &c)) runs->at.at[kept++] = runs->at.at[k];
-        runs->at.n = kept;
+        TRY(parse_condition(o->where.at[i], &all[i], e));
+        TRY(check_name(runs, all[i].key, e));
     }
+    for (uint32_t k = 0; k < runs->at.n; k++) {
+        bool good = true;
+        for (uint32_t i = 0; i < o->where.n && good; i++) good = passes(a, &runs->at.at[k], &all[i]);
+        if (good) runs->at.at[kept++] = runs->at.at[k];
+    }
+    runs->at.n = kept;
     return GR_OK;
 }
 
@@ -184,6 +239,7 @@ GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e) {
         fail_help(e, "`graphc train FILE` makes one; `graphc runs --in FOLDER` looks elsewhere");
         return GR_IO;
     }
+    TRY(check_names(o, out, e));
     TRY(filter(a, o, out, e));
     if (o->sort) sort(a, o->sort, out);
     return GR_OK;

@@ -17,13 +17,16 @@ typedef struct {
 typedef struct { Str path, folder; RunRow row; } SeenRun;
 typedef struct { VEC(SeenRun) at; } SeenRuns;
 
-/* All runs of `--in`, or of this folder and of runs/, that pass `--where`, in the order of `--sort`. */
+/* All runs of `--in`, or of this folder and of runs/, that pass `--where`, in the order of `--sort`.  A name in these
+ * or in `--columns` that no run has is GR_USAGE. */
 GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e);
 /* One of that folder, by its name in it; or, without a folder, by its path or by its name in runs/. */
 GrStatus view_one(Arena *a, const char *folder, const char *run, SeenRun *out, Error *e);
 /* A field, a setting, a series (its latest value; `lowest val.total`, `highest ..` the extreme one), `run`, `tags`;
  * empty when the run has none.  number: NaN when it is no number. */
 Str      view_value(Arena *a, const SeenRun *run, Str key, double *number);
+/* Takes the next of several names with commas between; false at the end. */
+bool     view_next_name(const char **list, Str *name);
 /* Puts the row into run.json and runs.db. */
 GrStatus view_put(Arena *a, const SeenRun *run, Error *e);
 Str      view_seconds(Arena *a, double seconds);
