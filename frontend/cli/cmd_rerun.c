@@ -59,6 +59,8 @@ static int train(Arena *a, const Options *o, Str program, Str run, Str fork_from
     argv[n++] = (char *)run.s;
     if (fork_from.n) argv[n++] = (char *)"--fork", argv[n++] = (char *)fork_from.s;
     if (o->quiet) argv[n++] = (char *)"--quiet";
+    if (o->common.diag_json) argv[n++] = (char *)"--diag=json";
+    if (o->common.point) argv[n++] = (char *)"--point", argv[n++] = (char *)o->common.point;
     for (uint32_t i = 0; i < o->common.n_settings; i++) {
         const SettingArg *s = &o->common.settings[i];
         argv[n++] = (char *)"-s";
@@ -91,6 +93,9 @@ static GrStatus same_weights(Arena *a, Str x, Str y, bool *same, Error *e) {
     return GR_OK;
 }
 
+static bool ended(Str state) { return str_eq(state, RUN_DONE) || str_eq(state, RUN_STOPPED); }
+
+/* A run that all its epochs or a `stop` ended has to end so again; any other one may now come further. */
 static GrStatus compare(Arena *a, Str was, Str now, const RunRow *row, bool *same, Error *e) {
     History x, y;
     TRY(history_read(a, was, &x, e));
@@ -100,10 +105,31 @@ static GrStatus compare(Arena *a, Str was, Str now, const RunRow *row, bool *sam
         puts("data        other rows, values or splits than those of the run");
     *same = compare_begins(&x, &y);
     printf("bits        %.*s\n", FSTR(compare_text(a, &x, &y)));
-    if (!*same || !str_eq(row->state, RUN_DONE)) return GR_OK;
+    if (!*same || !ended(row->state)) return GR_OK;
+    *same = str_eq(row->state, again.state);
+    if (!*same) printf("end         %.*s, and now %.*s\n", FSTR(row->state), FSTR(again.state));
+    if (!*same) return GR_OK;
     TRY(same_weights(a, was, now, same, e));
     printf("weights     %s\n", *same ? "the same in every bit" : "differ");
     return GR_OK;
+}
+
+static GrStatus check_epochs(Arena *a, const Options *o, Str was, Error *e) {
+    History h;
+    TRY(history_read(a, was, &h, e));
+    for (uint32_t i = 0; i < h.at.n; i++)
+        if (str_is(h.at.at[i].event, "epoch")) return GR_OK;
+    fail(e, GR_DATA, "the run in %s finished no epoch: there is nothing to compare", o->common.file);
+    fail_help(e, "`graphc runs pack RUN` packs one that has");
+    return GR_DATA;
+}
+
+/* The training has said that it is saved, and where; that folder goes now, or stays. */
+static int interrupted(const Options *o, Str now, Error *e) {
+    fail(e, GR_INTERRUPTED, "interrupted; nothing is compared%s", o->keep ? "" : " and nothing is kept");
+    if (o->keep) fail_help(e, "both runs are in %s: that of now is %.*s", o->keep, FSTR(now));
+    else fail_help(e, "`--keep DIR` leaves both runs in that folder");
+    return report_error(&o->common, e);
 }
 
 static int rerun(Arena *a, const Options *o, Str folder, Error *e) {
@@ -111,11 +137,13 @@ static int rerun(Arena *a, const Options *o, Str folder, Error *e) {
     bool same = false;
     GrStatus status = rundir_make(a, was, e);
     if (status == GR_OK) status = pack_read(a, str_of(o->common.file), was, e);
+    if (status == GR_OK) status = check_epochs(a, o, was, e);
     if (status != GR_OK) return report_error(&o->common, e);
     RunRow row = card_read(a, folder, STR("packed"));
     Str fork_from = row.fork.n ? rundir_file(a, was, RUN_FORK) : STR("");
     int code = train(a, o, rundir_file(a, was, RUN_PROGRAM), now, fork_from);
-    if (code != 0) return code;
+    if (code == EXIT_INTERRUPTED) return interrupted(o, now, e);
+    if (code != 0 && code != EXIT_STOPPED) return code;
     if (compare(a, was, now, &row, &same, e) != GR_OK) return report_error(&o->common, e);
     return same ? 0 : EXIT_WRONG;
 }
