@@ -101,6 +101,31 @@ TEST(a_rerun_tells_when_the_data_are_others) {
     test_expect("rm x.csv; graphc rerun r.tar.gz -q", 1, "x.csv");
 }
 
+/* A run that `stop` ended stops again at the same place; one without an epoch proves nothing. */
+TEST(a_stopped_run_is_repeated_too) {
+    put_program();
+    test_expect("sed 's/net(b.x), b.y)/&;  stop \"low\" when epoch >= 1/' p.graph > q.graph; "
+                "graphc train q.graph -q --run q; graphc runs pack q; graphc rerun q.tar.gz -q", 0,
+                "bits        all 2 epochs are the same\nweights     the same in every bit\n");
+    test_expect("graphc runs show q", 0, "state         stopped\n");
+    test_expect("graphc train p.graph -q --run r; mkdir x; cp r/* x; : > x/metrics.jsonl; graphc runs pack x; "
+                "graphc rerun x.tar.gz -q", 1, "the run in x.tar.gz finished no epoch: there is nothing to compare");
+    test_expect("graphc rerun r.tar.gz -q --point nosuch --diag=json; graphc runs pack r; "
+                "graphc rerun r.tar.gz -q --point nosuch --diag=json", 1, "{\"severity\":\"error\"");
+}
+
+TEST(an_interrupted_rerun_says_what_is_left) {
+    put_program();
+    test_expect("graphc train p.graph -s epochs=100000 -q --run r & pid=$!; "
+                "until grep -q epoch r/metrics.jsonl; do sleep 0.05; done; kill -INT $pid; wait; graphc runs pack r",
+                0, "packed");
+    test_expect("mkdir t; export TMPDIR=$PWD/t; graphc rerun r.tar.gz -q & pid=$!; "
+                "until grep -q epoch t/*/again/metrics.jsonl; do sleep 0.05; done; "
+                "kill -INT $(pgrep -P $pid); wait $pid; echo $?; ls t | wc -l", 0,
+                "interrupted; nothing is compared and nothing is kept\n"
+                "  help: `--keep DIR` leaves both runs in that folder\n130\n0\n");
+}
+
 /* Files from elsewhere do not get out of the folder. */
 TEST(packed_files_are_not_trusted) {
     put_program();
@@ -114,6 +139,10 @@ TEST(packed_files_are_not_trusted) {
     test_expect("head -c 300 r.tar.gz > cut.tar.gz; graphc rerun cut.tar.gz", 1, "graphc: ");
     test_expect("echo text > text.tar.gz; graphc rerun text.tar.gz", 1, "graphc: text.tar.gz: ");
     test_expect("graphc rerun none.tar.gz", 1, "none.tar.gz");
+    test_expect("rm run.json; truncate -s 3G log.txt; tar cSzf bomb.tar.gz log.txt; graphc rerun bomb.tar.gz", 1,
+                "bomb.tar.gz unpacks to far more than a run of its size holds\n");
+    test_expect("mkdir taken.tar.gz; graphc runs pack r -o taken.tar.gz; ls taken.tar.gz*", 0,
+                "taken.tar.gz is there and is not a plain file");
 }
 
 /* The weights of the other run are the first ones, and stay with the fork. */

@@ -86,6 +86,10 @@ TEST_ALL(cli_predict_refuses_files_that_do_not_fit) {
     CHECK_MSG(r.status == 1 && strstr(r.out.s, "`y` of export `all_of` is not one of each row") != NULL, "%s", r.out.s);
     r = test_shell(STR("graphc predict p.graph in.npy y.npy near.npy"));
     CHECK_MSG(r.status == 1 && strstr(r.out.s, "`--run DIR`") != NULL, "%s", r.out.s);
+    test_expect("graphc predict p.graph --run run in.npy y.npy y.npy", 1, "y.npy is named for two results");
+    test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --picture x.png", 2, "--picture is of rows");
+    test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --split val", 2, "--split is of rows of a");
+    test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --rows 2", 2, "without files `graphc predict`");
     r = test_shell(STR("ls y.npy near.npy"));
     CHECK(r.status != 0);
 }

@@ -154,6 +154,16 @@ TEST_ALL(weights_of_other_names) {
     put_loading("1", "", "load net from \"first/last.safetensors\"");
     test_expect("graphc train p.graph -q -s epochs=1 -s lr=0 --run own", 0, "");
     CHECK(str_eq(test_tensors("named"), test_tensors("own")));
+    test_expect("sed 's/graphc checkpoint/others checkpoint/; s/\"semantics/\"otherwise/; "
+                "s/checksum\":\"..../checksum\":\"none/' first/last.safetensors > o.safetensors; "
+                "grep -qa 'checksum\":\"none' o.safetensors", 0, "");
+    put_loading("1", "", "load net from \"o.safetensors\"");
+    test_expect("graphc train p.graph -q -s epochs=1 -s lr=0 --run others", 0, "");       /* a key of their own */
+    CHECK(str_eq(test_tensors("others"), test_tensors("own")));
+    test_expect("sed -i 's/checksum/unknown_/' first/*.safetensors; graphc train p.graph -q --run first --resume", 1,
+                "was written by an older graphc: it has no checksum\n  help: `graphc train FILE --fork first/last");
+    put_loading("1", "", "");
+    test_expect("graphc train p.graph -q -s epochs=1 --run after --fork first/last.safetensors", 0, "");
     put_loading("1", "", "load net from \"w.safetensors\"   names \"names.csv\"   partly");
     test_expect("graphc fmt p.graph; grep load p.graph", 0, "w.safetensors\" names \"names.csv\" partly");
 }

@@ -106,6 +106,12 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     if (!export && o->name) return fail(e, GR_PROGRAM, "%s has no export `%s`", o->common.file, o->name);
     if (!export) return fail(e, GR_PROGRAM, "%s has no `export`", o->common.file);
     if (o->n_files > 0) {
+        const char *idle = o->picture ? "--picture" : o->split ? "--split" : o->rows ? "--rows" : NULL;
+        if (idle) {
+            fail(e, GR_USAGE, "%s is of rows of a split, and here files are named", idle);
+            fail_help(e, "all rows of the files are predicted; without files `graphc predict` takes %s", idle);
+            return GR_USAGE;
+        }
         if (!o->run) return fail(e, GR_PROGRAM, "files are predicted with the weights of a run: `--run DIR`");
         TRY(rundir_trained(s->arena, str_of(o->run), e));
         return predict_files(s, &o->common, o->run, export, o->n_files, o->files, e);
@@ -114,8 +120,9 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     TRY(o->run ? rundir_trained(s->arena, str_of(o->run), e) : uses_train_all(s, e));
     Dataset **data;
     TRY(open_data(s, o, (uint32_t)export->data, &data, e));
+    const char *name = o->split ? o->split : "test";
     const Split *split;
-    TRY(dataset_split(data[export->data], str_of(o->split), &split, e));
+    TRY(dataset_split(data[export->data], str_of(name), &split, e));
     int64_t rows = o->rows ? o->rows : o->picture ? PICTURE_ROWS : NUMBER_ROWS;
     if (split->n > 0 && split->n < rows) rows = split->n;
     EntryRequest requests[2] = {{LOWER_EXPORT, export->name, rows, 0}, {LOWER_INIT, STR("init"), 0, 0}};
@@ -129,7 +136,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
     Exec *x;
     TRY(exec_create(s->arena, p, &code, (ExecOptions){o->common.threads}, &x, e));
     GrStatus status = take_weights(s, o, data, x, e);
-    if (status == GR_OK) status = fill(s, p, x, data[export->data], o->split, e);
+    if (status == GR_OK) status = fill(s, p, x, data[export->data], name, e);
     if (status == GR_OK) {
         Counters at = {.rows = rows, .batch = rows};
         exec_run(x, &p->entries.at[0], uniform_values(s->arena, s->recipe, p->uniforms, &at));
@@ -142,7 +149,7 @@ static GrStatus predict(Session *s, const Options *o, Error *e) {
 }
 
 int cmd_predict(int argc, char **argv) {
-    Options o = {.common = common_make(), .split = "test"};
+    Options o = {.common = common_make()};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     Session s;

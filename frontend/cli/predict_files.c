@@ -11,6 +11,7 @@
 #include "run.h"
 #include "rundir.h"
 #include "trainer.h"
+#include <string.h>
 
 enum { BATCH = 1024 };
 
@@ -28,10 +29,19 @@ static Str column_name(const Files *f, uint32_t i) {
     return intern_str(f->s->module->names, f->one->columns.at[i].name);
 }
 
+/* Two results in one file would be written over each other. */
+static GrStatus check_apart(const Files *f, Error *e) {
+    for (uint32_t i = f->n_in; i < f->n_in + f->n_out; i++)
+        for (uint32_t k = f->n_in; k < i; k++)
+            if (strcmp(f->files[i], f->files[k]) == 0)
+                return fail(e, GR_PROGRAM, "%s is named for two results: each has a file of its own", f->files[i]);
+    return GR_OK;
+}
+
 static GrStatus count_files(Files *f, uint32_t n, Error *e) {
     f->n_in = f->one->columns.n;
     f->n_out = f->one->outputs.n;
-    if (n == f->n_in + f->n_out) return GR_OK;
+    if (n == f->n_in + f->n_out) return check_apart(f, e);
     Buf b = buf_make(f->s->arena);
     for (uint32_t i = 0; i < f->n_in; i++) buf_printf(&b, " %.*s.npy", FSTR(column_name(f, i)));
     for (uint32_t i = 0; i < f->n_out; i++)
@@ -109,7 +119,8 @@ static GrStatus begin_results(const Files *f, const Plan *p, AtomicFile *out, Er
     return GR_OK;
 }
 
-/* All files or none: one that is begun is finished only when every batch has gone well. */
+/* No file before every batch has gone well; then they get their names one after the other, and of a name that cannot
+ * be given (somebody made a folder of it meanwhile) the message tells. */
 static GrStatus write_results(const Files *f, const Plan *p, Exec *x, int64_t rows, Error *e) {
     AtomicFile *out = PUSH(f->s->arena, AtomicFile, f->n_out);
     for (uint32_t i = 0; i < f->n_out; i++) out[i].fd = -1;

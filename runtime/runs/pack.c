@@ -1,6 +1,7 @@
 /* libarchive reads and writes tar.  What is packed is a short list of names, and just these are unpacked: a name with a
  * way out of the folder, a link or a device is none of them. */
 #include "pack.h"
+#include "atomic.h"
 #include "card.h"
 #include "csvlog.h"
 #include "rundir.h"
@@ -83,18 +84,18 @@ static GrStatus put_all(Pack *p) {
 }
 
 GrStatus pack_write(Arena *a, Str run, Str file, Error *e) {
-    Str part = str_format(a, "%.*s.part", FSTR(file));
+    AtomicFile to;
+    TRY(atomic_begin(a, file, &to, e));
     Pack p = {archive_write_new(), a, run, e};
     archive_write_add_filter_gzip(p.out);
     archive_write_set_format_pax_restricted(p.out);
-    GrStatus status = archive_write_open_filename(p.out, part.s) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
+    GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
     if (archive_write_close(p.out) != ARCHIVE_OK && status == GR_OK)
         status = failed(p.out, file, e);
     archive_write_free(p.out);
-    if (status == GR_OK && rename(part.s, str_copy(a, file).s) != 0)
-        status = fail_errno(e, GR_IO, "%.*s", FSTR(file));
-    if (status != GR_OK)
-        unlink(part.s);
+    if (status == GR_OK)
+        return atomic_finish(&to);
+    atomic_discard(&to);
     return status;
 }
 
@@ -123,13 +124,22 @@ static GrStatus take_file(Arena *a, struct archive *in, Str folder, Str name, Er
     if (fd < 0)
         return fail_errno(e, GR_IO, "%.*s", FSTR(path));
     GrStatus status = archive_read_data_into_fd(in, fd) == ARCHIVE_OK ? GR_OK : failed(in, path, e);
-    close(fd);
+    if (close(fd) != 0 && status == GR_OK)
+        status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
     return status;
+}
+
+/* What a file may become: weights hardly shrink and logs do by ten, so more than this was made to fill a disk. */
+static int64_t most_bytes(Str file) {
+    const int64_t least = 1 << 30, times = 64;
+    struct stat st;
+    return stat(file.s, &st) == 0 ? least + times * (int64_t)st.st_size : least;
 }
 
 static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Error *e) {
     struct archive_entry *entry;
     int next;
+    int64_t room = most_bytes(str_copy(a, file));
     while ((next = archive_read_next_header(in, &entry)) == ARCHIVE_OK) {
         const char *name = archive_entry_pathname(entry);
         if (archive_entry_filetype(entry) == AE_IFDIR)
@@ -139,6 +149,10 @@ static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Err
             fail_help(e, "`graphc runs pack RUN` makes such files");
             return GR_DATA;
         }
+        int64_t bytes = archive_entry_size(entry);
+        if (bytes < 0 || bytes > room)
+            return fail(e, GR_DATA, "%.*s unpacks to far more than a run of its size holds", FSTR(file));
+        room -= bytes;
         TRY(take_file(a, in, folder, str_copy(a, str_of(name)), e));
     }
     return next == ARCHIVE_EOF ? GR_OK : failed(in, file, e);

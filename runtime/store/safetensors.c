@@ -243,9 +243,15 @@ static GrStatus read_header(Reading *r, json_t *root, StoreFile *out) {
     return end == r->data_bytes ? GR_OK : not_whole(r, "it is longer than its tensors");
 }
 
+/* In files of other programs `checksum` may be anything.  Ours has two marks, as one of them may be what is damaged. */
+static bool is_ours(const StoreFile *f) {
+    const Str *format = store_text(f, "format");
+    return (format != NULL && str_starts(*format, "graphc ")) || store_text(f, "semantics") != NULL;
+}
+
 static GrStatus check_sum(Reading *r, const StoreFile *f) {
     const Str *was = store_text(f, CHECKSUM_KEY);
-    if (was == NULL || str_eq(*was, checksum_text(r->arena, f)))
+    if (!is_ours(f) || was == NULL || str_eq(*was, checksum_text(r->arena, f)))
         return GR_OK;
     fail(r->e, GR_CHECKPOINT, "%.*s is damaged: it does not have the checksum that it was written with", FSTR(r->path));
     fail_help(r->e, "another one of the run may be whole: `graphc train FILE --fork CHECKPOINT` begins with it");

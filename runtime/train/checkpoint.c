@@ -191,8 +191,8 @@ static GrStatus check_all(Load *l, uint64_t program, TrainState *s) {
     if (format == NULL || !str_is(*format, "graphc checkpoint"))
         return fail(l->e, GR_CHECKPOINT, "%.*s is no checkpoint of graphc", FSTR(l->path));
     if (store_text(l->file, CHECKSUM_KEY) == NULL) {
-        fail(l->e, GR_CHECKPOINT, "%.*s is damaged: it has no checksum", FSTR(l->path));
-        fail_help(l->e, "another one of the run may be whole: `graphc train FILE --fork CHECKPOINT` begins with it");
+        fail(l->e, GR_CHECKPOINT, "%.*s was written by an older graphc: it has no checksum", FSTR(l->path));
+        fail_help(l->e, "`graphc train FILE --fork %.*s` begins a new run with its weights", FSTR(l->path));
         return GR_CHECKPOINT;
     }
     TRY(check_vars(l));
