@@ -19,7 +19,7 @@ static Value load_first(Emit *e, LLVMTypeRef t, Value at, int64_t n, unsigned al
 /* Lane l is element `apart` * l, for the first `n` lanes.  Load j begins at 15 j, so that with all lanes the last one
  * ends with the last element needed. */
 Value lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align) {
-    Value all = LLVMGetUndef(emit_vector(t));
+    Value all = LLVMConstNull(emit_vector(t));      /* lanes that are off are 0, as behind a mask */
     for (int64_t first = 0; first == 0 || first < apart * (n - 1); first += LANES - 1) {
         Value part = load_first(e, t, emit_at(e, t, at, emit_i64(e, first)), apart * (n - 1) + 1 - first, align);
         int64_t lane[LANES];
