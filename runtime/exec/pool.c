@@ -131,10 +131,6 @@ void pool_leave(Pool *p) {
 
 static void *worker_main(void *arg) {
     Worker *w = arg;
-    if (w->pool->places.n > 0) {
-        cpu_set_t own = place_of(&w->pool->places.of_caller, w->index);
-        pin_to(&own);
-    }
     float_mode_enter();
     for (uint32_t seen = 0;;) {
         seen = wait_for_work(w->pool, seen);
@@ -142,6 +138,21 @@ static void *worker_main(void *arg) {
             return NULL;
         help(w->pool, seen, w->index);
     }
+}
+
+/* It begins at its place.  A thread that begins beside the caller, to leave by itself, has to be let onto the caller's
+ * processor first, and waits for ever where the caller computes with a real-time priority. */
+static bool start_worker(Worker *w) {
+    const Places *places = &w->pool->places;
+    pthread_attr_t how;
+    bool placed = false;
+    if (places->n > 0 && pthread_attr_init(&how) == 0) {
+        cpu_set_t own = place_of(&places->of_caller, w->index);
+        placed = pthread_attr_setaffinity_np(&how, sizeof own, &own) == 0 &&
+                 pthread_create(&w->thread, &how, worker_main, w) == 0;
+        pthread_attr_destroy(&how);
+    }
+    return placed || pthread_create(&w->thread, NULL, worker_main, w) == 0;
 }
 
 GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
@@ -155,7 +166,7 @@ GrStatus pool_create(Arena *a, uint32_t threads, Pool **out, Error *e) {
     choose_places(p);
     for (uint32_t i = 1; i < threads; i++) {
         p->workers[i] = (Worker){.pool = p, .index = i};
-        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0) {
+        if (!start_worker(&p->workers[i])) {
             pool_destroy(p);
             return fail(e, GR_NOMEM, "thread %u of %u could not be started; fewer threads: `--threads`",
                         i + 1, threads);
