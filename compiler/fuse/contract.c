@@ -47,6 +47,7 @@ typedef struct {
     /* Places side by side in C, of a convolution: one head point makes a tile at each, so that the epilogue reads and
      * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
     uint32_t side, side_axis, side_block;
+    bool woven;                   /* few, next to the columns: lanes run along these */
     Index dim_at[MAX_DIMS];
 } Tile;
 
@@ -76,8 +77,9 @@ static void epilogue(Tile *t, int64_t fixed) {
         }
     }
     if (t->side != 0) {
-        s->vec = (int8_t)s->n_axes;                 /* the tile is read along its rows and turned */
-        s->transpose = (int8_t)(s->n_axes - 1);
+        /* the tile is read along its rows and turned */
+        s->vec = (int8_t)(t->woven ? s->n_axes - 1 : s->n_axes);
+        s->transpose = (int8_t)(t->woven ? s->n_axes : s->n_axes - 1);
         s->axis[s->n_axes++] = (uint8_t)t->side_axis;
         in_tile.coef[t->side_axis] = r->block[0] * r->block[1];
     }
@@ -132,26 +134,29 @@ static void tile_outer(Tile *t) {
     }
 }
 
-/* Do few places pay?  Not where the columns of a tile lie next to them: then lanes run along the columns.  Nor where
- * too few points of the head would be left without them. */
-static bool few_pay(const Product *r, uint8_t side) {
-    enum { POINTS = 16 };
+/* Are the columns of a tile next to its places in C? */
+static bool beside_columns(const Product *r) {
     const DimList *l = &r->run[1];
     const Contract *c = r->c;
-    int64_t points = r->panels[0] * r->panels[1];
-    for (uint32_t i = 0; i < r->outer.n; i++) {
-        points *= r->outer.dim[i] == side ? 1 : c->extent[r->outer.dim[i]];
-    }
-    bool next = l->n > 0 && c->rank[2] > 1 && l->dim[l->n - 1] == c->dim[2][c->rank[2] - 2];
-    return !next && points >= POINTS;
+    return l->n > 0 && c->rank[2] > 1 && l->dim[l->n - 1] == c->dim[2][c->rank[2] - 2];
 }
 
-/* 1 + the last dim of C, where it is a place of a window. */
+/* Points of the head when a dim of C is none of it. */
+static int64_t points_without(const Product *r, uint8_t dim) {
+    int64_t points = r->panels[0] * r->panels[1];
+    for (uint32_t i = 0; i < r->outer.n; i++) {
+        points *= r->outer.dim[i] == dim ? 1 : r->c->extent[r->outer.dim[i]];
+    }
+    return points;
+}
+
+/* 1 + the last dim of C, where it is a place of a window; a few places while enough points are left without them. */
 static uint32_t side_of(const Product *r) {
+    enum { POINTS = 16 };
     uint8_t dim = r->c->dim[2][r->c->rank[2] - 1];
     int64_t extent = r->c->extent[dim];
-    bool place = r->lists.n > 0 && r->in[dim] == IN_C;
-    return place && (extent > LANES / 2 || (extent > 1 && few_pay(r, dim))) ? dim + 1u : 0;
+    bool place = r->lists.n > 0 && r->in[dim] == IN_C && extent > 1;
+    return place && (extent > FEW_PLACES || points_without(r, dim) >= POINTS) ? dim + 1u : 0;
 }
 
 /* Its blocks, a line long or a little less, are the last axis of the head; inside one is the first inner axis. */
@@ -282,6 +287,7 @@ static void lower_tile(Planner *p, uint32_t group) {
     tile_begin(p, group, &r, &t);
     memcpy(t.source, source, sizeof source);
     t.side = side_of(&r);
+    t.woven = t.side != 0 && r.c->extent[t.side - 1] <= FEW_PLACES && beside_columns(&r);
     Kernel *k = t.e.k;
     int inner = r.lists.n > 0 ? 0 : sweeps_columns(&r) ? 1 : 0;
     if (r.lists.n == 0)

@@ -146,7 +146,21 @@ static int64_t places_at_once(const Product *r, int side, int64_t places) {
     return most >= places ? places : most > LANES ? most : LANES < places ? LANES : places;
 }
 
-/* A block of places of one panel.  Places are read side by side, rows are written so. */
+/* Lanes of a stage that runs over k.., the places, then the rows.  Many places are read side by side and turned, so
+ * that rows are written so.  A few fill no vector: beside the rows both are read as one and taken apart; beside k
+ * lanes run along k, a few elements apart. */
+static void pack_lanes(Stage *s, const Product *r, const Lie *lie, int side, int64_t places) {
+    uint32_t last_k = r->k.n > 0 ? r->k.dim[r->k.n - 1] : 0;
+    int8_t row = (int8_t)(s->n_axes - 1), place = (int8_t)(s->n_axes - 2);
+    bool few = lie->direct && places > 1 && places <= FEW_PLACES && r->k.n > 0 && s->n_axes > 2;
+    s->vec = place, s->transpose = row;
+    if (few && product_stride(lie, r->c, &r->run[side]) == places)
+        s->vec = row, s->transpose = place;
+    else if (few && lie->stride[last_k] == places && r->c->extent[last_k] >= LANES)
+        s->vec = (int8_t)(place - 1);
+}
+
+/* A block of places of one panel. */
 static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, uint32_t block,
                         const uint8_t *others, uint32_t n_heads, int64_t places, Index *dim_at, uint32_t out, Index to,
                         int64_t place_step) {
@@ -172,8 +186,7 @@ static void pack_places(Emit *e, const Product *r, const Lie *lie, int side, uin
     pack_clip(k, place, block, places);
     s->axis[s->n_axes++] = (uint8_t)place;
     s->axis[s->n_axes++] = (uint8_t)run;
-    s->vec = (int8_t)(s->n_axes - 2);
-    s->transpose = (int8_t)(s->n_axes - 1);
+    pack_lanes(s, r, lie, side, places);
     Index row = index_axis(run), at = index_axis(place);
     at.coef[block] = size;
     if (!as_one) {

@@ -96,13 +96,27 @@ static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
     return (double)(panels_of(m, rows) * panels_of(n, columns)) * (one > LATENCY ? one : LATENCY);
 }
 
+/* The operand that alone has the dim before a few places, the last of C; -1: there is none. */
+static int beside_few(const Contract *c) {
+    if (c->rank[2] < 2)
+        return -1;
+    uint32_t last = c->dim[2][c->rank[2] - 1], before = c->dim[2][c->rank[2] - 2];
+    bool few = in_window(c, last) && c->extent[last] > 1 && c->extent[last] <= FEW_PLACES;
+    if (!few || in_window(c, before) || holds(c, 0, before) == holds(c, 1, before))
+        return -1;
+    return holds(c, 1, before) ? 1 : 0;
+}
+
 /* The operand that has the columns: the one that holds the last dim of C; of a convolution, whose tiles are stored
- * apart anyway, what takes less time. */
+ * apart anyway, what takes less time.  Columns beside a few places are stored whole with them, which is worth some. */
 static int columns_of(const Contract *c, const FuseOptions *o) {
+    const double worth = 1.1;
     if (c->n_windows == 0)
         return holds(c, 1, c->dim[2][c->rank[2] - 1]) ? 1 : 0;
     int64_t m = own_count(c, 0), n = own_count(c, 1);
-    return cycles(m, n, o) <= cycles(n, m, o) ? 1 : 0;
+    int beside = beside_few(c);
+    double as_1 = cycles(m, n, o) / (beside == 1 ? worth : 1), as_0 = cycles(n, m, o) / (beside == 0 ? worth : 1);
+    return as_1 <= as_0 ? 1 : 0;
 }
 
 /* The dims of C that one tile axis runs over: the last unbroken run of its kind, or only the last of it. */

@@ -183,6 +183,12 @@ void   square_store(Emit *e, DType stored, Value square, Value to, int64_t acros
 /* Fills the square: such rows, loaded and turned. */
 void   square_load(Emit *e, DType stored, Value square, Value from, int64_t across, Value mask, Value rows);
 
+/* ---- emit_weave.c: n rows of a square, element (i, l) of which lies at n * l + i ---- */
+enum { WOVEN = 8 };                                           /* rows at most */
+/* lanes: how many of a row there are, NULL for sixteen */
+void   weave_store(Emit *e, DType stored, Value square, Value to, uint32_t n, Value lanes);
+void   weave_load(Emit *e, DType stored, Value square, Value from, uint32_t n, Value lanes);
+
 /* ---- emit_ahead.c: inputs of the next head point ---- */
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
 void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */

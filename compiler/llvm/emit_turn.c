@@ -1,8 +1,9 @@
 /* Maps that read along one axis and write along another.  Lanes run along one of them; an access whose places lie
  * side by side along the other would be a gather or scatter.  So blocks of 16 x 16 are turned (emit_square.c): sixteen
  * steps of the other axis put their vectors into a square on the stack instead of storing them, and its turned rows
- * are stored; or sixteen rows are loaded and turned first, and the steps take their vectors from the square.  So loads
- * move before stores: buffers of a launch share no memory, and one that is stored too is not turned. */
+ * are stored; or sixteen rows are loaded and turned first, and the steps take their vectors from the square.  A few
+ * steps that leave no gap are woven instead (emit_weave.c).  So loads move before stores: buffers of a launch share no
+ * memory, and one that is stored too is not turned. */
 #include "emit.h"
 
 /* The stage with the turned axis as its innermost loop, or false when its schedule cannot be followed. */
@@ -67,6 +68,23 @@ static Value lanes_there(Dag *g) {
     return emit_call(e, "llvm.ctpop", &e->i64, 1, &bits, 1);
 }
 
+/* Do the few elements of one lane end where those of the next begin? */
+static bool is_woven(const Dag *g, const KAccess *a) {
+    const KAxis *x = &g->e->kernel->axes.at[g->turned];
+    return x->clip_by < 0 && x->extent <= WOVEN && a->coef[g->vec] == x->extent;
+}
+
+static void turn_one(Dag *g, KOp kop, DType stored, Value square, Value at, const KAccess *a, Value mask) {
+    Emit *e = g->e;
+    if (is_woven(g, a)) {
+        uint32_t rows = (uint32_t)e->kernel->axes.at[g->turned].extent;
+        Value lanes = g->mask == NULL ? NULL : lanes_there(g);
+        (kop == K_LOAD ? weave_load : weave_store)(e, stored, square, at, rows, lanes);
+        return;
+    }
+    (kop == K_LOAD ? square_load : square_store)(e, stored, square, at, a->coef[g->vec], mask, lanes_there(g));
+}
+
 /* What is turned here: the loads before the steps, or the stores after them. */
 static void turn_all(Dag *g, KOp kop, Value first, Value mask) {
     Emit *e = g->e;
@@ -78,11 +96,7 @@ static void turn_all(Dag *g, KOp kop, Value first, Value mask) {
         const KAccess *a = &k->accesses.at[in->access];
         DType stored = k->bufs.at[a->buf].dtype;
         Value outer = g->address[(g->depth - 1) * k->accesses.n + in->access];
-        Value at = emit_at(e, emit_storage(e, stored), outer, first);
-        if (kop == K_LOAD)
-            square_load(e, stored, g->square[i], at, a->coef[g->vec], mask, lanes_there(g));
-        else
-            square_store(e, stored, g->square[i], at, a->coef[g->vec], mask, lanes_there(g));
+        turn_one(g, kop, stored, g->square[i], emit_at(e, emit_storage(e, stored), outer, first), a, mask);
     }
 }
 
@@ -103,6 +117,10 @@ static void turn_loop(Dag *g, Value hi) {
     Emit *e = g->e;
     Loop l;
     Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");
+    if (LLVMIsAConstantInt(hi) && LLVMConstIntGetSExtValue(hi) < LANES) {
+        block(g, emit_i64(e, 0), hi, dag_tail_mask(e, whole, hi));
+        return;
+    }
     loop_open(e, &l, emit_i64(e, 0), whole, LANES, 0, NULL);
     block(g, l.i, emit_i64(e, LANES), NULL);
     loop_close(e, &l, NULL);
