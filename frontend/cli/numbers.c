@@ -1,22 +1,7 @@
 /* Tensors as text, and what one number or a few say about a whole one. */
 #include "numbers.h"
-#include "error.h"
 #include <math.h>
 #include <stdio.h>
-
-double element_of(DType t, const void *at, int64_t i) {
-    switch (t) {
-    case DT_F32: return ((const float *)at)[i];
-    case DT_F64: return ((const double *)at)[i];
-    case DT_I32: return ((const int32_t *)at)[i];
-    case DT_I64: return (double)((const int64_t *)at)[i];
-    case DT_U8: case DT_BOOL: return ((const uint8_t *)at)[i];
-    case DT_BF16: return f32_of_bf16(((const uint16_t *)at)[i]);
-    case DT_F16: return f32_of_f16(((const uint16_t *)at)[i]);
-    case DT_COUNT: break;
-    }
-    GR_BUG("element type %d", (int)t);
-}
 
 Summary summary_of(DType t, const void *at, int64_t n) {
     Summary s = {.n = n, .least = INFINITY, .most = -INFINITY};

@@ -1,9 +1,7 @@
 /* The numbers of a tensor, for people. */
 #ifndef GRF_CLI_NUMBERS_H
 #define GRF_CLI_NUMBERS_H
-#include "dtype.h"
-
-double element_of(DType t, const void *at, int64_t i);
+#include "convert.h"
 
 /* Of its finite elements. */
 typedef struct { int64_t n, zeros, nan, infinite; double least, most, mean, deviation; } Summary;

@@ -20,7 +20,7 @@ Severity diag_severity(const Diag *d) {
 #include "diag_kinds.def"
 #undef DIAG
     };
-    return severities[d->kind];
+    return d->remark ? SEV_WARNING : severities[d->kind];
 }
 
 const char *severity_name(Severity s) {
@@ -87,6 +87,19 @@ void diag_add_failure(Diags *ds, const char *kind, const Error *e) {
     d->failure = str_copy(d->arena, str_of(kind)).s;
     if (e->help[0] != 0)
         diag_help(d, "%s", e->help);
+}
+
+Diag *diag_add_found(Diags *ds, Severity s, const char *kind, Span at, const char *fmt, ...) {
+    Diag *d = PUSH(ds->arena, Diag, 1);
+    *d = (Diag){.arena = ds->arena, .kind = DIAG_DATA_DECL, .at = at, .remark = s != SEV_ERROR};
+    d->failure = str_copy(d->arena, str_of(kind)).s;
+    va_list ap;
+    va_start(ap, fmt);
+    d->message = format(ds->arena, fmt, ap);
+    va_end(ap);
+    vec_push(ds->arena, &ds->all, d);
+    ds->n_errors += s == SEV_ERROR;
+    return d;
 }
 
 void diag_label(Diag *d, Span at, const char *fmt, ...) {

@@ -44,6 +44,9 @@ void   diags_render(const Diags *ds, Buf *out, bool colour);
 void   diags_render_json(const Diags *ds, Buf *out);
 /* A failure of the world at a place of the text; kind: "data", "io". */
 void     diag_add_failure(Diags *ds, const char *kind, const Error *e);
+/* What somebody found in the world, of which there may be several at one place of the text; an error or a warning. */
+Diag    *diag_add_found(Diags *ds, Severity s, const char *kind, Span at, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
 /* A failure of the world, or a warning while something runs, as an object of the same form without a place. */
 void   error_render_json(Severity s, const char *kind, const char *what, const char *help, Buf *out);
 #endif

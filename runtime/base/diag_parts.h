@@ -10,6 +10,7 @@ struct Diag {
     Arena *arena;
     DiagKind kind;
     const char *failure;           /* the kind of a failure of the world; NULL: it is a mistake of `kind` */
+    bool remark;                   /* such a failure that is only a warning */
     Span at;                       /* the primary span */
     Str message, primary_label;
     VEC(Label) labels;             /* of the other spans */

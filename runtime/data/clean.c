@@ -151,8 +151,17 @@ static GrStatus step(Opening *o, uint32_t k) {
     return GR_OK;
 }
 
+static int64_t rows_alive(const Opening *o) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < o->rows; i++)
+        n += o->alive[i];
+    return n;
+}
+
 GrStatus clean_rows(Opening *o) {
     const RecipeData *r = o->recipe;
+    int64_t *dropped = PUSH(o->arena, int64_t, r->rows.n + 1), before = o->rows;
+    o->d->dropped = dropped;
     o->alive = PUSH(o->scratch, bool, o->rows + 1);
     o->there = PUSH(o->scratch, bool, o->rows + 1);
     memset(o->alive, true, (size_t)o->rows * sizeof *o->alive);
@@ -164,8 +173,11 @@ GrStatus clean_rows(Opening *o) {
     o->place = PUSH(o->scratch, int32_t, o->rows + 1);
     o->gathered = PUSH(o->scratch, const char *, r->rows.n + 1);
     find_episodes(o, NULL);
-    for (uint32_t k = 0; k < r->rows.n; k++)
+    for (uint32_t k = 0; k < r->rows.n; k++) {
         TRY(step(o, k));
+        dropped[k] = before - rows_alive(o);
+        before -= dropped[k];
+    }
     return GR_OK;
 }
 

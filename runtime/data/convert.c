@@ -16,7 +16,7 @@ static int64_t int_at(DType t, const void *in, int64_t i) {
     GR_BUG("%s is no integer type", dtype_name(t));
 }
 
-static double real_at(DType t, const void *in, int64_t i) {
+double element_of(DType t, const void *in, int64_t i) {
     switch (t) {
     case DT_F32:  return ((const float *)in)[i];
     case DT_F64:  return ((const double *)in)[i];
@@ -28,8 +28,8 @@ static double real_at(DType t, const void *in, int64_t i) {
     GR_BUG("element type %d", (int)t);
 }
 
-static bool put_real(DType t, void *out, int64_t i, double x) {
-    if (isnan(x))
+static bool put_real(DType t, void *out, int64_t i, double x, int64_t bound) {
+    if (isnan(x) && bound != BOUND_NONE_AT_ALL)
         return false;
     switch (t) {
     case DT_F32:  ((float *)out)[i] = f32_of_f64(x); return true;
@@ -75,9 +75,9 @@ int64_t convert_elements(DType to, void *out, DType from, const void *in, int64_
     for (int64_t i = 0; i < n; i++) {
         bool fits;
         if (dtype_is_float(to)) {
-            fits = put_real(to, out, i, real_at(from, in, i));
+            fits = put_real(to, out, i, element_of(from, in, i), bound);
         } else if (dtype_is_float(from)) {
-            double x = real_at(from, in, i);
+            double x = element_of(from, in, i);
             fits = is_whole(x) && put_int(to, out, i, (int64_t)x, bound);
         } else {
             fits = put_int(to, out, i, int_at(from, in, i), bound);
@@ -90,7 +90,7 @@ int64_t convert_elements(DType to, void *out, DType from, const void *in, int64_
 
 void convert_print(Buf *b, DType from, const void *in, int64_t i) {
     if (dtype_is_float(from))
-        buf_real(b, real_at(from, in, i));
+        buf_real(b, element_of(from, in, i));
     else
         buf_printf(b, "%lld", (long long)int_at(from, in, i));
 }

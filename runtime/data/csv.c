@@ -2,10 +2,12 @@
  * header each column has the name of its first cell; `columns` are all cells of a line in any case.  A line
  * has as many cells as the first one.  Cells become i64 or f64, as the declared type is, and go on in blocks
  * of rows. */
+#include "convert.h"
 #include "reader.h"
 #include "stream.h"
 #include <csv.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,13 +86,25 @@ static bool parse_bool(const char *text, int64_t *out) {
     return *out == 1 || strcmp(text, "false") == 0 || strcmp(text, "False") == 0;
 }
 
+/* How tables say that a number is missing. */
+static bool is_missing(const char *text) {
+    static const char *const words[] = {"", "nan", "NaN", "-nan", "NA", "null"};
+    bool word = false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        word = word || strcmp(text, words[i]) == 0;
+    return word;
+}
+
 static GrStatus take_cell(Csv *c, const char *text, const Target *t) {
-    DType type = c->sink->wants[t->want]->dtype;
+    const RecipeColumn *want = c->sink->wants[t->want];
+    DType type = want->dtype;
     int64_t at = c->held * c->size[t->want] + t->place;
     if (dtype_is_float(type)) {
-        if (!parse_real(text, (double *)c->block[t->want] + at))
-            return refuse_cell(c, text, "` is no number");
-        return GR_OK;
+        double *to = (double *)c->block[t->want] + at;
+        if (parse_real(text, to))
+            return GR_OK;
+        *to = NAN;
+        return want->bound == BOUND_NONE_AT_ALL && is_missing(text) ? GR_OK : refuse_cell(c, text, "` is no number");
     }
     int64_t *to = (int64_t *)c->block[t->want] + at;
     if (parse_int(text, to) || (type == DT_BOOL && parse_bool(text, to)))

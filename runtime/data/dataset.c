@@ -21,7 +21,7 @@ static void want(Opening *o, const RecipeColumn *c) {
     }
     RecipeColumn *copy = PUSH(o->scratch, RecipeColumn, 1);
     *copy = *c;
-    copy->bound = o->recipe->rows.n > 0 ? 0 : c->bound;
+    copy->bound = o->recipe->rows.n > 0 && c->bound > 0 ? 0 : c->bound;
     vec_push(o->scratch, &o->wants, copy);
 }
 
@@ -35,14 +35,31 @@ static void list_wants(Opening *o) {
         want(o, &r->inputs.at[i]);
 }
 
+/* Files of one argument lie one behind the other, those of several side by side. */
+static void note_files(Opening *o, uint32_t source, int64_t first) {
+    const DataSource *s = &o->sources[source];
+    for (uint32_t i = 0; i < s->files.n; i++) {
+        const ReaderFile *f = &s->files.at[i].file;
+        int64_t before = first;
+        for (uint32_t k = 0; k < i; k++)
+            before += str_eq(s->files.at[k].file.column, f->column) ? s->files.at[k].rows : 0;
+        vec_push(o->arena, &o->d->files,
+                 ((DataFile){source, f->column, str_copy(o->arena, f->path), before, s->files.at[i].rows}));
+    }
+}
+
 static GrStatus open_sources(Opening *o) {
     list_wants(o);
     o->sources = PUSH(o->scratch, DataSource, o->recipe->sources.n + 1);
+    int64_t *of_source = PUSH(o->arena, int64_t, o->recipe->sources.n + 1);
+    o->d->of_source = of_source;
     for (uint32_t i = 0; i < o->recipe->sources.n; i++) {
         DataSource *s = &o->sources[i];
         GrStatus status = source_open(o->scratch, o->recipe, i, o->wants.at, o->wants.n, s, o->e);
         if (status != GR_OK)
             return fail_place(o->e, status, o->recipe->sources.at[i].span);
+        of_source[i] = s->rows;
+        note_files(o, i, o->rows);
         o->rows += s->rows;
         if (s->rows > INT32_MAX - DATA_BLOCK || o->rows > INT32_MAX - DATA_BLOCK)
             return fail(o->e, GR_DATA, "data `%.*s` has more than %d rows", FSTR(o->recipe->name),
@@ -184,7 +201,12 @@ static GrStatus make_splits(Opening *o, const uint32_t *left) {
 /* ---- the whole ---- */
 
 static void move_together(Opening *o, const uint32_t *left) {
-    for (uint32_t i = 0; i < o->d->columns.n && o->d->rows < o->rows; i++) {
+    if (o->d->rows == o->rows)
+        return;
+    uint32_t *as_read = PUSH(o->arena, uint32_t, o->d->rows);
+    memcpy(as_read, left, (size_t)o->d->rows * sizeof *left);
+    o->d->as_read = as_read;
+    for (uint32_t i = 0; i < o->d->columns.n; i++) {
         DataColumn *c = &o->d->columns.at[i];
         bool raw = false;
         for (uint32_t k = 0; k < o->wants.n; k++)

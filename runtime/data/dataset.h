@@ -16,9 +16,15 @@ typedef struct {
 typedef struct { Str path; DType dtype; Shape shape; const void *at; } DataStatistic;
 typedef struct { uint32_t n; DataStatistic *at; } DataStatistics;
 
+/* Where rows come from: rows first .. first + rows - 1, as they were read, of the columns that the file has. */
+typedef struct { uint32_t source; Str column, path; int64_t first, rows; } DataFile;
+
 typedef struct {
     const RecipeData *recipe;
     int64_t rows, rows_read;       /* that are left, that the sources gave */
+    VEC(DataFile) files;
+    const int64_t *of_source, *dropped;    /* rows by source, rows that a clause dropped by recipe->rows */
+    const uint32_t *as_read;       /* the number that a row had when it was read; NULL: the same */
     VEC(DataColumn) columns;
     Splits splits;
     DataStatistics statistics;     /* those that are used */
