@@ -55,9 +55,11 @@ static GrStatus cell_copy(Eval *ev, const Tensor *from, DType t, Cell *out) {
 }
 
 /* ---- one graph ---- */
-typedef struct { Eval *ev; const Graph *g; const Cell *inputs; Value *values; bool top; } Frame;
+/* turn: of the scan whose body it is; TOP: of none */
+typedef struct { Eval *ev; const Graph *g; const Cell *inputs; Value *values; int64_t turn; } Frame;
+enum { TOP = -1 };
 
-static GrStatus run_graph(Eval *ev, const Graph *g, const Cell *inputs, bool top, Cell *results);
+static GrStatus run_graph(Eval *ev, const Graph *g, const Cell *inputs, int64_t turn, Cell *results);
 
 static const Cell *operand_cell(const Frame *f, const Node *n, uint32_t k) {
     return f->values[f->g->operands.at[n->first + k].i].cell;
@@ -136,7 +138,7 @@ static GrStatus scan_steps(const Frame *f, const Node *n, Cell *carries, Cell *i
     for (int64_t step = 0; step < s->length; step++) {
         int64_t t = s->reverse ? s->length - 1 - step : step;
         body_inputs(f, n, carries, t, inputs);
-        TRY(run_graph(f->ev, s->body, inputs, false, results));
+        TRY(run_graph(f->ev, s->body, inputs, t, results));
         for (uint32_t k = 0; k < s->n_carries; k++) {
             cell_drop(&carries[k]);
             carries[k] = results[k];
@@ -298,6 +300,19 @@ static GrStatus eval_node(const Frame *f, const Node *n, Cell *out) {
     return compute(f, n, out);
 }
 
+static bool is_watched(const Frame *f) {
+    return f->turn == TOP ? f->ev->run->seen != NULL : f->ev->run->inside != NULL;
+}
+
+static void show(const Frame *f, uint32_t i, const Tensor *t) {
+    const EvalRun *run = f->ev->run;
+    if (f->turn == TOP) {
+        run->seen(run->user, (Val){i}, t);
+    } else {
+        run->inside(run->user, f->g, f->turn, (Val){i}, t);
+    }
+}
+
 /* How often each value is asked for; 0: never, then it is not computed. */
 static void count_uses(const Frame *f) {
     const Graph *g = f->g;
@@ -307,7 +322,7 @@ static void count_uses(const Frame *f) {
     for (uint32_t i = 0; i < g->effects.n; i++) {
         f->values[g->effects.at[i].i].uses++;
     }
-    bool all = f->top && f->ev->run->seen != NULL;
+    bool all = is_watched(f);
     for (uint32_t i = g->nodes.n; i-- > 1;) {
         const Node *n = &g->nodes.at[i];
         f->values[i].uses += all;
@@ -341,9 +356,9 @@ static GrStatus run_nodes(const Frame *f) {
         for (uint32_t k = 0; k < n->n; k++) {
             use_done(&f->values[f->g->operands.at[n->first + k].i]);
         }
-        if (f->top && f->ev->run->seen != NULL) {
+        if (is_watched(f)) {
             if (n->op != OP_check) {
-                f->ev->run->seen(f->ev->run->user, (Val){i}, &v->cell[0].t);
+                show(f, i, &v->cell[0].t);
             }
             use_done(v);
         }
@@ -370,8 +385,8 @@ static void release(const Frame *f) {
     free(f->values);
 }
 
-static GrStatus run_graph(Eval *ev, const Graph *g, const Cell *inputs, bool top, Cell *results) {
-    Frame f = {ev, g, inputs, calloc(g->nodes.n, sizeof(Value)), top};
+static GrStatus run_graph(Eval *ev, const Graph *g, const Cell *inputs, int64_t turn, Cell *results) {
+    Frame f = {ev, g, inputs, calloc(g->nodes.n, sizeof(Value)), turn};
     if (f.values == NULL) {
         return fail(ev->error, GR_NOMEM, "no memory for the values of a graph");
     }
@@ -380,7 +395,7 @@ static GrStatus run_graph(Eval *ev, const Graph *g, const Cell *inputs, bool top
     for (uint32_t i = 0; i < g->outputs.n && status == GR_OK; i++) {
         results[i] = cell_share(*f.values[g->outputs.at[i].val.i].cell);
     }
-    if (status == GR_OK && top) {
+    if (status == GR_OK && turn == TOP) {
         write_commits(&f);
     }
     release(&f);
@@ -393,7 +408,7 @@ GrStatus graph_eval(Arena *a, EvalRun *run, Tensor *outputs, Error *e) {
     run->health = 0;
     uint32_t mode = float_mode_enter();
     Cell *results = PUSH(a, Cell, g->outputs.n);
-    GrStatus status = run_graph(&ev, g, NULL, true, results);
+    GrStatus status = run_graph(&ev, g, NULL, TOP, results);
     for (uint32_t i = 0; i < g->outputs.n; i++) {
         if (status == GR_OK) {
             outputs[i] = results[i].t;

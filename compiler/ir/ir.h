@@ -265,7 +265,24 @@ typedef struct {
     uint32_t health;           /* out: HEALTH_* bits (plan.h) */
     /* called for every node but checks and what is in scan */
     void (*seen)(void *user, Val v, const Tensor *t);
+    /* the same of the nodes of a body, in each of its turns */
+    void (*inside)(void *user, const Graph *body, int64_t turn, Val v, const Tensor *t);
     void *user;                                                /* bodies; t (of a tuple: member 0) lives for the call */
 } EvalRun;
 GrStatus graph_eval(Arena *a, EvalRun *run, Tensor *outputs /* Graph.outputs.n of them */, Error *e);
+
+/* Why a check found a value that is not finite: the first operation that made one of finite operands, and what
+ * they were there.  `graph` is the one that was run or a body in it; node {0}: nothing was found.  An operand
+ * that is no tensor has no data. */
+enum { BLAME_OPERANDS = 4 };
+typedef struct {
+    const Graph *graph;
+    Val node;
+    int64_t turn;              /* of the scan whose body it is; -1 */
+    int64_t element;           /* the first that is not finite, in row order */
+    Tensor result, in[BLAME_OPERANDS];
+} Blame;
+/* Runs the graph with the operands of `run` until it knows; variables are written only where no check fails. */
+GrStatus graph_blame(Arena *a, EvalRun *run, Blame *out, Error *e);
+double   tensor_element(const Tensor *t, int64_t i);
 #endif

@@ -7,6 +7,7 @@
 #include "book.h"
 #include "clock.h"
 #include "grid.h"
+#include "replay.h"
 #include "rundir.h"
 #include <dirent.h>
 #include <errno.h>
@@ -60,6 +61,10 @@ static bool is_best(void *user) {
     return false;
 }
 
+static void explain(void *user, const PlanEntry *entry, const UValue *uniforms, Error *e) {
+    replay_explain(&((Task *)user)->p->job, entry, uniforms, e);
+}
+
 static GrStatus train(Task *t, Error *e) {
     Job *j = &t->p->job;
     Arena *a = t->g->arena;
@@ -73,6 +78,7 @@ static GrStatus train(Task *t, Error *e) {
     j->job.progress = progress;
     j->job.user = t;
     j->job.ensure_entry = NULL;
+    j->job.explain = explain;
     j->job.save_seconds = t->g->weights == WEIGHTS_ALL ? 0 : SAVE_SECONDS;
     j->job.wanted = is_best;
     BookWords words = {.sweep = t->g->sweep->name, .point = t->r->id, .brief = true};

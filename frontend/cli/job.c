@@ -2,6 +2,7 @@
  * and the last, smaller one, for training and for each split that is evaluated. */
 #include "job.h"
 #include "hash.h"
+#include "replay.h"
 #include <string.h>
 
 /* Full batches of a split, and its tail. */
@@ -164,7 +165,8 @@ GrStatus job_start(Job *j, const char *variant, Error *e) {
                         .program = job_program(s),
                         .load_ahead = batches_are_large(s, j->data),
                         .user = j,
-                        .ensure_entry = ensure_entry};
+                        .ensure_entry = ensure_entry,
+                        .explain = replay_explain};
     return GR_OK;
 }
 

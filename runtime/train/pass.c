@@ -27,12 +27,16 @@ GrStatus pass_open(Session *s, Arena *a, const RecipeObjective *o, Str split, in
 
 void pass_close(Pass *p) { feeds_close(&p->feeds); }
 
-static GrStatus check_health(Session *s, const Pass *p, uint32_t health) {
+static GrStatus run_batch(Session *s, const Pass *p, const PlanEntry *entry) {
+    const UValue *uniforms = session_uniforms(s);
+    uint32_t health = exec_run(s->job->exec, entry, uniforms);
     if (health == 0)
         return GR_OK;
-    return fail(s->e, health & HEALTH_INDEX ? GR_DATA : GR_NONFINITE, "`%.*s.eval`, batch %lld: %s",
-                FSTR(p->objective->name), (long long)s->counters.clock,
-                health & HEALTH_INDEX ? "an index is outside its tensor" : "a loss is not finite");
+    fail(s->e, health & HEALTH_INDEX ? GR_DATA : GR_NONFINITE, "`%.*s.eval`, batch %lld: %s",
+         FSTR(p->objective->name), (long long)s->counters.clock,
+         health & HEALTH_INDEX ? "an index is outside its tensor" : "a loss is not finite");
+    session_explain(s, entry, uniforms, health);
+    return s->e->status;
 }
 
 static GrStatus run_batches(Session *s, Arena *a, Pass *p) {
@@ -46,7 +50,7 @@ static GrStatus run_batches(Session *s, Arena *a, Pass *p) {
         TRY(session_entry(s, name, rows, &entry));
         feeds_fill(s, &p->feeds, p->objective, entry);
         s->counters.rows = rows;
-        TRY(check_health(s, p, exec_run(s->job->exec, entry, session_uniforms(s))));
+        TRY(run_batch(s, p, entry));
         session_progress(s, TRAIN_EVAL, batches, NULL, false);
         if (session_interrupted(s))
             return fail(s->e, GR_INTERRUPTED, "interrupted in `%.*s`", FSTR(name));

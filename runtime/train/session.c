@@ -26,6 +26,11 @@ const UValue *session_uniforms(Session *s) {
     return inputs_run(&s->uniforms, exec_plan(s->job->exec)->uniforms, &s->counters, &s->state);
 }
 
+void session_explain(Session *s, const PlanEntry *entry, const UValue *uniforms, uint32_t health) {
+    if ((health & HEALTH_NONFINITE) && !(health & HEALTH_INDEX) && s->job->explain != NULL)
+        s->job->explain(s->job->user, entry, uniforms, s->e);
+}
+
 GrStatus session_run(Session *s, Str name, const PlanEntry **out) {
     const PlanEntry *entry;
     TRY(session_entry(s, name, 0, &entry));

@@ -18,6 +18,8 @@ typedef struct {
 double   session_seconds(const Session *s);
 bool     session_interrupted(const Session *s);
 GrStatus session_entry(Session *s, Str name, int64_t rows, const PlanEntry **out);
+/* Of an entry that has just run: if a value is not finite, whoever knows more of it says so in the session's error. */
+void     session_explain(Session *s, const PlanEntry *entry, const UValue *uniforms, uint32_t health);
 /* Runs an entry without columns, as "OBJ.begin".  One that commits has to be healthy; a number read out may
  * be anything. */
 GrStatus session_run(Session *s, Str name, const PlanEntry **out);

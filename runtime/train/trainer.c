@@ -32,7 +32,7 @@ static GrStatus report(Trainer *t) {
     return GR_OK;
 }
 
-static GrStatus check_health(Trainer *t, uint32_t health) {
+static GrStatus check_health(Trainer *t, const PlanEntry *entry, const UValue *uniforms, uint32_t health) {
     const TrainState *at = &t->s.state;
     if (health == 0)
         return GR_OK;
@@ -47,6 +47,7 @@ static GrStatus check_health(Trainer *t, uint32_t health) {
         fail_help(t->s.e, t->s.phase->precision == DT_F16
                               ? "f16 ends at 65504, `precision bf16` does not; what the run saved before is whole"
                               : "try a smaller learning rate; what the run saved before is whole");
+    session_explain(&t->s, entry, uniforms, health);
     return t->s.e->status;
 }
 
@@ -63,7 +64,8 @@ static GrStatus run_entry(Trainer *t, const RecipeRun *run, const char *what, in
     TRY(session_entry(&t->s, str_format(t->values, "%.*s.%s", FSTR(run->name), what), rows, &entry));
     if (rows > 0)
         feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
-    return check_health(t, exec_run(t->s.job->exec, entry, session_uniforms(&t->s)));
+    const UValue *uniforms = session_uniforms(&t->s);
+    return check_health(t, entry, uniforms, exec_run(t->s.job->exec, entry, uniforms));
 }
 
 /* Rows of the batch that is next: all, but at the end of the epoch. */

@@ -48,6 +48,9 @@ typedef struct {
     /* An entry by name, rows (0: it has none) and the job's variant.  NULL: the plan has them all. */
     GrStatus (*ensure_entry)(void *user, Str name, int64_t rows, const PlanEntry **out, Error *e);
     void (*expect_entry)(void *user, Str name, int64_t rows);      /* will be asked for later; may be NULL */
+    /* The entry met a value that is not finite: nothing was committed, variables and batch are what they were.  Says
+     * more of it in e; may be NULL. */
+    void (*explain)(void *user, const PlanEntry *entry, const UValue *uniforms, Error *e);
     bool (*wants_values)(void *user);      /* shall the next STEP have those of the epoch so far?  May be NULL */
     void (*progress)(void *user, const TrainProgress *p);          /* may be NULL */
 } TrainJob;
