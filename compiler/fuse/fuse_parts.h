@@ -30,7 +30,7 @@ typedef struct {
 
 /*  MAP     elementwise over one domain, one stage
  *  ROWS    leading axes are the head; reductions of trailing axes, maps between them
- *  COLUMNS one reduction with kept axes behind the reduced ones
+ *  COLUMNS reductions with kept axes behind the reduced ones, alike
  *  TILE    a product by register tiles with its epilogue
  *  CHAIN   any other contraction
  *  SCATTER scatter_add
@@ -140,6 +140,7 @@ bool node_is_leaf(const Graph *g, Val v);     /* arg, const: never computed */
 bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add of many, an order, scan, extern */
 int64_t scatter_picks(const Graph *g, Val v); /* how many updates may meet in one element */
 float node_cost(const Graph *g, Val v);
+uint32_t reduce_members(const Node *n); /* tensors it makes: moments are two */
 bool reduce_is_trailing(const Graph *g, Val v);
 bool reduce_sums_head(const Graph *g,
                       Val v); /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
@@ -211,8 +212,8 @@ DType wide_of(DType t); /* the type values of it have inside a kernel */
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent);
 Stage *kernel_stage(Kernel *k, StageKind kind); /* appended, schedule scalar, no axes */
 void kernel_merge(Kernel *k); /* one MAP stage without head: axes crossed as one become one */
-/* The reduced axes of the only stage so far that every access crosses as one become one. */
-void stage_merge(Kernel *k, Stage *s);
+/* The reduced axes of the stages, which are the same in all, that every access crosses as one become one. */
+void stages_merge(Kernel *k);
 void kernel_cut(Kernel *k);   /* then: which are the head */
 void stage_vector(const Kernel *k, Stage *s); /* along which axis its lanes run */
 void unit_spans(Unit *u);
@@ -228,6 +229,7 @@ void put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at);
 void lower_map(Planner *p, uint32_t group);
 void lower_rows(Planner *p, uint32_t group);
 void lower_columns(Planner *p, uint32_t group);
+bool columns_alike(Planner *p, Val v, Val w); /* two reductions of GROUP_COLUMNS: can be stages of one kernel */
 void lower_contract(Planner *p, uint32_t group);
 void lower_scatter(Planner *p, uint32_t group);
 void lower_order(Planner *p, uint32_t group);

@@ -264,6 +264,36 @@ static bool find_rows(Planner *p, Val v, const uint64_t *reads, uint32_t *group)
     return false;
 }
 
+static bool reads_own(const Group *g, const uint64_t *reads) {
+    for (uint32_t i = 0; i < g->sinks.n; i++) {
+        if (bit_has(reads, g->sinks.at[i].val.i))
+            return true;
+    }
+    return false;
+}
+
+/* A value of half the elements at least that both read. */
+static bool shares_large(const Planner *p, const Group *g, const uint64_t *reads) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        if (bit_has(reads, i) && bit_has(g->reads, i) &&
+            2 * shape_count(node_of(p->g, (Val){i})->shape) >= shape_count(g->domain))
+            return true;
+    }
+    return false;
+}
+
+/* Reductions of columns that are alike, of the same large tensor. */
+static bool find_columns(Planner *p, Val v, const uint64_t *reads, uint32_t *group) {
+    for (uint32_t i = p->groups.n; i-- > 0;) {
+        const Group *g = &p->groups.at[i];
+        *group = i;
+        if (g->kind == GROUP_COLUMNS && !reads_own(g, reads) && shares_large(p, g, reads) &&
+            !would_cycle(p, i, reads) && columns_alike(p, g->sinks.at[0].val, v))
+            return true;
+    }
+    return false;
+}
+
 static void place_value(Planner *p, Val v) {
     uint64_t *reads = reads_of(p, v, true);
     GroupKind kind = kind_of(p, v);
@@ -274,7 +304,7 @@ static void place_value(Planner *p, Val v) {
     if (p->entry->options->fused && reduce_sums_head(p->g, v) && find_rows(p, v, reads, &group)) {
         join_group(p, group, s, 1, reads);
         p->groups.at[group].lanes = true;
-    } else if (joins)
+    } else if (joins || (p->entry->options->fused && kind == GROUP_COLUMNS && find_columns(p, v, reads, &group)))
         join_group(p, group, s, head, reads);
     else
         group = add_group(p, s, kind, reads);

@@ -87,17 +87,25 @@ void kernel_merge(Kernel *k) {
     }
 }
 
-void stage_merge(Kernel *k, Stage *s) {
+static void leave_axis_out(Stage *s, uint32_t j) {
+    uint32_t axis = s->axis[j];
+    memmove(s->axis + j, s->axis + j + 1, s->n_axes - j - 1);
+    s->n_axes--;
+    for (uint32_t i = 0; i < s->n_axes; i++) {
+        s->axis[i] -= s->axis[i] > axis;
+    }
+}
+
+void stages_merge(Kernel *k) {
+    const Stage *s = &k->stages.at[0];
     for (uint32_t j = s->n_axes; j-- > s->n_keep + 1u;) {
         uint32_t outer = s->axis[j - 1], inner = s->axis[j];
         if (inner != outer + 1 || !merges(k, outer))
             continue;
         k->axes.at[inner].extent *= k->axes.at[outer].extent;
         drop_axis(k, outer);
-        memmove(s->axis + j - 1, s->axis + j, s->n_axes - j);
-        s->n_axes--;
-        for (uint32_t i = 0; i < s->n_axes; i++) {
-            s->axis[i] -= s->axis[i] > outer;
+        for (uint32_t i = 0; i < k->stages.n; i++) {
+            leave_axis_out(&k->stages.at[i], j - 1);
         }
     }
 }

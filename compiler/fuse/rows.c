@@ -177,10 +177,6 @@ static bool open_fits(const Rows *r, Shape shape) {
     return r->open != 0 && shape_eq(r->open_shape, shape_of(shape.rank - r->e.head, shape.dim + r->e.head));
 }
 
-static uint32_t moments_of(const Node *n) {
-    return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
-}
-
 static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
     Shape shape = cell_at(r->p, s.cell)->shape;
     if (r->p->info[s.val.i].place != PLACE_SCRATCH) {
@@ -191,7 +187,7 @@ static Index place_in(Rows *r, Sink s, const Index *at, uint32_t *buf) {
     int64_t count = shape_count(inner); /* members of a tuple lie one behind the other */
     if (r->scratch[s.val.i] == 0)
         r->scratch[s.val.i] = 1 + kernel_scratch(r->e.k, r->e.unit, "row", cell_at(r->p, s.cell)->dtype,
-                                                 count * moments_of(node_of(r->p->g, s.val)));
+                                                 count * reduce_members(node_of(r->p->g, s.val)));
     *buf = r->scratch[s.val.i] - 1;
     Index to = index_linear(&r->e, inner, at + r->e.head);
     to.base += count * (s.cell - r->p->info[s.val.i].cell);
@@ -253,7 +249,7 @@ static void put_registers(Rows *r, Val v, bool store) {
     Shape shape = n->shape;
     if (!open_fits(r, shape))
         open_map(r, shape);
-    for (uint32_t m = 0; m < moments_of(n); m++) {
+    for (uint32_t m = 0; m < reduce_members(n); m++) {
         uint32_t value = emit_inst(&r->e, (KInst){.kop = K_REG,
                                                   .type = (uint8_t)wide_of((DType)n->dtype),
                                                   .imm.i = r->reg[v.i] - 1 + m,
@@ -288,7 +284,7 @@ static void reduce_member(Rows *r, Sink sink) {
     }
     Index out[2] = {index_const(0), index_const(0)};
     uint32_t buf[2] = {0, 0};
-    for (uint32_t m = 0; !registers && m < moments_of(n); m++) {
+    for (uint32_t m = 0; !registers && m < reduce_members(n); m++) {
         out[m] = place_in(r, (Sink){sink.val, sink.cell + m, false}, at, &buf[m]);
     }
     Stage *s = &k->stages.at[r->open - 1];
@@ -298,9 +294,9 @@ static void reduce_member(Rows *r, Sink sink) {
     if (registers) {
         s->reg = k->n_regs;
         r->reg[sink.val.i] = k->n_regs + 1;
-        k->n_regs += moments_of(n);
+        k->n_regs += reduce_members(n);
     }
-    for (uint32_t m = 0; !registers && m < moments_of(n); m++) {
+    for (uint32_t m = 0; !registers && m < reduce_members(n); m++) {
         s->out[m] = 1 + emit_access(&r->e, buf[m], out[m]);
     }
     close_stage(r);
@@ -423,97 +419,6 @@ void lower_rows(Planner *p, uint32_t group) {
         if (partial[i] != 0)
             lower_fold(p, group, g->sinks.at[i], partial[i]);
     }
-}
-
-/* ---- columns: a reduction with kept axes behind the reduced ones; a point makes a block of the last kept one ---- */
-/* Axes and the reduction; the last kept axis. */
-static uint32_t put_columns(Emit *e, const Group *g, int64_t block_size, Index *out) {
-    Planner *p = e->p;
-    Kernel *k = e->k;
-    Val v = g->sinks.at[0].val, x = operand(p->g, v, 0);
-    const Node *n = node_of(p->g, v);
-    Shape shape = node_of(p->g, x)->shape;
-    Index at[MAX_RANK];
-    uint8_t kept[MAX_RANK];
-    uint32_t n_kept = 0;
-    for (uint32_t i = 0; i < shape.rank; i++) {
-        bool reduced = memchr(n->attr.reduce.at, (int)i, n->attr.reduce.n) != NULL;
-        if (!reduced)
-            kept[n_kept++] = (uint8_t)i;
-    }
-    for (uint32_t i = 0; i + 1 < n_kept; i++) {
-        at[kept[i]] = out[i] = index_axis(kernel_axis(k, "n", shape.dim[kept[i]]));
-    }
-    Stage *s = kernel_stage(k, STAGE_REDUCE);
-    int64_t last = shape.dim[kept[n_kept - 1]];
-    uint32_t block = kernel_axis(k, "b", last > block_size ? (last + block_size - 1) / block_size : 1);
-    k->n_head = k->axes.n;
-    uint32_t inner = kernel_axis(k, "k", last > block_size ? block_size : last);
-    if (last > block_size && last % block_size != 0) {
-        k->axes.at[inner].clip_by = (int32_t)block;
-        k->axes.at[inner].clip_total = last;
-    }
-    Index column = index_axis(inner);
-    column.coef[block] = last > block_size ? block_size : 0;
-    at[kept[n_kept - 1]] = out[n_kept - 1] = column;
-    s->axis[s->n_axes++] = (uint8_t)inner;
-    s->n_keep = 1;
-    for (uint32_t i = 0; i < n->attr.reduce.n; i++) {
-        at[n->attr.reduce.at[i]] = add_axis(k, s, shape.dim[n->attr.reduce.at[i]]);
-    }
-    emit_stage(e);
-    s->yield[0] = emit_value(e, x, at, 0);
-    s->n = k->insts.n;
-    s->reduce = n->attr.reduce.kind;
-    stage_merge(k, s);
-    return inner;
-}
-
-/* How many columns a point makes.  With lanes along the columns, some vectors; with lanes along the rows, as many as
- * the code walks at once: that is found by trying.  Fewer if that keeps threads busy. */
-static int64_t column_block(Planner *p, const Group *g) {
-    enum { ACROSS = 64, ALONG = 8, POINTS = 16, WORTH_NS = 8000 };
-    ArenaMark mark = arena_mark(p->entry->trial);
-    Unit u = {0};
-    Kernel *k = kernel_create(p->entry->trial, STR("trial"));
-    Emit e = emit_begin(p, k, &u);
-    Index out[MAX_RANK];
-    put_columns(&e, g, ACROSS, out);
-    stage_vector(k, &k->stages.at[0]);
-    bool along = k->stages.at[0].vec > 0;
-    arena_pop(mark);
-    Shape s = node_of(p->g, g->sinks.at[0].val)->shape;
-    int64_t last = s.dim[s.rank - 1], rest = shape_count(shape_of(s.rank - 1u, s.dim));
-    int64_t size = along ? ALONG : ACROSS, least = along ? 1 : LANES;
-    while (g->work > WORTH_NS && size > least && rest * ((last + size - 1) / size) < POINTS) {
-        size /= 2;
-    }
-    return size;
-}
-
-void lower_columns(Planner *p, uint32_t group) {
-    Group *g = &p->groups.at[group];
-    Val v = g->sinks.at[0].val;
-    const Node *n = node_of(p->g, v);
-    Unit *u = unit_of_group(p, group, "columns");
-    Kernel *k = u->kernel;
-    Emit e = emit_begin(p, k, u);
-    Index out[MAX_RANK];
-    uint32_t inner = put_columns(&e, g, column_block(p, g), out);
-    Stage *s = &k->stages.at[0];
-    for (uint32_t m = 0; m < moments_of(n); m++) {
-        uint32_t buf = kernel_buffer(&e, g->sinks.at[0].cell + m, true);
-        s->out[m] = 1 + emit_access(&e, buf, index_linear(&e, n->shape, out));
-    }
-    if (p->info[v.i].checked) {
-        Stage *check = kernel_stage(k, STAGE_MAP);
-        check->axis[check->n_axes++] = (uint8_t)inner;
-        emit_stage(&e);
-        uint32_t buf = kernel_buffer(&e, g->sinks.at[0].cell, false);
-        emit_check(&e, emit_load(&e, buf, index_linear(&e, n->shape, out), 0, v.i));
-        k->stages.at[1].n = k->insts.n - e.first;
-    }
-    unit_finish(&e);
 }
 
 /* ---- scatter_add: zero, then one update after the other, in the order of the positions ---- */

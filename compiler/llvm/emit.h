@@ -192,6 +192,7 @@ void   weave_load(Emit *e, DType stored, Value square, Value from, uint32_t n, V
 /* ---- emit_ahead.c: inputs of the next head point ---- */
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
 void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */
+void ahead_segment(Dag *g, Value segment);       /* of a row in segments */
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */

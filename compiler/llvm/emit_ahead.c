@@ -1,10 +1,12 @@
 /* Fetching ahead.  A kernel of rows reads a row from memory in its first pass and computes on it in the later
  * ones, so that memory rests while it computes.  Here its costlier passes ask for the rows of the next head
  * point meanwhile: a line of an input for each sixteen elements they compute.  Only for inputs that do not
- * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard. */
+ * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard.  A row in segments
+ * (emit_along.c) asks for the lines of one some segments on. */
 #include "emit.h"
 
 enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_LONG = 8 << 10, ROW_MOST = 256 << 10 };
+enum { SEGMENTS_ON = 8, SEGMENT_MOST = 512, INPUT_NEAR = 1 << 20, JUMP_LEAST = 2 << 10 };
 
 static bool in_stage(const Stage *s, uint32_t axis) {
     for (uint32_t j = 0; j < s->n_axes; j++)
@@ -118,13 +120,57 @@ static Value distance(Emit *e, const KAccess *a) {
     return sum;
 }
 
-static void fetch(Dag *g, uint32_t access) {
+static void fetch_moved(Dag *g, uint32_t access, Value elements) {
     Emit *e = g->e;
     const KAccess *a = &e->kernel->accesses.at[access];
     LLVMTypeRef t = emit_storage(e, e->kernel->bufs.at[a->buf].dtype);
-    Value at = emit_at(e, t, g->address[g->depth * e->kernel->accesses.n + access], distance(e, a));
+    Value at = emit_at(e, t, g->address[g->depth * e->kernel->accesses.n + access], elements);
     Value in[4] = {at, emit_i32(e, 0), emit_i32(e, 3), emit_i32(e, 1)};       /* read, near, data */
     emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
+}
+
+static void fetch(Dag *g, uint32_t access) {
+    fetch_moved(g, access, distance(g->e, &g->e->kernel->accesses.at[access]));
+}
+
+/* ---- rows in segments that lie apart ---- */
+/* From one to the next is a jump that the processor does not foresee, and most often to another page. */
+static bool jumps(const Kernel *k, const KAccess *a, uint32_t outer, uint32_t last) {
+    const KBuf *b = &k->bufs.at[a->buf];
+    int64_t bytes = dtype_bytes(b->dtype);
+    return b->role == KBUF_IN && b->count * bytes >= INPUT_NEAR && a->index == 0 && a->coef[last] == 1 &&
+           a->coef[outer] * bytes >= JUMP_LEAST;
+}
+
+static bool fetched_before(const Dag *g, uint32_t i) {
+    const Kernel *k = g->e->kernel;
+    for (uint32_t j = 0; j < i; j++) {
+        const KInst *in = &k->insts.at[g->s->first + j];
+        if (in->kop == K_LOAD &&
+            same_lines(k, &k->accesses.at[in->access], &k->accesses.at[k->insts.at[g->s->first + i].access]))
+            return true;
+    }
+    return false;
+}
+
+void ahead_segment(Dag *g, Value segment) {
+    Emit *e = g->e;
+    const Kernel *k = e->kernel;
+    uint32_t last = g->s->axis[g->s->n_axes - 1], outer = g->s->axis[g->s->n_axes - 2];
+    if (g->s->n_axes != g->n_loops + 2 || k->axes.at[last].extent > SEGMENT_MOST)
+        return;
+    Value there = LLVMBuildAdd(e->b, segment, emit_i64(e, SEGMENTS_ON), "");
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = &k->insts.at[g->s->first + i];
+        if (in->kop != K_LOAD || !jumps(k, &k->accesses.at[in->access], outer, last) || fetched_before(g, i))
+            continue;
+        e->axis[outer] = (AxisAt){there, NULL};
+        e->axis[last] = (AxisAt){emit_i64(e, 0), NULL};
+        access_enter(g, in->access, g->depth);
+        int64_t line = 64 / dtype_bytes(k->bufs.at[k->accesses.at[in->access].buf].dtype);
+        for (int64_t at = 0; at < k->axes.at[last].extent; at += line)
+            fetch_moved(g, in->access, emit_i64(e, at));
+    }
 }
 
 void ahead_enter(Dag *g, uint32_t level) {

@@ -155,6 +155,7 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
     for (uint32_t u = 0; u < n; u++) {
         part[u] = w[u];
         part[u].segment = l.i;
+        ahead_segment(w[u].g, l.i);
     }
     Value start = LLVMBuildMul(e->b, l.i, extent, ""), stop = LLVMBuildAdd(e->b, start, extent, "");
     Value from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, lo, start, ""), lo, start, "");
