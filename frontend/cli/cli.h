@@ -37,6 +37,8 @@ typedef struct {
 Common common_make(void);
 extern const struct argp common_argp;     /* FILE and -s */
 extern const struct argp compile_argp;    /* --cpu, --threads, --sanitize, --no-cache, passes */
+/* Ends the process when the line is wrong. */
+void options_parse(const struct argp *parser, int argc, char **argv, void *input);
 uint32_t option_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state);
 
 /* ---- a checked program (session.c) ---- */

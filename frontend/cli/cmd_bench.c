@@ -298,8 +298,7 @@ static int bench_entry(Session *s, const Options *o, EntryRequest entry, const M
 
 int cmd_bench(int argc, char **argv) {
     Options o = {.common = common_make(), .variants = (1u << VARIANTS) - 1};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);

@@ -171,8 +171,7 @@ static void print_all(const Check *c) {
 
 int cmd_check(int argc, char **argv) {
     Options o = {.common = common_make()};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     ok = session_report(&s, &o.common) && ok;

@@ -118,8 +118,7 @@ static const struct argp parser = {
 
 int cmd_completion(int argc, char **argv) {
     const char *shell = NULL;
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &shell);
+    options_parse(&parser, argc, argv, &shell);
     if (strcmp(shell, "bash") == 0) print_bash();
     else print_zsh();
     return 0;

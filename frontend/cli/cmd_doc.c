@@ -29,8 +29,7 @@ static void no_name(Arena *a, Str name) {
 
 int cmd_doc(int argc, char **argv) {
     Options o = {0};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Arena *a = arena_create();
     Buf out = buf_make(a);
     bool found = true;

@@ -257,8 +257,7 @@ static int dump(Session *s, const Options *o) {
 
 int cmd_dump(int argc, char **argv) {
     Options o = {.common = common_make(), .stage = -1, .variant = "fused"};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     int status = EXIT_WRONG;

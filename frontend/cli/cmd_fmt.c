@@ -21,8 +21,7 @@ static const struct argp parser = {.options = options, .parser = parse, .args_do
 
 int cmd_fmt(int argc, char **argv) {
     Options o = {.common = common_make()};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Arena *a = arena_create();
     SourceSet *files = sources_create(a);
     Diags *ds = diags_create(a, files);

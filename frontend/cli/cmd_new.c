@@ -49,8 +49,7 @@ static GrStatus write_new(Str path, Error *e) {
 
 int cmd_new(int argc, char **argv) {
     Options o = {0};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Arena *a = arena_create();
     Error e = {0};
     Str path;

@@ -151,8 +151,7 @@ static int rerun(Arena *a, const Options *o, Str folder, Error *e) {
 int cmd_rerun(int argc, char **argv) {
     Options o = {.common = common_make()};
     Error e = {0};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Arena *a = arena_create();
     const char *parent = getenv("TMPDIR");
     Str folder = o.keep ? str_of(o.keep) : str_format(a, "%s/graphc-rerun-XXXXXX", parent ? parent : "/tmp");

@@ -108,8 +108,7 @@ static GrStatus run(Arena *a, RunsOptions *o, Error *e) {
 int cmd_runs(int argc, char **argv) {
     RunsOptions o = {.common = common_make()};
     Error e = {0};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Arena *a = arena_create();
     GrStatus status = run(a, &o, &e);
     int code = status == GR_OK ? 0 : report_error(&o.common, &e);

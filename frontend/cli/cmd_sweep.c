@@ -224,8 +224,7 @@ int cmd_sweep(int argc, char **argv) {
     Options o = {.common = common_make(), .top = 20};
     o.jobs = o.common.threads < GRID_JOBS_MOST ? o.common.threads : GRID_JOBS_MOST;
     o.common.threads = 1;
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     Error e = {0};
     const RecipeSweep *chosen = NULL;

@@ -207,8 +207,7 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
 int cmd_train(int argc, char **argv) {
     double start = seconds_now();
     Options o = {.common = common_make()};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);

@@ -381,8 +381,7 @@ static GrStatus verify_phase(Verify *v, bool *same, Error *e) {
 
 int cmd_verify(int argc, char **argv) {
     Options o = {.common = common_make(), .steps = 2};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);

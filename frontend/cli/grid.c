@@ -7,6 +7,7 @@
 #include "json_text.h"
 #include "rundir.h"
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -106,6 +107,7 @@ static bool has_begun(const Grid *g) {
     struct stat st;
     bool begun = stat(rundir_file(g->arena, g->folder, "results.jsonl").s, &st) == 0 && st.st_size > 0;
     DIR *d = opendir(str_copy(g->arena, g->folder).s);
+    begun = begun || (!d && errno != ENOENT);                      /* who knows: then it is left alone */
     for (struct dirent *f; d && !begun && (f = readdir(d)) != NULL;)
         begun = rundir_saved(g->arena, rundir_file(g->arena, g->folder, f->d_name));
     if (d) closedir(d);

@@ -35,7 +35,7 @@ static void take_row(Grid *g, json_t *row) {
 static GrStatus read_rows(Grid *g, FILE *f, Str path, Error *e) {
     char *line = NULL;
     size_t room = 0;
-    ssize_t n;
+    ssize_t n = 0;
     GrStatus status = GR_OK;
     for (int at = 1; status == GR_OK && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; at++) {
         json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
@@ -43,6 +43,7 @@ static GrStatus read_rows(Grid *g, FILE *f, Str path, Error *e) {
         else status = fail(e, GR_DATA, "%.*s, line %d: no row of results", FSTR(path), at);
         json_decref(row);
     }
+    if (status == GR_OK && n < 0 && !feof(f)) status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
     free(line);
     return status;
 }

@@ -2,7 +2,9 @@
 #include "cli.h"
 #include "plan.h"
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct { const char *name, *arguments, *what; int (*run)(int, char **); } commands[] = {
@@ -38,7 +40,15 @@ static int finished(int status) {
     return status ? status : EXIT_WRONG;
 }
 
+/* jansson leaves out what it has no memory for; half a row is worse than none. */
+static void *json_memory(size_t bytes) {
+    void *p = malloc(bytes);
+    if (p == NULL && bytes > 0) error_no_memory(bytes);
+    return p;
+}
+
 int main(int argc, char **argv) {
+    json_set_alloc_funcs(json_memory, free);
     signal(SIGXFSZ, SIG_IGN);            /* a file that may not grow is an error of its write, told with its name */
     if (argc < 2) {
         help(stderr);

@@ -23,6 +23,14 @@ Common common_make(void) {
     return c;
 }
 
+void options_parse(const struct argp *parser, int argc, char **argv, void *input) {
+    argp_err_exit_status = EXIT_USAGE;
+    error_t failed = argp_parse(parser, argc, argv, 0, NULL, input);     /* wrong usage has ended the process */
+    if (failed == 0) return;
+    fprintf(stderr, "graphc: the command line cannot be read: %s\n", strerror(failed));
+    exit(EXIT_WRONG);
+}
+
 uint32_t option_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state) {
     char *end;
     long n = strtol(text, &end, 10);

@@ -119,14 +119,18 @@ static GrStatus begin_results(const Files *f, const Plan *p, AtomicFile *out, Er
     return GR_OK;
 }
 
-/* No file before every batch has gone well; then they get their names one after the other, and of a name that cannot
- * be given (somebody made a folder of it meanwhile) the message tells. */
+/* No file before every batch has gone well and is on the disk; then they get their names one after the other, and of
+ * a name that cannot be given (somebody made a folder of it meanwhile) the message tells, and which are there. */
 static GrStatus write_results(const Files *f, const Plan *p, Exec *x, int64_t rows, Error *e) {
     AtomicFile *out = PUSH(f->s->arena, AtomicFile, f->n_out);
     for (uint32_t i = 0; i < f->n_out; i++) out[i].fd = -1;
     GrStatus status = begin_results(f, p, out, e);
     for (int64_t at = 0; at < f->rows->n && status == GR_OK; at += rows) status = run_batch(f, p, x, at, rows, out);
-    for (uint32_t i = 0; i < f->n_out && status == GR_OK; i++) status = atomic_finish(&out[i]);
+    for (uint32_t i = 0; i < f->n_out && status == GR_OK; i++) status = atomic_sync(&out[i]);
+    for (uint32_t i = 0; i < f->n_out && status == GR_OK; i++) {
+        status = atomic_finish(&out[i]);
+        if (status != GR_OK && i > 0) fail_help(e, "of the results before it (%u) the new files are there", i);
+    }
     for (uint32_t i = 0; i < f->n_out && status != GR_OK; i++)
         if (out[i].fd >= 0) atomic_discard(&out[i]);
     return status;

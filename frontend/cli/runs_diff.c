@@ -41,9 +41,10 @@ static GrStatus read_lines(Arena *a, const SeenRun *run, Lines *out, Error *e) {
         Str s = str_copy(a, (Str){line, (uint32_t)n});
         if (!str_starts(s, "setting ")) vec_push(a, &out->at, s);
     }
+    GrStatus status = feof(f) ? GR_OK : fail_errno(e, GR_IO, "%.*s/" RUN_PROGRAM, FSTR(run->path));
     free(line);
     fclose(f);
-    return GR_OK;
+    return status;
 }
 
 /* The longest common subsequence of what is left from (i, k) on; two large texts are only known to differ. */

@@ -7,7 +7,6 @@
  * past the end of one object or of a popped one is reported like any other. */
 #include "arena.h"
 #include "error.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,8 +41,7 @@ static _Noreturn void out_of_memory(Arena *a, size_t bytes) {
         a->on_full(a->user);
         GR_BUG("the handler of a full arena returned");
     }
-    fprintf(stderr, "graphc: out of memory (%zu more bytes were needed)\n", bytes);
-    exit(1);
+    error_no_memory(bytes);
 }
 
 static void add_block(Arena *a, size_t need) {

@@ -60,6 +60,11 @@ void fail_help(Error *e, const char *fmt, ...) {
     va_end(ap);
 }
 
+void error_no_memory(size_t bytes) {
+    fprintf(stderr, "graphc: out of memory (%zu more bytes were needed)\n", bytes);
+    exit(1);
+}
+
 void bug_(const char *file, int line, const char *fmt, ...) {
     fflush(stdout);
     fprintf(stderr, "graphc: internal error at %s:%d: ", file, line);

@@ -46,6 +46,9 @@ GrStatus fail_place(Error *e, GrStatus s, Span at);
 void     fail_help(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define TRY(call) do { GrStatus s_ = (call); if (s_ != GR_OK) return s_; } while (0)
 
+/* Who cannot go on without memory says so and ends the process with status 1; what is on the disk is whole. */
+_Noreturn void error_no_memory(size_t bytes);
+
 /* Our own mistakes. */
 _Noreturn void bug_(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #define GR_BUG(...)       bug_(__FILE__, __LINE__, __VA_ARGS__)

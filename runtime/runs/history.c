@@ -55,7 +55,7 @@ static HistoryRow row_of(Arena *a, json_t *line) {
 static GrStatus read_lines(Arena *a, FILE *f, Str path, int64_t *from, History *out, Error *e) {
     char *line = NULL;
     size_t room = 0;
-    ssize_t n;
+    ssize_t n = 0;
     GrStatus status = GR_OK;
     for (int at = 1; status == GR_OK && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; at++) {
         json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
@@ -66,6 +66,8 @@ static GrStatus read_lines(Arena *a, FILE *f, Str path, int64_t *from, History *
         json_decref(row);
         *from += n;
     }
+    if (status == GR_OK && n < 0 && !feof(f))           /* no end: what is missing is memory, or the disk */
+        status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
     free(line);
     return status;
 }

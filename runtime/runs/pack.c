@@ -56,8 +56,9 @@ static GrStatus put_file(Pack *p, Str name, const struct stat *st) {
 }
 
 static GrStatus put_folder(Pack *p, Str name, int depth) {
-    DIR *d = opendir(rundir_file(p->arena, p->run, name.s).s);
-    GrStatus status = GR_OK;
+    Str path = rundir_file(p->arena, p->run, name.s);
+    DIR *d = opendir(path.s);
+    GrStatus status = d != NULL || errno == ENOENT ? GR_OK : fail_errno(p->e, GR_IO, "%.*s", FSTR(path));
     for (struct dirent *x; d != NULL && status == GR_OK && (x = readdir(d)) != NULL;) {
         Str inside = str_format(p->arena, "%.*s/%s", FSTR(name), x->d_name);
         struct stat st;

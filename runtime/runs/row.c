@@ -1,6 +1,8 @@
 /* A row in memory: what it holds by name, and one more number in it. */
 #include "runs.h"
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <time.h>
 
 const RunMetric *run_metric(const RunRow *row, Str name) {
@@ -43,12 +45,23 @@ Str run_time(Arena *a) {
     return str_copy(a, str_of(text));
 }
 
-void run_split(Arena *a, Str run, Str *folder, Str *name) {
-    while (run.n > 1 && run.s[run.n - 1] == '/')
-        run.n--;
-    uint32_t slash = run.n;
-    while (slash > 0 && run.s[slash - 1] != '/')
+static uint32_t begin_of_name(Str *run) {
+    while (run->n > 1 && run->s[run->n - 1] == '/')
+        run->n--;
+    uint32_t slash = run->n;
+    while (slash > 0 && run->s[slash - 1] != '/')
         slash--;
+    return slash;
+}
+
+void run_split(Arena *a, Str run, Str *folder, Str *name) {
+    char whole[PATH_MAX];
+    uint32_t slash = begin_of_name(&run);
+    Str last = {run.s + slash, run.n - slash};
+    if ((str_is(last, ".") || str_is(last, "..")) && realpath(str_copy(a, run).s, whole) != NULL) {
+        run = str_of(whole);                 /* the folder one stands in has a name as well */
+        slash = begin_of_name(&run);
+    }
     *name = str_copy(a, (Str){run.s + slash, run.n - slash});
     *folder = slash == 0 ? STR(".") : slash == 1 ? STR("/") : str_copy(a, (Str){run.s, slash - 1});
 }

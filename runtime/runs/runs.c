@@ -277,7 +277,7 @@ static GrStatus version_of(Runs *r, int64_t *version, Error *e) {
 static GrStatus scan(Arena *a, Runs *r, Str folder, Str below, int depth, uint32_t *found, Error *e) {
     Str here = below.n ? str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(below)) : str_copy(a, folder);
     DIR *d = opendir(here.s);
-    GrStatus status = GR_OK;
+    GrStatus status = d != NULL ? GR_OK : fail_errno(e, GR_IO, "looking for runs in %.*s", FSTR(here));
     for (struct dirent *entry; d != NULL && status == GR_OK && (entry = readdir(d)) != NULL;) {
         Str name = str_format(a, "%.*s%s%s", FSTR(below), below.n ? "/" : "", entry->d_name);
         Str path = str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(name));

@@ -64,9 +64,14 @@ static GrStatus sync_folder(AtomicFile *f) {
     return f->status;
 }
 
-GrStatus atomic_finish(AtomicFile *f) {
+GrStatus atomic_sync(AtomicFile *f) {
     if (f->status == GR_OK && fsync(f->fd) != 0)
         failed(f, "writing");
+    return f->status;
+}
+
+GrStatus atomic_finish(AtomicFile *f) {
+    atomic_sync(f);
     if (f->status == GR_OK && rename(f->part.s, f->path.s) != 0)
         failed(f, "renaming to");
     if (f->status != GR_OK) {

@@ -10,6 +10,8 @@ typedef struct { int fd; Str path, part; GrStatus status; Error *e; } AtomicFile
  * any case. */
 GrStatus atomic_begin(Arena *a, Str path, AtomicFile *f, Error *e);
 GrStatus atomic_put(AtomicFile *f, const void *bytes, size_t n);
+/* What was put is on the disk: of several files none should get its name before that. */
+GrStatus atomic_sync(AtomicFile *f);
 GrStatus atomic_finish(AtomicFile *f);
 void     atomic_discard(AtomicFile *f);
 GrStatus atomic_write_text(Arena *a, Str path, Str text, Error *e);

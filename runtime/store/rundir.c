@@ -47,7 +47,7 @@ GrStatus rundir_create(Arena *a, Str parent, Str name, Str *path, Error *e) {
 
 static bool holds_something(const char *path) {
     DIR *d = opendir(path);
-    bool found = false;
+    bool found = d == NULL && errno != ENOENT;              /* who knows: then it is left alone */
     for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
         found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
                 strcmp(entry->d_name, RUN_PROGRAM ".part") != 0 &&   /* of one killed while it wrote its first files */
