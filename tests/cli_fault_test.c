@@ -39,6 +39,10 @@ static const char k_fault[] =
     "ssize_t write(int f, const void *p, size_t n) { return fd_fails(f) ? -1 : REAL(write)(f, p, n); }\n"
     "int fsync(int f) { return fd_fails(f) ? -1 : REAL(fsync)(f); }\n"
     "int ftruncate(int f, off_t n) { return fd_fails(f) ? -1 : REAL(ftruncate)(f, n); }\n"
+    "int fdatasync(int f) { return fd_fails(f) ? -1 : REAL(fdatasync)(f); }\n"
+    "ssize_t pwrite64(int f, const void *p, size_t n, off64_t at) {\n"
+    "    return fd_fails(f) ? -1 : REAL(pwrite64)(f, p, n, at);\n}\n"
+    "ssize_t pwrite(int f, const void *p, size_t n, off_t at) { return pwrite64(f, p, n, at); }\n"
     "int rename(const char *a, const char *b) { return fails(b) ? -1 : REAL(rename)(a, b); }\n";
 
 static Str path_of(const char *name) { return str_format(test_arena(), "%.*s/%s", FSTR(test_folder()), name); }
@@ -52,11 +56,16 @@ static void prepare(void) {
     test_expect("graphc train p.graph -q --run whole", 0, "");
 }
 
-/* Trains into r with a fault at call n; its status. */
-static Ran train(const char *fault, int n) {
+/* A command with a fault at call n on files whose path has `in` in it. */
+static Ran disturbed(const char *before, const char *in, const char *fault, int n, const char *command) {
     return test_shell(str_format(test_arena(),
-                                 "rm -rf r; ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$PWD/fault.so "
-                                 "FAULT_IN=/r/ %s=%d graphc train p.graph -q --run r", fault, n));
+                                 "%s; ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$PWD/fault.so "
+                                 "FAULT_IN=%s %s=%d graphc %s", before, in, fault, n, command));
+}
+
+/* Trains into r. */
+static Ran train(const char *fault, int n) {
+    return disturbed("rm -rf r", "/r/", fault, n, "train p.graph -q --run r");
 }
 
 /* What is left goes on; one that had not even its program begins anew. */
@@ -93,6 +102,69 @@ TEST_ALL(a_kill_between_two_writes_loses_nothing) { fault_each("FAULT_KILL", 7);
 TEST_LONG(every_write_fails) { fault_each("FAULT_FROM", 1); }
 TEST_LONG(every_write_fails_once) { fault_each("FAULT_ONCE", 1); }
 TEST_LONG(every_write_is_the_last) { fault_each("FAULT_KILL", 1); }
+
+/* The same command goes on with a sweep, and every run of it has the weights it would have had. */
+static void fault_sweep(const char *fault, int stride) {
+    static const char line[] = "sweep p.graph seed=1,2 -q --jobs 1 --weights all --dir s";
+    prepare();
+    test_expect(str_format(test_arena(), "graphc %s; mv s whole-s", line).s, 0, "");
+    Ran ids = test_shell(STR("ls -d whole-s/*/ | cut -d / -f 2"));
+    int failed = 0;
+    for (int n = 1; n < 1000; n += stride) {
+        Ran r = disturbed("rm -rf s", "/s/", fault, n, line);
+        if (r.status == 0 && strstr(r.out.s, "warning") == NULL && strstr(r.out.s, "crashed") == NULL) {
+            CHECK_MSG(failed > 40 / stride, "only %d calls failed", failed);
+            return;
+        }
+        failed++;
+        CHECK_MSG(r.status == 0 || r.status == 1 || r.status == 137, "%s=%d: %d %s", fault, n, r.status, r.out.s);
+        CHECK_MSG(r.status != 1 || strstr(r.out.s, "graphc: "), "%s=%d: no message: %s", fault, n, r.out.s);
+        r = test_shell(str_format(test_arena(), "until flock -n s true; do sleep 0.02; done; graphc %s", line));
+        CHECK_MSG(r.status == 0 && strstr(r.out.s, "best "), "%s=%d: went on with %d %s", fault, n, r.status, r.out.s);
+        for (const char *id = ids.out.s; *id; id += strcspn(id, "\n") + 1) {
+            Str run = {id, (uint32_t)strcspn(id, "\n")};
+            CHECK_MSG(str_eq(test_tensors(str_format(test_arena(), "s/%.*s", FSTR(run)).s),
+                             test_tensors(str_format(test_arena(), "whole-s/%.*s", FSTR(run)).s)),
+                      "%s=%d: other weights", fault, n);
+        }
+    }
+    CHECK_MSG(false, "no sweep came through");
+}
+
+TEST_ALL(a_full_disk_ends_a_sweep_that_goes_on) { fault_sweep("FAULT_FROM", 23); }
+TEST_ALL(a_write_of_a_sweep_that_fails_once_loses_nothing) { fault_sweep("FAULT_ONCE", 23); }
+TEST_ALL(a_kill_in_a_sweep_loses_nothing) { fault_sweep("FAULT_KILL", 23); }
+TEST_LONG(every_write_of_a_sweep_fails) { fault_sweep("FAULT_FROM", 1); }
+TEST_LONG(every_write_of_a_sweep_is_the_last) { fault_sweep("FAULT_KILL", 1); }
+
+/* runs.db is an index: training goes on without it, and it is made again from the folders. */
+TEST_ALL(an_index_that_cannot_be_written_stops_no_training) {
+    prepare();
+    int failed = 0;
+    for (int n = 1; n < 200; n += 5, failed++) {
+        Ran r = disturbed("rm -rf r runs.db*", "runs.db", "FAULT_FROM", n, "train p.graph -q --run r");
+        CHECK_MSG(r.status == 0, "call %d: %d %s", n, r.status, r.out.s);
+        CHECK(str_eq(test_tensors("r"), test_tensors("whole")));
+        test_expect("graphc runs --rebuild --in . && graphc runs", 0, "done");
+        if (strstr(r.out.s, "warning") == NULL) break;
+    }
+    CHECK(failed > 2);
+}
+
+/* Of a pack, and of the files that `predict` writes, none is there in part. */
+TEST_ALL(files_that_cannot_be_written_are_not_there) {
+    prepare();
+    Ran r;
+    for (int n = 1; n < 4; n++) {
+        const char *fault = n % 2 ? "FAULT_FROM" : "FAULT_ONCE";
+        r = disturbed("echo old > whole.tar.gz", "whole.tar", fault, n, "runs pack whole");
+        CHECK_MSG(r.status == 1 && strstr(r.out.s, "whole.tar.gz"), "call %d: %d %s", n, r.status, r.out.s);
+        test_expect("cat whole.tar.gz; ls *.part", 2, "old\n");
+    }
+    r = disturbed("graphc runs pack whole -o p.tar.gz", "/again/", "FAULT_FROM", 9, "rerun p.tar.gz");
+    CHECK_MSG(r.status == 1 && strstr(r.out.s, "graphc: "), "%d %s", r.status, r.out.s);
+    test_expect("graphc rerun p.tar.gz", 0, "the same in every bit");
+}
 
 /* At any time, not only between writes. */
 TEST_ALL(kills_at_random_times_lose_nothing) {

@@ -48,6 +48,13 @@ TEST(a_changed_program_is_told_by_its_changes) {
     test_expect("graphc train p.graph -q --run r --resume", 0, "");
 }
 
+/* The folder one stands in has a name, and the index is beside it as beside any. */
+TEST(a_run_in_this_folder_is_found_from_above) {
+    put("p.graph", k_program);
+    test_expect("mkdir here; cd here; graphc train ../p.graph -q --run . && ls && cd .. && graphc runs", 0, "here");
+    CHECK(exists("runs.db") && !exists("here/runs.db"));
+}
+
 /* Killed before the first save: nothing has to be removed by hand. */
 TEST(a_run_that_saved_nothing_begins_again) {
     put("p.graph", k_program);

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,8 +45,35 @@ uint64_t compile_build(Str path) {
     return build;
 }
 
+static void on_no_memory(void) {
+    (void)!write(STDERR_FILENO, GENERATOR_NO_MEMORY, sizeof GENERATOR_NO_MEMORY - 1);
+    _exit(1);
+}
+
+static void on_abort(int signal) {
+    (void)signal;
+    on_no_memory();
+}
+
+/* What C++ calls when `new` fails; otherwise it throws, and nobody catches.  LLVM allocates as soon as it is opened, so
+ * its runtime is opened first: std::set_new_handler(on_no_memory). */
+static void watch_new(void) {
+    typedef void Handler(void);
+    Handler *(*set)(Handler *) = NULL;
+    void *runtime = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    void *symbol = runtime == NULL ? NULL : dlsym(runtime, "_ZSt15set_new_handlerPFvvE");
+    memcpy(&set, &symbol, sizeof set);
+    if (set != NULL)
+        set(on_no_memory);
+}
+
 GrStatus compile_open(const char *path, const Generator **out, Error *e) {
+    if (path[0] != '\0')
+        watch_new();
+    struct sigaction mine = {.sa_handler = on_abort}, old;
+    sigaction(SIGABRT, &mine, &old);         /* what LLVM's constructors do when malloc fails */
     void *library = path[0] == '\0' ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    sigaction(SIGABRT, &old, NULL);
     if (library == NULL) {
         const char *why = path[0] == '\0' ? "libgraphc-llvm.so is not beside the program" : dlerror();
         fail(e, GR_JIT, "the code generator cannot be opened: %s", why);

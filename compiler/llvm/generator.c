@@ -15,11 +15,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What happens when memory ends is missing in LLVM's C interface; these two of the other one take plain functions. */
+/* What happens when memory ends is missing in LLVM's C interface; this one of the other takes a plain function. */
 typedef void BadAlloc(void *user, const char *reason, bool wants_report);
 extern void llvm_on_bad_alloc(BadAlloc *handler, void *user)
     __asm__("_ZN4llvm31install_bad_alloc_error_handlerEPFvPvPKcbES0_");
-extern void llvm_watch_new(void) __asm__("_ZN4llvm33install_out_of_memory_new_handlerEv");
 
 typedef struct {
     Emit e;
@@ -34,19 +33,17 @@ static void on_fatal(const char *reason) {
             compiling != NULL ? compiling : "", reason);
 }
 
-/* Without it LLVM aborts.  Nothing is unwound, other threads may be compiling: the process ends as it is. */
+/* Without it LLVM aborts; its `new` calls what compile.c has installed.  Nothing is unwound, other threads may be
+ * compiling: the process ends as it is. */
 static _Noreturn void on_bad_alloc(void *user, const char *reason, bool wants_report) {
-    static const char text[] = "graphc: out of memory while code is generated\n"
-                               "  help: fewer `--threads` compile with less\n";
     (void)user, (void)reason, (void)wants_report;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    (void)!write(STDERR_FILENO, GENERATOR_NO_MEMORY, sizeof GENERATOR_NO_MEMORY - 1);
     _exit(1);
 }
 
 static void start_llvm(void) {
     LLVMInstallFatalErrorHandler(on_fatal);
     llvm_on_bad_alloc(on_bad_alloc, NULL);
-    llvm_watch_new();
     machine_code_start();
 }
 

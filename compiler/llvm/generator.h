@@ -8,6 +8,9 @@
 
 enum { GENERATOR_ABI = 1 };
 #define GENERATOR_ENTRY "graphc_generator"
+/* The last words of a process, written by who may not allocate. */
+#define GENERATOR_NO_MEMORY "graphc: out of memory while code is generated\n" \
+                            "  help: fewer `--threads` compile with less\n"
 
 /* cpu: NULL or "host", or "haswell" (AVX2) */
 typedef struct { const char *cpu; bool sanitize, perf_map; } GenTarget;
