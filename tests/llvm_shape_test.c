@@ -76,6 +76,44 @@ static void window(Arena *a, Kernels *ks, int outs, int taps, int rows, int k, b
         b_block * rows, back ? "1 -3 4 / 2" : "2 3 -4 / 1", a_block * rows, rows, a_block, b_block));
 }
 
+/* The weight gradient of a convolution of 3 x 3, C[cut, ty, i, tx, mr, nr]: a part of the sum over h x w places of k
+ * images for each cut; the tiles of `together` axes by one call. */
+static void cuts(Arena *a, Kernels *ks, int h, int w, int k, int stride, int mr, int nr, int together) {
+    int places = CHUNK / k, n = (h * w + places - 1) / places, tile = mr * nr, x = stride * w, block = k * mr;
+    bool panels = together < 2;
+    int across = panels ? 2 * block : block, rows = panels ? 2 * mr - 1 : mr;
+    add(a, ks, str_format(a,
+        "kernel @cuts_%d_%d_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
+        "  regs 0\n  head cut %d\n  axis ty 3, i %d, tx 3, r %d of %d by i, q %d\n{\n"
+        "  tile over %s together %d cut cut %%a[%d*i] %%b[%d*cut] k %d step %d %d"
+        " list %d step 0 0 window ty 1 %d -1 / 1 of %d step %d 0 list %d step 0 0 window tx 1 %d -1 / 1 of %d step %d 0"
+        " m i of %d by %d n 0 of %d by %d -> %%t\n"
+        "  map over ty, i, tx, r, q vec q {\n    v0 = load.f32 %%t[%d*ty + %d*i + %d*tx + %d*r + q]\n"
+        "    store(v0) %%c[%d*cut + %d*ty + %d*i + %d*tx + %d*r + q]\n  }\n}\n",
+        h, w, k, stride, mr, nr, together, h * stride * x * across, n * CHUNK * nr, n * 18 * tile, 18 * tile,
+        n, panels ? 2 : 1, mr, rows, nr,
+        panels ? "ty, i, tx" : "i, ty, tx", together, block, CHUNK * nr, k, mr, nr,
+        h, stride, h * stride, x * across, w, stride, x, across,
+        rows, mr, nr, nr,
+        panels ? 6 * tile : 3 * tile, panels ? 3 * tile : 9 * tile, tile, nr,
+        18 * tile, panels ? 6 * tile : 3 * tile, panels ? 3 * tile : 9 * tile, tile, nr));
+}
+
+static void parts(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 2);            /* a cut begins and ends within a row of places */
+    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 1);
+    cuts(a, &ks, 2, 3, 4096, 1, 2, 16, 1);           /* a place is a cut */
+    cuts(a, &ks, 40, 33, 4, 2, 2, 32, 1);            /* more blocks than a list holds */
+    cuts(a, &ks, 40, 33, 4, 1, 3, 16, 2);
+    cuts(a, &ks, 9, 7, 64, 1, 8, 16, 0);             /* one by one */
+    compare(&ks, cpu);
+}
+
+TEST(parts_host) { parts(NULL); }
+TEST(parts_haswell) { parts("haswell"); }
+
 static void windows(const char *cpu) {
     Arena *a = test_arena();
     Kernels ks = {0};

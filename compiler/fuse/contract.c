@@ -3,8 +3,7 @@
 #include "product.h"
 #include <string.h>
 
-static uint32_t source_access(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at,
-                              uint32_t panel) {
+uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel) {
     Index at = index_const(s->base);
     uint8_t others[MAX_DIMS];
     uint32_t n = pack_others(r, side, others);
@@ -36,23 +35,8 @@ static Index result_index(Emit *e, const Product *r, const Index *dim_at, const 
     return at;
 }
 
-/* A product being lowered: its kernel, and where its operands come from. */
-typedef struct {
-    Emit e;
-    uint32_t group;
-    const Product *r;
-    Feed source[2];
-    uint32_t panel[2], tile;      /* head axes of the panels; scratch */
-    uint32_t axis_of[MAX_DIMS];   /* of outer dims */
-    /* Places side by side in C, of a convolution: one head point makes a tile at each, so that the epilogue reads and
-     * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
-    uint32_t side, side_axis, side_block;
-    bool woven;                   /* few, next to the columns: lanes run along these */
-    Index dim_at[MAX_DIMS];
-} Tile;
-
 /* fixed: the number of the row panel where it is a constant, else -1 and panel[0] is its axis. */
-static void epilogue(Tile *t, int64_t fixed) {
+void tile_epilogue(Tile *t, int64_t fixed) {
     Emit *e = &t->e;
     const Product *r = t->r;
     Planner *p = e->p;
@@ -113,8 +97,8 @@ static bool sweeps_columns(const Product *r) {
     return b * 4 <= NEAR_BYTES || b <= a;
 }
 
-static void tile_begin(Planner *p, uint32_t group, const Product *r, Tile *t) {
-    Unit *u = unit_of_group(p, group, "tile");
+void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t) {
+    Unit *u = unit_of_group(p, group, what);
     *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r};
     t->e.group = group + 1;
     uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
@@ -123,7 +107,7 @@ static void tile_begin(Planner *p, uint32_t group, const Product *r, Tile *t) {
 }
 
 /* Head axes of the other dims of C. */
-static void tile_outer(Tile *t) {
+void tile_outer(Tile *t) {
     const Product *r = t->r;
     for (uint32_t i = 0; i < r->outer.n; i++) {
         uint8_t dim = r->outer.dim[i];
@@ -200,7 +184,7 @@ static KList window_list(const Tile *t, const Window *w, uint32_t u) {
                    .b_place = t->source[1].stride[place]};
 }
 
-static void tile_lists(const Tile *t, KTile *tile) {
+void tile_lists(const Tile *t, KTile *tile) {
     const Contract *c = t->r->c;
     for (uint32_t i = 0; i < t->r->lists.n; i++) {
         uint8_t u = t->r->lists.dim[i];
@@ -235,10 +219,11 @@ static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .nr = (uint8_t)r->block[1],
                       .m_axis = (int32_t)t->panel[0],
                       .n_axis = (int32_t)t->panel[1],
+                      .cut = -1,
                       .m = fixed < 0 || left < r->block[0] ? left : r->block[0],
                       .n = r->run[1].count};
     tile_lists(t, &s->tile);
-    epilogue(t, fixed);
+    tile_epilogue(t, fixed);
 }
 
 /* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of
@@ -255,7 +240,7 @@ static bool packs_in_scratch(const Product *r, const Lie *b) {
 static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie *b) {
     Tile t;
     Feed rows = pack_source(p, group, r, 0);
-    tile_begin(p, group, r, &t);
+    tile_begin(p, group, r, "tile", &t);
     t.source[0] = rows;
     t.source[1] = (Feed){.packed = true, .k = r->block[1]};
     Kernel *k = t.e.k;
@@ -282,9 +267,11 @@ static void lower_tile(Planner *p, uint32_t group) {
         lower_panel(p, group, &r, &b);
         return;
     }
+    if (lower_cuts(p, group, &r, &b))
+        return;
     Tile t;
     Feed source[2] = {pack_source(p, group, &r, 0), pack_source(p, group, &r, 1)};
-    tile_begin(p, group, &r, &t);
+    tile_begin(p, group, &r, "tile", &t);
     memcpy(t.source, source, sizeof source);
     t.side = side_of(&r);
     t.woven = t.side != 0 && r.c->extent[t.side - 1] <= FEW_PLACES && beside_columns(&r);
@@ -299,8 +286,8 @@ static void lower_tile(Planner *p, uint32_t group) {
     cut_side(&t);
     int64_t tiles = t.side ? k->axes.at[t.side_axis].extent : 1;
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, tiles * r.block[0] * r.block[1]);
-    uint32_t a = source_access(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
-    tile_stages(&t, a, source_access(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
+    uint32_t a = tile_operand(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
+    tile_stages(&t, a, tile_operand(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
     unit_finish(&t.e);
 }
 

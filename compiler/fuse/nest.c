@@ -287,6 +287,7 @@ void kernel_finish(Entry *e, Unit *u) {
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;
             double steps = (double)(t->k * points) * tile_blocks(k, t) * t->mr * t->nr;
+            steps /= t->cut >= 0 ? (double)ktile_cuts(t) : 1;
             flops += (uint64_t)(2 * steps);
             per_point += 2 * steps / 100;
         }

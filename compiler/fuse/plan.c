@@ -8,7 +8,7 @@ static void add_micro(Arena *a, Plan *plan, PlanKernel *row, const Kernel *k) {
         const Stage *s = &k->stages.at[i];
         if (s->kind != STAGE_TILE)
             continue;
-        Str symbol = str_format(a, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+        Str symbol = kernel_micro(k, s, a);
         row->first_micro = 0;
         row->n_micros = 1;
         while (row->first_micro < plan->micros.n &&

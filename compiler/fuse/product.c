@@ -85,6 +85,11 @@ static void choose_tile(Product *p, const FuseOptions *o) {
     }
 }
 
+void product_rows(Product *r, int64_t most) {
+    r->block[0] = choose_rows(r->run[0].count, most);
+    r->panels[0] = panels_of(r->run[0].count, r->block[0]);
+}
+
 /* Cycles of all tiles for one step of k, when m is cut into rows and n into columns: two fused steps a cycle, two
  * loads, and no chain faster than its latency. */
 static double cycles(int64_t m, int64_t n, const FuseOptions *o) {

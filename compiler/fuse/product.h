@@ -42,6 +42,7 @@ enum { FEW_PLACES = 8 };
 Product product_of(const Planner *p, Val v, bool single);
 Lie product_lie(Planner *p, const Product *r, int side);
 int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* one for a list of dims, or -1 */
+void product_rows(Product *r, int64_t most);   /* chooses the rows of a tile anew */
 bool product_lies_right(const Product *r, const Lie *lie, int side);
 
 /* pack.c */
@@ -54,6 +55,31 @@ void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t pa
                 Index *dim_at, uint32_t out, Index to);
 /* The operand where it lies, or packed by a kernel before the product. */
 Feed pack_source(Planner *p, uint32_t group, const Product *r, int side);
+
+/* contract.c */
+/* A product being lowered: its kernel, and where its operands come from. */
+typedef struct {
+    Emit e;
+    uint32_t group;
+    const Product *r;
+    Feed source[2];
+    uint32_t panel[2], tile;      /* head axes of the panels; scratch */
+    uint32_t axis_of[MAX_DIMS];   /* of outer dims */
+    /* Places side by side in C, of a convolution: one head point makes a tile at each, so that the epilogue reads and
+     * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
+    uint32_t side, side_axis, side_block;
+    bool woven;                   /* few, next to the columns: lanes run along these */
+    Index dim_at[MAX_DIMS];
+} Tile;
+void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t);
+void tile_outer(Tile *t);                          /* head axes of the other dims of C */
+void tile_lists(const Tile *t, KTile *tile);
+uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel);
+/* What becomes of a tile.  fixed: the number of the row panel where it is constant, else -1 and panel[0] its axis. */
+void tile_epilogue(Tile *t, int64_t fixed);
+
+/* cuts.c */
+bool lower_cuts(Planner *p, uint32_t group, const Product *r, const Lie *b);
 
 /* chain.c */
 void lower_chain(Planner *p, uint32_t group);

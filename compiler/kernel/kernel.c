@@ -112,6 +112,16 @@ int64_t ktile_blocks(const KTile *t) {
     return n;
 }
 
+int64_t ktile_cuts(const KTile *t) { return (ktile_blocks(t) * t->k + CHUNK - 1) / CHUNK; }
+
+bool ktile_together(const Stage *s, int32_t axis) {
+    for (uint32_t i = s->n_axes - s->tile.together; i < s->n_axes; i++) {
+        if (s->axis[i] == axis)
+            return true;
+    }
+    return false;
+}
+
 bool klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place) {
     int64_t scaled = l->of_axis * axis + l->of_outer * outer + l->of_u * u + l->base;
     *place = scaled / l->divide;

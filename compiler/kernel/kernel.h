@@ -123,9 +123,10 @@ typedef enum { STAGE_MAP, STAGE_REDUCE, STAGE_CHAIN, STAGE_TILE, STAGE_ACCUM, ST
  *                                                                       transposed operand as it lies
  *     B element (k, column c)          at b.base + .. + c + b_k * k
  * Rows and columns beyond the matrix are clipped: the tile holds min(mr, M - i*mr) x min(nr, N - j*nr) valid
- * results, row stride nr.  A tile stage may have one axis: then it makes a tile at each of its points, one behind the
+ * results, row stride nr.  A tile stage may have axes: then it makes a tile at each of their points, one behind the
  * other in `out`.  With lists the sum runs over blocks of k, one for each point of the lists, the last list
- * fastest; each moves A and B. */
+ * fastest; each moves A and B.  With `cut` it is a part of that sum: of the range of all points those between two
+ * cuts of semantics 3, and B holds them alone, one b_k behind the other, whatever the lists say. */
 enum { MAX_LISTS = 6 };
 typedef struct {
     int64_t count, a_step, b_step;           /* point u moves A by a_step * u, B by b_step * u */
@@ -137,12 +138,14 @@ typedef struct {
     int64_t  of_axis, of_outer, of_u, base, divide, places, a_place, b_place;
 } KList;
 typedef struct {
-    uint32_t a, b;                 /* accesses over the head axes */
+    uint32_t a, b;                 /* accesses over the axes of head and stage */
     uint32_t out;                  /* scratch buffer of mr*nr f32 for each point of the stage's axis */
     int64_t  k, a_k, b_k;
     uint8_t  n_lists; KList list[MAX_LISTS];
     uint8_t  mr, nr;               /* rows of the tile, columns (16 or 32) */
-    int32_t  m_axis, n_axis;       /* head axes i and j */
+    int32_t  m_axis, n_axis;       /* axes i and j, of the head or the stage */
+    int32_t  cut;                  /* head axis that counts cuts, -1 none; k divides CHUNK then */
+    uint8_t  together;             /* schedule: the stage's last axes, 0 to 2, whose tiles one call makes */
     int64_t  m, n;                 /* whole extents, for clipping */
 } KTile;
 
@@ -192,10 +195,13 @@ DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's 
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
 int64_t ktile_blocks(const KTile *t);          /* points of its lists */
+int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts its sum into */
+bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
-/* Names of the microkernels its tiles call ("mk_f32_14x32"), each once in order of first use: so they stand behind
- * its buffers. */
+/* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles), each once in order
+ * of first use: so they stand behind its buffers. */
+Str kernel_micro(const Kernel *k, const Stage *s, Arena *a);
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);
 Kernel *kernel_parse(Arena *a, const Source *src, Diags *ds);

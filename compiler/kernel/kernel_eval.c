@@ -421,17 +421,32 @@ static bool tile_block(const Eval *e, const KTile *t, int64_t block, int64_t *a,
     return there;
 }
 
-static void one_tile(Eval *e, int64_t number) {
+/* Its place in the scratch buffer: the stage's axes in row order. */
+static int64_t tile_number(const Eval *e) {
+    int64_t number = 0;
+    for (uint32_t i = 0; i < e->stage->n_axes; i++)
+        number = number * e->k->axes.at[e->stage->axis[i]].extent + e->axis[e->stage->axis[i]];
+    return number;
+}
+
+static void one_tile(Eval *e, void *user, uint32_t width) {
+    (void)user, (void)width;
     const KTile *t = &e->stage->tile;
+    int64_t number = tile_number(e), first = 0, end = ktile_blocks(t);
+    if (t->cut >= 0) {
+        first = e->axis[t->cut] * (CHUNK / t->k);
+        end = first + CHUNK / t->k < end ? first + CHUNK / t->k : end;
+    }
     const KAccess *a = &e->k->accesses.at[t->a], *b = &e->k->accesses.at[t->b];
     uint32_t rows = tile_side(e, t->m_axis, t->m, t->mr), columns = tile_side(e, t->n_axis, t->n, t->nr);
     float *out = (float *)e->bufs[t->out] + number * t->mr * t->nr, wide_a[UINT8_MAX], wide_b[UINT8_MAX];
     Chain c;
     for (uint32_t r = 0; r < rows; r++) {
         chain_begin(&c, columns);
-        for (int64_t block = 0; block < ktile_blocks(t); block++) {
+        for (int64_t block = first; block < end; block++) {
             int64_t a_at, b_at;
             bool there = tile_block(e, t, block, &a_at, &b_at);
+            b_at = t->cut >= 0 ? (block - first) * t->k * t->b_k : b_at;
             for (int64_t k = 0; k < t->k; k++) {
                 if (there) {
                     float x = *tile_operand(e, a, a_at + k * t->a_k + r, 1, wide_a);
@@ -447,15 +462,7 @@ static void one_tile(Eval *e, int64_t number) {
     }
 }
 
-static void run_tile(Eval *e) {
-    const Stage *s = e->stage;
-    int64_t n = s->n_axes == 0 ? 1 : axis_extent(e, s->axis[0]);
-    for (int64_t i = 0; i < n; i++) {
-        if (s->n_axes > 0)
-            e->axis[s->axis[0]] = i;
-        one_tile(e, i);
-    }
-}
+static void run_tile(Eval *e) { each_point(e, e->stage->axis, e->stage->n_axes, one_tile, NULL); }
 
 /* ---- the split head ---- */
 static void accum_block(Eval *e, void *user, uint32_t n) {

@@ -2,13 +2,21 @@
  * behind the kernel's buffers, the code generator loads them from there: all three count as this function does. */
 #include "kernel.h"
 
+Str kernel_micro(const Kernel *k, const Stage *s, Arena *a) {
+    const KTile *t = &s->tile;
+    if (t->together == 0)
+        return str_format(a, "mk_f32_%ux%u", t->mr, t->nr);
+    int64_t inner = k->axes.at[s->axis[s->n_axes - 1]].extent;
+    int64_t outer = t->together > 1 ? k->axes.at[s->axis[s->n_axes - 2]].extent : 1;
+    return str_format(a, "mk_f32_%ux%u_%lldx%lld", t->mr, t->nr, (long long)outer, (long long)inner);
+}
+
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
-        const Stage *s = &k->stages.at[i];
-        if (s->kind != STAGE_TILE)
+        if (k->stages.at[i].kind != STAGE_TILE)
             continue;
-        Str name = str_format(a, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+        Str name = kernel_micro(k, &k->stages.at[i], a);
         uint32_t at = 0;
         while (at < n && !str_eq(names[at], name))
             at++;

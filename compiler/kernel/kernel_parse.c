@@ -267,6 +267,8 @@ static KList parse_list(Parser *p) {
 
 static void parse_tile(Parser *p, KTile *tile) {
     Text *t = p->t;
+    tile->together = text_take(t, "together") ? (uint8_t)text_uint(t, UINT8_MAX) : 0;
+    tile->cut = text_take(t, "cut") ? (int32_t)parse_axis(p) : -1;
     tile->a = parse_access(p);
     tile->b = parse_access(p);
     text_want(t, "k");

@@ -177,6 +177,10 @@ static void put_list(Printer *p, const KList *l) {
 }
 
 static void put_tile(Printer *p, const KTile *t) {
+    if (t->together > 0)
+        buf_printf(p->out, " together %u", t->together);
+    if (t->cut >= 0)
+        put_axis(p, " cut ", (uint32_t)t->cut);
     put_access(p, " %", t->a);
     put_access(p, " %", t->b);
     buf_printf(p->out, " k %lld step %lld %lld", (long long)t->k, (long long)t->a_k, (long long)t->b_k);

@@ -396,7 +396,7 @@ static void widen(Range *r, Wide by) { *(by < 0 ? &r->lo : &r->hi) += by; }
 static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t extent, int64_t step,
                                int64_t by_k) {
     const KTile *t = &v->s->tile;
-    check_access(v, id, 0, v->s->n_axes, false);
+    check_access(v, id, v->s->n_axes, 0, false);
     if (v->bad)
         return;
     const KBuf *b = &v->k->bufs.at[v->k->accesses.at[id].buf];
@@ -410,8 +410,10 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
     r.lo += stride < 0 ? stride * last : 0;
     r.hi += last > 0 && full > most ? full : most;
-    widen(&r, (Wide)by_k * (t->k - 1));
-    for (uint32_t i = 0; i < t->n_lists; i++) {
+    bool alone = id == t->b && t->cut >= 0;
+    Wide points = (Wide)ktile_blocks(t) * t->k;
+    widen(&r, (Wide)by_k * ((!alone ? t->k : points < CHUNK ? points : CHUNK) - 1));
+    for (uint32_t i = 0; i < t->n_lists && !alone; i++) {
         const KList *l = &t->list[i];
         widen(&r, (Wide)(id == t->a ? l->a_step : l->b_step) * (l->count - 1));
         widen(&r, l->window ? (Wide)(id == t->a ? l->a_place : l->b_place) * (l->places - 1) : 0);
@@ -421,9 +423,12 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
          buffer_name(v, v->k->accesses.at[id].buf), (long long)b->count, (long long)(r.lo < 0 ? r.lo : r.hi));
 }
 
+static bool stands_at(const Verifier *v, int32_t axis) {
+    return axis >= 0 && is_stage_axis(v, (uint32_t)axis, v->s->n_axes);
+}
+
 static void check_tile_axis(Verifier *v, int32_t axis, int64_t extent, int64_t step) {
-    NEED(axis < (int32_t)v->k->n_head && axis >= -1, "a tile runs along axis %d, which is no head axis",
-         axis);
+    NEED(axis == -1 || stands_at(v, axis), "a tile runs along axis %d, which is none of the head or the stage", axis);
     NEED(is_size(extent) && extent >= 1 && step >= 1, "a tile cuts %lld by %lld", (long long)extent,
          (long long)step);
     int64_t blocks = axis < 0 ? 1 : v->k->axes.at[axis].extent;
@@ -432,9 +437,6 @@ static void check_tile_axis(Verifier *v, int32_t axis, int64_t extent, int64_t s
          (long long)extent);
 }
 
-static bool window_stands_at(const Verifier *v, int32_t axis) {
-    return axis >= 0 && (axis < (int32_t)v->k->n_head || (v->s->n_axes == 1 && axis == v->s->axis[0]));
-}
 
 static void check_lists(Verifier *v, const KTile *t) {
     Wide points = t->k;
@@ -445,9 +447,9 @@ static void check_lists(Verifier *v, const KTile *t) {
         NEED(points <= INT64_MAX >> 1, "a tile of more points than there are numbers");
         if (!l->window)
             continue;
-        NEED(window_stands_at(v, l->axis), "a window stands at axis %d, which is none of the head or the stage",
+        NEED(stands_at(v, l->axis), "a window stands at axis %d, which is none of the head or the stage",
              l->axis);
-        NEED(l->outer == -1 || window_stands_at(v, l->outer),
+        NEED(l->outer == -1 || stands_at(v, l->outer),
              "a window stands at axis %d, which is none of the head or the stage", l->outer);
         NEED(is_size(l->divide) && l->divide >= 1 && is_size(l->places) && l->places >= 1, "a window onto nothing");
         Wide reach = wide_abs(l->of_axis) * v->k->axes.at[l->axis].extent + wide_abs(l->of_u) * l->count;
@@ -456,20 +458,57 @@ static void check_lists(Verifier *v, const KTile *t) {
     }
 }
 
+static void check_cut(Verifier *v, const KTile *t) {
+    if (t->cut == -1)
+        return;
+    NEED(t->cut >= 0 && t->cut < (int32_t)v->k->n_head, "cuts are counted by axis %d, which is no head axis", t->cut);
+    NEED(CHUNK % t->k == 0, "a cut divides a block of %lld", (long long)t->k);
+    NEED(v->k->axes.at[t->cut].extent == ktile_cuts(t), "a sum of %lld parts is cut into %lld",
+         (long long)ktile_cuts(t), (long long)v->k->axes.at[t->cut].extent);
+}
+
+/* Tiles made together differ by where their windows stand in A, and in nothing else. */
+static void check_together(Verifier *v, const KTile *t) {
+    const Stage *s = v->s;
+    NEED(t->together <= 2 && t->together <= s->n_axes && (t->together == 0 || t->cut >= 0),
+         "one call makes the tiles of two axes at most, of sums that are cut");
+    for (uint32_t i = s->n_axes - t->together; i < s->n_axes; i++) {
+        uint32_t axis = s->axis[i];
+        NEED(v->k->accesses.at[t->a].coef[axis] == 0 && v->k->accesses.at[t->b].coef[axis] == 0 &&
+             (int32_t)axis != t->m_axis && (int32_t)axis != t->n_axis && v->k->axes.at[axis].clip_by < 0,
+             "tiles along axis %u are not made together", axis);
+    }
+    for (uint32_t i = 0; i < t->n_lists; i++) {
+        const KList *l = &t->list[i];
+        NEED(!l->window || (!ktile_together(s, l->outer) && (l->divide == 1 || !ktile_together(s, l->axis))),
+             "a window of tiles made together stands at one axis and has all places");
+    }
+}
+
 static void check_tile(Verifier *v) {
     const KTile *t = &v->s->tile;
-    NEED(v->s->n_axes <= 1 && v->s->n_keep == 0 && v->s->n == 0, "a tile has one axis at most and no instructions");
-    int64_t tiles = v->s->n_axes == 0 ? 1 : v->k->axes.at[v->s->axis[0]].extent;
+    NEED(v->s->n_keep == 0 && v->s->n == 0, "a tile keeps no axes and has no instructions");
+    Wide tiles = 1;
+    for (uint32_t i = 0; i < v->s->n_axes; i++) {
+        tiles *= v->k->axes.at[v->s->axis[i]].extent;
+        NEED(tiles <= INT32_MAX, "more tiles than there are numbers");
+    }
     NEED(is_size(t->k) && t->k >= 1, "a tile of nothing");
     check_lists(v, t);
+    if (!v->bad)
+        check_cut(v, t);
+    if (v->bad)
+        return;
+    NEED(t->a < v->k->accesses.n && t->b < v->k->accesses.n, "there is no such access");
+    check_together(v, t);
     if (v->bad)
         return;
     check_tile_axis(v, t->m_axis, t->m, t->mr);
     check_tile_axis(v, t->n_axis, t->n, t->nr);
     NEED(t->out < v->k->bufs.n, "there is no buffer %u", t->out);
     const KBuf *out = &v->k->bufs.at[t->out];
-    NEED(out->role == KBUF_SCRATCH && out->dtype == DT_F32 && (Wide)out->count >= (Wide)tiles * t->mr * t->nr,
-         "tiles go to scratch of f32[%lld]", (long long)tiles * t->mr * t->nr);
+    NEED(out->role == KBUF_SCRATCH && out->dtype == DT_F32 && (Wide)out->count >= tiles * t->mr * t->nr,
+         "tiles go to scratch of f32[%lld]", (long long)(tiles * t->mr * t->nr));
     NEED(!v->k->lanes, "a split head has no tiles");
     if (never_runs(v, v->s->n_axes) || v->bad)
         return;

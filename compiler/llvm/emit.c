@@ -46,7 +46,7 @@ static Value load_micro(Emit *e, const Stage *s) {
         slot += k->bufs.at[i].role != KBUF_SCRATCH;
     Str *names = PUSH(e->arena, Str, k->stages.n);
     uint32_t n = kernel_micros(k, e->arena, names), at = 0;
-    Str wanted = str_format(e->arena, "mk_f32_%ux%u", s->tile.mr, s->tile.nr);
+    Str wanted = kernel_micro(k, s, e->arena);
     while (at < n && !str_eq(names[at], wanted))
         at++;
     return emit_load(e, e->ptr, emit_at(e, e->ptr, parameter(e, 0), emit_i64(e, slot + at)), 8);

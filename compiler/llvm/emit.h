@@ -5,6 +5,7 @@
 #ifndef GRC_LLVM_EMIT_H
 #define GRC_LLVM_EMIT_H
 #include "kernel.h"
+#include "micro.h"
 #include <llvm-c/Core.h>
 
 typedef LLVMValueRef Value;
@@ -244,6 +245,7 @@ void   row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole,
 
 /* ---- emit.c, emit_micro.c ---- */
 void   emit_kernel(Emit *e, const Kernel *k, const char *symbol);
-LLVMTypeRef emit_micro_type(const Emit *e);
-void   emit_micro(Emit *e, const char *symbol, uint32_t rows, uint32_t columns);
+LLVMTypeRef emit_micro_type(const Emit *e, bool together);
+bool   micro_shape(const char *symbol, MicroShape *shape);   /* false: no microkernel is called that */
+void   emit_micro(Emit *e, const char *symbol, const MicroShape *shape);
 #endif

@@ -3,22 +3,28 @@
  * sums a[list[l].a + p*a_k + r] * b[list[l].b + p*b_k + c] over l < blocks, p < k in that order into the rows x
  * columns tile t (list: pairs of 64-bit offsets), one fma chain an element, all chains in registers.  accumulate says
  * how chains start: MICRO_STORE from zero, MICRO_CONTINUE from what the tile holds.  The inner loop is what the
- * machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps. */
+ * machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps.
+ *     void mk(.., accumulate, outer, inner)
+ * makes several tiles, one behind the other in t, which share the columns: those of tile (i, j) come from
+ * a + i*outer + j*inner.  So thin tiles together fill the registers and read b once.  MICRO_ALONE continues the first
+ * tile and leaves the others. */
 #include "emit.h"
 #include "micro.h"
+#include <stdio.h>
 
 enum { UNROLL = 2 };
 
 typedef struct {
     Emit *e;
     LLVMTypeRef vector;
-    uint32_t rows, vectors;          /* of sixteen columns */
+    uint32_t rows, vectors, tiles;   /* vectors: of sixteen columns */
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
+    Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
 typedef struct { Value acc[MICRO_MAX_ACCUMULATORS], a, b; } Sums;    /* with the operands' places */
 
-static uint32_t accumulators(const Micro *m) { return m->rows * m->vectors; }
+static uint32_t accumulators(const Micro *m) { return m->tiles * m->rows * m->vectors; }
 
 static Value tile_at(const Micro *m, uint32_t n) { return emit_at(m->e, m->e->f32, m->t, emit_i64(m->e,
     n * LANES)); }
@@ -32,8 +38,9 @@ static Sums step(const Micro *m, Sums s) {
     Value column[4];
     for (uint32_t v = 0; v < m->vectors; v++)
         column[v] = emit_load(e, m->vector, emit_at(e, e->f32, s.b, emit_i64(e, v * LANES)), 4);
-    for (uint32_t r = 0; r < m->rows; r++) {
-        Value x = emit_splat(e, emit_load(e, e->f32, emit_at(e, e->f32, s.a, emit_i64(e, r)), 4));
+    for (uint32_t r = 0; r < m->rows * m->tiles; r++) {
+        Value apart = m->apart[r / m->rows], a = apart == NULL ? s.a : emit_at(e, e->f32, s.a, apart);
+        Value x = emit_splat(e, emit_load(e, e->f32, emit_at(e, e->f32, a, emit_i64(e, r % m->rows)), 4));
         for (uint32_t v = 0; v < m->vectors; v++)
             s.acc[r * m->vectors + v] = fused(e, x, column[v], s.acc[r * m->vectors + v]);
     }
@@ -106,16 +113,21 @@ static Value is(const Micro *m, MicroMode mode) {
     return LLVMBuildICmp(m->e->b, LLVMIntEQ, m->accumulate, emit_i64(m->e, mode), "");
 }
 
+static Sums loaded(const Micro *m) {
+    Sums s = {{NULL}, NULL, NULL};
+    for (uint32_t i = 0; i < accumulators(m); i++)
+        s.acc[i] = emit_load(m->e, m->vector, tile_at(m, i), 4);
+    return s;
+}
+
 /* Zeros, or the tile. */
 static Sums start(const Micro *m) {
     Emit *e = m->e;
     LLVMBasicBlockRef before = LLVMGetInsertBlock(e->b), then;
     Value zero = LLVMConstNull(m->vector);
-    Sums s = {{NULL}, NULL, NULL};
     If f = if_open(e, is(m, MICRO_CONTINUE));
     then = LLVMGetInsertBlock(e->b);
-    for (uint32_t i = 0; i < accumulators(m); i++)
-        s.acc[i] = emit_load(e, m->vector, tile_at(m, i), 4);
+    Sums s = loaded(m);
     if_close(e, f);
     for (uint32_t i = 0; i < accumulators(m); i++) {
         Value phi = LLVMBuildPhi(e->b, m->vector, "");
@@ -131,19 +143,52 @@ static void finish(const Micro *m, const Sums *s) {
     LLVMBuildRetVoid(m->e->b);
 }
 
-LLVMTypeRef emit_micro_type(const Emit *e) {
-    LLVMTypeRef in[9] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64};
-    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, 9, false);
+bool micro_shape(const char *symbol, MicroShape *s) {
+    char end;
+    *s = (MicroShape){0};
+    int n = sscanf(symbol, "mk_f32_%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
+    bool together = n == 4 && s->outer > 0 && s->inner > 0;
+    if (!together && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
+        return false;
+    uint64_t vectors = (uint64_t)s->rows * (s->columns / LANES) * (together ? (uint64_t)s->outer * s->inner : 1);
+    return vectors > 0 && s->columns % LANES == 0 && vectors <= MICRO_MAX_ACCUMULATORS - 2;
 }
 
-void emit_micro(Emit *e, const char *symbol, uint32_t rows, uint32_t columns) {
-    Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = rows, .vectors = columns / LANES};
-    GR_ASSERT(accumulators(&m) <= MICRO_MAX_ACCUMULATORS && columns % LANES == 0);
-    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e));
+LLVMTypeRef emit_micro_type(const Emit *e, bool together) {
+    LLVMTypeRef in[11] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64};
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, together ? 11 : 9, false);
+}
+
+/* The first of several tiles, and the end of the function for it. */
+static void alone(const Micro *together) {
+    Micro m = *together;
+    m.tiles = 1;
+    If f = if_open(m.e, is(&m, MICRO_ALONE));
+    Sums s = all_blocks(&m, loaded(&m));
+    finish(&m, &s);
+    LLVMPositionBuilderAtEnd(m.e->b, f.after);
+}
+
+static void place_tiles(Micro *m, uint32_t inner) {
+    Emit *e = m->e;
+    Value step[2] = {LLVMGetParam(e->function, 9), LLVMGetParam(e->function, 10)};
+    for (uint32_t i = 1; i < m->tiles; i++)
+        m->apart[i] = LLVMBuildAdd(e->b, emit_mul_i64(e, step[0], i / inner), emit_mul_i64(e, step[1], i % inner), "");
+}
+
+void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
+    bool together = shape->outer > 0;
+    Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = shape->rows, .vectors = shape->columns / LANES,
+               .tiles = together ? shape->outer * shape->inner : 1};
+    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
     for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
+    if (together) {
+        alone(&m);
+        place_tiles(&m, shape->inner);
+    }
     Sums s = all_blocks(&m, start(&m));
     finish(&m, &s);
 }

@@ -1,7 +1,9 @@
 /* TILE: the calls of a microkernel that compute one tile.  The points of a tile, blocks of k one after the other,
  * form one range that semantics 3 cuts at every 4096.  Blocks are gathered into a list of offsets and handed to the
  * microkernel together: when the list is full, and when a cut ends.  A block that a cut divides goes in pieces of
- * its own.  The first cut is summed in the tile itself, a later one beside it and then added. */
+ * its own.  The first cut is summed in the tile itself, a later one beside it and then added.
+ * A tile that is one cut runs through the blocks of that cut alone.  Tiles made together take a block by one call where
+ * it is there for all of them; at a border those that have it take it one by one. */
 #include "emit.h"
 #include "micro.h"
 
@@ -15,6 +17,8 @@ typedef struct {
     Value micro, a, b, out, cut;             /* cut: the sum beside the tile; NULL when there is one cut only */
     Value list, pending, begun, later;       /* list of pairs; how many; has this cut a sum; is it not the first */
     int64_t most;                            /* pairs the list holds */
+    uint32_t extent[2];                      /* outer and inner axis of tiles made together, else 0 */
+    int32_t axis[2];                         /* their numbers, -1 none */
 } Tile;
 
 static Value get(const Tile *t, Value word) { return emit_load(t->e, t->e->i64, word, 8); }
@@ -31,12 +35,25 @@ static Value target(const Tile *t) {
     return LLVMBuildSelect(t->e->b, is(t, LLVMIntNE, get(t, t->later), 0), t->cut, t->out, "");
 }
 
+/* How far A moves with an axis of tiles made together. */
+static int64_t step_of(const Tile *t, int32_t axis) {
+    int64_t step = 0;
+    for (uint32_t i = 0; i < t->t->n_lists; i++)
+        if (t->t->list[i].window && t->t->list[i].axis == axis)
+            step += t->t->list[i].a_place * t->t->list[i].of_axis;
+    return step;
+}
+
+static void call_micro(const Tile *t, Value k, Value a, Value b, Value to, Value blocks, Value list, Value mode) {
+    Value in[11] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode,
+                    number(t, step_of(t, t->axis[0])), number(t, step_of(t, t->axis[1]))};
+    LLVMBuildCall2(t->e->b, t->type, t->micro, in, t->t->together > 0 ? 11 : 9, "");
+}
+
 static void call(const Tile *t, Value k, Value a, Value b, Value blocks, Value list) {
-    Emit *e = t->e;
-    Value mode = LLVMBuildSelect(e->b, is(t, LLVMIntNE, get(t, t->begun), 0), number(t, MICRO_CONTINUE),
+    Value mode = LLVMBuildSelect(t->e->b, is(t, LLVMIntNE, get(t, t->begun), 0), number(t, MICRO_CONTINUE),
                                  number(t, MICRO_STORE), "");
-    Value in[9] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), target(t), blocks, list, mode};
-    LLVMBuildCall2(e->b, t->type, t->micro, in, 9, "");
+    call_micro(t, k, a, b, target(t), blocks, list, mode);
     set(t, t->begun, number(t, 1));
 }
 
@@ -48,11 +65,15 @@ static void flush(const Tile *t) {
     if_close(t->e, some);
 }
 
+static int64_t tile_size(const Tile *t) {
+    return (int64_t)t->t->mr * t->t->nr * (t->t->together > 0 ? t->extent[0] * t->extent[1] : 1);
+}
+
 typedef void Each(const Tile *t, Value at);
 
 static void each_vector(const Tile *t, Each *f) {
     Loop l;
-    loop_open(t->e, &l, number(t, 0), number(t, (int64_t)t->t->mr * t->t->nr), LANES, 0, NULL);
+    loop_open(t->e, &l, number(t, 0), number(t, tile_size(t)), LANES, 0, NULL);
     f(t, l.i);
     loop_close(t->e, &l, NULL);
 }
@@ -68,12 +89,18 @@ static void add(const Tile *t, Value at) {
     emit_store(e, LLVMBuildFAdd(e->b, emit_load(e, v, out, 4), more, ""), out, 4);
 }
 
+/* Chains that have no term yet are +0. */
+static void begin(const Tile *t) {
+    If none = if_open(t->e, is(t, LLVMIntEQ, get(t, t->begun), 0));
+    each_vector(t, clear);
+    set(t, t->begun, number(t, 1));
+    if_close(t->e, none);
+}
+
 /* A cut without a term is +0, and is added like any other. */
 static void end_cut(const Tile *t) {
     flush(t);
-    If none = if_open(t->e, is(t, LLVMIntEQ, get(t, t->begun), 0));
-    each_vector(t, clear);
-    if_close(t->e, none);
+    begin(t);
     if (t->cut == NULL)
         return;
     If later = if_open(t->e, is(t, LLVMIntNE, get(t, t->later), 0));
@@ -112,6 +139,12 @@ static Value moved(const Tile *t, Value base, Value by, Value p, int64_t step) {
     return emit_at(t->e, t->e->f32, base, LLVMBuildAdd(t->e->b, by, emit_mul_i64(t->e, p, step), ""));
 }
 
+/* A list of one block, which lies where the operands do. */
+static void list_zero(const Tile *t) {
+    emit_store(t->e, number(t, 0), t->list, 8);
+    emit_store(t->e, number(t, 0), emit_at(t->e, t->e->i64, t->list, number(t, 1)), 8);
+}
+
 /* Points p .. p+n-1 of a block, alone. */
 static void piece(const Tile *t, const Block *x, Value p, Value n) {
     Emit *e = t->e;
@@ -119,8 +152,7 @@ static void piece(const Tile *t, const Block *x, Value p, Value n) {
     if (x->there != NULL)
         f = if_open(e, x->there);
     flush(t);
-    emit_store(e, number(t, 0), t->list, 8);
-    emit_store(e, number(t, 0), emit_at(e, e->i64, t->list, number(t, 1)), 8);
+    list_zero(t);
     call(t, n, moved(t, t->a, x->a, p, t->t->a_k), moved(t, t->b, x->b, p, t->t->b_k), number(t, 1), t->list);
     if (x->there != NULL)
         if_close(e, f);
@@ -175,24 +207,41 @@ static void block(const Tile *t, const Block *x, Value place) {
 }
 
 /* ---- the lists ---- */
+static Value both(const Tile *t, Value x, Value y) { return x == NULL ? y : LLVMBuildAnd(t->e->b, x, y, ""); }
+
+/* The place of a window, before it is divided, where of its axes those of tiles made together stand at 0. */
+static Value place_of(const Tile *t, const KList *l, Value u) {
+    Emit *e = t->e;
+    Value at = emit_mul_i64(e, u, l->of_u);
+    if (l->axis != t->axis[0] && l->axis != t->axis[1])
+        at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, e->axis[l->axis].scalar, l->of_axis), "");
+    if (l->outer >= 0)
+        at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, e->axis[l->outer].scalar, l->of_outer), "");
+    return LLVMBuildAdd(e->b, at, number(t, l->base), "");
+}
+
+/* The place it is when divided; there: and is it one. */
+static Value divided_place(const Tile *t, const KList *l, Value at, Value *there) {
+    Emit *e = t->e;
+    Value is_there = is(t, LLVMIntSGE, at, 0), place = at;
+    if (l->divide != 1) {
+        is_there = both(t, is_there, is(t, LLVMIntEQ, LLVMBuildSRem(e->b, at, number(t, l->divide), ""), 0));
+        place = LLVMBuildSDiv(e->b, at, number(t, l->divide), "");
+    }
+    *there = both(t, *there, both(t, is_there, is(t, LLVMIntSLT, place, l->places)));
+    return place;
+}
+
 static Block inside(const Tile *t, const KList *l, const Block *outer, Value u) {
     Emit *e = t->e;
     Block x = {LLVMBuildAdd(e->b, outer->a, emit_mul_i64(e, u, l->a_step), ""),
                LLVMBuildAdd(e->b, outer->b, emit_mul_i64(e, u, l->b_step), ""), outer->there};
     if (!l->window)
         return x;
-    Value at = emit_mul_i64(e, e->axis[l->axis].scalar, l->of_axis);
-    if (l->outer >= 0)
-        at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, e->axis[l->outer].scalar, l->of_outer), "");
-    at = LLVMBuildAdd(e->b, at, emit_mul_i64(e, u, l->of_u), "");
-    at = LLVMBuildAdd(e->b, at, number(t, l->base), "");
-    Value there = is(t, LLVMIntSGE, at, 0), place = at;
-    if (l->divide != 1) {
-        there = LLVMBuildAnd(e->b, there, is(t, LLVMIntEQ, LLVMBuildSRem(e->b, at, number(t, l->divide), ""), 0), "");
-        place = LLVMBuildSDiv(e->b, at, number(t, l->divide), "");
-    }
-    there = LLVMBuildAnd(e->b, there, is(t, LLVMIntSLT, place, l->places), "");
-    x.there = x.there == NULL ? there : LLVMBuildAnd(e->b, x.there, there, "");
+    Value at = place_of(t, l, u), place = divided_place(t, l, at, &x.there);
+    for (int i = 0; i < 2; i++) /* the last of them: then those between are there, too */
+        if (l->axis == t->axis[i])
+            divided_place(t, l, LLVMBuildAdd(e->b, at, number(t, l->of_axis * (t->extent[i] - 1)), ""), &x.there);
     x.a = LLVMBuildAdd(e->b, x.a, emit_mul_i64(e, place, l->a_place), "");
     x.b = LLVMBuildAdd(e->b, x.b, emit_mul_i64(e, place, l->b_place), "");
     return x;
@@ -211,15 +260,82 @@ static void lists(const Tile *t, uint32_t i, const Block *outer, Value place) {
     loop_close(t->e, &l, NULL);
 }
 
-static void one_tile(Tile *t) {
+/* ---- one cut ---- */
+/* Of a block that is not there for all tiles made together: those for which it is. */
+static void one_by_one(const Tile *t, const Block *x, const Value *u) {
     Emit *e = t->e;
+    Loop l[2];
+    flush(t);
+    begin(t);
+    list_zero(t);
+    for (int i = 0; i < 2; i++)
+        loop_open(e, &l[i], number(t, 0), number(t, t->extent[i]), 1, 0, NULL);
+    Value there = NULL, a = LLVMBuildAdd(e->b, x->a, emit_mul_i64(e, l[0].i, step_of(t, t->axis[0])), "");
+    a = LLVMBuildAdd(e->b, a, emit_mul_i64(e, l[1].i, step_of(t, t->axis[1])), "");
+    for (uint32_t i = 0; i < t->t->n_lists; i++) {
+        const KList *list = &t->t->list[i];
+        if (!list->window)
+            continue;
+        Value place = place_of(t, list, u[i]);
+        for (int k = 0; k < 2; k++)
+            if (list->axis == t->axis[k])
+                place = LLVMBuildAdd(e->b, place, emit_mul_i64(e, l[k].i, list->of_axis), "");
+        divided_place(t, list, place, &there);
+    }
+    If some = if_open(e, there);
+    Value tile = LLVMBuildAdd(e->b, emit_mul_i64(e, l[0].i, t->extent[1]), l[1].i, "");
+    Value to = emit_at(e, e->f32, t->out, emit_mul_i64(e, tile, (int64_t)t->t->mr * t->t->nr));
+    call_micro(t, number(t, t->t->k), emit_at(e, e->f32, t->a, a), emit_at(e, e->f32, t->b, x->b), to, number(t, 1),
+               t->list, number(t, MICRO_ALONE));
+    if_close(e, some);
+    for (int i = 2; i-- > 0;)
+        loop_close(e, &l[i], NULL);
+}
+
+static void cut_block(const Tile *t, const Block *x, const Value *u) {
+    Emit *e = t->e;
+    if (t->t->together == 0 || x->there == NULL) {
+        push_there(t, x);
+        return;
+    }
+    If border = if_open(e, LLVMBuildNot(e->b, x->there, ""));
+    one_by_one(t, x, u);
+    if_close(e, border);
+    push_there(t, x);
+}
+
+static void one_cut(const Tile *t) {
+    Emit *e = t->e;
+    int64_t blocks = CHUNK / t->t->k;
+    Value first = emit_mul_i64(e, e->axis[t->t->cut].scalar, blocks);
+    Value end = emit_min_i64(e, LLVMBuildAdd(e->b, first, number(t, blocks), ""), number(t, ktile_blocks(t->t)));
+    Loop l;
+    loop_open(e, &l, first, end, 1, 0, NULL);
+    Value u[MAX_LISTS], rest = l.i;
+    for (uint32_t i = t->t->n_lists; i-- > 0;) {
+        u[i] = i == 0 ? rest : LLVMBuildURem(e->b, rest, number(t, t->t->list[i].count), "");
+        rest = LLVMBuildUDiv(e->b, rest, number(t, t->t->list[i].count), "");
+    }
+    Block x = {number(t, 0), number(t, 0), NULL};
+    for (uint32_t i = 0; i < t->t->n_lists; i++)
+        x = inside(t, &t->t->list[i], &x, u[i]);
+    x.b = emit_mul_i64(e, LLVMBuildSub(e->b, l.i, first, ""), t->t->k * t->t->b_k);
+    cut_block(t, &x, u);
+    loop_close(e, &l, NULL);
+    end_cut(t);
+}
+
+static void one_tile(Tile *t) {
     int64_t total = ktile_blocks(t->t) * t->t->k;
     set(t, t->pending, number(t, 0));
     set(t, t->begun, number(t, 0));
     set(t, t->later, number(t, 0));
+    if (t->t->cut >= 0) {
+        one_cut(t);
+        return;
+    }
     if (t->t->n_lists == 0 && t->cut == NULL) {               /* the most frequent tile: one call */
-        emit_store(e, LLVMConstNull(e->i64), t->list, 8);
-        emit_store(e, LLVMConstNull(e->i64), emit_at(e, e->i64, t->list, number(t, 1)), 8);
+        list_zero(t);
         call(t, number(t, t->t->k), t->a, t->b, number(t, 1), t->list);
         return;
     }
@@ -238,22 +354,28 @@ static void tile_body(Dag *g, void *user) {
     t->a = g->address[g->n_loops * t->e->kernel->accesses.n + k->a];
     t->b = g->address[g->n_loops * t->e->kernel->accesses.n + k->b];
     t->out = t->e->buffer[k->out];
-    if (g->s->n_axes > 0) {
-        Value x = t->e->axis[g->s->axis[0]].scalar;
-        t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, x, (int64_t)k->mr * k->nr));
+    Value tile = number(t, 0);
+    for (uint32_t i = 0; i < g->n_loops; i++) {
+        const KAxis *x = &t->e->kernel->axes.at[g->s->axis[i]];
+        tile = LLVMBuildAdd(t->e->b, emit_mul_i64(t->e, tile, x->extent), t->e->axis[g->s->axis[i]].scalar, "");
     }
+    t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, tile, tile_size(t)));
     one_tile(t);
 }
 
 void emit_tile(Emit *e, const Stage *s, Value microkernel) {
     const KTile *k = &s->tile;
     int64_t blocks = ktile_blocks(k);
-    Tile t = {.e = e, .t = k, .type = emit_micro_type(e), .micro = microkernel,
-              .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST};
+    Tile t = {.e = e, .t = k, .type = emit_micro_type(e, k->together > 0), .micro = microkernel,
+              .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST, .extent = {1, 1}, .axis = {-1, -1}};
+    for (uint32_t i = 0; i < k->together; i++) { /* of one axis: the inner */
+        t.axis[1 - i] = s->axis[s->n_axes - 1 - i];
+        t.extent[1 - i] = (uint32_t)e->kernel->axes.at[t.axis[1 - i]].extent;
+    }
     t.list = emit_local(e, e->i64, 2 * t.most, 16);
     t.pending = emit_local(e, e->i64, 1, 8);
     t.begun = emit_local(e, e->i64, 1, 8);
     t.later = emit_local(e, e->i64, 1, 8);
-    t.cut = blocks * k->k > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
-    dag_loops(dag_create(e, s, s->n_axes), tile_body, &t);
+    t.cut = k->cut < 0 && blocks * k->k > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
+    dag_loops(dag_create(e, s, s->n_axes - k->together), tile_body, &t);
 }

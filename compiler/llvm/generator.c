@@ -80,20 +80,16 @@ static void unit_end(Unit *u) {
     LLVMDisposeTargetMachine(u->machine);
 }
 
-static bool micro_exists(unsigned rows, unsigned columns) {
-    return rows > 0 && columns > 0 && columns % LANES == 0 &&
-        rows * (columns / LANES) <= MICRO_MAX_ACCUMULATORS - 2;
-}
-
 /* What fuse may only ask for when a microkernel does it. */
-static GrStatus check_tiles(const Kernel *k, Error *e) {
+static GrStatus check_tiles(Emit *emit, const Kernel *k, Error *e) {
     for (uint32_t i = 0; i < k->stages.n; i++) {
         const KTile *t = &k->stages.at[i].tile;
         if (k->stages.at[i].kind != STAGE_TILE)
             continue;
-        if (!micro_exists(t->mr, t->nr))
-            return fail(e, GR_JIT, "kernel %.*s: there is no microkernel of %u x %u", FSTR(k->name), t->mr,
-                t->nr);
+        MicroShape shape;
+        Str micro = kernel_micro(k, &k->stages.at[i], emit->arena);
+        if (!micro_shape(micro.s, &shape))
+            return fail(e, GR_JIT, "kernel %.*s: there is no microkernel %.*s", FSTR(k->name), FSTR(micro));
         DType a = k->bufs.at[k->accesses.at[t->a].buf].dtype, b = k->bufs.at[k->accesses.at[t->b].buf].dtype;
         if (a != DT_F32 || b != DT_F32)
             return fail(e, GR_JIT,
@@ -104,15 +100,13 @@ static GrStatus check_tiles(const Kernel *k, Error *e) {
 }
 
 static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
-    unsigned rows, columns;
-    char end;
+    MicroShape shape;
     compiling = item->symbol;
     if (item->kernel != NULL) {
-        TRY(check_tiles(item->kernel, err));
+        TRY(check_tiles(e, item->kernel, err));
         emit_kernel(e, item->kernel, item->symbol);
-    } else if (sscanf(item->symbol, "mk_f32_%ux%u%c", &rows, &columns, &end) == 2 && micro_exists(rows,
-        columns)) {
-        emit_micro(e, item->symbol, rows, columns);
+    } else if (micro_shape(item->symbol, &shape)) {
+        emit_micro(e, item->symbol, &shape);
     } else {
         return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);
     }

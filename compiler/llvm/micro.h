@@ -3,9 +3,11 @@
 #define GRC_LLVM_MICRO_H
 #include <stdint.h>
 
-/* chains start from zero | from what the tile holds */
-typedef enum { MICRO_STORE, MICRO_CONTINUE } MicroMode;
+/* chains start from zero | from what the tile holds | so, and only those of the first tile */
+typedef enum { MICRO_STORE, MICRO_CONTINUE, MICRO_ALONE } MicroMode;
 enum { MICRO_MAX_ACCUMULATORS = 32 };                                  /* vectors of sixteen */
 typedef void (*MicroFn)(int64_t k, const float *a, int64_t a_k, const float *b, int64_t b_k, float *t,
                         int64_t blocks, const int64_t (*list)[2], int64_t accumulate);
+/* outer x inner tiles that share the columns; 0 x 0: one tile, and two arguments less */
+typedef struct { unsigned rows, columns, outer, inner; } MicroShape;
 #endif
