@@ -208,6 +208,10 @@ uint32_t kernel_buffer(Emit *e, uint32_t cell, bool write);
 uint32_t kernel_scratch(Kernel *k, Unit *u, const char *name, DType t, int64_t count);
 DType wide_of(DType t); /* the type values of it have inside a kernel */
 
+/* Places are few that fill no vector, where the code generator weaves them with the channels before them: the points of
+ * a set, the taps of a weight. */
+enum { FEW_PLACES = 8 };
+
 /* nest.c: axes of a kernel. */
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent);
 Stage *kernel_stage(Kernel *k, StageKind kind); /* appended, schedule scalar, no axes */

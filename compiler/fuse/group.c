@@ -387,7 +387,7 @@ static void mark_outer(Planner *p) {
 /* Rows of a few elements are no rows to run lanes along, and their points too small to run one by one: the last axis of
  * the head becomes the first inner one, along which lanes run. */
 static void widen_short_rows(Planner *p) {
-    enum { FEW = 4, POINTS = 16 };
+    enum { FEW = 8, POINTS = 16 };
     for (uint32_t i = 0; i < p->groups.n; i++) {
         Group *g = &p->groups.at[i];
         bool wide = g->kind == GROUP_ROWS && !g->lanes && g->head > 1 && g->domain.dim[g->head - 1] >= LANES &&

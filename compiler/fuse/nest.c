@@ -225,6 +225,45 @@ static double cost_along(const Kernel *k, const Stage *s, uint32_t axis) {
     return lanes_cost(k, s, axis) * vectors / n + FOLD / row;
 }
 
+static bool stores_to(const Kernel *k, const Stage *s, uint32_t buf) {
+    for (uint32_t i = 0; i < s->n; i++) {
+        const KInst *in = &k->insts.at[s->first + i];
+        if (in->kop == K_STORE && k->accesses.at[in->access].buf == buf)
+            return true;
+    }
+    return false;
+}
+
+/* Does an access that moves along `few` leave no gap between the points of `lanes`, and can it be woven? */
+static bool access_weaves(const Kernel *k, const Stage *s, const KInst *in, uint32_t few, uint32_t lanes) {
+    const KAccess *a = &k->accesses.at[in->access];
+    bool load = in->kop == K_LOAD, guarded = load ? in->in[0] != 0 : in->in[1] != 0;
+    if (a->index != 0)
+        return false;
+    if (a->coef[few] == 0)
+        return a->coef[lanes] == 0 || a->coef[lanes] == 1;
+    return a->coef[few] == 1 && a->coef[lanes] == k->axes.at[few].extent && !guarded &&
+           !(load && stores_to(k, s, a->buf));
+}
+
+/* A map over channels with a few places each: places fill no vector, and what is one number a channel would be loaded
+ * for each of them.  So lanes run along the channels, and places are woven.  Words are computed in their order. */
+static bool weaves(const Kernel *k, const Stage *s) {
+    if (s->kind != STAGE_MAP || s->n_axes < 2)
+        return false;
+    uint32_t few = s->axis[s->n_axes - 1], lanes = s->axis[s->n_axes - 2];
+    const KAxis *x = &k->axes.at[few];
+    if (x->clip_by >= 0 || x->extent < 2 || x->extent > FEW_PLACES || k->axes.at[lanes].extent < LANES)
+        return false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const KInst *in = &k->insts.at[s->first + i];
+        bool memory = in->kop == K_LOAD || in->kop == K_STORE;
+        if (in->kop == K_WORD || (memory && !access_weaves(k, s, in, few, lanes)))
+            return false;
+    }
+    return true;
+}
+
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, if that is
  * cheaper, and a chain always does.  A stage that stores through computed indices has no lanes. */
 void stage_vector(const Kernel *k, Stage *s) {
@@ -236,6 +275,10 @@ void stage_vector(const Kernel *k, Stage *s) {
         const KInst *in = &k->insts.at[s->first + i];
         if (in->kop == K_STORE && k->accesses.at[in->access].index != 0)
             return;
+    }
+    if (weaves(k, s)) {
+        s->vec = (int8_t)(s->n_axes - 2), s->transpose = (int8_t)(s->n_axes - 1);
+        return;
     }
     int kept = last_long(k, s, 0, s->n_keep), inner = last_long(k, s, s->n_keep, s->n_axes);
     if (s->kind == STAGE_MAP || s->kind == STAGE_ACCUM || kept < 0)

@@ -34,10 +34,6 @@ typedef struct {
     bool packed;
 } Feed;
 
-/* Places of a window that are few, last in C, and next to the columns or rows there: the places of one channel, the
- * taps of one weight.  Both dims are then written, or read, as one. */
-enum { FEW_PLACES = 8 };
-
 /* product.c */
 Product product_of(const Planner *p, Val v, bool single);
 Lie product_lie(Planner *p, const Product *r, int side);
