@@ -226,6 +226,9 @@ static Value load_lanes(Emit *e, const Spot *p, Value mask) {
         return lanes_load_each(e, p->t, p->at, p->apart, on, p->align);
     if (p->shared != 0 && mask == NULL)
         return lanes_load_shared(e, p->t, emit_at(e, p->t, p->at, p->first), p->shared, p->align);
+    Value runs = mask == NULL ? lanes_load_runs(e, p->t, p->at, p->offset, p->align) : NULL;
+    if (runs != NULL)
+        return runs;
     Value at = lane_addresses(e, p);
     LLVMTypeRef t[2] = {vt, LLVMTypeOf(at)};
     Value in[3] = {at, mask == NULL ? all_lanes(e) : emit_splat(e, mask), LLVMConstNull(vt)};

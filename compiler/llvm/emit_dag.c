@@ -336,6 +336,28 @@ static void row_axes_lanes(Dag *g, Value r) {
     }
 }
 
+/* Do sixteen elements take whole turns of the last axis, and none of them the axis before it to its end? */
+static bool row_in_turns(const Dag *g) {
+    if (g->s->n_axes < g->n_loops + 2u)
+        return false;
+    const KAxis *last = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
+    const KAxis *before = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 2]];
+    return last->clip_by < 0 && before->clip_by < 0 && last->extent > 1 && LANES % last->extent == 0 &&
+           before->extent % (LANES / last->extent) == 0;
+}
+
+/* Then where the lanes stand is the same each time. */
+static void row_axes_in_turns(Dag *g, Value r) {
+    Emit *e = g->e;
+    uint32_t last = g->s->axis[g->s->n_axes - 1], before = g->s->axis[g->s->n_axes - 2];
+    int64_t n = e->kernel->axes.at[last].extent, in_last[LANES], in_before[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        in_last[l] = l % n, in_before[l] = l / n;
+    row_axes_scalar(g, r);
+    e->axis[last] = (AxisAt){emit_i64(e, 0), emit_lanes(in_last, e->i32)};
+    e->axis[before].lanes = emit_lanes(in_before, e->i32);
+}
+
 void dag_enter_row(Dag *g, Value r) {
     g->row_at = r;
     const KAxis *x = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
@@ -343,6 +365,8 @@ void dag_enter_row(Dag *g, Value r) {
         bool aligned = g->s->n_axes == g->n_loops + 1 || (x->extent % LANES == 0 && x->clip_by < 0);
         if (!g->row_lanes || aligned) {
             row_axes_scalar(g, r);
+        } else if (row_in_turns(g)) {
+            row_axes_in_turns(g, r);
         } else {
             row_axes_lanes(g, r);
         }

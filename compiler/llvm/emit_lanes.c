@@ -51,6 +51,62 @@ Value lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsign
     return LLVMBuildShuffleVector(e->b, few, few, constant_lanes(e, lane), "");
 }
 
+/* Offsets that are known: how many lanes at a time lie side by side (step 1) or on one element (step 0); 0 for less
+ * than two. */
+static int64_t run_of(const int64_t *offset, int64_t step) {
+    for (int64_t n = LANES / 2; n > 1; n /= 2) {
+        bool runs = true;
+        for (int64_t l = 0; l < LANES && runs; l++)
+            runs = l % n == 0 || offset[l] == offset[l - 1] + step;
+        if (runs)
+            return n;
+    }
+    return 0;
+}
+
+static bool known_offsets(Value offset, int64_t *out) {
+    for (unsigned l = 0; l < LANES && LLVMIsConstant(offset); l++) {
+        Value one = LLVMGetAggregateElement(offset, l);
+        if (one == NULL || !LLVMIsAConstantInt(one))
+            return false;
+        out[l] = LLVMConstIntGetSExtValue(one);
+    }
+    return LLVMIsConstant(offset);
+}
+
+/* Parts of n lanes each, put together two by two. */
+static Value join(Emit *e, Value *part, int64_t n) {
+    for (; n < LANES; n *= 2) {
+        Value lane[LANES];
+        for (int64_t l = 0; l < 2 * n; l++)
+            lane[l] = emit_i32(e, l);
+        for (int64_t i = 0; i < LANES / (2 * n); i++)
+            part[i] = LLVMBuildShuffleVector(e->b, part[2 * i], part[2 * i + 1],
+                                             LLVMConstVector(lane, (unsigned)(2 * n)), "");
+    }
+    return part[0];
+}
+
+Value lanes_load_runs(Emit *e, LLVMTypeRef t, Value at, Value offset, unsigned align) {
+    int64_t where[LANES];
+    if (!known_offsets(offset, where))
+        return NULL;
+    int64_t along = run_of(where, 1), on_one = run_of(where, 0), lane[LANES];
+    Value part[LANES], few = LLVMConstNull(emit_vector(t));
+    for (int64_t i = 0; along != 0 && i < LANES / along; i++)
+        part[i] = emit_load(e, LLVMVectorType(t, (unsigned)along), emit_at(e, t, at, emit_i64(e, where[i * along])),
+                            align);
+    if (along != 0)
+        return join(e, part, along);
+    for (int64_t i = 0; on_one != 0 && i < LANES / on_one; i++) {
+        Value one = emit_load(e, t, emit_at(e, t, at, emit_i64(e, where[i * on_one])), align);
+        few = LLVMBuildInsertElement(e->b, few, one, emit_i32(e, i), "");
+    }
+    for (int64_t l = 0; on_one != 0 && l < LANES; l++)
+        lane[l] = l / on_one;
+    return on_one != 0 ? LLVMBuildShuffleVector(e->b, few, few, constant_lanes(e, lane), "") : NULL;
+}
+
 /* ---- which indices are such ---- */
 static const KInst *inst_at(const Dag *g, uint32_t i) { return &g->e->kernel->insts.at[g->s->first + i]; }
 

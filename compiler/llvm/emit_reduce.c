@@ -6,7 +6,7 @@
 #include "emit.h"
 
 /* instructions a row may become, when it is written out; those of rows that are walked at once */
-enum { WRITE_OUT = 320, AT_ONCE = 64 };
+enum { WRITE_OUT = 320, AT_ONCE = 160 };
 
 static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
 
