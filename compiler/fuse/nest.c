@@ -342,6 +342,7 @@ void kernel_finish(Entry *e, Unit *u) {
             per_point += inst_cost(in) * (double)points / (s->vec < 0 ? 1 : 16);
         }
     }
+    kernel_sweeps(k);
     int64_t points = kernel_points(k), runs = k->lanes ? k->axes.at[0].extent : points;
     for (uint32_t i = 0; i < k->bufs.n; i++) {
         KBufRole role = k->bufs.at[i].role;

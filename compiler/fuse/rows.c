@@ -99,6 +99,7 @@ typedef struct {
     Shape open_shape; /* its inner shape */
     uint8_t *done;
     uint32_t *scratch, *reg;
+    VEC(Val) kept;    /* results in registers that others want in memory, or checked */
 } Rows;
 
 /* Inner axis of an extent that the stage does not use yet: stages share axes. */
@@ -244,7 +245,8 @@ static bool in_order(const Node *n) {
 }
 
 /* A result in a register that others want in memory, or checked: a stage without axes. */
-static void put_registers(Rows *r, Val v, bool store) {
+static void put_registers(Rows *r, Val v) {
+    bool store = r->p->info[v.i].outer;
     const Node *n = node_of(r->p->g, v);
     Shape shape = n->shape;
     if (!open_fits(r, shape))
@@ -302,7 +304,7 @@ static void reduce_member(Rows *r, Sink sink) {
     close_stage(r);
     r->done[sink.val.i] = 1;
     if (registers && (r->p->info[sink.val.i].outer || r->p->info[sink.val.i].checked))
-        put_registers(r, sink.val, r->p->info[sink.val.i].outer);
+        vec_push(k->arena, &r->kept, sink.val);
 }
 
 /* A sum over the head: each (chunk, lane) adds its rows into a row of partial sums, which another kernel
@@ -412,6 +414,9 @@ void lower_rows(Planner *p, uint32_t group) {
         const Info *in = &p->info[s.val.i];
         if (in->checked && node_of(p->g, s.val)->op == OP_reduce && in->place != PLACE_REG)
             check_cell(&r, s.val);
+    }
+    for (uint32_t i = 0; i < r.kept.n; i++) { /* last, so that reductions follow each other (kernel/sweep.c) */
+        put_registers(&r, r.kept.at[i]);
     }
     close_stage(&r);
     unit_finish(&r.e);

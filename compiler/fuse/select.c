@@ -10,8 +10,9 @@
 #include "fuse_parts.h"
 
 /* Operations that take no longer than a load; for a view that guards, than a store and a load; for a value made of what
- * lies in memory, the same in the caches and far from them. */
-enum { CHEAP = 2, CHEAP_VIEW = 4, CHEAP_NEAR = 5, CHEAP_FAR = 11, FAR_ELEMENTS = 1 << 19 };
+ * lies in memory, the same in the first caches, beyond them, and beyond all. */
+enum { CHEAP = 2, CHEAP_VIEW = 4, CHEAP_NEAR = 5, CHEAP_FAR = 11, CHEAP_FARTHEST = 24 };
+enum { FAR_ELEMENTS = 1 << 19, FARTHEST_ELEMENTS = 1 << 22 };
 enum { COMMIT_CONSUMER = UINT32_MAX };
 
 static void mark_live(Planner *p) {
@@ -283,6 +284,10 @@ static Again again_of(const Planner *p, const Again *known, Val v) {
     return a;
 }
 
+static float cheap(int64_t elements) {
+    return elements >= FARTHEST_ELEMENTS ? CHEAP_FARTHEST : elements >= FAR_ELEMENTS ? CHEAP_FAR : CHEAP_NEAR;
+}
+
 static void drop_cheap(Planner *p, const bool *optional) {
     const Graph *g = p->g;
     Again *again = PUSH(p->arena, Again, g->nodes.n);
@@ -290,8 +295,7 @@ static void drop_cheap(Planner *p, const bool *optional) {
         Val v = {i};
         Info *in = &p->info[i];
         Again a = again_of(p, again, v);
-        bool far = shape_count(node_of(g, v)->shape) >= FAR_ELEMENTS;
-        if (optional[i] && a.cost <= (far ? CHEAP_FAR : CHEAP_NEAR) && a.n <= MAX_SOURCES)
+        if (optional[i] && a.cost <= cheap(shape_count(node_of(g, v)->shape)) && a.n <= MAX_SOURCES)
             in->stored = false;
         bool leaf = node_is_leaf(g, v) && node_of(g, v)->op != OP_random;
         bool in_memory = in->stored || leaf || node_of(g, v)->op == OP_result;

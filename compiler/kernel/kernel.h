@@ -167,7 +167,9 @@ typedef struct {
     int8_t   vec;                                    /* position in axis[] of the vector axis; -1 scalar */
     /* position of the axis that stores run along when it is not `vec`: 16x16 blocks are turned in registers; -1 */
     int8_t   transpose;
+    uint8_t  with;                                   /* so many stages behind it join its sweep (sweep.c) */
 } Stage;
+enum { MAX_SWEEP = 8 };                              /* stages of one sweep */
 
 typedef struct Kernel {
     Arena   *arena;
@@ -194,6 +196,9 @@ DType   kernel_wide(DType stored);             /* the type a load of it has */
 DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's (first) result */
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
+/* May stage `next` join the sweep of the stages first..next-1?  And: every stage that may joins the one before. */
+bool    kernel_may_sweep(const Kernel *k, uint32_t first, uint32_t next);
+void    kernel_sweeps(Kernel *k);
 int64_t ktile_blocks(const KTile *t);          /* points of its lists */
 int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts its sum into */
 bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */

@@ -345,6 +345,8 @@ static void parse_stage(Parser *p) {
         s.vec = parse_position(p);
     if (text_take(t, "transpose"))
         s.transpose = parse_position(p);
+    if (text_take(t, "with"))
+        s.with = (uint8_t)text_uint(t, MAX_SWEEP - 1);
     if (s.kind == STAGE_TILE)
         parse_tile(p, &s.tile);
     if (s.kind == STAGE_FOLD) {

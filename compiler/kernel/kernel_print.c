@@ -213,6 +213,8 @@ static void put_stage(Printer *p, const Stage *s) {
         put_axis(p, " vec ", s->axis[s->vec]);
     if (s->transpose >= 0)
         put_axis(p, " transpose ", s->axis[s->transpose]);
+    if (s->with > 0)
+        buf_printf(p->out, " with %u", s->with);
     if (s->kind == STAGE_TILE)
         put_tile(p, &s->tile);
     if (s->kind == STAGE_FOLD) {

@@ -532,6 +532,13 @@ static void check_order(Verifier *v) {
     }
 }
 
+static void check_sweep(Verifier *v, uint32_t first) {
+    const Stage *s = v->s;
+    NEED(s->with < v->k->stages.n - first, "there are no %u stages behind it", s->with);
+    for (uint32_t i = first + 1; i <= first + s->with; i++)
+        NEED(v->k->stages.at[i].with == 0 && kernel_may_sweep(v->k, first, i), "stage %u cannot join its sweep", i);
+}
+
 static void check_stage(Verifier *v) {
     const Stage *s = v->s;
     NEED((uint32_t)s->kind <= STAGE_FOLD && (uint32_t)s->reduce < REDUCE_COUNT, "it is of no kind");
@@ -575,6 +582,11 @@ bool kernel_verify(const Kernel *k, Error *e) {
         v.stage = (int)i;
         v.s = &k->stages.at[i];
         check_stage(&v);
+    }
+    for (uint32_t i = 0; i < k->stages.n && !v.bad; i++) {
+        v.stage = (int)i;
+        v.s = &k->stages.at[i];
+        check_sweep(&v, i);
     }
     arena_destroy(arena);
     return !v.bad;

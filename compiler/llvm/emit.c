@@ -64,8 +64,9 @@ static void emit_stage(Emit *e, const Stage *s) {
 }
 
 static void emit_stages(Emit *e) {
-    for (uint32_t i = 0; i < e->kernel->stages.n; i++)
-        emit_stage(e, &e->kernel->stages.at[i]);
+    const Kernel *k = e->kernel;
+    for (uint32_t i = 0; i < k->stages.n; i += 1 + k->stages.at[i].with)
+        emit_stage(e, &k->stages.at[i]);
 }
 
 /* ---- the head ---- */

@@ -120,6 +120,8 @@ struct Dag {
     int64_t *apart;            /* by access: how far apart the lanes lie, when that is one distance; else 0 */
     Kept    *kept;             /* by instruction: of random words whose keys hold for the whole stage */
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
+    bool     stores_apart;     /* the innermost stores wait for dag_stores */
+    const Dag *before;         /* of a sweep: the stage whose values come before, NULL */
     void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
     int32_t  turned;           /* number of the axis that accesses run along in turned blocks, -1 */
     /* by instruction: where a turned load or store has its block; NULL for the others */
@@ -131,6 +133,7 @@ Dag   *dag_create(Emit *e, const Stage *s, uint32_t n_loops);
 Value  dag_extent(Emit *e, uint32_t axis);                   /* what the axis runs to, clipped: i64 */
 Value  dag_row_extent(Dag *g);
 void   dag_enter(Dag *g, uint32_t level);                    /* computes what belongs to the level */
+void   dag_stores(Dag *g);                                   /* the stores that waited */
 /* sets the row's axes to element r, then enters */
 void   dag_enter_row(Dag *g, Value r);
 /* Do sixteen elements of the row lie apart, because the last of its axes is no multiple of sixteen? */
@@ -147,8 +150,15 @@ int64_t dag_longest_row(const Dag *g);                       /* unclipped */
 void   dag_put_result(Dag *g, uint32_t which, DType t, Value v);
 Value  dag_value(const Dag *g, uint32_t inst);
 DType  dag_type(const Dag *g, uint32_t inst);
+uint32_t dag_operands(const KInst *in, uint32_t out[4]);     /* instructions of the stage that it takes */
 /* about how many instructions one pass over its DAG is */
 uint32_t stage_weight(const Emit *e, const Stage *s);
+/* Is a loop of n elements, n at most, whose body is so many instructions emitted once, masked, and not once for full
+ * blocks and once for the tail?  Masks cost a long loop more than a second copy takes to compile. */
+bool   emit_once(uint32_t weight, int64_t n);
+
+/* ---- emit_share.c ---- */
+Value  share_value(const Dag *g, uint32_t inst);             /* what an earlier DAG of the sweep has; NULL: nothing */
 
 /* ---- emit_lanes.c: loads of lanes that lie apart, or share elements ---- */
 enum { LANES_APART = 8 };                                     /* farther apart each lane is a load of its own */
@@ -204,8 +214,9 @@ Value  turn_get(const Dag *g, uint32_t inst);
 
 /* ---- the stages ---- */
 void   emit_map(Emit *e, const Stage *s);
-void   emit_reduce(Emit *e, const Stage *s);
-bool   emit_pick(Emit *e, const Stage *s);                   /* a sum with one term; false: it is not */
+void   emit_reduce(Emit *e, const Stage *s);                 /* and the stages of its sweep */
+bool   pick_fits(Emit *e, const Stage *s);                   /* is it a sum with one term? */
+void   emit_pick(Emit *e, const Stage *s);
 void   emit_chain(Emit *e, const Stage *s);
 void   emit_accum(Emit *e, const Stage *s);
 void   emit_accum_clear(Emit *e, const Stage *s);
@@ -232,7 +243,7 @@ Parts  chunks_get(Emit *e, const Chunks *c, Value index);
 Parts  chunks_fold(Emit *e, const Chunks *c, Value n);               /* the first n as a tree by index */
 
 /* ---- emit_along.c: rows that a reduction walks ---- */
-enum { MAX_ROWS = 8 };              /* at once */
+enum { MAX_ROWS = MAX_SWEEP };      /* at once */
 typedef struct {
     Dag *g;
     State state;

@@ -4,8 +4,8 @@
  * the loop, the masks and where the row stands. */
 #include "emit.h"
 
-/* a DAG of more instructions is emitted once, masked; a segment of fewer elements too */
-enum { HEAVY_ROW = 60, SHORT_SEGMENT = 8 * LANES };
+/* a segment of fewer elements is emitted once, masked */
+enum { SHORT_SEGMENT = 8 * LANES };
 
 static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
 
@@ -36,12 +36,20 @@ Parts row_element(const Row *w, Value r) {
     return p;
 }
 
-/* The same with the lanes that `mask` leaves out at the identity; NULL: all count. */
-static Parts element(const Row *w, Value r, Value mask) {
-    w->g->mask = mask;
-    Parts p = row_element(w, r);
-    w->g->mask = NULL;
-    return mask == NULL ? p : masked(w->g->e, &w->state, mask, p);
+/* Element r of each row, with the lanes that `mask` leaves out at the identity; NULL: all count.  Stores that
+ * nobody here reads come last, behind the loads of all rows: a load right behind a store to an address with the
+ * same low bits waits for it. */
+static void elements(const Row *w, uint32_t n, Value r, Value mask, Parts *out) {
+    for (uint32_t u = 0; u < n; u++) {
+        w[u].g->mask = mask;
+        out[u] = row_element(&w[u], r);
+        if (mask != NULL)
+            out[u] = masked(w->g->e, &w[u].state, mask, out[u]);
+    }
+    for (uint32_t u = 0; u < n; u++) {
+        dag_stores(w[u].g);
+        w[u].g->mask = NULL;
+    }
 }
 
 /* Lanes from i on that lie below hi, and not before `from`. */
@@ -56,65 +64,75 @@ static Value mask_of(const Row *w, Value i, Value hi) {
     return LLVMBuildAnd(e->b, below, LLVMBuildBitCast(e->b, bits, emit_vector(e->i1), ""), "");
 }
 
-/* The accumulators of n rows as what a loop carries, row by row, and back. */
-static uint32_t to_carry(const Row *w, uint32_t n, const Parts *p, Value *carry) {
+/* An extremum of floats: NaN are set aside, so that a step waits for one instruction of the step before.  Its loop
+ * carries the best number and the last NaN, or a number. */
+static bool sets_aside(const State *s) {
+    return (s->kind == REDUCE_MAX || s->kind == REDUCE_MIN) && dtype_is_float(s->type);
+}
+
+static uint32_t parts_of(const Row *w, bool stepping) { return stepping && sets_aside(&w->state) ? 2 : w->state.n; }
+
+/* The accumulators of n rows as what a loop carries, row by row, and back; stepping: between two steps of a row. */
+static uint32_t to_carry(const Row *w, uint32_t n, bool stepping, const Parts *p, Value *carry) {
     uint32_t c = 0;
     for (uint32_t u = 0; u < n; u++)
-        for (uint32_t k = 0; k < w->state.n; k++)
+        for (uint32_t k = 0; k < parts_of(&w[u], stepping); k++)
             carry[c++] = p[u].part[k];
     return c;
 }
 
-static void of_carry(const Row *w, uint32_t n, const Value *carry, Parts *p) {
+static void of_carry(const Row *w, uint32_t n, bool stepping, const Value *carry, Parts *p) {
     for (uint32_t u = 0; u < n; u++)
-        for (uint32_t k = 0; k < w->state.n; k++)
+        for (uint32_t k = 0; k < parts_of(&w[u], stepping); k++)
             p[u].part[k] = *carry++;
 }
 
-/* An extremum of floats: NaN are set aside, so that a step waits for one instruction of the step before. */
-static void loop_extremum(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, bool tail) {
-    Emit *e = w->g->e;
-    Value carry[2 * MAX_ROWS];
-    for (uint32_t u = 0; u < n; u++)
-        carry[2 * u] = carry[2 * u + 1] = acc[u].part[0];
-    Loop l;
-    loop_open(e, &l, lo, hi, LANES, 2 * n, carry);
-    Value mask = tail ? mask_of(w, l.i, hi) : NULL;
-    LLVMRealPredicate beyond = w->state.kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT;
-    for (uint32_t u = 0; u < n; u++) {
-        Value x = element(&w[u], l.i, mask).part[0], best = l.carry[2 * u], nan = l.carry[2 * u + 1];
-        carry[2 * u] = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, beyond, x, best, ""), x, best, "");
-        carry[2 * u + 1] = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), x, nan, "");
-    }
-    loop_close(e, &l, carry);
-    for (uint32_t u = 0; u < n; u++) {
-        Value best = l.carry[2 * u], nan = l.carry[2 * u + 1];
-        Value any = LLVMBuildFCmp(e->b, LLVMRealUNO, nan, nan, "");
-        acc[u] = (Parts){{LLVMBuildSelect(e->b, any, nan, best, "")}};
-    }
+static Parts step(Emit *e, const State *s, Parts acc, Parts more) {
+    if (!sets_aside(s))
+        return state_combine(e, s, acc, more);
+    LLVMRealPredicate beyond = s->kind == REDUCE_MAX ? LLVMRealOGT : LLVMRealOLT;
+    Value x = more.part[0], best = acc.part[0], nan = acc.part[1];
+    best = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, beyond, x, best, ""), x, best, "");
+    nan = LLVMBuildSelect(e->b, LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""), x, nan, "");
+    return (Parts){{best, nan}};
+}
+
+/* What is left of the two. */
+static Parts stepped(Emit *e, const State *s, Parts acc) {
+    if (!sets_aside(s))
+        return acc;
+    Value any = LLVMBuildFCmp(e->b, LLVMRealUNO, acc.part[1], acc.part[1], "");
+    return (Parts){{LLVMBuildSelect(e->b, any, acc.part[1], acc.part[0], "")}};
 }
 
 /* Adds elements lo .. hi-1 of each row to its accumulator. */
 static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, bool tail) {
     Emit *e = w->g->e;
-    bool extremum = w->state.kind == REDUCE_MAX || w->state.kind == REDUCE_MIN;
-    if (extremum && dtype_is_float(w->state.type)) {
-        loop_extremum(w, n, lo, hi, acc, tail);
-        return;
-    }
     Value carry[MAX_CARRY];
-    Loop l;
-    loop_open(e, &l, lo, hi, LANES, to_carry(w, n, acc, carry), carry);
-    of_carry(w, n, l.carry, acc);
-    Value mask = tail ? mask_of(w, l.i, hi) : NULL;
     for (uint32_t u = 0; u < n; u++)
-        acc[u] = state_combine(e, &w->state, acc[u], element(&w[u], l.i, mask));
-    to_carry(w, n, acc, carry);
+        if (sets_aside(&w[u].state))
+            acc[u].part[1] = acc[u].part[0];
+    Loop l;
+    loop_open(e, &l, lo, hi, LANES, to_carry(w, n, true, acc, carry), carry);
+    of_carry(w, n, true, l.carry, acc);
+    Parts more[MAX_ROWS];
+    elements(w, n, l.i, tail ? mask_of(w, l.i, hi) : NULL, more);
+    for (uint32_t u = 0; u < n; u++)
+        acc[u] = step(e, &w[u].state, acc[u], more[u]);
+    to_carry(w, n, true, acc, carry);
     loop_close(e, &l, carry);
-    of_carry(w, n, l.carry, acc);
+    of_carry(w, n, true, l.carry, acc);
+    for (uint32_t u = 0; u < n; u++)
+        acc[u] = stepped(e, &w[u].state, acc[u]);
 }
 
-static bool heavy(const Row *w, uint32_t n) { return n * stage_weight(w->g->e, w->g->s) > HEAVY_ROW; }
+/* Loops over so many elements of n rows. */
+static bool once(const Row *w, uint32_t n, int64_t elements) {
+    uint32_t weight = 0;
+    for (uint32_t u = 0; u < n; u++)
+        weight += stage_weight(w[u].g->e, w[u].g->s);
+    return emit_once(weight, elements);
+}
 
 /* A row whose last axis is no multiple of a vector, and whose outer axes lie apart in memory.  It is walked one segment
  * (all of the last axis) after the other; the vectors stay where the numbering of the row has them, so a segment
@@ -128,7 +146,7 @@ static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts 
         part[u].from = from;
     }
     Value first = LLVMBuildAnd(e->b, from, emit_i64(e, -LANES), "");
-    if (last_axis->extent < SHORT_SEGMENT || heavy(w, n)) {
+    if (last_axis->extent < SHORT_SEGMENT || once(w, n, last_axis->extent)) {
         loop_along(part, n, first, to, acc, true);
         return;
     }
@@ -149,8 +167,8 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
     Value end = LLVMBuildAdd(e->b, LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, hi, one, ""), extent, ""), one, "");
     Value carry[MAX_CARRY];
     Loop l;
-    loop_open(e, &l, begin, end, 1, to_carry(w, n, acc, carry), carry);
-    of_carry(w, n, l.carry, acc);
+    loop_open(e, &l, begin, end, 1, to_carry(w, n, false, acc, carry), carry);
+    of_carry(w, n, false, l.carry, acc);
     Row part[MAX_ROWS];
     for (uint32_t u = 0; u < n; u++) {
         part[u] = w[u];
@@ -160,18 +178,18 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
     Value start = LLVMBuildMul(e->b, l.i, extent, ""), stop = LLVMBuildAdd(e->b, start, extent, "");
     Value from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, lo, start, ""), lo, start, "");
     segment_along(part, n, from, emit_min_i64(e, hi, stop), acc);
-    to_carry(w, n, acc, carry);
+    to_carry(w, n, false, acc, carry);
     loop_close(e, &l, carry);
-    of_carry(w, n, l.carry, acc);
+    of_carry(w, n, false, l.carry, acc);
 }
 
 void row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, Parts *out) {
     Emit *e = w->g->e;
     for (uint32_t u = 0; u < n; u++)
-        out[u] = state_identity(e, &w->state, true);
+        out[u] = state_identity(e, &w[u].state, true);
     if (dag_row_scattered(w->g)) {
         chunk_in_segments(w, n, lo, hi, out);
-    } else if (whole || heavy(w, n)) {
+    } else if (whole || once(w, n, dag_longest_row(w->g))) {
         loop_along(w, n, lo, hi, out, !whole);
     } else {
         Value full = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, -LANES), "");
@@ -180,5 +198,5 @@ void row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, P
         loop_along(w, n, middle, hi, out, true);
     }
     for (uint32_t u = 0; u < n; u++)
-        out[u] = state_fold_lanes(e, &w->state, out[u]);
+        out[u] = state_fold_lanes(e, &w[u].state, out[u]);
 }

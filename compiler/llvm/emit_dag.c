@@ -6,8 +6,6 @@
 #include "emit.h"
 #include <string.h>
 
-/* a DAG of more instructions is emitted once, masked, not once for full blocks and once for the tail */
-enum { HEAVY = 60 };
 /* a loop shorter than this whose end is not known has too few full blocks to be emitted twice */
 enum { SHORT = 16 * LANES };
 
@@ -47,7 +45,7 @@ static bool read_and_written(const Dag *g, uint32_t buf) {
     return read && written;
 }
 
-static uint32_t operands_of(const KInst *in, uint32_t out[4]) {
+uint32_t dag_operands(const KInst *in, uint32_t out[4]) {
     uint32_t n = 0;
     switch ((KOp)in->kop) {
     case K_SCALAR:
@@ -87,7 +85,7 @@ static uint32_t random_level(const Dag *g, const KRandom *r) {
 
 static uint32_t inst_level(const Dag *g, const KInst *in) {
     uint32_t operand[4], level = 0;
-    for (uint32_t k = operands_of(in, operand); k-- > 0;)
+    for (uint32_t k = dag_operands(in, operand); k-- > 0;)
         level = max_u32(level, g->level[operand[k]]);
     if (in->kop == K_AXIS)
         level = axis_level(g, (uint32_t)in->imm.i);
@@ -171,6 +169,11 @@ uint32_t stage_weight(const Emit *e, const Stage *s) {
     return weight;
 }
 
+bool emit_once(uint32_t weight, int64_t n) {
+    enum { HEAVY = 60, LONG = 64 * LANES };
+    return weight > HEAVY && n < LONG;
+}
+
 /* ---- one instruction ---- */
 static Value axis_value(Dag *g, uint32_t axis) {
     Emit *e = g->e;
@@ -214,7 +217,7 @@ static Value scalar_inst(Dag *g, const KInst *in) {
 }
 
 static Value math_inst(Dag *g, const KInst *in) {
-    uint32_t operand[4], n = operands_of(in, operand);
+    uint32_t operand[4], n = dag_operands(in, operand);
     Value args[2] = {g->value[operand[0]], n > 1 ? g->value[operand[1]] : NULL};
     if (n > 1)
         emit_match(g->e, &args[0], &args[1]);
@@ -272,6 +275,10 @@ static Value inst_value(Dag *g, uint32_t i) {
     GR_BUG("kernel instruction %d", (int)in->kop);
 }
 
+static bool waits(const Dag *g, uint32_t i) {
+    return g->stores_apart && inst_of(g, i)->kop == K_STORE && g->level[i] == g->depth;
+}
+
 void dag_enter(Dag *g, uint32_t level) {
     for (uint32_t i = 0; i < g->s->n; i++) {
         const KInst *in = inst_of(g, i);
@@ -283,8 +290,16 @@ void dag_enter(Dag *g, uint32_t level) {
             access_enter(g, g->s->out[r] - 1, level);
     ahead_enter(g, level);
     for (uint32_t i = 0; i < g->s->n; i++)
-        if (g->level[i] == level)
-            g->value[i] = inst_value(g, i);
+        if (g->level[i] == level && !waits(g, i)) {
+            Value known = share_value(g, i);
+            g->value[i] = known != NULL ? known : inst_value(g, i);
+        }
+}
+
+void dag_stores(Dag *g) {
+    for (uint32_t i = 0; i < g->s->n; i++)
+        if (waits(g, i))
+            inst_value(g, i);
 }
 
 /* ---- results ---- */
@@ -455,7 +470,7 @@ static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void 
     const KAxis *axis = &e->kernel->axes.at[g->s->axis[d]];
     bool known = LLVMIsAConstantInt(hi) != NULL, full = full_blocks(axis);
     int64_t n = known ? LLVMConstIntGetSExtValue(hi) : axis->extent;
-    if (!full && (n < (known ? LANES : SHORT) || stage_weight(g->e, g->s) > HEAVY)) {
+    if (!full && (n < (known ? LANES : SHORT) || emit_once(stage_weight(g->e, g->s), n))) {
         loop_open(e, &l, lo, hi, LANES, 0, NULL);
         g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
         inside(g, d, (AxisAt){l.i, e->iota}, body, user);

@@ -55,24 +55,32 @@ static void pick(Dag *g, void *user) {
     dag_put_result(g, 0, t, result);
 }
 
-/* A row of one element has no other term to add. */
-bool emit_pick(Emit *e, const Stage *s) {
+/* The DAG of the stage and which instructions of it are picked; NULL: no.  A row of one element has no other term to
+ * add. */
+static Dag *picked(Emit *e, const Stage *s, Pick *p) {
     const KInst *term = inst_of(e, s, s->yield[0]);
     if (s->reduce != REDUCE_SUM || s->n_keep != 0 || s->n_axes != 1)
-        return false;
+        return NULL;
     if (!is_scalar(term, S_select) || !pure(e, s))
-        return false;
+        return NULL;
     const KAxis *k = &e->kernel->axes.at[s->axis[0]];
     const KInst *eq = inst_of(e, s, term->in[0]);
     if (k->extent < 2 || k->clip_by >= 0 || !is_scalar(eq, S_eq) || !is_zero(inst_of(e, s, term->in[2])))
-        return false;
+        return NULL;
     Stage *one = PUSH(e->arena, Stage, 1);
     *one = *s;
     one->vec = -1;
     Dag *g = dag_create(e, one, 0);
-    Pick p = {0, term->in[1]};
-    if (!compared(g, eq, &p.at))
-        return false;
-    dag_loops(g, pick, &p);
-    return true;
+    *p = (Pick){0, term->in[1]};
+    return compared(g, eq, &p->at) ? g : NULL;
+}
+
+bool pick_fits(Emit *e, const Stage *s) {
+    Pick p;
+    return picked(e, s, &p) != NULL;
+}
+
+void emit_pick(Emit *e, const Stage *s) {
+    Pick p;
+    dag_loops(picked(e, s, &p), pick, &p);
 }

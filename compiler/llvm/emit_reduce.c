@@ -101,7 +101,7 @@ static void rows(const Row *w, uint32_t n, Parts *out) {
     int64_t longest = dag_longest_row(w->g);
     if (longest == 0) {
         for (uint32_t u = 0; u < n; u++)
-            out[u] = state_empty(e, &w->state);
+            out[u] = state_empty(e, &w[u].state);
         return;
     }
     if (longest <= CHUNK) {
@@ -109,8 +109,8 @@ static void rows(const Row *w, uint32_t n, Parts *out) {
     } else {
         Chunks partial[MAX_ROWS];
         for (uint32_t u = 0; u < n; u++) {
-            partial[u] = chunks_create(e, &w->state, (longest + CHUNK - 1) / CHUNK, w->g->vec >= 0);
-            chunks_put(e, &partial[u], emit_i64(e, 0), state_identity(e, &w->state, false));
+            partial[u] = chunks_create(e, &w[u].state, (longest + CHUNK - 1) / CHUNK, w->g->vec >= 0);
+            chunks_put(e, &partial[u], emit_i64(e, 0), state_identity(e, &w[u].state, false));
         }
         Loop l;
         loop_open(e, &l, emit_i64(e, 0), extent, CHUNK, 0, NULL);
@@ -126,7 +126,7 @@ static void rows(const Row *w, uint32_t n, Parts *out) {
             out[u] = chunks_fold(e, &partial[u], chunks);
     }
     for (uint32_t u = 0; u < n; u++)
-        out[u] = or_empty(w, extent, out[u]);
+        out[u] = or_empty(&w[u], extent, out[u]);
 }
 
 /* ---- one row after the other, or some at once ---- */
@@ -207,13 +207,56 @@ static void rows_loop(Dag *g, Value hi) {
     loop_close(e, &l, NULL);
 }
 
-void emit_reduce(Emit *e, const Stage *s) {
-    if (emit_pick(e, s))
+static void reduce_alone(Emit *e, const Stage *s) {
+    if (pick_fits(e, s)) {
+        emit_pick(e, s);
         return;
+    }
     Dag *g = dag_create(e, s, s->n_keep);
     if (rows_at_once(g) > 1)
         g->inner = rows_loop;
     dag_loops(g, reduce_body, NULL);
+}
+
+/* Does a stage behind it, up to `last`, load what it stores? */
+static bool is_read_behind(const Kernel *k, const Stage *s, const Stage *last) {
+    for (uint32_t i = s->first; i < s->first + s->n; i++) {
+        const KInst *store = &k->insts.at[i];
+        for (uint32_t j = s->first + s->n; store->kop == K_STORE && j < last->first + last->n; j++) {
+            const KInst *load = &k->insts.at[j];
+            if (load->kop == K_LOAD && k->accesses.at[load->access].buf == k->accesses.at[store->access].buf)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void no_body(Dag *g, void *user) { (void)g, (void)user; }
+
+/* Stages of one sweep are rows side by side, each with the DAG of its stage (what they have in common is computed
+ * once, emit_share.c).  A sum with one term is no row; it comes when all is stored that it may read. */
+void emit_reduce(Emit *e, const Stage *s) {
+    const Stage *alone[MAX_ROWS] = {s};
+    uint32_t n = 0, n_alone = s->with == 0;
+    Row w[MAX_ROWS] = {{0}};
+    Parts p[MAX_ROWS];
+    for (const Stage *t = s; s->with > 0 && t <= s + s->with; t++) {
+        Dag *g = dag_create(e, t, 0);
+        if (!g->row_lanes || pick_fits(e, t)) {
+            alone[n_alone++] = t;
+            continue;
+        }
+        g->stores_apart = !is_read_behind(e->kernel, t, s + s->with);
+        g->before = n > 0 ? w[n - 1].g : NULL;
+        dag_loops(g, no_body, NULL);
+        w[n++] = row_of(g);
+    }
+    if (n > 0)
+        rows(w, n, p);
+    for (uint32_t u = 0; u < n; u++)
+        put_row(&w[u], p[u]);
+    for (uint32_t u = 0; u < n_alone; u++)
+        reduce_alone(e, alone[u]);
 }
 
 /* ---- a reduction over the head: rows of a partial buffer, and their fold ---- */

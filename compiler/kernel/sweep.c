@@ -1,0 +1,57 @@
+/* Sweeps: reductions along the same row that follow one another and read much the same (the four sums of an occupancy
+ * loss) may be walked in one loop, which loads what they share once and computes it once.  That is schedule, no
+ * meaning: stage s of a kernel says by `with` how many of the stages behind it join its sweep.
+ *
+ * A reduction may join when it cannot see whether the ones before have ended: it runs over their axes, it reads none of
+ * their registers, and memory that one of them writes and another touches is the same element, at the same point. */
+#include "kernel_text.h"
+
+static bool plain(const Stage *s) {
+    return s->kind == STAGE_REDUCE && s->n_keep == 0 && s->n_axes > 0 && s->vec >= 0 && s->out[0] == 0 &&
+           s->reduce != REDUCE_MOMENTS;
+}
+
+static bool same_row(const Stage *s, const Stage *t) {
+    bool same = s->n_axes == t->n_axes && s->vec == t->vec;
+    for (uint32_t i = 0; same && i < s->n_axes; i++)
+        same = s->axis[i] == t->axis[i];
+    return same;
+}
+
+/* Does `later` read a result of `earlier`, or meet its memory elsewhere than at the same element? */
+static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later) {
+    for (uint32_t j = later->first; j < later->first + later->n; j++) {
+        const KInst *y = &k->insts.at[j];
+        bool moves = y->kop == K_LOAD || y->kop == K_STORE;
+        if (y->kop == K_REG && (uint32_t)y->imm.i == earlier->reg)
+            return true;
+        for (uint32_t i = earlier->first; moves && i < earlier->first + earlier->n; i++) {
+            const KInst *x = &k->insts.at[i];
+            if (x->kop != K_STORE && (x->kop != K_LOAD || y->kop != K_STORE))
+                continue;
+            const KAccess *at = &k->accesses.at[x->access], *to = &k->accesses.at[y->access];
+            bool both_store = x->kop == K_STORE && y->kop == K_STORE;
+            if (at->buf == to->buf && (both_store || at->index != 0 || !access_same(at, to)))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool kernel_may_sweep(const Kernel *k, uint32_t first, uint32_t next) {
+    const Stage *s = &k->stages.at[first], *t = &k->stages.at[next];
+    if (next - first >= MAX_SWEEP || !plain(s) || !plain(t) || !same_row(s, t))
+        return false;
+    for (uint32_t i = first; i < next; i++) {
+        if (waits_for(k, &k->stages.at[i], t))
+            return false;
+    }
+    return true;
+}
+
+void kernel_sweeps(Kernel *k) {
+    for (uint32_t i = 0; i < k->stages.n; i += 1 + k->stages.at[i].with) {
+        while (i + 1 + k->stages.at[i].with < k->stages.n && kernel_may_sweep(k, i, i + 1 + k->stages.at[i].with))
+            k->stages.at[i].with++;
+    }
+}
