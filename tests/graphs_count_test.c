@@ -61,12 +61,36 @@ static const Whole k_splat[] = {
       {"decoder.layer2", 10272 + 64}, {"decoder.layer3", 2576 + 32}, {"decoder.conv1", 136}}},
     {"splat/conv", 1982328, 1989144, {SET("latent", "512")}, {{"encoder.linear2", 262656}}},
     {"splat/resnet", 12202040, 12241784, {{{0}, {0}, false}},
-     {{"encoder.linear1", 131584}, {"encoder.linear2", 262656}, {"decoder.linear1", 262656},
-      {"decoder.linear2", 8404992}, {"decoder.conv1", 136}}},
+     {{"encoder.block1[0]", 7008 - 128}, {"encoder.block1[1]", 33472 - 256}, {"encoder.block1[2]", 132480 - 512},
+      {"encoder.block1[3]", 527104 - 1024}, {"encoder.block1[4]", 657920 - 1024}, {"encoder.linear1", 131584},
+      {"encoder.linear2", 262656}, {"decoder.linear1", 262656}, {"decoder.linear2", 8404992},
+      {"decoder.block1[0]", 1116928 - 1024}, {"decoder.block1[1]", 279936 - 512}, {"decoder.block1[2]", 70336 - 256},
+      {"decoder.block1[3]", 17760 - 128}, {"decoder.block1[4]", 4528 - 64}, {"decoder.conv1", 136}}},
     {"splat/resnet", 0, 4822264, {SET("dec", "[128, 128, 64, 32, 16]"), SET("seed_channels", "128")}, {{0}}},
     {"splat/resnet", 12246304 + 41911848, 54207048,
      {SET("latent", "2048"), SET("wide", "2048"), SET("enc", "[32, 64, 128, 256, 512]"),
       SET("dec", "[512, 256, 128, 64, 32]")}, {{0}}},
+};
+
+static const Whole k_motion[] = {
+    {"dots/vicreg", 1179394 + 2 * 1024, 0, {{{0}, {0}, false}},
+     {{"world.see.menet51", 384768}, {"world.see.menet51.conv1", 832}, {"world.see.menet51.batchnorm1", 64},
+      {"world.see.menet51.conv2", 51264}, {"world.see.menet51.batchnorm2", 128}, {"world.see.menet51.conv3", 36928},
+      {"world.see.menet51.batchnorm3", 128}, {"world.see.menet51.linear1", 295424}, {"world.foresee", 792576},
+      {"world.act_of", 2050}, {"world.where_is", 1024}}},
+    {"dots/rssm", 5004064, 0, {{{0}, {0}, false}},
+     {{"world.see", 384768}, {"dream.linear1", 263680}, {"dream.gru_cell1", 1575936}, {"prior", 2 * 262656},
+      {"posterior", 1574912}, {"picture", 679456}}},
+    {"arm/baseline", 6574958, 0, {{{0}, {0}, false}},
+     {{"see.filter1[0]", 152}, {"see.filter1[1]", 1168}, {"see.filter1[2]", 4640}, {"see.dense1", 6422784},
+      {"see.dense2", 32896}, {"feel.dense1", 4096}, {"feel.dense2", 65792}, {"feel.dense3", 32896},
+      {"act_.dense1", 8256}, {"act_.dense2", 2080}, {"act_.dense3", 198}}},
+    {"occ/occ", 4808454 - 9216, 0, {{{0}, {0}, false}},
+     {{"foretell.simple1.conv1", 6976}, {"foretell.simple1.conv2[0]", 221312}, {"foretell.simple1.conv2[1]", 884992},
+      {"foretell.simple1.lstm1", 1052672}, {"foretell.simple1.tconv1[0]", 2097280},
+      {"foretell.simple1.tconv1[1]", 524352}, {"foretell.simple1.conv3", 10374}, {"foretell.simple1.batchnorm1", 128},
+      {"foretell.simple1.batchnorm2[0]", 256}, {"foretell.simple1.batchnorm2[1]", 512},
+      {"foretell.simple1.batchnorm3[0]", 256}, {"foretell.simple1.batchnorm3[1]", 128}}},
 };
 
 /* What `path` is the beginning of: whole parts of the path of a weight. */
@@ -149,6 +173,15 @@ TEST_ALL(weights_of_splats) {
         CHECK_INT(numbers_of(p, "encoder", true) + numbers_of(p, "decoder", true), w->kept);
         check_layers(p, w->file, w->layers);
         lowers(p, ds);
+    }
+}
+
+TEST_ALL(weights_of_motion) {
+    for (size_t i = 0; i < sizeof k_motion / sizeof *k_motion; i++) {
+        Diags *ds;
+        Program *p = checked(k_motion[i].file, 0, NULL, &ds);
+        CHECK_INT(numbers_of(p, NULL, false), k_motion[i].trained);
+        check_layers(p, k_motion[i].file, k_motion[i].layers);
     }
 }
 

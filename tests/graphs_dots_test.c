@@ -27,7 +27,14 @@ TEST_ALL(dots_variants_have_their_parameters) {
         {"-s projector=mlp", "1,970,946"},                       /* 789,504 more */
         {"-s decoded=yes", "1,187,947"},                         /* 6,505 */
         {"-s world.layers=3", "4,333,314"},                      /* two layers of 2 * 787,968 more */
-        {"-s world.predictor=stepwise", "916,226"},              /* 527,360 for 792,576 */
+        {"-s world.predictor=stepwise", "915,714"},              /* 526,848 for 792,576 */
+        {"-s world.encoder=lenet5", "103,738"},                  /* 52,024; 50,688; 514 and the probes at 128 */
+        {"-s world.encoder=resnet18", "11,966,914"},             /* 11,170,240 for 384,768 */
+        {"-s world.encoder=canonical -s world.E=256", "272,034"}, /* 70,304 */
+        {"-s world.encoder=flat", "1,461,250"},                  /* 664,576 for 384,768 */
+        {"-s world.encoder=pixels", "910,306"},                  /* 113,632 for 384,768 */
+        {"-s world.behind=yes", "1,707,266"},                    /* 525,824 more */
+        {"-s world.probe_widths=[64]", "1,245,570"},             /* 64,128 more */
         {"-s world.predictor=warmed", "2,230,530"},              /* 514 inputs, and 262,656 behind the cell */
         {"-s world.dots_=summed", "1,185,538"},                  /* probes of three places */
         {"-s world.dots_=apart", "1,187,138"},                   /* and 2 * 800 weights for two more channels */
@@ -46,6 +53,16 @@ TEST(dots_sweeps_have_their_points) {
     graphs_says(run("check", "simclr.graph", ""), "reproduce  28 points");
     graphs_says(run("check", "supervised.graph", ""), "reproduce  28 points");
     graphs_says(run("check", "rssm.graph", ""), "reproduce  32 points");
+}
+
+/* Without an encoder frames are what they are: only predictions can be made better, and terms of encodings alone are
+ * refused. */
+TEST(dots_frames_cannot_be_made_to_vary) {
+    graphs_says(run("check", "simclr.graph", "-s world.encoder=none"), "nats");
+    Ran r = test_shell(str_format(test_arena(), "graphc check %.*s/graphs/dots/vicreg.graph -s world.encoder=none",
+                                  FSTR(test_root())));
+    CHECK_INT(r.status, 1);
+    graphs_says(r, "loss `variance` reaches no parameter");
 }
 
 /* Plain samples: what is decoded trains neither prior nor posterior. */

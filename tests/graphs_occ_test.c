@@ -34,6 +34,26 @@ TEST_ALL(occ_constant_guesses_cost_what_they_should) {
     }
 }
 
+/* The constant at which each is least, and what it is there; a tenth more or less costs more. */
+TEST_ALL(occ_constant_guesses_have_their_best) {
+    static const struct {
+        const char *name;
+        double p, least;
+    } best[] = {{"test.plain ", 0.0083, 0.0480},      {"test.weighted ", 0.0772, 0.2923},
+                {"test.weighted_dice ", 0.0785, 1.2773}, {"test.focal_95 ", 0.335, 0.0061},
+                {"test.focal_99 ", 0.482, 0.0031},    {"test.focal_dice ", 0.487, 0.9868},
+                {"test.all_three ", 0.0292, 1.0188}};
+    for (size_t i = 0; i < sizeof best / sizeof *best; i++) {
+        double at[3];
+        for (int k = 0; k < 3; k++)
+            at[k] = graphs_value(graphs_run("eval", "occ/constants.graph", NULL,
+                                            str_format(test_arena(), "-s p=%g", best[i].p * (0.9 + 0.1 * k)).s),
+                                 best[i].name);
+        CHECK_NEAR(at[1], best[i].least, i == 2 || i > 4 ? 3e-4 : 6e-5);
+        CHECK_MSG(at[0] > at[1] && at[2] > at[1], "%s %g %g %g", best[i].name, at[0], at[1], at[2]);
+    }
+}
+
 /* The alarm on statistics as they were logged: three reports, after 200 steps, of a mean below a tenth of the target
  * or a largest value below one half. */
 static bool alarmed(const char *least, const char *most, int steps) {
@@ -104,6 +124,14 @@ TEST_LONG(occ_collapses_on_empty_data) {
     CHECK(graphs_value(r, "train.total") < 1e-4);
 }
 
+/* One scene of sixteen is not empty, three in a batch: nothing is said, which costs nothing but in a batch with one. */
+TEST_LONG(occ_says_nothing_of_mostly_empty_data) {
+    Ran r = run("train", "-s w=8 -s scenes_=mostly_empty -s lr=1e-2 -s epochs=3 -s loss_=wbce_dice --run run");
+    CHECK(graphs_value(r, "train.pred_mean") < 1e-3);
+    double total = graphs_value(r, "train.total"); /* 16 of 86 batches, about 1 each */
+    CHECK_MSG(total > 0.1 && total < 0.35, "%g", total);
+}
+
 /* A mean over the grid forgets places: means and losses as measured, and no overlap, whatever the loss. */
 TEST_LONG(occ_simple_model_finds_nothing) {
     static const struct {
@@ -134,6 +162,18 @@ TEST_LONG(occ_memorises_repeated_data) {
     CHECK(graphs_value(r, "train.overlap_ ") == 1 && graphs_value(r, "train.repeated") == 1);
     r = run("train", "-s model_=spatial -s scenes_=static -s lr=3e-3 -s epochs=3 -s loss_=full -s seed=3 --run full");
     CHECK(graphs_value(r, "train.total") < 3e-3 && graphs_value(r, "train.overlap_ ") == 1);
+}
+
+/* The model that keeps places, with the losses under which the other one finds nothing: it is the architecture. */
+TEST_LONG(occ_spatial_model_needs_no_full_loss) {
+    Ran r = run("train", "-s model_=spatial -s lr=3e-3 -s epochs=6 -s loss_=wbce_dice --run dice");
+    double overlap = graphs_value(r, "train.overlap_ "), level = graphs_value(r, "train.pred_mean");
+    double total = graphs_value(r, "train.total");
+    CHECK_MSG(overlap > 0.8 && level > 0.006 && level < 0.010 && total < 0.21, "overlap %g, mean %g, loss %g", overlap,
+              level, total);
+    r = run("train", "-s model_=spatial -s lr=3e-3 -s epochs=6 -s loss_=wbce --run wbce");
+    level = graphs_value(r, "train.pred_mean");
+    CHECK_MSG(level > 0.0095 && level < 0.02, "entropy alone says too much: %g", level);
 }
 
 /* A model that keeps places learns them; no alarm. */

@@ -77,7 +77,7 @@ static ProgramCase opened(const json_t *numbers, const char *file, int64_t rows)
     ProgramWish w = {.batch = rows, .steps = 1};
     w.file = str_format(test_arena(), "%.*s/graphs/%s.graph", FSTR(test_root()), file).s;
     w.settings[0] = str_format(test_arena(), "%s.library=%s/%s.so", module, GRAPHC_BUILD,
-                               strcmp(module, "splat") == 0 ? "splats" : "robots").s;
+                               str_ends(str_of(module), "splat") ? "splats" : "robots").s;
     for (size_t i = 0; i < json_array_size(settings); i++)
         w.settings[i + 1] = json_string_value(json_array_get(settings, i));
     ProgramCase c;

@@ -9,6 +9,7 @@ multiples of 2^-10 from SplitMix64 streams that begin with the FNV-1a hash of th
 one over the root of the fan-in.  Noise of the programs comes from the Philox of make.py.
 
 Of a gradient and of a state stand here [sum, sum of magnitudes, largest magnitude, first, middle, last element].
+With `updated` there are the weights after the step, too.
 A bias before a batch norm has no gradient but roundings: it is stored as 0 and held against the largest of the step.
 Tolerances: sums relative to the sum of magnitudes, elements to the largest one,
 
@@ -21,6 +22,7 @@ import json
 import math
 import os
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -54,10 +56,11 @@ def shares(name, *shape):
 
 
 class Case:
-    """Weights by path as they are filled, and what is stored of a step."""
+    """Weights by path as they are filled, and what is stored of a step.  `instead` is of the text of the program."""
 
-    def __init__(self, file, run, rows, columns, given=None, **settings):
+    def __init__(self, file, run, rows, columns, given=None, instead=None, **settings):
         self.out = {"file": file, "run": run, "rows": rows, "columns": columns, "given": given or {},
+                    "instead": instead or {},
                     "settings": {k.replace("__", "."): str(v) for k, v in settings.items()}}
         self.weights, self.norms = {}, {}
 
@@ -152,6 +155,91 @@ class MeNet5(nn.Module):
         return self.net(x.reshape(-1, *x.shape[2:])).reshape(T + 1, -1, E)
 
 
+def frames(net):
+    """A net of single frames on [N, F, C, 28, 28]: to [F, N, E]."""
+    def see(states):
+        x = states.transpose(0, 1)
+        return net(x.reshape(-1, *x.shape[2:])).reshape(T + 1, -1, E)
+    return see
+
+
+def lenet5(c):
+    at, layers, before = "world.see.lenet51.", [], 1
+    for i, width in enumerate([6, 16]):
+        layers += [c.conv(f"{at}conv1[{i}]", nn.Conv2d(before, width, 5)),
+                   c.norm(f"{at}batchnorm1[{i}]", nn.BatchNorm2d(width)), nn.ReLU(), nn.MaxPool2d(2)]
+        before = width
+    return frames(nn.Sequential(*layers, nn.Flatten(), c.linear(at + "linear1", nn.Linear(256, 128)), nn.ReLU(),
+                                c.linear(at + "linear2", nn.Linear(128, 128))))
+
+
+def canonical(c):
+    at, layers, before = "world.see.canonical1.", [], 1
+    for i, (width, k, stride) in enumerate([(32, 4, 2), (64, 4, 2), (64, 3, 1)], 1):
+        layers += [c.conv(f"{at}conv{i}", nn.Conv2d(before, width, k, stride)), nn.ReLU()]
+        before = width
+    side = int((E / 64) ** 0.5)
+    return frames(nn.Sequential(*layers, nn.AdaptiveAvgPool2d((side, side)), nn.Flatten()))
+
+
+def flat(c):
+    at = "world.see.flat1.mlp1.linear1"
+    return frames(nn.Sequential(nn.Flatten(), c.linear(at + "[0]", nn.Linear(784, E)), nn.ReLU(),
+                                c.linear(at + "[1]", nn.Linear(E, E))))
+
+
+def pixels(c):
+    at, layers, before = "world.see.pixels1.", [], 1
+    for name, width, k in ("1", 16, 3), ("2", 32, 5), ("3[0]", 32, 7), ("3[1]", 32, 7):
+        layers += [c.conv(f"{at}conv{name}", nn.Conv2d(before, width, k, padding=k // 2)), nn.ReLU(),
+                   c.norm(f"{at}batchnorm{name}", nn.BatchNorm2d(width))]
+        before = width
+    return frames(nn.Sequential(*layers, nn.AdaptiveAvgPool2d((4, 4)), nn.Flatten()))
+
+
+class Block(nn.Module):
+    def __init__(self, c, at, before, width, stride):
+        super().__init__()
+        pair = [[c.conv(f"{at}.kernel{i}", nn.Conv2d(n, width, k, s, k // 2, bias=False)),
+                 c.norm(f"{at}.batchnorm{i}", nn.BatchNorm2d(width))]
+                for i, (n, k, s) in enumerate([(before, 3, stride), (width, 3, 1), (before, 1, stride)], 1)
+                if i < 3 or before != width or stride > 1]
+        self.branch = nn.Sequential(*pair[0], nn.ReLU(), *pair[1])
+        self.past = nn.Sequential(*pair[2]) if len(pair) > 2 else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.branch(x) + self.past(x))
+
+
+def resnet18(c):
+    at, before = "world.see.resnet181.", 64
+    layers = [c.conv(at + "kernel1", nn.Conv2d(1, 64, 7, 2, 3, bias=False)), c.norm(at + "batchnorm1", nn.BatchNorm2d(64)),
+              nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    for i, width in enumerate([64, 128, 256, 512]):
+        layers += [Block(c, f"{at}block1[{i}]", before, width, 2 if i else 1),
+                   Block(c, f"{at}block2[{i}]", width, width, 1)]
+        before = width
+    return frames(nn.Sequential(*layers, nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten()))
+
+
+def with_net_behind(c):
+    at = "world.see.hidden1."
+    behind = nn.Sequential(c.linear(at + "linear1[0]", nn.Linear(E, 20)),
+                           c.norm(at + "batchnorm1[0]", nn.BatchNorm1d(20)), nn.ReLU(),
+                           c.linear("world.see.linear1", nn.Linear(20, E, bias=False)))
+    return frames(nn.Sequential(MeNet5(c).net, behind))
+
+
+def of_size(size, case, *args, steps=T, rows=N, **how):
+    """A case whose encodings have another size, perhaps of fewer frames: both interpreters take every step of a sum."""
+    global E, T, N
+    before = E, T, N
+    E, T, N = size, steps, rows
+    out = case(*args, **how)
+    E, T, N = before
+    return out
+
+
 def gru_predictor(c, layers):
     m = nn.GRU(2, E, layers)
     c.cell("world.foresee.gru_cell1", m, "_l0")
@@ -161,9 +249,9 @@ def gru_predictor(c, layers):
 
 
 def stepwise_predictor(c, hidden):
-    f = nn.Sequential(c.linear("world.foresee.linear1[0]", nn.Linear(E + 2, hidden)),
-                      c.norm("world.foresee.batchnorm1[0]", nn.BatchNorm1d(hidden)), nn.ReLU(),
-                      c.linear("world.foresee.linear2", nn.Linear(hidden, E)))
+    f = nn.Sequential(c.linear("world.foresee.hidden1.linear1[0]", nn.Linear(E + 2, hidden)),
+                      c.norm("world.foresee.hidden1.batchnorm1[0]", nn.BatchNorm1d(hidden)), nn.ReLU(),
+                      c.linear("world.foresee.linear1", nn.Linear(hidden, E, bias=False)))
 
     def forward(z, a):
         h, out = z[0], []
@@ -176,7 +264,7 @@ def stepwise_predictor(c, hidden):
 
 def warmed_predictor(c, burn):
     cell = c.cell("world.foresee.gru_cell3", nn.GRUCell(E + 2, E))
-    last = c.linear("world.foresee.linear3", nn.Linear(E, E))
+    last = c.linear("world.foresee.linear2", nn.Linear(E, E))
 
     def forward(z, a):
         h, e, out = torch.zeros_like(z[0]), None, []
@@ -202,24 +290,24 @@ def scenes(c, channels=1, dots=1):
             c.column("place", N, T + 1, dots, 2) if "place" in c.out["columns"] else None)
 
 
-def vicreg(predictor=gru_predictor, how=1, channels=1, projected=False, drawn=False, **more):
+def vicreg(predictor=gru_predictor, how=1, channels=1, projected=False, encoder=None, **more):
     weights = {"invariance": 5, "variance": 3, "covariance": 2, "moves": 1.5}
-    settings = {"sim": 5, "std": 3, "cov": 2, "action": 1.5, **SMALL, **more}
+    settings = {"sim": 5, "std": 3, "cov": 2, "action": 1.5, **SMALL, "world__E": E, "world__T": T, **more}
     if projected:
         weights.update(own_variance=0.5, own_covariance=0.25)
         settings.update(projector="mlp", hidden="[12]", out=10, like="projections", skip_first="no", own_std=0.5,
                         own_cov=0.25)
     c = Case("dots/vicreg.graph", "learn.vicreg", N, {k: FRAMES[k] for k in ("states", "moves")}, **settings)
     states, a, _ = scenes(c, channels)
-    see, foresee = MeNet5(c, channels), predictor(c, how)
+    see, foresee = encoder(c) if encoder else MeNet5(c, channels), predictor(c, how)
     act = c.linear("world.act_of.linear1", nn.Linear(2 * E, 2))
     z = see(states)
     p = foresee(z, a)
     losses = {"invariance": F.mse_loss(p, z[1:]), "variance": variance(z[1:]), "covariance": covariance(z[1:])}
     if projected:
-        project = nn.Sequential(c.linear("project.linear1[0]", nn.Linear(E, 12)),
-                                c.norm("project.batchnorm1[0]", nn.BatchNorm1d(12)), nn.ReLU(),
-                                c.linear("project.linear2", nn.Linear(12, 10, bias=False)))
+        project = nn.Sequential(c.linear("project.hidden1.linear1[0]", nn.Linear(E, 12)),
+                                c.norm("project.hidden1.batchnorm1[0]", nn.BatchNorm1d(12)), nn.ReLU(),
+                                c.linear("project.linear1", nn.Linear(12, 10, bias=False)))
         y, q = (project(x.reshape(-1, E)).reshape(-1, N, 10) for x in (z, p))
         losses = {"invariance": F.mse_loss(q, y[1:]), "variance": variance(y), "covariance": covariance(y),
                   "own_variance": variance(z), "own_covariance": covariance(z)}
@@ -229,8 +317,6 @@ def vicreg(predictor=gru_predictor, how=1, channels=1, projected=False, drawn=Fa
 
 def decoder():
     """The 6,505 weights that draw a frame from 512 numbers."""
-    global E
-    E = 512
     c = Case("dots/vicreg.graph", "learn.vicreg", N, {k: FRAMES[k] for k in ("states", "moves")},
              sim=5, std=3, cov=2, decoded="yes", picture=0.5, world__w=1, world__T=T)
     states, a, _ = scenes(c)
@@ -244,19 +330,17 @@ def decoder():
     z = see(states)
     p = foresee(z, a)
     y = F.interpolate(draw(z.reshape(-1, 32, 4, 4)), (28, 28), mode="bilinear")
-    frames = states.transpose(0, 1).reshape(-1, 1, 28, 28)
-    out = c.finish({"invariance": F.mse_loss(p, z[1:]), "variance": variance(z[1:]), "covariance": covariance(z[1:]),
-                    "redrawn": F.mse_loss(y, frames)},
-                   {"invariance": 5, "variance": 3, "covariance": 2, "redrawn": 0.5})
-    E = 16
-    return out
+    there = states.transpose(0, 1).reshape(-1, 1, 28, 28)
+    return c.finish({"invariance": F.mse_loss(p, z[1:]), "variance": variance(z[1:]), "covariance": covariance(z[1:]),
+                     "redrawn": F.mse_loss(y, there)},
+                    {"invariance": 5, "variance": 3, "covariance": 2, "redrawn": 0.5})
 
 
-def contrastive(among, normalised):
+def contrastive(among, normalised, encoder=MeNet5, **more):
     c = Case("dots/simclr.graph", "learn.simclr", N, {k: FRAMES[k] for k in ("states", "moves")}, temperature=0.5,
-             normalised="yes" if normalised else "no", among=among, **SMALL)
+             normalised="yes" if normalised else "no", among=among, **SMALL, **more)
     states, a, _ = scenes(c)
-    see, foresee = MeNet5(c), gru_predictor(c, 1)
+    see, foresee = encoder(c), gru_predictor(c, 1)
     z = see(states)
     p, z, steps = foresee(z, a), z[1:], []
     if normalised:
@@ -290,17 +374,25 @@ def supervised(channels, dots, kind):
     return c.finish({"miss": miss})
 
 
-def probe():
-    """Encoder and predictor as they are, in evaluation mode; only the two linear maps learn."""
-    c = Case("dots/vicreg.graph", "read.probe", N, FRAMES, **SMALL)
+def probe(*hidden):
+    """Encoder and predictor as they are, in evaluation mode; only the two probes learn."""
+    c = Case("dots/vicreg.graph", "read.probe", N, FRAMES, world__probe_widths=str(list(hidden)), **SMALL)
     states, a, place = scenes(c)
     see, foresee = MeNet5(c).eval(), gru_predictor(c, 1)
-    where, first = (c.linear(f"world.{k}.linear1", nn.Linear(E, 2, bias=False)) for k in ("where_is", "where_first"))
+
+    def net(at):
+        layers, before = [], E
+        for i, width in enumerate(hidden):
+            layers += [c.linear(f"{at}.hidden1.linear1[{i}]", nn.Linear(before, width)),
+                       c.norm(f"{at}.hidden1.batchnorm1[{i}]", nn.BatchNorm1d(width)), nn.ReLU()]
+            before = width
+        return nn.Sequential(*layers, c.linear(at + ".linear1", nn.Linear(before, 2, bias=False)))
+    where, first = (net("world." + k) for k in ("where_is", "where_first"))
     with torch.no_grad():
         z = see(states)
         p = foresee(z, a)
     place = place[:, :, 0].transpose(0, 1)
-    losses = {"miss": ((where(torch.cat([z[:1], p])) - place) ** 2).sum(-1).mean(),
+    losses = {"miss": ((where(torch.cat([z[:1], p]).reshape(-1, E)).reshape(T + 1, N, 2) - place) ** 2).sum(-1).mean(),
               "miss_first": ((first(z[0]) - place[0]) ** 2).sum(-1).mean()}
     return c.finish(losses)
 
@@ -364,22 +456,25 @@ def baseline(rectified=False, balanced=False, standard=False, normed=False):
                 "weights": "balanced" if balanced else "equal", "standard": "yes" if standard else "no",
                 "norm": "yes" if normed else "no"}
     c = Case("arm/baseline.graph", "train.clone", N, PICTURES, ARM, **settings)
+    return policy(c, "", lambda x: x, rectified, balanced, standard, normed)
 
+
+def policy(c, of, rounded, rectified=False, balanced=False, standard=False, normed=False):
     def dense(path, widths):
         layers, hidden = [], len(widths) - 2
         for i in range(len(widths) - 1):
-            layers.append(c.linear(f"{path}.dense{i + 1}", nn.Linear(widths[i], widths[i + 1])))
+            layers.append(c.linear(f"{of}{path}.dense{i + 1}", nn.Linear(widths[i], widths[i + 1])))
             if i < hidden:
                 layers += [nn.ReLU()] if rectified else []
-                layers += [c.norm(f"{path}.between{i + 1}.batchnorm1", nn.BatchNorm1d(widths[i + 1]))] if normed else []
+                layers += [c.norm(f"{of}{path}.between{i + 1}.batchnorm1", nn.BatchNorm1d(widths[i + 1]))] if normed else []
         return nn.Sequential(*layers)
     filters, before = [], 2
     for i, width in enumerate([8, 16, 32]):
-        filters += [c.conv(f"see.filter1[{i}]", nn.Conv2d(before, width, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2)]
+        filters += [c.conv(f"{of}see.filter1[{i}]", nn.Conv2d(before, width, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2)]
         before = width
     see = nn.Sequential(*filters, nn.Flatten(), *dense("see", [1568, 256, 128]))
     feel, act = dense("feel", [15, 256, 256, 128]), dense("act_", [128, 64, 32, 6])
-    y = act(see(c.column("image", N, 2, 56, 56) / 255) + feel(c.column("obs", N, 15)))
+    y = act(see(rounded(c.column("image", N, 2, 56, 56) / 255)) + feel(rounded(c.column("obs", N, 15))))
     aim, label = c.column("pos", N, 3), c.column("grp", N)
     if standard:
         aim = (aim - torch.tensor(MEANS)) / torch.tensor(SDS)
@@ -413,6 +508,53 @@ def autoencoder(fit, pixels):
     picture = f(y, x) if pixels == "averaged" else f(y, x, reduction="sum") / N
     kl = (-0.5 * (1 + logvar - mu ** 2 - torch.exp(logvar))).sum(1).mean()
     return c.finish({"picture": picture, "kl": kl}, {"kl": 0.25})
+
+
+def head(cameras):
+    """The encoder of an autoencoder (here of the program itself instead of a run of it) is used and stays."""
+    c = Case("arm/head.graph", "train.clone", N, PICTURES, {"robot.steps.share": SHARES},
+             {"../../runs/vae": "vae.graph"}, robot__S=56, seen__robot__S=56, seen__latent=6, seen__down="[8, 16, 32]",
+             seen__cameras=cameras)
+    layers, before = [], cameras
+    for i, width in enumerate([8, 16, 32]):
+        layers += [c.conv(f"seen.encoder.conv1[{i}]", nn.Conv2d(before, width, 3, 2, 1)), nn.LeakyReLU()]
+        before = width
+    enc = nn.Sequential(*layers, nn.Flatten(), c.linear("seen.encoder.linear1", nn.Linear(1568, 6)))
+    enc.requires_grad_(False)
+    image = c.column("image", N, 2, 56, 56) / 255
+    z = [enc(image[:, :cameras])]
+    if cameras == 1:
+        layers, before = [], 1
+        for i, width in enumerate([8, 16, 32]):
+            layers += [c.conv(f"look.conv1[{i}]", nn.Conv2d(before, width, 3, padding=1)), nn.ReLU(), nn.MaxPool2d(2)]
+            before = width
+        z.append(nn.Sequential(*layers, nn.Flatten(), c.linear("look.linear1", nn.Linear(1568, 32)))(image[:, 1:]))
+    y, before = torch.cat([*z, c.column("obs", N, 15)], 1), 15 + (6 if cameras == 2 else 38)
+    for i, width in enumerate([128, 64, 6]):
+        y = c.linear(f"head.mlp1.linear1[{i}]", nn.Linear(before, width))(F.relu(y) if i else y)
+        before = width
+    w = 1 / (3 * torch.tensor(SHARES))
+    ce = F.cross_entropy(y[:, 3:], F.one_hot(c.column("grp", N), 3).double(), weight=w)
+    return c.finish({"pos_mse": F.mse_loss(y[:, :3], c.column("pos", N, 3)), "grp_ce": ce})
+
+
+def in_halves(p, g, lr=1e-3, eps=1e-4):
+    """The first step of Adam, every number of it a half (numpy rounds after each operation)."""
+    half = np.float16
+    p, g = half(p.detach().numpy()), half(g.numpy())
+    m, v = half(half(0.1) * 0 + half(0.1 * np.float64(g))), half(0.001 * np.float64(g * g))
+    below = half(half(np.float64(np.sqrt(v)) / math.sqrt(0.001)) + half(eps))
+    return torch.from_numpy(np.float64(p - half(lr / 0.1 * np.float64(m / below))))
+
+
+def in_half():
+    """The baseline on inputs that are halves, and what Adam makes of its weights."""
+    c = Case("arm/half.graph", "train.clone", N, PICTURES, {"base." + k: v for k, v in ARM.items()}, base__robot__S=56)
+    c.out["tolerance"] = {"f32": 1e-3}    # in f64 casts round nothing; of a weight near 0.5 a step of a half is 5e-4
+    out = policy(c, "base.", lambda x: x.half().double())
+    out["updated"] = {path: kept(moved.t() if turned else moved) for path, (p, turned) in c.weights.items()
+                      for moved in [in_halves(p, p.grad)]}
+    return out
 
 
 # ---- occ ----
@@ -492,20 +634,32 @@ CASES = {
     "dots.vicreg_warmed": lambda: vicreg(warmed_predictor, 2, world__predictor="warmed", world__burn=2),
     "dots.vicreg_projected": lambda: vicreg(projected=True),
     "dots.vicreg_three_channels": lambda: vicreg(channels=3, world__dots_="apart"),
-    "dots.vicreg_decoded": decoder,
+    "dots.vicreg_decoded": lambda: of_size(512, decoder),
+    "dots.vicreg_lenet5": lambda: of_size(128, vicreg, encoder=lenet5, steps=1, world__encoder="lenet5"),
+    "dots.vicreg_resnet18": lambda: of_size(512, vicreg, encoder=resnet18, steps=1, rows=2, world__encoder="resnet18"),
+    "dots.vicreg_canonical": lambda: of_size(256, vicreg, encoder=canonical, steps=1, world__encoder="canonical"),
+    "dots.vicreg_flat": lambda: vicreg(encoder=flat, world__encoder="flat"),
+    "dots.vicreg_pixels": lambda: of_size(512, vicreg, encoder=pixels, steps=1, rows=2, world__encoder="pixels"),
+    "dots.vicreg_behind": lambda: vicreg(encoder=with_net_behind, world__behind="yes", world__behind_widths="[20]"),
     "dots.simclr": lambda: contrastive("both", True),
     "dots.simclr_raw": lambda: contrastive("both", False),
+    "dots.simclr_of_frames": lambda: of_size(784, contrastive, "both", True, lambda c: frames(nn.Flatten()),
+                                             world__encoder="none"),
     "dots.infonce": lambda: contrastive("others", True),
     "dots.supervised": lambda: supervised(1, 1, "single"),
     "dots.supervised_summed": lambda: supervised(1, 3, "summed"),
     "dots.supervised_apart": lambda: supervised(3, 3, "apart"),
     "dots.probe": probe,
+    "dots.probe_net": lambda: probe(12),
     "dots.rssm_plain": lambda: rssm("plain", 0.25),
     "dots.rssm_plain_no_floor": lambda: rssm("plain", 0),
     "dots.rssm_through": lambda: rssm("through", 0.0078125),
     "arm.baseline": baseline,
     "arm.baseline_rectified": lambda: baseline(rectified=True, balanced=True),
     "arm.baseline_standard": lambda: baseline(rectified=True, standard=True, normed=True),
+    "arm.half": in_half,
+    "arm.head": lambda: head(2),
+    "arm.head_one_camera": lambda: head(1),
     "arm.vae": lambda: autoencoder("squared", "averaged"),
     "arm.vae_entropy": lambda: autoencoder("entropy", "summed"),
     **{f"occ.spatial_{k}": lambda k=k: occupancy("spatial", k)
@@ -523,7 +677,7 @@ def line(x):
 def main():
     parts = []
     for name, case in CASES.items():
-        inner = [f"   {line(k)}: " + (line(v) if k not in ("gradients", "states") else
+        inner = [f"   {line(k)}: " + (line(v) if k not in ("gradients", "states", "updated") else
                  "{\n" + ",\n".join(f"    {line(p)}: {line(n)}" for p, n in v.items()) + "}") for k, v in case().items()]
         parts.append(f"  {line(name)}: {{\n" + ",\n".join(inner) + "}")
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "motion.json"), "w") as f:

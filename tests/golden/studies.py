@@ -401,8 +401,21 @@ def of_v1(r, h, x, k, t):
     return [("desc", 0.3, desc), ("coord", 0.7, coord), ("dup_pad", 0.1, twice(r, h, k)), ("turn_", 0.001, bent(t))]
 
 
+def of_v1_otherwise(r, h, x, k, t):
+    """Places as the encoder turned them, times the penalty, which has no gradient of its own."""
+    coord, desc = F.mse_loss(r, x @ t) * twice(r, h, k), by_point(r, h, x, k)[1]
+    return [("desc", 0.3, desc), ("coord", 0.7, coord), ("turn_", 0.001, bent(t))]
+
+
 def of_matching(r, h, x, k, t):
     return [("match_", 1.0, matching(r, x, h, k)), ("turn_", 0.001, bent(t))]
+
+
+def of_matched_kinds(r, h, x, k, t):
+    open_ = (h.argmax(-1) > 0)[:, :, None] & (k[..., 0] < 0.5)[:, None, :]
+    w = matches(distances(r, x).masked_fill(~open_, math.inf))
+    desc = F.cross_entropy(h.reshape(-1, 5), (w @ k).argmax(-1).flatten())
+    return of_matching(r, h, x, k, t) + [("desc", 1.0, desc)]
 
 
 def of_evenness(form):
@@ -439,14 +452,14 @@ def layer(p, path, x, out, drop=0.0):
     return dropped("vae.%s1.%s.dropout1" % tuple(path.split(".")), x, drop) if drop else x
 
 
-def splat_conv(p, x, latent):
+def splat_conv(p, x, latent, sampled=True):
     h = layer(p, "encoder.layer1", x.transpose(1, 2), 32, 0.1)
     h = layer(p, "encoder.layer2", F.max_pool1d(h, 2), 64, 0.15)
     g = layer(p, "encoder.layer3", F.max_pool1d(h, 2), 128, 0.2).mean(2)
     g = bn(p, "encoder.bn1", F.elu(p.linear("encoder.linear1", g, 512)))
     p.heads = 2
     mu, logvar, z = heads(p, dropped("vae.encoder1.dropout1", g, 0.2), latent)
-    g = bn(p, "decoder.bn1", F.elu(p.linear("decoder.linear1", z, 512)))
+    g = bn(p, "decoder.bn1", F.elu(p.linear("decoder.linear1", z if sampled else mu, 512)))
     g = bn(p, "decoder.bn2", F.elu(p.linear("decoder.linear2", g, 2048)))
     h = g.reshape(-1, 128, 16).transpose(1, 2)
     h = F.interpolate(layer(p, "decoder.layer1", h, 64), scale_factor=2)
@@ -503,11 +516,13 @@ CASES = [
     ("vox/batch_norm", [], dense(batch_norm)),
     ("vox/sparse", [], sets(sparse, of_sparse, decay=0, clip=None)),
     ("vox/pointnet_v1", [], sets(pointnet_v1, of_v1, decay=0, clip=None)),
+    ("vox/pointnet_v1", ["aim=turned", "penalty=multiplied"], sets(pointnet_v1, of_v1_otherwise, decay=0, clip=None)),
     ("vox/pointnet_v2", [], sets(pointnet_v2, last(2.5, 5.0, 0.3, 0.001))),
     ("vox/pointnet_v2", ["ending=leaky"], sets(with_ending("leaky"), last(2.5, 5.0, 0.3, 0.001), tolerance=2e-3)),
     ("vox/pointnet_v2", ["ending=softmax"], sets(with_ending("softmax"), last(2.5, 5.0, 0.3, 0.001))),
     ("vox/attention", [], sets(attention, last(2.0, 0.5, 0.1, 0.001), beta=0.3)),
     ("vox/losses/matching", [], sets(pointnet_v2, of_matching, beta=0.01, module="v2.")),
+    ("vox/losses/matching", ["kinds=yes"], sets(pointnet_v2, of_matched_kinds, beta=0.01, module="v2.")),
     ("vox/losses/evenness", ["form=counted"], sets(pointnet_v2, of_evenness("counted"), beta=0.01, module="v2.")),
     ("vox/losses/evenness", ["form=squared"], sets(pointnet_v2, of_evenness("squared"), beta=0.01, module="v2.")),
     ("vox/losses/padding", [], sets(pointnet_v2, of_padding("points", "sure"), beta=0.02, module="v2.")),
@@ -516,6 +531,7 @@ CASES = [
     ("vox/losses/counted", [], sets(pointnet_v2, of_counted, module="v2.")),
     ("splat/conv", [], splats(splat_conv, 256, 1)),
     ("splat/conv", ["latent=512", "beta=0"], splats(splat_conv, 512, 0)),
+    ("splat/conv", ["sampled=no", "beta=0"], splats(splat_conv, 256, 0, sampled=False)),
     ("splat/weighted", [], splats(splat_conv, 256, 1, THIRDS, module="net.")),
     ("splat/weighted", ["reading=sums"], splats(splat_conv, 256, 1, THIRDS, sums=True, module="net.")),
     ("splat/resnet", [], splats(splat_resnet, 512, 0)),
@@ -551,7 +567,8 @@ def case_text(file, settings, losses, how, brief):
     case = step(losses, how)
     kept = {k: v for k, v in case["vars"].items() if not brief or k.endswith(".w.adam.m")}
     marks_ = ",\n".join("    %s: [%s]" % (json.dumps(k), ", ".join("%.6g" % x for x in v)) for k, v in kept.items())
-    head = {"file": file, "module": "splat" if file.startswith("splat") else "vox" if "grid" in how else "set",
+    shared = {"splat/weighted": "net.splat", "splat/conv": "splat", "splat/resnet": "splat"}
+    head = {"file": file, "module": shared.get(file, "vox" if "grid" in how else "set"),
             "settings": settings, "tolerance": how.get("tolerance", TOLERANCE), "brief": brief,
             "losses": case["losses"]}
     print(json.dumps(head), flush=True)
