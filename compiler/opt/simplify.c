@@ -73,6 +73,17 @@ static Val sink_broadcast(Build *b, Val v) {
     return build_broadcast(b, small, n.shape, shared.attr.axes.at);
 }
 
+/* ---- draws ---- */
+/* A uniform number is never below what is not above 0: dropout by 0 draws nothing. */
+static Val compare_draw(Build *b, Val v) {
+    const Node n = *node_of(b->g, v);
+    const Node *x = n.n > 0 ? node_of(b->g, operand(b->g, v, 0)) : NULL;
+    Imm least;
+    bool draws = n.op == OP_lt && x->op == OP_random && x->attr.random.kind == RANDOM_UNIFORM;
+    if (!draws || !value_is_number(b->g, operand(b->g, v, 1), &least) || !(least.f <= 0)) return (Val){0};
+    return build_splat(b, DT_BOOL, 0, n.shape);
+}
+
 /* ---- views of views ---- */
 static Val view_of_view(Build *b, Val v) {
     const Node n = *node_of(b->g, v);
@@ -106,6 +117,7 @@ static Val simpler(Build *b, Val v) {
     if (n->op == OP_cast && n->dtype == type_of(b->g, operand(b->g, v, 0)).dtype) return operand(b->g, v, 0);
     Val to = fold(b, v);
     if (!to.i) to = rule_apply(b, v);
+    if (!to.i) to = compare_draw(b, v);
     if (!to.i) to = sink_broadcast(b, v);
     if (!to.i) to = permute_moved(b, v);
     return to;

@@ -1,6 +1,7 @@
 /* Expressions: one switch over their kinds; the work is in the files of the concepts. */
 #include "data.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 static V number(Lower *l, const Expr *e) {
@@ -23,7 +24,13 @@ static V number(Lower *l, const Expr *e) {
             return value_int(l, e->at, x);
         }
     }
-    return value_number(l, e->at, strtod(text, NULL));
+    double x = strtod(text, NULL);
+    if (isinf(x)) {
+        Diag *d = report(l, DIAG_TYPE, e->at, "%s is larger than any number", text);
+        diag_help(d, "`inf` is what has no bound");
+        return value_poison(l);
+    }
+    return value_number(l, e->at, x);
 }
 
 static V list(Lower *l, const Expr *e, ValueKind k) {
