@@ -1,11 +1,12 @@
-/* graphc-fuzz-data: files of data with wrong bytes in them, through their readers.
+/* graphc-fuzz-data: files of data and of runs with wrong bytes in them, through their readers.
  *
- *     graphc-fuzz-data [--minutes M] [--seed S] [READER ..]           csv, npz, hdf5, ..; all when none is named
+ *     graphc-fuzz-data [--minutes M] [--seed S] [READER ..]           csv, npz, runs.db, ..; all when none is named
  *
- * Files of tests/data and a few small texts are mutated; each has to be read or refused with a message, without a
+ * Files of tests/data, of a run (fuzz_store.c) and a few small texts are mutated; each has to be read or refused with a message, without a
  * crash (build it with sanitizers), in a few seconds, and without memory that the file does not account for.  The
  * file that was read last stays in the working folder as `fuzz-data.READER`.  What a sanitizer reports of libhdf5
  * comes from the child that runs it: that the reader survives this is what is tried. */
+#include "fuzz_store.h"
 #include "read_file.h"
 #include <argp.h>
 #include <errno.h>
@@ -28,26 +29,32 @@ typedef struct {
     ReaderKind kind;
     bool header;
     const char *files[6], *texts[3];
+    StoreRead *store;              /* it reads a file of a run, and not data */
 } Target;
 static const Target k_targets[] = {
-    {"npz", READER_NPZ, false, {"stored.npz", "deflated.npz"}, {0}},
-    {"hdf5", READER_HDF5, false, {"plain.h5", "chunked.h5"}, {0}},
+    {"npz", READER_NPZ, false, {"stored.npz", "deflated.npz"}, {0}, NULL},
+    {"hdf5", READER_HDF5, false, {"plain.h5", "chunked.h5"}, {0}, NULL},
     {"images",
      READER_IMAGES,
      false,
      {"rgb.png", "palette.png", "grey.jpg", "rgb.jpg", "photos/ant/10.png", "deep.png"},
-     {0}},
+     {0}, NULL},
     {"csv",
      READER_CSV,
      true,
      {"table.csv.gz"},
-     {"a,b,c\n1,2.5,-3\n\"4\",1e3,6\n", "name,\"x \"\"y\"\"\"\r\n1,2\r\n3,4\r\n", "\xef\xbb\xbfx;y\n1;2\n"}},
-    {"table", READER_CSV, false, {"table.csv.gz"}, {"1,2,3\n4,5,6\n", "1e308,-0,.5\n inf ,7,8\n"}},
-    {"lines", READER_LINES, false, {"table.csv.gz"}, {"anna\nbob\r\n\ncharlotte", "\n\n\n"}},
-    {"bytes", READER_BYTES, false, {"table.csv.gz"}, {"some bytes"}},
-    {"safetensors", READER_SAFETENSORS, false, {"x.safetensors"}, {0}},
-    {"npy", READER_NPY, false, {"x.npy"}, {0}},
-    {"idx", READER_IDX, false, {"x.idx", "x.idx.gz"}, {0}},
+     {"a,b,c\n1,2.5,-3\n\"4\",1e3,6\n", "name,\"x \"\"y\"\"\"\r\n1,2\r\n3,4\r\n", "\xef\xbb\xbfx;y\n1;2\n"}, NULL},
+    {"table", READER_CSV, false, {"table.csv.gz"}, {"1,2,3\n4,5,6\n", "1e308,-0,.5\n inf ,7,8\n"}, NULL},
+    {"lines", READER_LINES, false, {"table.csv.gz"}, {"anna\nbob\r\n\ncharlotte", "\n\n\n"}, NULL},
+    {"bytes", READER_BYTES, false, {"table.csv.gz"}, {"some bytes"}, NULL},
+    {"safetensors", READER_SAFETENSORS, false, {"x.safetensors"}, {0}, NULL},
+    {"npy", READER_NPY, false, {"x.npy"}, {0}, NULL},
+    {"idx", READER_IDX, false, {"x.idx", "x.idx.gz"}, {0}, NULL},
+    {"last.safetensors", 0, false, {"x.safetensors"}, {0}, store_checkpoint},
+    {"metrics.jsonl", 0, false, {0}, {0}, store_history},
+    {"run.json", 0, false, {0}, {0}, store_card},
+    {"runs.db", 0, false, {0}, {0}, store_runs},
+    {"run.tar.gz", 0, false, {0}, {0}, store_pack},
 };
 
 /* ---- mutations ---- */
@@ -136,6 +143,9 @@ static Seeds seeds_of(Arena *a, const Target *t) {
         }
         vec_push(a, &s, f);
     }
+    File of_run;
+    if (t->store != NULL && load(a, str_format(a, "%s/%s", STORE_FOLDER, t->reader).s, &of_run))
+        vec_push(a, &s, of_run);
     for (size_t i = 0; i < sizeof t->texts / sizeof *t->texts && t->texts[i] != NULL; i++) {
         size_t n = strlen(t->texts[i]);
         vec_push(a, &s, (File){memcpy(PUSH(a, uint8_t, FILE_MOST), t->texts[i], n), n});
@@ -219,10 +229,13 @@ static long most_memory(void) {
 
 static bool fuzz(const Target *t, double minutes, uint64_t seed) {
     Arena *a = arena_create();
+    if (t->store != NULL)
+        store_make(a);
     Seeds seeds = seeds_of(a, t);
     Random r = {seed * 0x9e3779b97f4a7c15 + 1};
     File f = {PUSH(a, uint8_t, FILE_MOST), 0};
-    const char *path = str_format(a, "./fuzz-data.%s", t->reader).s, *wrong = NULL;
+    const char *prefix = t->store != NULL ? STORE_FOLDER "/" : "./fuzz-data.", *wrong = NULL;
+    const char *path = str_format(a, "%s%s", prefix, t->reader).s;
     time_t end = time(NULL) + (time_t)(minutes * 60);
     uint64_t runs = 0;
     for (; wrong == NULL && (runs < 100 || time(NULL) < end); runs++) {
@@ -233,14 +246,16 @@ static bool fuzz(const Target *t, double minutes, uint64_t seed) {
             mutate(&r, &f);
         store(path, &f);
         alarm(SECONDS_MOST);
-        wrong = run(t, path, &r);
+        wrong = t->store != NULL ? t->store() : run(t, path, &r);
         alarm(0);
         if (wrong == NULL && most_memory() > KILOBYTES_MOST)
             wrong = "took two gigabytes";
     }
-    printf("%-12s %8llu files  %s\n", t->reader, (unsigned long long)runs, wrong == NULL ? "well" : wrong);
+    printf("%-16s %8llu files  %s\n", t->reader, (unsigned long long)runs, wrong == NULL ? "well" : wrong);
     fflush(stdout);
-    if (wrong == NULL)
+    if (wrong == NULL && t->store != NULL)
+        store_remove();
+    else if (wrong == NULL)
         unlink(path);
     arena_destroy(a);
     return wrong == NULL;
@@ -250,7 +265,7 @@ static bool fuzz(const Target *t, double minutes, uint64_t seed) {
 typedef struct {
     double minutes;
     uint64_t seed;
-    const char *readers[16];
+    const char *readers[24];
     size_t n;
 } Options;
 enum { KEY_MINUTES = 0x100, KEY_SEED };
@@ -285,7 +300,7 @@ int main(int argc, char **argv) {
     static const struct argp parser = {.options = options,
                                        .parser = parse,
                                        .args_doc = "[READER ..]",
-                                       .doc = "Reads files of data that have wrong bytes in them."};
+                                       .doc = "Reads files of data and of runs that have wrong bytes in them."};
     Options o = {.minutes = 1, .seed = 1};
     argp_parse(&parser, argc, argv, 0, NULL, &o);
     bool well = true, any = false;

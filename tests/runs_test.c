@@ -159,6 +159,19 @@ TEST(folders_make_the_index_again) {
     CHECK(access(here("runs.db.damaged").s, F_OK) == 0);
     runs = open_runs();
     rows = rows_of(runs);
+    runs_close(runs);
+    static const struct { long at; char byte; const char *says; } wrong[] = {
+        {47, 9, "is damaged"}, {60, 9, "has schema"}};          /* of the header: format of the schema, our version */
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        FILE *f = fopen(here("runs.db").s, "r+b");
+        REQUIRE(f != NULL && fseek(f, wrong[i].at, SEEK_SET) == 0 && fputc(wrong[i].byte, f) >= 0 && fclose(f) == 0);
+        e = (Error){0};
+        CHECK(runs_open(test_arena(), test_folder(), &runs, &e) == GR_DATA);
+        CHECK_MSG(strstr(e.what, wrong[i].says) && strstr(e.help, "--rebuild"), "%s", e.what);
+        CHECK_MSG(runs_rebuild(test_arena(), test_folder(), &found, &e) == GR_OK && found == 2, "%s", e.what);
+    }
+    runs = open_runs();
+    rows = rows_of(runs);
     REQUIRE(rows.at.n == 2);
     CHECK_STR(rows.at.at[0].state, "killed");
     CHECK_MSG(strstr(rows.at.at[0].reason.s, "run.json, line 1"), "%.*s", FSTR(rows.at.at[0].reason));

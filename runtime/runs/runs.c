@@ -30,9 +30,10 @@ static const char k_schema[] =
     "PRAGMA user_version = 2;";
 
 /* ---- statements ---- */
+/* What we ask is right, so an answer that it is wrong (SQLITE_ERROR) says that the file is. */
 static GrStatus failed(const Runs *r, Error *e) {
     int code = sqlite3_errcode(r->db);
-    if (code != SQLITE_NOTADB && code != SQLITE_CORRUPT)
+    if (code != SQLITE_NOTADB && code != SQLITE_CORRUPT && code != SQLITE_ERROR)
         return fail(e, GR_IO, "%.*s: %s", FSTR(r->path), sqlite3_errmsg(r->db));
     fail(e, GR_DATA, "%.*s is damaged, or no database of runs", FSTR(r->path));
     fail_help(e, "`graphc runs --rebuild` makes it anew from the folders of the runs");
@@ -269,7 +270,9 @@ static GrStatus version_of(Runs *r, int64_t *version, Error *e) {
     TRY(sql_read(&s, e));
     if (*version <= VERSION)
         return GR_OK;
-    return fail(e, GR_DATA, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
+    fail(e, GR_DATA, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
+    fail_help(e, "`graphc runs --rebuild` puts it aside and makes another");
+    return GR_DATA;
 }
 
 /* Every folder below with a program in it.  What is in a run is no run; a folder with an index of its own has its
@@ -347,8 +350,11 @@ static bool is_sound(Runs *r) {
 
 GrStatus runs_rebuild(Arena *a, Str folder, uint32_t *found, Error *e) {
     Runs r;
+    int64_t version;
     GrStatus status = open_file(a, folder, &r, e);
     *found = 0;
+    if (status == GR_OK)
+        status = version_of(&r, &version, e);
     if (status == GR_DATA || (status == GR_OK && !is_sound(&r))) {
         runs_close(&r);
         if (rename(r.path.s, str_format(a, "%.*s.damaged", FSTR(r.path)).s) != 0)
