@@ -328,15 +328,41 @@ TEST(epochs_visit_each_row_once) {
     uint32_t order[2][ROWS], again[ROWS];
     for (uint32_t epoch = 0; epoch < 2; epoch++) {
         uint8_t seen[ROWS] = {0};
-        epoch_order(train, 1, 0, epoch, order[epoch]);
+        epoch_order(train, 0, 1, 0, epoch, order[epoch]);
         for (int i = 0; i < ROWS; i++)
             seen[order[epoch][i]]++;
         CHECK(memchr(seen, 0, ROWS) == NULL);
     }
-    epoch_order(train, 1, 0, 1, again);
+    epoch_order(train, 0, 1, 0, 1, again);
     CHECK(memcmp(again, order[1], sizeof again) == 0 && memcmp(order[0], order[1], sizeof again) != 0);
-    epoch_order(train, 2, 0, 1, again);
+    epoch_order(train, 0, 2, 0, 1, again);
     CHECK(memcmp(again, order[1], sizeof again) != 0);
+}
+
+/* A row leaves a buffer of n at most n - 1 places early, and any time later. */
+TEST(a_buffer_visits_each_row_once_and_not_early) {
+    enum { ROWS = 1000, BUFFER = 32 };
+    Splits s;
+    Error e = {0};
+    RecipeData d = {.name = STR("d")};
+    REQUIRE(splits_build(test_arena(), &d, ROWS, PUSH(test_arena(), Str, ROWS), NULL, &s, &e) == GR_OK);
+    const Split *train = splits_find(&s, STR("train"));
+    uint32_t order[ROWS], moved = 0;
+    uint8_t seen[ROWS] = {0};
+    epoch_order(train, BUFFER, 1, 0, 0, order);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        seen[order[i]]++;
+        moved += order[i] != i;
+        CHECK(order[i] < i + BUFFER);
+    }
+    CHECK(memchr(seen, 0, ROWS) == NULL && moved > ROWS / 2);
+    epoch_order(train, 1, 1, 0, 0, order);                       /* a buffer of one row shuffles nothing */
+    CHECK(memcmp(order, train->rows, sizeof order) == 0);
+    epoch_order(train, BUFFER, 1, 0, 3, order);
+    Buf b = buf_make(test_arena());
+    for (int i = 0; i < 8; i++)
+        buf_printf(&b, "%u ", order[i]);
+    CHECK_STR(buf_str(&b), "17 8 33 10 13 16 19 38 ");
 }
 
 /* The permutation is part of what "the same bits" means: these numbers may not change. */

@@ -51,6 +51,19 @@ static void put_card(Book *b) {
     arena_pop(mark);
 }
 
+/* A part at a time, since columns may lie in files. */
+static uint64_t hash_column(uint64_t seed, const Dataset *d, const DataColumn *c) {
+    enum { PART = 16 << 20 };
+    size_t bytes = c->row_bytes * (size_t)d->rows;
+    HashParts h = hash_begin(seed);
+    for (size_t at = 0; at < bytes; at += PART) {
+        size_t n = bytes - at < PART ? bytes - at : PART;
+        hash_part(&h, c->at + at, n);
+        room_used(d->room, n);
+    }
+    return hash_end(&h);
+}
+
 static uint64_t hash_data(const Job *j) {
     uint64_t h = 1;
     for (uint32_t i = 0; i < j->s->recipe->data.n; i++) {
@@ -59,7 +72,7 @@ static uint64_t hash_data(const Job *j) {
         for (uint32_t k = 0; k < d->columns.n; k++) {
             const DataColumn *c = &d->columns.at[k];
             h = hash_str(h, c->name);
-            h = hash_bytes(hash_mix(h, (uint64_t)c->dtype), c->at, c->row_bytes * (size_t)d->rows);
+            h = hash_column(hash_mix(h, (uint64_t)c->dtype), d, c);
         }
         for (uint32_t k = 0; k < d->splits.at.n; k++) {
             const Split *s = &d->splits.at.at[k];

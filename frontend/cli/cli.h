@@ -30,6 +30,7 @@ typedef struct {
     bool        probed;                  /* files of data have been looked into with these settings */
     const char *cpu;                     /* --cpu: NULL for this one */
     uint32_t    threads;                 /* --threads: as many as there are cores */
+    uint64_t    data_memory;             /* --data-memory: 0 for half of what there is */
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */

@@ -5,10 +5,10 @@
 #include <string.h>
 
 /* How a data set is taken: the largest batch, and the phase and place that shuffles it. */
-typedef struct { int64_t rows, seed; uint32_t stream; } Taken;
+typedef struct { int64_t rows, buffer, seed; uint32_t stream; } Taken;
 
 static void take(Taken *t, const RecipePhase *p, uint32_t phase, uint32_t place, int64_t rows) {
-    if (rows > t->rows) *t = (Taken){rows, p->seed, phase | place << 16};
+    if (rows > t->rows) *t = (Taken){rows, p->buffer, p->seed, phase | place << 16};
 }
 
 static Taken taken_of(const Recipe *r, uint32_t data) {
@@ -38,7 +38,7 @@ static Split *split_named(Dataset *d, const char *name) {
 
 static void cut_train(Arena *a, Split *s, const Taken *t, int64_t batches) {
     uint32_t *order = PUSH(a, uint32_t, s->n + 1);
-    epoch_order(s, t->seed, t->stream, 0, order);
+    epoch_order(s, t->buffer, t->seed, t->stream, 0, order);
     if (s->n > batches * t->rows) s->n = batches * t->rows;
     qsort(order, (size_t)s->n, sizeof *order, compare_rows);
     s->rows = order;

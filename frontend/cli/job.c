@@ -118,6 +118,8 @@ static size_t bytes_of(const Dataset *d, int64_t rows) {
 /* A thread of its own pays off only when gathering a batch takes longer than handing it over. */
 static bool batches_are_large(const Session *s, Dataset *const *data) {
     enum { LARGE_BYTES = 1 << 20 };
+    for (uint32_t i = 0; i < s->recipe->data.n; i++)
+        if (room_filed(data[i]->room) > 0) return true;              /* a disk has to be waited for */
     for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
         const RecipePhase *p = &s->recipe->phases.at[i];
         for (uint32_t k = 0; k < p->runs.n; k++) {
@@ -186,6 +188,7 @@ GrStatus job_open(Session *s, const Common *c, const char *variant, LowerKind fi
 void job_close(Job *j) {
     wait_behind(j);
     job_settle_data(j);
+    for (uint32_t i = 0; j->data && i < j->s->recipe->data.n; i++) dataset_close(j->data[i]);
     exec_destroy(j->exec);
     compile_close(&j->compiled);
 }

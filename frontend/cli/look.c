@@ -70,7 +70,7 @@ static GrStatus rows_of(const Look *l, const Dataset *d, int64_t n, uint32_t *ou
     memcpy(order, split->rows, (size_t)split->n * sizeof *order);
     if (is_training(l) && p) {
         uint32_t stream = (uint32_t)(p - r->phases.at) | number_of(l, d) << 16;
-        epoch_order(split, p->seed, stream, 0, order);
+        epoch_order(split, p->buffer, p->seed, stream, 0, order);
     }
     for (int64_t i = 0; i < n; i++) out[i] = order[i % split->n];
     return GR_OK;

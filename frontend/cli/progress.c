@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const double k_pause_s = 0.1;
+static const double k_pause_s = 0.1, k_waited_much = 0.25;
 
 Screen screen_make(bool quiet, bool json) {
     return (Screen){.quiet = quiet, .json = json, .live = !quiet && !json && isatty(STDERR_FILENO)};
@@ -44,7 +44,10 @@ Str epoch_line(Arena *a, const Recipe *r, const TrainProgress *p) {
         if (shape_count(v->shape) == 1 && !is_watch(a, r, v))
             buf_printf(&b, "  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
     }
-    buf_printf(&b, "  %.1f s%s", p->seconds, p->improved ? "  kept" : "");
+    buf_printf(&b, "  %.1f s", p->seconds);
+    if (p->seconds >= 1 && p->waited > k_waited_much * p->seconds)
+        buf_printf(&b, ", %.1f s of them waiting for rows", p->waited);
+    if (p->improved) buf_printf(&b, "  kept");
     return buf_str(&b);
 }
 
@@ -124,6 +127,7 @@ static void print_values(const char *event, const TrainProgress *p) {
     json_object_set_new(o, "step", json_integer(p->step));
     json_object_set_new(o, "steps", json_integer(p->steps));
     json_object_set_new(o, "seconds", json_real(p->seconds));
+    json_object_set_new(o, "waited", json_real(p->waited));
     json_object_set_new(o, "kept", json_boolean(p->improved));
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];

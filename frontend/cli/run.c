@@ -122,7 +122,7 @@ void run_settle_data(Dataset *d, Formula **f) {
 static GrStatus open_data(Session *s, const Common *c, uint32_t data, Str checkpoint, Dataset **out, Formula **lasting,
                           Error *e) {
     const RecipeData *d = &s->recipe->data.at[data];
-    if (!d->has_graph) return dataset_open(s->arena, d, NULL, NULL, out, e);
+    if (!d->has_graph) return dataset_open_within(s->arena, d, NULL, NULL, c->data_memory, out, e);
     DataStatistics read = {0};
     bool trained = checkpoint.n > 0 || used_has(s->recipe, d->name);
     if (checkpoint.n) TRY(statistics_read(s->arena, checkpoint, d, &read, e));
@@ -132,7 +132,7 @@ static GrStatus open_data(Session *s, const Common *c, uint32_t data, Str checkp
     GrStatus status = formula_open(s, c, d, known, f, e);
     DataProgram *program = PUSH(s->arena, DataProgram, 1);
     *program = (DataProgram){.user = f, .lasts = lasting != NULL, .run = run_stage};
-    if (status == GR_OK) status = dataset_open(s->arena, d, program, known, out, e);
+    if (status == GR_OK) status = dataset_open_within(s->arena, d, program, known, c->data_memory, out, e);
     if (status == GR_OK && (*out)->renewal) *lasting = f;
     else formula_close(f);
     return status;

@@ -195,7 +195,7 @@ typedef struct { Name data; Expr *rows; } BatchPart;            /* data empty fo
 typedef enum {
     TC_ERROR, TC_OBJECTIVE, TC_OPTIMIZER, TC_EPOCHS, TC_STEPS, TC_BATCH, TC_SEED, TC_CLIP, TC_FREEZE, TC_LOAD,
     TC_PRECISION, TC_VALIDATE, TC_REPORT, TC_SAVE, TC_KEEP, TC_PATIENCE, TC_EVERY,
-    TC_COUNT
+    TC_SHUFFLE, TC_COUNT
 } TrainClauseKind;
 typedef struct {
     TrainClauseKind kind;
@@ -203,7 +203,7 @@ typedef struct {
     union {
         struct { Name name; NameVec updates; Expr *times; } objective;      /* updates are patterns; both optional */
         struct { Expr *call; NameVec patterns; Expr *rank_below; } optimizer;   /* `for P, Q` or `for rank < 2` */
-        Expr *number;                                                       /* EPOCHS, STEPS, SEED */
+        Expr *number;                                                       /* EPOCHS, STEPS, SEED, SHUFFLE */
         struct { VEC(BatchPart) parts; Expr *shards; bool per_shard, drop_tail; } batch;
         struct { Name what; Expr *limit; } clip;                            /* `clip norm 35` */
         NameVec freeze;

@@ -484,6 +484,7 @@ static void put_train_clause(Buf *b, const TrainClause *c)
     case TC_EPOCHS: put_label(b, "epochs ", c->number); break;
     case TC_STEPS: put_label(b, "steps ", c->number); break;
     case TC_SEED: put_label(b, "seed ", c->number); break;
+    case TC_SHUFFLE: put_label(b, "shuffle buffer ", c->number); break;
     case TC_BATCH: put_batch(b, c); break;
     case TC_CLIP:
         buf_printf(b, "clip %.*s", FSTR(c->clip.what.text));

@@ -107,7 +107,8 @@ static const ClauseWord train_words[] = {
     {"objective", TC_OBJECTIVE}, {"optimizer", TC_OPTIMIZER}, {"epochs", TC_EPOCHS}, {"steps", TC_STEPS},
     {"batch", TC_BATCH}, {"seed", TC_SEED}, {"clip", TC_CLIP}, {"freeze", TC_FREEZE}, {"load", TC_LOAD},
     {"precision", TC_PRECISION}, {"validate", TC_VALIDATE}, {"report", TC_REPORT}, {"save", TC_SAVE},
-    {"keep", TC_KEEP}, {"patience", TC_PATIENCE}, {"every", TC_EVERY}, {NULL, TC_ERROR},
+    {"keep", TC_KEEP}, {"patience", TC_PATIENCE}, {"every", TC_EVERY},
+    {"shuffle", TC_SHUFFLE}, {NULL, TC_ERROR},
 };
 static const ClauseWord sweep_words[] = {
     {"draw", SC_DRAW}, {"skip", SC_SKIP}, {"points", SC_POINTS}, {"best", SC_BEST}, {NULL, SC_ERROR},
@@ -177,6 +178,10 @@ static void parse_train_clause(Parser *p, TrainClause *c)
         break;
     case TC_PATIENCE: c->every = parse_count(p, any_unit, 3); break;
     case TC_EVERY: parse_every_clause(p, c); break;
+    case TC_SHUFFLE:
+        parse_expect_word(p, "buffer", "in `shuffle buffer 10000`");
+        c->number = parse_expr(p);
+        break;
     }
 }
 

@@ -230,6 +230,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     case TC_EPOCHS: const_expr_value(l, c->number, "a number of epochs", 1, &p->epochs); break;
     case TC_STEPS: const_expr_value(l, c->number, "a number of steps", 1, &p->steps); break;
     case TC_SEED: const_expr_value(l, c->number, "a seed", 0, &p->seed); break;
+    case TC_SHUFFLE: const_expr_value(l, c->number, "a number of rows", 1, &p->buffer); break;
     case TC_BATCH: clause_batch(l, p, c); break;
     case TC_REPORT: clause_count(l, c, "a number of steps", &p->report_steps); break;
     case TC_SAVE: clause_count(l, c, "a number of epochs", &p->save_epochs); break;

@@ -13,9 +13,11 @@ static uint64_t fold(uint64_t a, uint64_t b) {
 
 uint64_t hash_mix(uint64_t a, uint64_t b) { return fold(fold(a ^ k_word, k_turn) + b, k_word); }
 
-uint64_t hash_bytes(uint64_t seed, const void *p, size_t n) {
+HashParts hash_begin(uint64_t seed) { return (HashParts){hash_mix(seed, k_turn), 0}; }
+
+void hash_part(HashParts *parts, const void *p, size_t n) {
     const char *at = p;
-    uint64_t h = hash_mix(seed, k_turn), word;
+    uint64_t h = parts->hash, word;
     size_t left = n;
     for (; left >= 8; left -= 8, at += 8) {
         memcpy(&word, at, 8);
@@ -26,5 +28,13 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n) {
         memcpy(&word, at, left);
         h = fold(h ^ word, k_word) + k_turn;
     }
-    return hash_mix(h, n);
+    *parts = (HashParts){h, parts->bytes + n};
+}
+
+uint64_t hash_end(const HashParts *h) { return hash_mix(h->hash, h->bytes); }
+
+uint64_t hash_bytes(uint64_t seed, const void *p, size_t n) {
+    HashParts h = hash_begin(seed);
+    hash_part(&h, p, n);
+    return hash_end(&h);
 }

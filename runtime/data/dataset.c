@@ -74,24 +74,30 @@ static GrStatus open_sources(Opening *o) {
 /* ---- columns ---- */
 
 /* Blocks are whole: zeros stand behind the last row. */
-static DataColumn new_column(Arena *a, const RecipeColumn *c, int64_t rows) {
-    DataColumn col = {.name = c->name, .dtype = c->dtype, .shape = c->shape, .row_bytes = row_bytes(c)};
-    rows = (rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;
-    col.at = arena_push(a, col.row_bytes * (size_t)rows + 1, BUFFER_ALIGN);
-    return col;
+static GrStatus new_column(Opening *o, Room *room, Arena *a, const RecipeColumn *c, DataColumn *out) {
+    *out = (DataColumn){.name = c->name, .dtype = c->dtype, .shape = c->shape, .row_bytes = row_bytes(c)};
+    int64_t rows = (o->rows + DATA_BLOCK - 1) / DATA_BLOCK * DATA_BLOCK;
+    return room_take(room, a, out->row_bytes * (size_t)rows + 1, &out->at, o->e);
 }
 
-static void make_columns(Opening *o) {
+static GrStatus make_columns(Opening *o) {
     const RecipeData *r = o->recipe;
+    DataColumn c;
     for (uint32_t i = 0; i < r->columns.n; i++) {
-        if (r->columns.at[i].used)
-            vec_push(o->arena, &o->d->columns, new_column(o->arena, &r->columns.at[i], o->rows));
+        if (!r->columns.at[i].used)
+            continue;
+        TRY(new_column(o, o->d->room, o->arena, &r->columns.at[i], &c));
+        vec_push(o->arena, &o->d->columns, c);
     }
     for (uint32_t i = 0; i < r->inputs.n; i++) {
         int64_t used = dataset_column(o->d, r->inputs.at[i].name);
-        vec_push(o->scratch, &o->inputs,
-                 used >= 0 ? o->d->columns.at[used] : new_column(o->scratch, &r->inputs.at[i], o->rows));
+        if (used >= 0)
+            c = o->d->columns.at[used];
+        else
+            TRY(new_column(o, o->passing, o->scratch, &r->inputs.at[i], &c));
+        vec_push(o->scratch, &o->inputs, c);
     }
+    return GR_OK;
 }
 
 static char *column_of(const Opening *o, Str name) {
@@ -109,7 +115,7 @@ static GrStatus read_sources(Opening *o) {
     for (uint32_t i = 0; i < o->wants.n; i++)
         to[i] = column_of(o, o->wants.at[i]->name);
     for (uint32_t s = 0; s < o->recipe->sources.n; s++) {
-        GrStatus status = source_read(&o->sources[s], to, o->e);
+        GrStatus status = source_read(&o->sources[s], to, o->d->room, o->e);
         if (status != GR_OK)
             return fail_place(o->e, status, o->recipe->sources.at[s].span);
         for (uint32_t i = 0; i < o->wants.n; i++)
@@ -218,7 +224,7 @@ static void move_together(Opening *o, const uint32_t *left) {
 
 static GrStatus open_steps(Opening *o, const DataStatistics *known) {
     TRY(open_sources(o));
-    make_columns(o);
+    TRY(make_columns(o));
     TRY(read_sources(o));
     TRY(clean_rows(o));
     TRY(check_bounds(o));
@@ -235,19 +241,39 @@ static GrStatus open_steps(Opening *o, const DataStatistics *known) {
     return GR_OK;
 }
 
-GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
-                      Dataset **out, Error *e) {
+GrStatus dataset_open_within(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
+                             uint64_t memory, Dataset **out, Error *e) {
     Dataset *d = PUSH(a, Dataset, 1);
     d->recipe = data;
     Opening *o = PUSH(a, Opening, 1);
     *o = (Opening){.d = d, .recipe = data, .program = program, .arena = a, .scratch = arena_create(), .e = e};
+    bool renews = data->renews && program != NULL && program->lasts;  /* processes that share files would meet there */
+    d->room = room_create(a, renews ? UINT64_MAX : memory);
+    o->passing = room_create(o->scratch, renews ? UINT64_MAX : memory);
     GrStatus s = open_steps(o, known);
-    if (s == GR_OK && renew_possible(o))
+    room_rest(d->room);
+    if (s == GR_OK && renew_possible(o)) {
         d->renewal = o;
-    else
+    } else {
+        room_close(o->passing);
         arena_destroy(o->scratch);
+    }
+    if (s != GR_OK)
+        room_close(d->room);
     *out = s == GR_OK ? d : NULL;
     return s == GR_OK ? s : fail_place(e, s, data->span);
+}
+
+GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
+                      Dataset **out, Error *e) {
+    return dataset_open_within(a, data, program, known, 0, out, e);
+}
+
+void dataset_close(Dataset *d) {
+    if (d == NULL)
+        return;
+    dataset_settle(d);
+    room_close(d->room);
 }
 
 int64_t dataset_column(const Dataset *d, Str name) {
@@ -274,8 +300,6 @@ void dataset_fill(const Dataset *d, const uint32_t *rows, int64_t n, const DataT
                   uint32_t n_targets) {
     for (uint32_t t = 0; t < n_targets; t++) {
         const DataColumn *c = &d->columns.at[targets[t].column];
-        char *to = targets[t].at;
-        for (int64_t i = 0; i < n; i++, to += c->row_bytes)
-            memcpy(to, c->at + (size_t)rows[i] * c->row_bytes, c->row_bytes);
+        room_gather(d->room, c->at, c->row_bytes, rows, n, targets[t].at);
     }
 }

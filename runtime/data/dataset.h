@@ -2,6 +2,7 @@
 #ifndef GRR_DATA_DATASET_H
 #define GRR_DATA_DATASET_H
 #include "recipe.h"
+#include "room.h"
 #include "split.h"
 
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
     VEC(DataColumn) columns;
     Splits splits;
     DataStatistics statistics;     /* those that are used */
+    Room *room;                    /* its columns */
     struct Opening *renewal;       /* its rows of `fresh` in `train` can be made anew; NULL: all stay as they are */
 } Dataset;
 
@@ -52,6 +54,12 @@ typedef struct {
  * them.  GR_IO, GR_DATA: what, in which file, row and column. */
 GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
                       Dataset **out, Error *e);
+/* Columns take `memory` bytes of memory, and files beyond that (0: half of the machine's).  Rows that are new in each
+ * epoch are in memory. */
+GrStatus dataset_open_within(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
+                             uint64_t memory, Dataset **out, Error *e);
+/* Columns that lie in files are gone; it may be NULL. */
+void     dataset_close(Dataset *d);
 /* The rows of epoch `epoch`, if the data set has other ones in each; those of epoch 0 are what it is opened with.
  * Nobody may be reading batches.  The same epoch gives the same bits, whichever came before. */
 GrStatus dataset_renew(Dataset *d, int64_t epoch, Error *e);

@@ -9,7 +9,8 @@ typedef struct Opening {
     Dataset *d;
     const RecipeData *recipe;
     const DataProgram *program;
-    Arena *arena, *scratch;          /* scratch: goes when the set is open */
+    Arena *arena, *scratch;          /* scratch: goes when the set is open .. */
+    Room *passing;                   /* .. and so does this */
     VEC(const RecipeColumn *) wants; /* of the files: raw columns that are used or read by a graph, each once */
     DataSource *sources;             /* by source of the recipe */
     VEC(DataColumn) inputs;          /* raw columns that graphs read, as many rows as whole blocks have */

@@ -64,8 +64,11 @@ static void read_input(const void *reader, Str name, void *to) {
     } else {
         for (uint32_t i = 0; i < o->inputs.n; i++) {
             const DataColumn *c = &o->inputs.at[i];
-            if (str_eq(c->name, name))
-                memcpy(to, c->at + (size_t)first_row(r->block) * c->row_bytes, c->row_bytes * DATA_BLOCK);
+            if (!str_eq(c->name, name))
+                continue;
+            memcpy(to, c->at + (size_t)first_row(r->block) * c->row_bytes, c->row_bytes * DATA_BLOCK);
+            room_used(o->d->room, c->row_bytes * DATA_BLOCK);
+            room_used(o->passing, c->row_bytes * DATA_BLOCK);
         }
     }
 }
@@ -102,7 +105,7 @@ GrStatus prepare_values(Opening *o, Str stage, const RecipeColumn *columns, uint
             out[i].at = raw_input(o, c->name)->at;
             continue;
         }
-        to[computed] = arena_push(o->scratch, out[i].row_bytes * (size_t)o->rows + 1, BUFFER_ALIGN);
+        TRY(room_take(o->passing, o->scratch, out[i].row_bytes * (size_t)o->rows + 1, &to[computed], o->e));
         views[computed].name = c->name;
         out[i].at = to[computed];
         of[computed++] = i;
@@ -114,6 +117,7 @@ GrStatus prepare_values(Opening *o, Str stage, const RecipeColumn *columns, uint
         for (uint32_t k = 0; k < computed; k++) {
             size_t bytes = out[of[k]].row_bytes;
             memcpy(to[k] + (size_t)first_row(block) * bytes, views[k].at, bytes * (size_t)rows_of(o, block));
+            room_used(o->passing, bytes * (size_t)rows_of(o, block));
         }
     }
     return GR_OK;
@@ -223,6 +227,13 @@ static GrStatus take_block(Opening *o, const Computed *c, const DataView *v, int
     return GR_OK;
 }
 
+static size_t bytes_of_block(const Opening *o) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < o->d->columns.n; i++)
+        bytes += o->d->columns.at[i].row_bytes * DATA_BLOCK;
+    return bytes;
+}
+
 GrStatus prepare_columns(Opening *o, const bool *rows) {
     VEC(Computed) computed = {0};
     for (uint32_t i = 0; i < o->recipe->columns.n; i++) {
@@ -239,6 +250,7 @@ GrStatus prepare_columns(Opening *o, const bool *rows) {
         TRY(run(o, STR(""), block, out, computed.n));
         for (uint32_t i = 0; i < computed.n; i++)
             TRY(take_block(o, &computed.at[i], &out[i], block, rows));
+        room_used(o->d->room, bytes_of_block(o));
     }
     return GR_OK;
 }

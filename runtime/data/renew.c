@@ -37,6 +37,7 @@ GrStatus dataset_renew(Dataset *d, int64_t epoch, Error *e) {
 void dataset_settle(Dataset *d) {
     if (d->renewal == NULL)
         return;
+    room_close(d->renewal->passing);
     arena_destroy(d->renewal->scratch);
     d->renewal = NULL;
 }

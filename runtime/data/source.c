@@ -283,6 +283,7 @@ typedef struct {
     const DataSource *source;
     const SourceFile *file;
     char *const *to;
+    Room *room;
     const uint32_t *want; /* of the source, by want of the sink */
     int64_t *done;        /* rows, by want of the source */
     int64_t *of_file;     /* those of them that come from this file */
@@ -330,6 +331,7 @@ static GrStatus put(Sink *s, uint32_t index, DType from, const void *at, int64_t
     char *to = f->to[w] + (size_t)f->done[w] * row_bytes(c);
     f->done[w] += rows;
     f->of_file[w] += rows;
+    room_used(f->room, (size_t)rows * row_bytes(c));
     if (c->ragged)
         return put_ragged(f, c, to, from, at, row, rows, lengths, e);
     if (c->lengths) {
@@ -363,9 +365,9 @@ static GrStatus read_file(Fill *f, Arena *a, Error *e) {
     return GR_OK;
 }
 
-GrStatus source_read(const DataSource *s, char *const *to, Error *e) {
+GrStatus source_read(const DataSource *s, char *const *to, Room *room, Error *e) {
     Arena *own = arena_create();
-    Fill f = {.source = s, .to = to, .done = PUSH(own, int64_t, s->n_wants + 1)};
+    Fill f = {.source = s, .to = to, .room = room, .done = PUSH(own, int64_t, s->n_wants + 1)};
     GrStatus status = GR_OK;
     for (uint32_t i = 0; i < s->files.n && s->n_wants > 0 && status == GR_OK; i++) {
         Arena *scratch = arena_create();

@@ -2,6 +2,7 @@
 #ifndef GRR_DATA_SOURCE_H
 #define GRR_DATA_SOURCE_H
 #include "reader.h"
+#include "room.h"
 
 typedef VEC(ReaderFile) ReaderFiles;
 typedef struct { ReaderFile file; int64_t rows; } SourceFile;
@@ -19,8 +20,8 @@ GrStatus source_files(Arena *a, const RecipeData *d, const RecipeSource *s, Read
 /* Every file is described, every wanted column is there with its shape, all agree on the rows. */
 GrStatus source_open(Arena *a, const RecipeData *d, uint32_t source, const RecipeColumn *const *wants,
                      uint32_t n_wants, DataSource *out, Error *e);
-/* to[i]: where the rows of want i go. */
-GrStatus source_read(const DataSource *s, char *const *to, Error *e);
+/* to[i]: where the rows of want i go, in places of the room. */
+GrStatus source_read(const DataSource *s, char *const *to, Room *room, Error *e);
 
 /* DataProbe: the first file of each path. */
 GrStatus source_probe(Arena *a, const RecipeData *d, uint32_t source, RecipeProbe *out, Error *e);

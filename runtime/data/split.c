@@ -23,14 +23,25 @@ static bool fraction_add(Fraction *x, int64_t num, int64_t den) {
 
 static int64_t floor_of(Fraction x, int64_t rows) { return (int64_t)((__int128)x.num * rows / x.den); }
 
+typedef struct { uint32_t key, stream, a, b; int64_t draw; Philox4 r; } Draws;
+
+static Draws draws_of(int64_t seed, uint32_t stream, uint32_t a, uint32_t b) {
+    return (Draws){.key = (uint32_t)seed ^ (uint32_t)(seed >> 32), .stream = stream, .a = a, .b = b};
+}
+
+/* The next one, below n. */
+static int64_t draw_below(Draws *d, int64_t n) {
+    if (d->draw % 2 == 0)
+        d->r = philox4x32_10((Philox4){{(uint32_t)(d->draw / 2), 0, d->a, d->b}}, d->key, d->stream);
+    uint64_t bits = d->r.w[d->draw % 2 * 2] | (uint64_t)d->r.w[d->draw % 2 * 2 + 1] << 32;
+    d->draw++;
+    return (int64_t)((unsigned __int128)bits * (uint64_t)n >> 64);
+}
+
 void permute(uint32_t *items, int64_t n, int64_t seed, uint32_t stream, uint32_t a, uint32_t b) {
-    Philox4 r = {{0}};
-    uint32_t key = (uint32_t)seed ^ (uint32_t)(seed >> 32);
-    for (int64_t i = n - 1, draw = 0; i > 0; i--, draw++) {
-        if (draw % 2 == 0)
-            r = philox4x32_10((Philox4){{(uint32_t)(draw / 2), 0, a, b}}, key, stream);
-        uint64_t bits = r.w[draw % 2 * 2] | (uint64_t)r.w[draw % 2 * 2 + 1] << 32;
-        int64_t j = (int64_t)((unsigned __int128)bits * (uint64_t)(i + 1) >> 64);
+    Draws d = draws_of(seed, stream, a, b);
+    for (int64_t i = n - 1; i > 0; i--) {
+        int64_t j = draw_below(&d, i + 1);
         uint32_t item = items[i];
         items[i] = items[j];
         items[j] = item;
@@ -39,9 +50,25 @@ void permute(uint32_t *items, int64_t n, int64_t seed, uint32_t stream, uint32_t
 
 static uint32_t stream_of(const char *name) { return (uint32_t)hash_str(0, str_of(name)); }
 
-void epoch_order(const Split *s, int64_t seed, uint32_t phase, uint32_t epoch, uint32_t *out) {
+/* The buffer is the end of `out` that is not decided yet: place i takes a row of places i to i + buffer - 1, whose own
+ * row waits in its place. */
+static void order_by_buffer(int64_t n, int64_t buffer, Draws *d, uint32_t *out) {
+    for (int64_t i = 0; i < n; i++) {
+        int64_t j = i + draw_below(d, n - i < buffer ? n - i : buffer);
+        uint32_t row = out[j];
+        out[j] = out[i];
+        out[i] = row;
+    }
+}
+
+void epoch_order(const Split *s, int64_t buffer, int64_t seed, uint32_t phase, uint32_t epoch, uint32_t *out) {
     memcpy(out, s->rows, (size_t)s->n * sizeof *out);
-    permute(out, s->n, seed, stream_of("data.order"), epoch, phase);
+    if (buffer == 0) {
+        permute(out, s->n, seed, stream_of("data.order"), epoch, phase);
+        return;
+    }
+    Draws d = draws_of(seed, stream_of("data.buffer"), epoch, phase);
+    order_by_buffer(s->n, buffer, &d, out);
 }
 
 const Split *splits_find(const Splits *s, Str name) {

@@ -16,6 +16,7 @@ const Split *splits_find(const Splits *s, Str name);                  /* NULL */
  * / 2^64), where r is the next 64 bits (low word first) of the Philox blocks 0, 1, .. of key (seed, stream)
  * and counter (block, 0, a, b). */
 void permute(uint32_t *items, int64_t n, int64_t seed, uint32_t stream, uint32_t a, uint32_t b);
-/* The rows of a split as epoch `epoch` of phase `phase` visits them: a permutation, each row once. */
-void epoch_order(const Split *s, int64_t seed, uint32_t phase, uint32_t epoch, uint32_t *out);
+/* The rows of a split as epoch `epoch` of phase `phase` visits them: a permutation, each row once.  buffer 0: all
+ * permutations; else rows come in their own order into a buffer of so many, and leave it at random. */
+void epoch_order(const Split *s, int64_t buffer, int64_t seed, uint32_t phase, uint32_t epoch, uint32_t *out);
 #endif

@@ -1,6 +1,7 @@
 /* One loader for each data set, with all columns that any of the entries reads; what an entry does not read is not
  * copied.  So the runs of a phase take batches from one sequence. */
 #include "feed.h"
+#include "clock.h"
 #include <string.h>
 
 /* ---- opening ---- */
@@ -112,7 +113,7 @@ static void pass(const Split *s, const FeedShuffle *shuffle, uint32_t i, int64_t
     if (shuffle == NULL)
         memcpy(out, s->rows, (size_t)s->n * sizeof *out);
     else
-        epoch_order(s, shuffle->seed, shuffle->phase | i << 16, (uint32_t)number, out);
+        epoch_order(s, shuffle->buffer, shuffle->seed, shuffle->phase | i << 16, (uint32_t)number, out);
 }
 
 static void make_order(Arena *scratch, const Feed *f, uint32_t i, const FeedShuffle *shuffle, int64_t from,
@@ -174,6 +175,7 @@ static bool takes(const Session *s, const Feeds *f, uint32_t i, const RecipeObje
 }
 
 void feeds_fill(Session *s, Feeds *f, const RecipeObjective *o, const PlanEntry *entry) {
+    double before = clock_seconds();
     for (uint32_t i = 0; i < f->n; i++) {
         Feed *feed = &f->at[i];
         if (!takes(s, f, i, o))
@@ -182,4 +184,5 @@ void feeds_fill(Session *s, Feeds *f, const RecipeObjective *o, const PlanEntry 
             feed->targets[k] = target_of(s, f, i, feed->columns[k], entry);
         loader_next(feed->loader, feed->targets);
     }
+    s->waited += clock_seconds() - before;
 }

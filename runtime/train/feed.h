@@ -28,7 +28,7 @@ GrStatus feeds_open(Session *s, Arena *a, uint32_t n, const FeedUser *users, Str
 void     feeds_close(Feeds *f);
 int64_t  feeds_batches(const Feeds *f);                 /* in a pass */
 /* Rows are taken from an endless sequence of passes over the split: each shuffled anew, or (NULL) in its own order. */
-typedef struct { int64_t seed; uint32_t phase; } FeedShuffle;
+typedef struct { int64_t buffer, seed; uint32_t phase; } FeedShuffle;
 /* Next come rows from + first .. from + n - 1 of the sequence of data set i. */
 void     feeds_begin(Feeds *f, uint32_t i, const FeedShuffle *shuffle, int64_t from, int64_t n, int64_t first);
 void     feeds_end(Feeds *f);

@@ -142,7 +142,8 @@ void session_progress(Session *s, TrainEvent event, int64_t batches, const Train
                        .batches = batches,
                        .values = values,
                        .improved = improved,
-                       .seconds = session_seconds(s)};
+                       .seconds = session_seconds(s),
+                       .waited = s->waited};
     p.batch = event == TRAIN_EVAL ? s->counters.clock + 1 : s->state.batch;
     s->job->progress(s->job->user, &p);
 }

@@ -11,7 +11,7 @@ typedef struct {
     TrainState state;
     const RecipePhase *phase;
     Counters counters;                     /* totals, seed and phase are kept up to date here */
-    double start_s;
+    double start_s, waited;                /* waited: seconds, for batches */
     Error *e;
 } Session;
 

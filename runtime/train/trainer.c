@@ -241,7 +241,7 @@ static GrStatus renew_rows(Trainer *t) {
 static void begin_feeds(Trainer *t) {
     const TrainState *at = &t->s.state;
     Feeds *f = &t->phase->feeds;
-    FeedShuffle shuffle = {t->s.phase->seed, (uint32_t)at->phase};
+    FeedShuffle shuffle = {t->s.phase->buffer, t->s.phase->seed, (uint32_t)at->phase};
     int64_t n = f->at[0].split->n, batch = t->s.phase->batch, first_step = at->step - at->batch;
     feeds_begin(f, 0, &shuffle, at->epoch * n, t->s.phase->drop_tail ? t->s.counters.epoch_steps * batch : n,
                 at->batch * batch);

@@ -25,7 +25,7 @@ typedef struct {
     Str note;                              /* LOADED: what the file has not */
     const RecipeAlarm *alarm; Str split;   /* ALARM: which, and the split it looked at */
     bool improved;                         /* EPOCH: a kept line did, its checkpoint is written */
-    double seconds;                        /* since the call */
+    double seconds, waited;                /* since the call; of them for batches to be ready */
 } TrainProgress;
 
 typedef struct {
