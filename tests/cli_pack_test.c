@@ -91,13 +91,18 @@ TEST(a_packed_run_is_repeated_bit_by_bit) {
 
 /* Other data are told from another machine. */
 TEST(a_rerun_tells_when_the_data_are_others) {
-    put("p.graph", "data d { from csv(\"x.csv\") as train;  x : f32 }\n"
+    put("p.graph", "data d { from csv(\"w.csv\") as train;  from csv(\"x.csv\") as train;  x : f32 }\n"
                    "model net(x : real[N, 1]) -> (y : real[N, 1]) { y = linear(x, 1) }\n"
                    "objective fit(b : d[N]) { loss s = mean[..] (net(b.x as [N, 1]))^2 }\n"
                    "train { optimizer sgd(lr = 0.1);  epochs 2;  batch 2 }\n");
+    put("w.csv", "x\n1\n2\n");
     put("x.csv", "x\n1\n2\n3\n4\n");
-    test_expect("graphc train p.graph -q --run r; graphc runs pack r; sed -i s/4/5/ x.csv; graphc rerun r.tar.gz -q", 1,
-                "data        other rows, values or splits than those of the run\nbits        epoch 1 of ");
+    test_expect("graphc train p.graph -q --run r; graphc runs pack r; sed -i s/4/5/ x.csv", 0, "packed");
+    Ran r = test_expect("graphc rerun r.tar.gz -q", 1,
+                        "data        other rows, values or splits than those of the run\n");
+    CHECK_MSG(strstr(r.out.s, "x.csv has other values in its 4 rows\nbits        epoch 1 of "), "%s", r.out.s);
+    CHECK_MSG(strstr(r.out.s, "w.csv") == NULL, "%s", r.out.s);
+    test_expect("echo 6 >> x.csv; graphc rerun r.tar.gz -q", 1, "x.csv has 5 rows, and had 4\n");
     test_expect("rm x.csv; graphc rerun r.tar.gz -q", 1, "x.csv");
 }
 

@@ -2,7 +2,8 @@
  *
  *     graphc-fuzz-data [--minutes M] [--seed S] [READER ..]           csv, npz, runs.db, ..; all when none is named
  *
- * Files of tests/data, of a run (fuzz_store.c) and a few small texts are mutated; each has to be read or refused with a message, without a
+ * Files of tests/data, of a run (fuzz_store.c) and a few small texts are mutated; each has to be read
+ * or refused with a message, without a
  * crash (build it with sanitizers), in a few seconds, and without memory that the file does not account for.  The
  * file that was read last stays in the working folder as `fuzz-data.READER`.  What a sanitizer reports of libhdf5
  * comes from the child that runs it: that the reader survives this is what is tried. */

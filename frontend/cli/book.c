@@ -1,6 +1,7 @@
 /* A resumed run's log may be longer than its last checkpoint knows, and is cut by the trainer; so what earlier
  * processes measured is read when the first event comes, not before. */
 #include "book.h"
+#include "atomic.h"
 #include "baseline.h"
 #include "card.h"
 #include "csvlog.h"
@@ -8,6 +9,7 @@
 #include "gallery.h"
 #include "hash.h"
 #include "history.h"
+#include "origin.h"
 #include "progress.h"
 #include "rundir.h"
 #include <string.h>
@@ -19,7 +21,7 @@ static const double k_pause_s = 0.5;
 struct Book {
     const Job *job;
     Arena *arena;                          /* of the whole run */
-    Str run, name;
+    Str run, name, files;
     Runs *runs;                            /* NULL: it could not be opened */
     CsvLog *csv;
     Events *events;
@@ -44,24 +46,17 @@ static void put(Book *b) {
     if (b->runs && runs_put(b->runs, &b->row, &e) != GR_OK) warn(b, &e);
 }
 
+static void put_origin(Book *b) {
+    Error e = {0};
+    Str path = rundir_file(b->arena, b->run, RUN_DATA);
+    if (atomic_write_text(b->arena, path, b->files, &e) != GR_OK) warn(b, &e);
+}
+
 static void put_card(Book *b) {
     Error e = {0};
     ArenaMark mark = arena_mark(b->arena);
     if (card_write(b->arena, b->run, &b->row, &e) != GR_OK) warn(b, &e);
     arena_pop(mark);
-}
-
-/* A part at a time, since columns may lie in files. */
-static uint64_t hash_column(uint64_t seed, const Dataset *d, const DataColumn *c) {
-    enum { PART = 16 << 20 };
-    size_t bytes = c->row_bytes * (size_t)d->rows;
-    HashParts h = hash_begin(seed);
-    for (size_t at = 0; at < bytes; at += PART) {
-        size_t n = bytes - at < PART ? bytes - at : PART;
-        hash_part(&h, c->at + at, n);
-        room_used(d->room, n);
-    }
-    return hash_end(&h);
 }
 
 static uint64_t hash_data(const Job *j) {
@@ -72,7 +67,7 @@ static uint64_t hash_data(const Job *j) {
         for (uint32_t k = 0; k < d->columns.n; k++) {
             const DataColumn *c = &d->columns.at[k];
             h = hash_str(h, c->name);
-            h = hash_column(hash_mix(h, (uint64_t)c->dtype), d, c);
+            h = dataset_digest(d, k, 0, d->rows, hash_mix(h, (uint64_t)c->dtype));
         }
         for (uint32_t k = 0; k < d->splits.at.n; k++) {
             const Split *s = &d->splits.at.at[k];
@@ -85,6 +80,7 @@ static uint64_t hash_data(const Job *j) {
 const DataFacts *book_facts(Arena *a, const Job *j) {
     DataFacts *f = PUSH(a, DataFacts, 1);
     f->hash = hash_data(j);
+    f->files = origin_text(a, j);
     f->baseline = baseline_text(a, j->s->recipe, j->data, "val");
     if (f->baseline.n == 0) f->baseline = baseline_text(a, j->s->recipe, j->data, "train");
     return f;
@@ -128,6 +124,7 @@ static void describe(Book *b, const BookWords *words) {
         vec_push(b->arena, &r->settings, (RunSetting){x->name, x->text});
     }
     r->baseline = facts->baseline;
+    b->files = facts->files;
     add_words(b, words);
 }
 
@@ -149,6 +146,7 @@ Book *book_open(const Job *j, Str run, bool resumed, const BookWords *words) {
     }
     if (words->brief && !resumed) return b;
     put_card(b);
+    put_origin(b);
     put(b);
     return b;
 }

@@ -3,6 +3,7 @@
 #include "card.h"
 #include "cli.h"
 #include "compare.h"
+#include "origin.h"
 #include "pack.h"
 #include "rundir.h"
 #include "safetensors.h"
@@ -101,8 +102,10 @@ static GrStatus compare(Arena *a, Str was, Str now, const RunRow *row, bool *sam
     TRY(history_read(a, was, &x, e));
     TRY(history_read(a, now, &y, e));
     RunRow again = card_read(a, now, STR("."));
-    if (row->data_hash.n && !str_eq(row->data_hash, again.data_hash))
+    if (row->data_hash.n && !str_eq(row->data_hash, again.data_hash)) {
         puts("data        other rows, values or splits than those of the run");
+        origin_compare(a, was, now);
+    }
     *same = compare_begins(&x, &y);
     printf("bits        %.*s\n", FSTR(compare_text(a, &x, &y)));
     if (!*same || !ended(row->state)) return GR_OK;

@@ -14,8 +14,9 @@ typedef struct {
     Error     error;
 } Behind;
 
-/* Of the data as they are: a hash of rows and splits, and what a constant answer reaches (book_facts). */
-typedef struct { uint64_t hash; Str baseline; } DataFacts;
+/* Of the data as they are: a hash of rows and splits, what a constant answer reaches, and the text of data.json
+ * (book_facts). */
+typedef struct { uint64_t hash; Str baseline, files; } DataFacts;
 
 typedef struct {
     Session *s;

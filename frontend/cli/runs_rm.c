@@ -39,7 +39,8 @@ static bool is_checkpoint(Str name) {
 }
 
 static bool is_ours(Str name) {
-    static const char *const names[] = {RUN_PROGRAM, RUN_METRICS, RUN_LAST, RUN_FORK, CARD_FILE, CSV_FILE, RUN_LOG};
+    static const char *const names[] = {RUN_PROGRAM, RUN_METRICS, RUN_LAST, RUN_FORK, CARD_FILE, CSV_FILE,
+                                        RUN_LOG, RUN_DATA};
     take_end(&name, ".part");                  /* of a process that was killed while it wrote */
     bool ours = str_starts(name, "events.out.tfevents.") || is_checkpoint(name);
     ours = ours || (str_starts(name, "images-") && str_ends(name, ".png"));

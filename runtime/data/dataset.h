@@ -58,6 +58,9 @@ GrStatus dataset_open(Arena *a, const RecipeData *data, const DataProgram *progr
  * epoch are in memory. */
 GrStatus dataset_open_within(Arena *a, const RecipeData *data, const DataProgram *program, const DataStatistics *known,
                              uint64_t memory, Dataset **out, Error *e);
+/* Of a column in the rows first .. end - 1; of the rows that one of the files gave. */
+uint64_t dataset_digest(const Dataset *d, uint32_t column, int64_t first, int64_t end, uint64_t seed);
+uint64_t dataset_digest_file(const Dataset *d, const DataFile *f);
 /* Columns that lie in files are gone; it may be NULL. */
 void     dataset_close(Dataset *d);
 /* The rows of epoch `epoch`, if the data set has other ones in each; those of epoch 0 are what it is opened with.

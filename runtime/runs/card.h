@@ -6,6 +6,7 @@
 
 #define CARD_FILE "run.json"
 #define RUN_LOG   "log.txt"
+#define RUN_DATA  "data.json"
 
 GrStatus card_write(Arena *a, Str run, const RunRow *row, Error *e);
 /* The row with its metrics, and the path as `run`; one line, or indented.  NUL-terminated. */

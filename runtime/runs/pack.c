@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum { DEPTH = 4, BLOCK = 1 << 16 };
-static const char *const k_files[] = {RUN_PROGRAM, CARD_FILE, RUN_METRICS, CSV_FILE, RUN_LOG, RUN_FORK, RUN_LAST};
+static const char *const k_files[] = {RUN_PROGRAM, CARD_FILE, RUN_METRICS, CSV_FILE,
+                                      RUN_LOG,     RUN_DATA,  RUN_FORK,    RUN_LAST};
 
 typedef struct { struct archive *out; Arena *arena; Str run; Error *e; } Pack;
 

@@ -1,0 +1,66 @@
+/* Files are held against each other by their number in the program: their paths may be other ones now.  A data.json
+ * that is not there, or is not as we write it, tells nothing. */
+#include "origin.h"
+#include "card.h"
+#include "json_text.h"
+#include "rundir.h"
+#include <stdlib.h>
+
+/* ---- writing ---- */
+static json_t *file_json(Arena *a, const Dataset *d, const DataFile *f) {
+    json_t *j = json_object();
+    uint64_t hash = dataset_digest_file(d, f);
+    json_object_set_new(j, "data", json_text(d->recipe->name));
+    json_object_set_new(j, "path", json_text(f->path));
+    if (f->column.n) json_object_set_new(j, "column", json_text(f->column));
+    json_object_set_new(j, "rows", json_integer(f->rows));
+    json_object_set_new(j, "hash", json_text(str_format(a, "%016llx", (unsigned long long)hash)));
+    return j;
+}
+
+/* A line a file. */
+Str origin_text(Arena *a, const Job *j) {
+    Buf b = buf_make(a);
+    buf_printf(&b, "[");
+    for (uint32_t i = 0; i < j->s->recipe->data.n; i++) {
+        const Dataset *d = j->data[i];
+        for (uint32_t k = 0; k < d->files.n; k++) {
+            json_t *file = file_json(a, d, &d->files.at[k]);
+            char *text = json_dumps(file, JSON_COMPACT | JSON_PRESERVE_ORDER);
+            GR_ASSERT(text != NULL);
+            buf_printf(&b, "%s\n%s", b.n > 1 ? "," : "", text);
+            free(text);
+            json_decref(file);
+        }
+    }
+    buf_printf(&b, "\n]\n");
+    return buf_str(&b);
+}
+
+/* ---- comparing ---- */
+static json_t *read_files(Arena *a, Str run) {
+    return json_load_file(rundir_file(a, run, RUN_DATA).s, JSON_REJECT_DUPLICATES, NULL);
+}
+
+static const char *text_of(const json_t *file, const char *key) {
+    const char *text = json_string_value(json_object_get(file, key));
+    return text ? text : "";
+}
+
+static void compare_file(const json_t *was, const json_t *now) {
+    if (str_eq(str_of(text_of(was, "hash")), str_of(text_of(now, "hash")))) return;
+    const char *path = text_of(now, "path");
+    json_int_t before = json_integer_value(json_object_get(was, "rows"));
+    json_int_t rows = json_integer_value(json_object_get(now, "rows"));
+    if (rows != before) printf("  %s has %lld rows, and had %lld\n", path, (long long)rows, (long long)before);
+    else printf("  %s has other values in its %lld rows\n", path, (long long)rows);
+}
+
+void origin_compare(Arena *a, Str was, Str now) {
+    json_t *x = read_files(a, was), *y = read_files(a, now);
+    size_t n = json_array_size(x), m = json_array_size(y);
+    for (size_t i = 0; i < n && n == m; i++) compare_file(json_array_get(x, i), json_array_get(y, i));
+    if (x && y && n != m) printf("  there are %zu files, and were %zu\n", m, n);
+    json_decref(x);
+    json_decref(y);
+}
