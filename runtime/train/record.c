@@ -109,7 +109,6 @@ GrStatus record_values(Trainer *t, Str event, const TrainValues *values) {
     LogRow r = row_begin(t, event);
     vec_push(t->values, &r.at,
              (LogField){.name = STR("seconds"), .kind = LOG_REAL, .x = session_seconds(&t->s)});
-    vec_push(t->values, &r.at, (LogField){.name = STR("waited"), .kind = LOG_REAL, .x = t->s.waited});
     if (str_is(event, "epoch"))
         row_text(t, &r, STR("bits"), bits_text(t));
     for (uint32_t i = 0; i < values->at.n; i++) {
