@@ -234,34 +234,54 @@ static bool stores_to(const Kernel *k, const Stage *s, uint32_t buf) {
     return false;
 }
 
-/* Does an access that moves along `few` leave no gap between the points of `lanes`, and can it be woven? */
-static bool access_weaves(const Kernel *k, const Stage *s, const KInst *in, uint32_t few, uint32_t lanes) {
+/* Does a value change along an axis? */
+static bool changes(const Kernel *k, const Stage *s, uint32_t inst, uint32_t axis) {
+    const KInst *in = &k->insts.at[s->first + inst];
+    if (in->kop == K_LOAD) {
+        const KAccess *a = &k->accesses.at[in->access];
+        return a->coef[axis] != 0 || (a->index != 0 && changes(k, s, a->index - 1, axis));
+    }
+    if (in->kop == K_AXIS)
+        return (uint32_t)in->imm.i == axis;
+    bool any = in->kop != K_SCALAR && in->kop != K_REG && in->kop != K_UNIFORM;
+    for (uint32_t i = 0; in->kop == K_SCALAR && i < sop_operands((SOp)in->op); i++) {
+        any |= changes(k, s, in->in[i], axis);
+    }
+    return any;
+}
+
+/* What an access costs with lanes along one axis and the few steps of another turned, in instructions a vector. */
+static double woven_cost(const Kernel *k, const Stage *s, const KInst *in, uint32_t few, uint32_t lanes) {
     const KAccess *a = &k->accesses.at[in->access];
     bool load = in->kop == K_LOAD, guarded = load ? in->in[0] != 0 : in->in[1] != 0;
-    if (a->index != 0)
-        return false;
-    if (a->coef[few] == 0)
-        return a->coef[lanes] == 0 || a->coef[lanes] == 1;
-    return a->coef[few] == 1 && a->coef[lanes] == k->axes.at[few].extent && !guarded &&
-           !(load && stores_to(k, s, a->buf));
+    bool whole = a->coef[few] == 1 && a->coef[lanes] == k->axes.at[few].extent && a->index == 0;
+    if (whole && !guarded && !(load && stores_to(k, s, a->buf)))
+        return 1 + (double)k->axes.at[few].extent / 2;
+    bool computed = a->index != 0 && changes(k, s, a->index - 1, lanes);
+    return computed || a->coef[lanes] > 1 || a->coef[lanes] < 0 ? LANES : 1;
 }
 
 /* A map over channels with a few places each: places fill no vector, and what is one number a channel would be loaded
- * for each of them.  So lanes run along the channels, and places are woven.  Words are computed in their order. */
+ * for each of them.  So lanes run along the channels where that costs less, and places are woven.  Words are computed
+ * in their order. */
 static bool weaves(const Kernel *k, const Stage *s) {
+    enum { FUNCTION = 16 }; /* instructions */
     if (s->kind != STAGE_MAP || s->n_axes < 2)
         return false;
     uint32_t few = s->axis[s->n_axes - 1], lanes = s->axis[s->n_axes - 2];
     const KAxis *x = &k->axes.at[few];
     if (x->clip_by >= 0 || x->extent < 2 || x->extent > FEW_PLACES || k->axes.at[lanes].extent < LANES)
         return false;
+    double woven = 0, functions = 0;
     for (uint32_t i = 0; i < s->n; i++) {
         const KInst *in = &k->insts.at[s->first + i];
         bool memory = in->kop == K_LOAD || in->kop == K_STORE;
-        if (in->kop == K_WORD || (memory && !access_weaves(k, s, in, few, lanes)))
+        if (in->kop == K_WORD)
             return false;
+        woven += memory ? woven_cost(k, s, in, few, lanes) : 0.5;
+        functions += in->kop == K_MATH ? FUNCTION : 0;
     }
-    return true;
+    return (woven + functions) / LANES < (lanes_cost(k, s, few) + functions) / (double)x->extent;
 }
 
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, if that is

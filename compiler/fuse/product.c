@@ -101,26 +101,24 @@ static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
     return (double)(panels_of(m, rows) * panels_of(n, columns)) * (one > LATENCY ? one : LATENCY);
 }
 
-/* The operand that alone has the dim before a few places, the last of C; -1: there is none. */
-static int beside_few(const Contract *c) {
-    if (c->rank[2] < 2)
-        return -1;
-    uint32_t last = c->dim[2][c->rank[2] - 1], before = c->dim[2][c->rank[2] - 2];
-    bool few = in_window(c, last) && c->extent[last] > 1 && c->extent[last] <= FEW_PLACES;
-    if (!few || in_window(c, before) || holds(c, 0, before) == holds(c, 1, before))
-        return -1;
-    return holds(c, 1, before) ? 1 : 0;
+/* The operand that alone has the dim of C along which a tile can be stored: the last one, or the one before if the
+ * last are a few places; -1: there is none. */
+static int stored_along(const Contract *c) {
+    uint32_t at = c->rank[2] - 1, last = c->dim[2][at];
+    if (in_window(c, last) && c->extent[last] <= FEW_PLACES && at > 0)
+        last = c->dim[2][--at];
+    return in_window(c, last) || holds(c, 0, last) == holds(c, 1, last) ? -1 : holds(c, 1, last) ? 1 : 0;
 }
 
 /* The operand that has the columns: the one that holds the last dim of C; of a convolution, whose tiles are stored
- * apart anyway, what takes less time.  Columns beside a few places are stored whole with them, which is worth some. */
+ * apart anyway, what takes less time.  Columns that are stored along memory are worth some. */
 static int columns_of(const Contract *c, const FuseOptions *o) {
-    const double worth = 1.1;
+    const double worth = 1.2;
     if (c->n_windows == 0)
         return holds(c, 1, c->dim[2][c->rank[2] - 1]) ? 1 : 0;
     int64_t m = own_count(c, 0), n = own_count(c, 1);
-    int beside = beside_few(c);
-    double as_1 = cycles(m, n, o) / (beside == 1 ? worth : 1), as_0 = cycles(n, m, o) / (beside == 0 ? worth : 1);
+    int along = stored_along(c);
+    double as_1 = cycles(m, n, o) / (along == 1 ? worth : 1), as_0 = cycles(n, m, o) / (along == 0 ? worth : 1);
     return as_1 <= as_0 ? 1 : 0;
 }
 
