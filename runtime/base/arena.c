@@ -2,6 +2,7 @@
  *
  * Fresh blocks come zeroed from calloc.  A pop leaves old bytes behind, so each block remembers how far it has ever
  * been written (`dirty`); a push clears only below that line, and large fresh blocks are never touched for nothing.
+ * Large ones lie on huge pages: fewer faults, and a process with hundreds of megabytes forks as fast as a small one.
  *
  * Under AddressSanitizer everything that is not pushed is poisoned and pushes are kept apart by a red zone, so a read
  * past the end of one object or of a popped one is reported like any other. */
@@ -9,6 +10,7 @@
 #include "error.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -21,7 +23,7 @@ enum { RED_ZONE = 0, ALIGN_LEAST = 1 };
 #define ALLOW(p, n)  ((void)(p), (void)(n))
 #endif
 
-enum { BLOCK_FIRST = 64 << 10, BLOCK_LARGEST = 16 << 20 };
+enum { BLOCK_FIRST = 64 << 10, BLOCK_LARGEST = 16 << 20, BLOCK_OF_HUGE_PAGES = 4 << 20, PAGE = 4096 };
 
 typedef struct Block {
     struct Block *before;
@@ -44,6 +46,12 @@ static _Noreturn void out_of_memory(Arena *a, size_t bytes) {
     error_no_memory(bytes);
 }
 
+static void wish_huge_pages(Block *b) {
+    uintptr_t from = ((uintptr_t)b + PAGE - 1) / PAGE * PAGE, to = ((uintptr_t)b->at + b->cap) / PAGE * PAGE;
+    if (b->cap >= BLOCK_OF_HUGE_PAGES)
+        madvise((char *)b + (from - (uintptr_t)b), to - from, MADV_HUGEPAGE);
+}
+
 static void add_block(Arena *a, size_t need) {
     size_t cap = a->last == NULL ? BLOCK_FIRST : a->last->cap * 2;
     cap = cap > BLOCK_LARGEST ? BLOCK_LARGEST : cap;
@@ -53,6 +61,7 @@ static void add_block(Arena *a, size_t need) {
         out_of_memory(a, need);
     b->before = a->last;
     b->cap = cap;
+    wish_huge_pages(b);
     b->used_before = a->last == NULL ? 0 : a->last->used_before + a->last->used;
     FORBID(b->at, cap);
     a->last = b;

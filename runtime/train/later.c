@@ -1,6 +1,7 @@
 /* Kept checkpoints that wait in memory: a run that is over in seconds would spend most of them writing files that the
  * next epoch replaces.  A copy of the variables and of the state is taken when a line improves; it becomes a file
- * when enough time has passed, when the training is broken off, or at the end if it is wanted. */
+ * when enough time has passed, when the training is broken off, or at the end if it is wanted.  Of the last epoch no
+ * copy is needed: the variables stay as they are. */
 #include "phase.h"
 #include "rundir.h"
 #include <string.h>
@@ -38,7 +39,7 @@ bool later_due(const Trainer *t) {
     return !later_waits(t) || session_seconds(&t->s) - t->saved >= t->s.job->save_seconds;
 }
 
-void later_keep(Trainer *t, Str file) {
+void later_keep(Trainer *t, Str file, bool final) {
     const Exec *x = t->s.job->exec;
     Later *l = NULL;
     for (uint32_t i = 0; i < t->later.n; i++)
@@ -46,9 +47,12 @@ void later_keep(Trainer *t, Str file) {
     if (l == NULL) {
         vec_push(t->s.arena, &t->later, (Later){.file = str_copy(t->s.arena, file)});
         l = &t->later.at[t->later.n - 1];
-        l->variables = PUSH(t->s.arena, char, all_bytes(exec_plan(x)) + 1);
     }
-    copy_variables(x, l->variables, true);
+    if (!final && l->variables == NULL)
+        l->variables = PUSH(t->s.arena, char, all_bytes(exec_plan(x)) + 1);
+    if (!final)
+        copy_variables(x, l->variables, true);
+    l->final = final;
     l->state = copy_state(t->s.arena, &t->s.state);
     l->waits = true;
 }
@@ -63,11 +67,12 @@ GrStatus later_write(Trainer *t) {
         Later *l = &t->later.at[i];
         if (!l->waits)
             continue;
-        if (variables == NULL) {
+        if (variables == NULL && !l->final) {
             variables = PUSH(t->s.arena, char, all_bytes(exec_plan(x)) + 1);
             copy_variables(x, variables, true);
         }
-        copy_variables(x, l->variables, false);
+        if (variables != NULL)
+            copy_variables(x, l->final ? variables : l->variables, false);
         t->s.state = l->state;
         status = record_save(t, l->file.s);
         l->waits = status != GR_OK;

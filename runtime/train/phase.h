@@ -20,8 +20,8 @@ typedef struct Phase {
 
 typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
 
-/* A kept checkpoint that waits in memory (later.c). */
-typedef struct { Str file; char *variables; TrainState state; bool waits; } Later;
+/* A kept checkpoint that waits in memory (later.c); final: no step comes after it, and nothing had to be copied. */
+typedef struct { Str file; char *variables; TrainState state; bool waits, final; } Later;
 
 typedef struct {
     Session s;
@@ -37,6 +37,9 @@ typedef struct {
 } Trainer;
 
 static inline bool every(int64_t n, int64_t step) { return n > 0 && step % n == 0; }
+
+/* ---- trainer.c ---- */
+bool     trainer_phase_over(const Trainer *t);             /* between epochs: no more of them will come */
 
 /* ---- measure.c ---- */
 GrStatus measure_open(Trainer *t);         /* the checks of the phase */
@@ -64,7 +67,7 @@ GrStatus restart_phase(Trainer *t, uint32_t phase);
 /* ---- later.c ---- */
 bool     later_waits(const Trainer *t);    /* checkpoints do, in this job */
 bool     later_due(const Trainer *t);      /* not any longer */
-void     later_keep(Trainer *t, Str file);
+void     later_keep(Trainer *t, Str file, bool final);
 GrStatus later_write(Trainer *t);
 /* The end: what waits is written if it is wanted, or the training has more to come. */
 GrStatus later_settle(Trainer *t, GrStatus status);

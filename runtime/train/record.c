@@ -35,12 +35,16 @@ static GrStatus save_of_phase(Trainer *t, const char *what, int64_t number, int 
     return record_save(t, name_of_phase(t, what, number, digits).s);
 }
 
+static bool no_step_follows(const Trainer *t) {
+    return ends_the_training(t) && t->s.phase->inner.n == 0 && t->s.state.batch == 0 && trainer_phase_over(t);
+}
+
 GrStatus record_kept(Trainer *t, uint32_t improved) {
     for (uint32_t k = 0; improved >> k != 0; k++) {
         if (!(improved >> k & 1))
             continue;
         if (t->log != NULL && later_waits(t))
-            later_keep(t, name_of_phase(t, "best", k + 1, 1));
+            later_keep(t, name_of_phase(t, "best", k + 1, 1), no_step_follows(t));
         else
             TRY(save_of_phase(t, "best", k + 1, 1));
     }

@@ -155,7 +155,7 @@ static bool steps_over(const Trainer *t) {
 }
 
 /* Not in the middle of an epoch: one whose last step was taken still has to be measured. */
-static bool phase_over(const Trainer *t) {
+bool trainer_phase_over(const Trainer *t) {
     const RecipePhase *p = t->s.phase;
     bool patient = p->patience == 0 || t->s.state.idle < p->patience;
     if (t->s.state.batch > 0)
@@ -402,9 +402,9 @@ static GrStatus run_inners(Trainer *t) {
 
 static GrStatus run_epochs(Trainer *t) {
     TRY(run_inners(t));
-    while (!phase_over(t)) {
+    while (!trainer_phase_over(t)) {
         TRY(run_epoch(t));
-        if (!phase_over(t) || t->phase->recipe->inner.n > 0)
+        if (!trainer_phase_over(t) || t->phase->recipe->inner.n > 0)
             TRY(check_interrupted(t));
         TRY(run_inners(t));
     }
