@@ -114,6 +114,41 @@ static void parts(const char *cpu) {
 TEST(parts_host) { parts(NULL); }
 TEST(parts_haswell) { parts("haswell"); }
 
+/* A convolution of 3 x taps over h x x places, whose columns are the n places of a row; by `turn` taps go back.  Tiles
+ * of a row share a list where j is an axis of the stage. */
+static void columns(Arena *a, Kernels *ks, int h, int x, int n, int taps, int k, int mr, int nr, bool turn, bool head) {
+    int tiles = (n + nr - 1) / nr, block = k * mr;
+    add(a, ks, str_format(a,
+        "kernel @columns_%d_%d_%d_%d_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d],"
+        " scratch %%t: f32[%d])\n"
+        "  regs 0\n  head o %d%s\n  axis %sr %d, q %d of %d by j\n{\n"
+        "  tile %s%%a[0] %%b[%d*j] k %d step %d %d list 3 step %d 0 window o 1 1 -1 / 1 of %d step 0 %d"
+        " list %d step %d 0 columns %d %d of %d m 0 of %d by %d n j of %d by %d -> %%t\n"
+        "  map over %sr, q vec q {\n    v0 = load.f32 %%t[%s%d*r + q]\n"
+        "    store(v0) %%c[%d*o + %d*j + %d*r + q]\n  }\n}\n",
+        h, x, n, taps, k, mr, nr, turn, head, 3 * taps * block, k * h * x, h * mr * n, tiles * mr * nr,
+        h, head ? str_format(a, ", j %d", tiles).s : "", head ? "" : str_format(a, "j %d, ", tiles).s, mr, nr, n,
+        head ? "" : "over j ", nr, k, mr, h * x, taps * block, h, x,
+        taps, block, turn ? -2 : 1, turn ? 3 : -1, x, mr, mr, n, nr,
+        head ? "" : "j, ", head ? "" : str_format(a, "%d*j + ", mr * nr).s, nr, mr * n, nr, n));
+}
+
+static void rows_of_places(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    for (int head = 0; head < 2; head++) {
+        columns(a, &ks, 4, 40, 40, 3, 2, 5, 16, false, head);
+        columns(a, &ks, 3, 33, 37, 5, 1, 6, 16, true, head);     /* more columns than places */
+        columns(a, &ks, 3, 50, 19, 3, 7, 3, 32, false, head);
+        columns(a, &ks, 2, 9, 9, 3, 600, 2, 16, true, head);     /* the sum is cut */
+        columns(a, &ks, 2, 3, 40, 60, 1, 2, 16, true, head);     /* more blocks than a list holds, few of them there */
+    }
+    compare(&ks, cpu);
+}
+
+TEST(rows_of_places_host) { rows_of_places(NULL); }
+TEST(rows_of_places_haswell) { rows_of_places("haswell"); }
+
 static void windows(const char *cpu) {
     Arena *a = test_arena();
     Kernels ks = {0};

@@ -50,6 +50,10 @@ void tile_epilogue(Tile *t, int64_t fixed) {
         int64_t left = r->run[side].count - fixed * r->block[side];
         uint32_t axis = kernel_axis(k, side == 0 ? "r" : "c",
                                     constant && left < r->block[side] ? left : r->block[side]);
+        if (side == 1 && t->inside) {
+            s->axis[s->n_axes++] = (uint8_t)t->panel[1];
+            in_tile.coef[t->panel[1]] = r->block[0] * r->block[1];
+        }
         s->axis[s->n_axes++] = (uint8_t)axis;
         run[side] = index_axis(axis);
         in_tile.coef[axis] = side == 0 ? r->block[1] : 1;
@@ -163,6 +167,12 @@ static void cut_side(Tile *t) {
 
 /* Of a window the result has one role (an axis of the head), the list goes over another, and the third follows: from
  * x = stride * o + dilation * t - pad. */
+/* Of a window whose place in the result the columns are. */
+static KList column_list(const Window *w, uint32_t column, int64_t places) {
+    int64_t sign = column == w->o ? 1 : -1;
+    return (KList){.outer = -1, .columns = true, .of_u = sign * w->dilation, .base = -sign * w->pad, .places = places};
+}
+
 static KList window_list(const Tile *t, const Window *w, uint32_t u) {
     const Contract *c = t->r->c;
     uint32_t at = t->r->in[w->x] == IN_C ? w->x : t->r->in[w->o] == IN_C ? w->o : w->t;
@@ -191,8 +201,11 @@ void tile_lists(const Tile *t, KTile *tile) {
         KList l = {.outer = -1};
         for (uint32_t k = 0; k < c->n_windows; k++) {
             const Window *w = &c->window[k];
-            if (w->x == u || w->o == u || w->t == u)
-                l = window_list(t, w, u);
+            if (w->x != u && w->o != u && w->t != u)
+                continue;
+            uint32_t column = t->inside ? t->r->run[1].dim[0] : u, place = w->x ^ w->o ^ w->t ^ u ^ column;
+            bool own = column != u && (column == w->x || column == w->o);
+            l = own ? column_list(w, column, c->extent[place]) : window_list(t, w, u);
         }
         l.count = c->extent[u];
         l.a_step = t->source[0].stride[u];
@@ -202,12 +215,14 @@ void tile_lists(const Tile *t, KTile *tile) {
 }
 
 /* The tile stage and its epilogue.  fixed: the row panel, -1 when it is an axis of the head. */
-static void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
+void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
     const Product *r = t->r;
     Stage *s = kernel_stage(t->e.k, STAGE_TILE);
     emit_stage(&t->e);
     if (t->side != 0)
         s->axis[s->n_axes++] = (uint8_t)t->side_axis;
+    if (t->inside)
+        s->axis[s->n_axes++] = (uint8_t)t->panel[1];
     int64_t left = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0);
     s->tile = (KTile){.a = a,
                       .b = b,
@@ -267,7 +282,7 @@ static void lower_tile(Planner *p, uint32_t group) {
         lower_panel(p, group, &r, &b);
         return;
     }
-    if (lower_cuts(p, group, &r, &b))
+    if (lower_cuts(p, group, &r, &b) || lower_direct(p, group))
         return;
     Tile t;
     Feed source[2] = {pack_source(p, group, &r, 0), pack_source(p, group, &r, 1)};

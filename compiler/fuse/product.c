@@ -90,15 +90,19 @@ void product_rows(Product *r, int64_t most) {
     r->panels[0] = panels_of(r->run[0].count, r->block[0]);
 }
 
-/* Cycles of all tiles for one step of k, when m is cut into rows and n into columns: two fused steps a cycle, two
- * loads, and no chain faster than its latency. */
-static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
+/* Cycles of one step of k: two fused steps a cycle, two loads, and no chain faster than its latency. */
+static double one_step(double rows, double vectors) {
     enum { LATENCY = 4 };
+    double steps = rows * vectors / 2, loads = (rows + vectors) / 2, one = steps > loads ? steps : loads;
+    return one > LATENCY ? one : LATENCY;
+}
+
+/* Of all tiles, when m is cut into rows and n into columns. */
+static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
     bool wide = strcmp(o->cpu, "avx512") == 0;
     int64_t rows = choose_rows(m, wide ? 14 : 6), columns = wide && n > 16 ? 32 : 16;
-    double vectors = (double)columns / (wide ? 16 : 8), steps = (double)rows * vectors / 2;
-    double loads = ((double)rows + vectors) / 2, one = steps > loads ? steps : loads;
-    return (double)(panels_of(m, rows) * panels_of(n, columns)) * (one > LATENCY ? one : LATENCY);
+    return (double)(panels_of(m, rows) * panels_of(n, columns)) *
+           one_step((double)rows, (double)columns / (wide ? 16 : 8));
 }
 
 /* The operand that alone has the dim of C along which a tile can be stored: the last one, or the one before if the
@@ -140,10 +144,10 @@ static void take_run(Product *p, uint8_t kind, bool single, bool *taken) {
     }
 }
 
-Product product_of(const Planner *p, Val v, bool single) {
+/* b: the operand with the columns.  place: 1 + the dim of C that they are, a place of a window; 0: a run of it. */
+static Product sorted(const Planner *p, Val v, int b, uint32_t place, bool single) {
     const Contract *c = node_of(p->g, v)->attr.contract;
     Product r = {.c = c, .outer.count = 1, .run = {{.count = 1}, {.count = 1}}, .k.count = 1, .lists.count = 1};
-    int b = columns_of(c, p->entry->options);
     r.role[0] = 1 - b, r.role[1] = b;
     for (int i = 0; i < 2; i++) {
         r.operand[i] = operand(p->g, v, (uint32_t)r.role[i]);
@@ -153,7 +157,12 @@ Product product_of(const Planner *p, Val v, bool single) {
                             (holds(c, 2, d) ? IN_C : 0));
     }
     bool taken[MAX_DIMS] = {false};
-    take_run(&r, PLAIN_N, single, taken);
+    if (place == 0) {
+        take_run(&r, PLAIN_N, single, taken);
+    } else {
+        list_add(&r.run[1], c, place - 1);
+        taken[place - 1] = true;
+    }
     take_run(&r, PLAIN_M, single, taken);
     for (uint32_t i = 0; i < c->rank[2]; i++) {
         if (!taken[c->dim[2][i]])
@@ -162,7 +171,33 @@ Product product_of(const Planner *p, Val v, bool single) {
     for (uint32_t i = 0, lists = lists_of(c); i < c->n_over; i++) {
         list_add(i < lists ? &r.lists : &r.k, c, c->over[i]);
     }
+    return r;
+}
+
+Product product_of(const Planner *p, Val v, bool single) {
+    const Contract *c = node_of(p->g, v)->attr.contract;
+    Product r = sorted(p, v, columns_of(c, p->entry->options), 0, single);
     choose_tile(&r, p->entry->options);
+    return r;
+}
+
+Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bool single) {
+    const FuseOptions *o = p->entry->options;
+    bool wide = strcmp(o->cpu, "avx512") == 0;
+    Product r = sorted(p, v, image, 1 + place, single);
+    double best = 0;
+    for (int64_t columns = LANES; columns <= (wide ? 2 * LANES : LANES); columns += LANES) {
+        int64_t vectors = columns / LANES, rows = choose_rows(r.run[0].count, wide ? 28 / vectors : 6);
+        int64_t panels[2] = {panels_of(r.run[0].count, rows), panels_of(r.run[1].count, columns)};
+        double time = (double)(panels[0] * panels[1]) * one_step((double)rows, (double)(wide ? vectors : 2 * vectors));
+        if (best > 0 && time >= best)
+            continue;
+        best = time;
+        for (int i = 0; i < 2; i++) {
+            r.block[i] = i == 0 ? rows : columns;
+            r.panels[i] = panels[i];
+        }
+    }
     return r;
 }
 

@@ -36,6 +36,8 @@ typedef struct {
 
 /* product.c */
 Product product_of(const Planner *p, Val v, bool single);
+/* The columns being places of a window, the last dim of C; `image`: the operand whose places follow them. */
+Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bool single);
 Lie product_lie(Planner *p, const Product *r, int side);
 int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* one for a list of dims, or -1 */
 void product_rows(Product *r, int64_t most);   /* chooses the rows of a tile anew */
@@ -65,14 +67,20 @@ typedef struct {
      * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
     uint32_t side, side_axis, side_block;
     bool woven;                   /* few, next to the columns: lanes run along these */
+    bool inside;                  /* panels of columns are an axis of the stage, the last */
     Index dim_at[MAX_DIMS];
 } Tile;
 void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t);
 void tile_outer(Tile *t);                          /* head axes of the other dims of C */
 void tile_lists(const Tile *t, KTile *tile);
 uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel);
+/* The tile stage and its epilogue. */
+void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed);
 /* What becomes of a tile.  fixed: the number of the row panel where it is constant, else -1 and panel[0] its axis. */
 void tile_epilogue(Tile *t, int64_t fixed);
+
+/* direct.c */
+bool lower_direct(Planner *p, uint32_t group);
 
 /* cuts.c */
 bool lower_cuts(Planner *p, uint32_t group, const Product *r, const Lie *b);

@@ -112,6 +112,14 @@ int64_t ktile_blocks(const KTile *t) {
     return n;
 }
 
+const KList *ktile_columns(const KTile *t) {
+    for (uint32_t i = 0; i < t->n_lists; i++) {
+        if (t->list[i].columns)
+            return &t->list[i];
+    }
+    return NULL;
+}
+
 int64_t ktile_cuts(const KTile *t) { return (ktile_blocks(t) * t->k + CHUNK - 1) / CHUNK; }
 
 bool ktile_together(const Stage *s, int32_t axis) {

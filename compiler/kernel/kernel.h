@@ -132,8 +132,9 @@ typedef struct {
     int64_t count, a_step, b_step;           /* point u moves A by a_step * u, B by b_step * u */
     /* A window ties u to a place w = (of_axis * axis + of_outer * outer + of_u * u + base) / divide, which moves A by
      * a_place * w, B by b_place * w; a block is left out, but counted, unless the quotient is whole and
-     * 0 <= w < places. */
-    bool     window;
+     * 0 <= w < places.  Columns stand at places of their own, side by side: that of column j of the matrix is
+     * w = j + of_u * u + base, which moves B by of_u * u + base, and a block is left out of the columns that have none. */
+    bool     window, columns;
     int32_t  axis, outer;                    /* of the head or the stage; outer may be -1 */
     int64_t  of_axis, of_outer, of_u, base, divide, places, a_place, b_place;
 } KList;
@@ -200,12 +201,13 @@ uint64_t kernel_scratch_bytes(const Kernel *k);
 bool    kernel_may_sweep(const Kernel *k, uint32_t first, uint32_t next);
 void    kernel_sweeps(Kernel *k);
 int64_t ktile_blocks(const KTile *t);          /* points of its lists */
+const KList *ktile_columns(const KTile *t);     /* its list of columns, NULL when there is none */
 int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts its sum into */
 bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
-/* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles), each once in order
- * of first use: so they stand behind its buffers. */
+/* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles, one of "_edges" leaves
+ * out columns), each once in order of first use: so they stand behind its buffers. */
 Str kernel_micro(const Kernel *k, const Stage *s, Arena *a);
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);

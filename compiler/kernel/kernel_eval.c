@@ -421,6 +421,21 @@ static bool tile_block(const Eval *e, const KTile *t, int64_t block, int64_t *a,
     return there;
 }
 
+/* The columns of a tile that a block is there for; its list of columns moves B. */
+static void tile_columns(const Eval *e, const KTile *t, int64_t block, uint32_t *lo, uint32_t *hi, int64_t *b) {
+    for (uint32_t i = t->n_lists; i-- > 0; block /= t->list[i].count) {
+        const KList *l = &t->list[i];
+        if (!l->columns)
+            continue;
+        int64_t shift = l->of_u * (block % l->count) + l->base;
+        int64_t first = shift + (t->n_axis < 0 ? 0 : e->axis[t->n_axis] * t->nr), columns = *hi;
+        *b += shift;
+        int64_t from = first < 0 ? -first : 0, to = l->places - first < columns ? l->places - first : columns;
+        *lo = from < columns ? (uint32_t)from : *hi;
+        *hi = to > *lo ? (uint32_t)to : *lo;
+    }
+}
+
 /* Its place in the scratch buffer: the stage's axes in row order. */
 static int64_t tile_number(const Eval *e) {
     int64_t number = 0;
@@ -447,12 +462,14 @@ static void one_tile(Eval *e, void *user, uint32_t width) {
             int64_t a_at, b_at;
             bool there = tile_block(e, t, block, &a_at, &b_at);
             b_at = t->cut >= 0 ? (block - first) * t->k * t->b_k : b_at;
+            uint32_t lo = 0, hi = columns;
+            tile_columns(e, t, block, &lo, &hi, &b_at);
             for (int64_t k = 0; k < t->k; k++) {
-                if (there) {
+                if (there && lo < hi) {
                     float x = *tile_operand(e, a, a_at + k * t->a_k + r, 1, wide_a);
-                    const float *y = tile_operand(e, b, b_at + k * t->b_k, columns, wide_b);
-                    for (uint32_t j = 0; j < columns; j++)
-                        c.acc[j] = fmaf(x, y[j], c.acc[j]);
+                    const float *y = tile_operand(e, b, b_at + k * t->b_k + lo, hi - lo, wide_b);
+                    for (uint32_t j = lo; j < hi; j++)
+                        c.acc[j] = fmaf(x, y[j - lo], c.acc[j]);
                 }
                 chain_count(&c);
             }

@@ -4,6 +4,8 @@
 
 Str kernel_micro(const Kernel *k, const Stage *s, Arena *a) {
     const KTile *t = &s->tile;
+    if (ktile_columns(t) != NULL)
+        return str_format(a, "mk_f32_%ux%u_edges", t->mr, t->nr);
     if (t->together == 0)
         return str_format(a, "mk_f32_%ux%u", t->mr, t->nr);
     int64_t inner = k->axes.at[s->axis[s->n_axes - 1]].extent;

@@ -244,7 +244,14 @@ static KList parse_list(Parser *p) {
     text_want(t, "step");
     l.a_step = text_int(t);
     l.b_step = text_int(t);
-    l.window = text_take(t, "window");
+    l.columns = text_take(t, "columns");
+    if (l.columns) {
+        l.of_u = text_int(t);
+        l.base = text_int(t);
+        text_want(t, "of");
+        l.places = parse_size(p);
+    }
+    l.window = !l.columns && text_take(t, "window");
     if (!l.window)
         return l;
     l.axis = (int32_t)parse_axis(p);

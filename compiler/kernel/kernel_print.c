@@ -164,6 +164,8 @@ static void put_tile_side(Printer *p, const char *word, int32_t axis, int64_t ex
 
 static void put_list(Printer *p, const KList *l) {
     buf_printf(p->out, " list %lld step %lld %lld", (long long)l->count, (long long)l->a_step, (long long)l->b_step);
+    if (l->columns)
+        buf_printf(p->out, " columns %lld %lld of %lld", (long long)l->of_u, (long long)l->base, (long long)l->places);
     if (!l->window)
         return;
     put_axis(p, " window ", (uint32_t)l->axis);

@@ -408,8 +408,10 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1;
     Wide tail = stride * last + extent - 1 - last * step;
     Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
+    const KList *columns = id == t->b ? ktile_columns(t) : NULL;
+    NEED(columns == NULL || axis < 0 || stride == step, "columns that stand at places lie side by side");
     r.lo += stride < 0 ? stride * last : 0;
-    r.hi += last > 0 && full > most ? full : most;
+    r.hi += columns != NULL ? columns->places - 1 : last > 0 && full > most ? full : most;
     bool alone = id == t->b && t->cut >= 0;
     Wide points = (Wide)ktile_blocks(t) * t->k;
     widen(&r, (Wide)by_k * ((!alone ? t->k : points < CHUNK ? points : CHUNK) - 1));
@@ -445,6 +447,9 @@ static void check_lists(Verifier *v, const KTile *t) {
         NEED(is_size(l->count) && l->count >= 1, "a list of %lld points", (long long)l->count);
         points *= l->count;
         NEED(points <= INT64_MAX >> 1, "a tile of more points than there are numbers");
+        NEED(!l->columns || (ktile_columns(t) == l && t->cut < 0 && t->together == 0 && is_size(l->places) &&
+                             l->places >= 1 && wide_abs(l->of_u) * l->count + wide_abs(l->base) <= INT32_MAX),
+             "one list at most ties columns to places, of a whole sum");
         if (!l->window)
             continue;
         NEED(stands_at(v, l->axis), "a window stands at axis %d, which is none of the head or the stage",

@@ -7,7 +7,10 @@
  *     void mk(.., accumulate, outer, inner)
  * makes several tiles, one behind the other in t, which share the columns: those of tile (i, j) come from
  * a + i*outer + j*inner.  So thin tiles together fill the registers and read b once.  MICRO_ALONE continues the first
- * tile and leaves the others. */
+ * tile and leaves the others.
+ *     void mk(.., accumulate, from, places)
+ * has columns that stand at places: a third number of each block shifts them, and where from + shift + column is no
+ * place, the column leaves the block out.  Blocks that all columns have, nearly all of them, take the usual loop. */
 #include "emit.h"
 #include "micro.h"
 #include <stdio.h>
@@ -19,6 +22,8 @@ typedef struct {
     LLVMTypeRef vector;
     uint32_t rows, vectors, tiles;   /* vectors: of sixteen columns */
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
+    bool edges;
+    Value from, places;
     Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
@@ -33,16 +38,21 @@ static Value fused(Emit *e, Value x, Value y, Value z) {
     return emit_scalar(e, S_fma, DT_F32, DT_F32, (Imm){0}, x, y, z);
 }
 
-static Sums step(const Micro *m, Sums s) {
+/* there: the lanes of each vector of columns that have the block; NULL: all. */
+static Sums step(const Micro *m, Sums s, const Value *there) {
     Emit *e = m->e;
     Value column[4];
-    for (uint32_t v = 0; v < m->vectors; v++)
-        column[v] = emit_load(e, m->vector, emit_at(e, e->f32, s.b, emit_i64(e, v * LANES)), 4);
+    for (uint32_t v = 0; v < m->vectors; v++) {
+        Value at = emit_at(e, e->f32, s.b, emit_i64(e, v * LANES));
+        column[v] = there == NULL ? emit_load(e, m->vector, at, 4) : access_load_masked(e, m->vector, at, 4, there[v]);
+    }
     for (uint32_t r = 0; r < m->rows * m->tiles; r++) {
         Value apart = m->apart[r / m->rows], a = apart == NULL ? s.a : emit_at(e, e->f32, s.a, apart);
         Value x = emit_splat(e, emit_load(e, e->f32, emit_at(e, e->f32, a, emit_i64(e, r % m->rows)), 4));
-        for (uint32_t v = 0; v < m->vectors; v++)
-            s.acc[r * m->vectors + v] = fused(e, x, column[v], s.acc[r * m->vectors + v]);
+        for (uint32_t v = 0; v < m->vectors; v++) {
+            Value before = s.acc[r * m->vectors + v], sum = fused(e, x, column[v], before);
+            s.acc[r * m->vectors + v] = there == NULL ? sum : LLVMBuildSelect(e->b, there[v], sum, before, "");
+        }
     }
     s.a = emit_at(e, e->f32, s.a, m->a_k);
     s.b = emit_at(e, e->f32, s.b, m->b_k);
@@ -72,7 +82,7 @@ static Sums unpack(const Micro *m, const Value *in, bool places) {
     return s;
 }
 
-static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll) {
+static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, const Value *there) {
     Emit *e = m->e;
     Value carry[MAX_CARRY];
     Loop l;
@@ -80,7 +90,7 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll) {
     loop_open(e, &l, lo, hi, unroll, n, carry);
     s = unpack(m, l.carry, true);
     for (uint32_t u = 0; u < unroll; u++)
-        s = step(m, s);
+        s = step(m, s, there);
     pack(m, &s, carry, true);
     loop_close(e, &l, carry);
     return unpack(m, l.carry, true);
@@ -89,8 +99,45 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll) {
 /* k steps in pairs, then the rest. */
 static Sums one_block(const Micro *m, Sums s) {
     Value whole = LLVMBuildAnd(m->e->b, m->k, emit_i64(m->e, -UNROLL), "");
-    s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL);
-    return steps(m, s, whole, m->k, 1);
+    s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL, NULL);
+    return steps(m, s, whole, m->k, 1, NULL);
+}
+
+/* The same where some columns are left out. */
+static Sums edge_block(const Micro *m, Sums s, Value first) {
+    Emit *e = m->e;
+    Value there[4], lanes = emit_splat(e, LLVMBuildTrunc(e->b, first, e->i32, ""));
+    Value places = emit_splat(e, LLVMBuildTrunc(e->b, m->places, e->i32, ""));
+    for (uint32_t v = 0; v < m->vectors; v++) {
+        Value place = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, lanes, e->iota, ""), emit_splat(e, emit_i32(e, v * LANES)), "");
+        there[v] = LLVMBuildICmp(e->b, LLVMIntULT, place, places, "");
+    }
+    return steps(m, s, emit_i64(e, 0), m->k, 1, there);
+}
+
+static Sums block_of_places(const Micro *m, Sums s, Value shift) {
+    Emit *e = m->e;
+    LLVMBasicBlockRef inside = emit_block(e, "inside"), edge = emit_block(e, "edge"), both = emit_block(e, "both");
+    Value first = LLVMBuildAdd(e->b, m->from, shift, "");
+    Value end = LLVMBuildAdd(e->b, first, emit_i64(e, m->vectors * LANES), "");
+    Value all = LLVMBuildAnd(e->b, LLVMBuildICmp(e->b, LLVMIntSGE, first, emit_i64(e, 0), ""),
+                             LLVMBuildICmp(e->b, LLVMIntSLE, end, m->places, ""), "");
+    LLVMBuildCondBr(e->b, all, inside, edge);
+    LLVMPositionBuilderAtEnd(e->b, inside);
+    Sums x = one_block(m, s);
+    inside = LLVMGetInsertBlock(e->b);
+    LLVMBuildBr(e->b, both);
+    LLVMPositionBuilderAtEnd(e->b, edge);
+    Sums y = edge_block(m, s, first);
+    edge = LLVMGetInsertBlock(e->b);
+    LLVMBuildBr(e->b, both);
+    LLVMPositionBuilderAtEnd(e->b, both);
+    for (uint32_t i = 0; i < accumulators(m); i++) {
+        Value phi = LLVMBuildPhi(e->b, m->vector, "");
+        LLVMAddIncoming(phi, (Value[]){x.acc[i], y.acc[i]}, (LLVMBasicBlockRef[]){inside, edge}, 2);
+        x.acc[i] = phi;
+    }
+    return x;
 }
 
 static Sums all_blocks(const Micro *m, Sums s) {
@@ -100,10 +147,13 @@ static Sums all_blocks(const Micro *m, Sums s) {
     uint32_t n = pack(m, &s, carry, false);
     loop_open(e, &l, emit_i64(e, 0), m->blocks, 1, n, carry);
     s = unpack(m, l.carry, false);
-    Value pair = emit_at(e, e->i64, m->list, emit_mul_i64(e, l.i, 2));
+    Value pair = emit_at(e, e->i64, m->list, emit_mul_i64(e, l.i, m->edges ? 3 : 2));
     s.a = emit_at(e, e->f32, m->a, emit_load(e, e->i64, pair, 8));
     s.b = emit_at(e, e->f32, m->b, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 1)), 8));
-    s = one_block(m, s);
+    if (m->edges)
+        s = block_of_places(m, s, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 2)), 8));
+    else
+        s = one_block(m, s);
     pack(m, &s, carry, false);
     loop_close(e, &l, carry);
     return unpack(m, l.carry, false);
@@ -148,15 +198,18 @@ bool micro_shape(const char *symbol, MicroShape *s) {
     *s = (MicroShape){0};
     int n = sscanf(symbol, "mk_f32_%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
     bool together = n == 4 && s->outer > 0 && s->inner > 0;
-    if (!together && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
+    int used = 0;
+    sscanf(symbol, "mk_f32_%ux%u_edges%n", &s->rows, &s->columns, &used);
+    s->edges = used > 0 && symbol[used] == 0;
+    if (!together && !s->edges && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
         return false;
     uint64_t vectors = (uint64_t)s->rows * (s->columns / LANES) * (together ? (uint64_t)s->outer * s->inner : 1);
     return vectors > 0 && s->columns % LANES == 0 && vectors <= MICRO_MAX_ACCUMULATORS - 2;
 }
 
-LLVMTypeRef emit_micro_type(const Emit *e, bool together) {
+LLVMTypeRef emit_micro_type(const Emit *e, bool longer) {
     LLVMTypeRef in[11] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64};
-    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, together ? 11 : 9, false);
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, longer ? 11 : 9, false);
 }
 
 /* The first of several tiles, and the end of the function for it. */
@@ -179,12 +232,16 @@ static void place_tiles(Micro *m, uint32_t inner) {
 void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     bool together = shape->outer > 0;
     Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = shape->rows, .vectors = shape->columns / LANES,
-               .tiles = together ? shape->outer * shape->inner : 1};
-    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together));
+               .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges};
+    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together || shape->edges));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
     for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
+    if (m.edges) {
+        m.from = LLVMGetParam(e->function, 9);
+        m.places = LLVMGetParam(e->function, 10);
+    }
     if (together) {
         alone(&m);
         place_tiles(&m, shape->inner);

@@ -19,8 +19,11 @@ typedef struct {
     int64_t most;                            /* pairs the list holds */
     uint32_t extent[2];                      /* outer and inner axis of tiles made together, else 0 */
     int32_t axis[2];                         /* their numbers, -1 none */
+    const KList *columns;                    /* the list that ties columns to places, or NULL */
+    bool shares;                             /* one list, with room for all blocks, for the tiles of the last axis */
 } Tile;
 
+static int64_t pair_size(const Tile *t) { return t->columns != NULL ? 3 : 2; }
 static Value get(const Tile *t, Value word) { return emit_load(t->e, t->e->i64, word, 8); }
 static void set(const Tile *t, Value word, Value x) { emit_store(t->e, x, word, 8); }
 static Value number(const Tile *t, int64_t x) { return emit_i64(t->e, x); }
@@ -45,9 +48,15 @@ static int64_t step_of(const Tile *t, int32_t axis) {
 }
 
 static void call_micro(const Tile *t, Value k, Value a, Value b, Value to, Value blocks, Value list, Value mode) {
-    Value in[11] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode,
-                    number(t, step_of(t, t->axis[0])), number(t, step_of(t, t->axis[1]))};
-    LLVMBuildCall2(t->e->b, t->type, t->micro, in, t->t->together > 0 ? 11 : 9, "");
+    Value in[11] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode};
+    if (t->columns != NULL) {
+        in[9] = t->t->n_axis < 0 ? number(t, 0) : emit_mul_i64(t->e, t->e->axis[t->t->n_axis].scalar, t->t->nr);
+        in[10] = number(t, t->columns->places);
+    } else if (t->t->together > 0) {
+        in[9] = number(t, step_of(t, t->axis[0]));
+        in[10] = number(t, step_of(t, t->axis[1]));
+    }
+    LLVMBuildCall2(t->e->b, t->type, t->micro, in, in[9] != NULL ? 11 : 9, "");
 }
 
 static void call(const Tile *t, Value k, Value a, Value b, Value blocks, Value list) {
@@ -111,15 +120,20 @@ static void end_cut(const Tile *t) {
 }
 
 /* ---- one block ---- */
-typedef struct { Value a, b, there; } Block;               /* how far it moves A and B; i1, NULL: certainly */
+/* how far it moves A, B and, beyond that, columns; i1, NULL: certainly */
+typedef struct { Value a, b, there, shift; } Block;
 
 static void push(const Tile *t, const Block *x) {
     Emit *e = t->e;
-    Value n = get(t, t->pending), pair = emit_at(e, e->i64, t->list, emit_mul_i64(e, n, 2));
+    Value n = get(t, t->pending), pair = emit_at(e, e->i64, t->list, emit_mul_i64(e, n, pair_size(t)));
     emit_store(e, x->a, pair, 8);
     emit_store(e, x->b, emit_at(e, e->i64, pair, number(t, 1)), 8);
+    if (t->columns != NULL)
+        emit_store(e, x->shift, emit_at(e, e->i64, pair, number(t, 2)), 8);
     n = LLVMBuildAdd(e->b, n, number(t, 1), "");
     set(t, t->pending, n);
+    if (t->shares)
+        return;
     If full = if_open(e, is(t, LLVMIntSGE, n, t->most));
     flush(t);
     if_close(e, full);
@@ -140,9 +154,11 @@ static Value moved(const Tile *t, Value base, Value by, Value p, int64_t step) {
 }
 
 /* A list of one block, which lies where the operands do. */
-static void list_zero(const Tile *t) {
+static void list_one(const Tile *t, Value shift) {
     emit_store(t->e, number(t, 0), t->list, 8);
     emit_store(t->e, number(t, 0), emit_at(t->e, t->e->i64, t->list, number(t, 1)), 8);
+    if (t->columns != NULL)
+        emit_store(t->e, shift, emit_at(t->e, t->e->i64, t->list, number(t, 2)), 8);
 }
 
 /* Points p .. p+n-1 of a block, alone. */
@@ -152,7 +168,7 @@ static void piece(const Tile *t, const Block *x, Value p, Value n) {
     if (x->there != NULL)
         f = if_open(e, x->there);
     flush(t);
-    list_zero(t);
+    list_one(t, x->shift);
     call(t, n, moved(t, t->a, x->a, p, t->t->a_k), moved(t, t->b, x->b, p, t->t->b_k), number(t, 1), t->list);
     if (x->there != NULL)
         if_close(e, f);
@@ -235,7 +251,11 @@ static Value divided_place(const Tile *t, const KList *l, Value at, Value *there
 static Block inside(const Tile *t, const KList *l, const Block *outer, Value u) {
     Emit *e = t->e;
     Block x = {LLVMBuildAdd(e->b, outer->a, emit_mul_i64(e, u, l->a_step), ""),
-               LLVMBuildAdd(e->b, outer->b, emit_mul_i64(e, u, l->b_step), ""), outer->there};
+               LLVMBuildAdd(e->b, outer->b, emit_mul_i64(e, u, l->b_step), ""), outer->there, outer->shift};
+    if (l->columns) {
+        x.shift = LLVMBuildAdd(e->b, emit_mul_i64(e, u, l->of_u), number(t, l->base), "");
+        x.b = LLVMBuildAdd(e->b, x.b, x.shift, "");
+    }
     if (!l->window)
         return x;
     Value at = place_of(t, l, u), place = divided_place(t, l, at, &x.there);
@@ -267,7 +287,7 @@ static void one_by_one(const Tile *t, const Block *x, const Value *u) {
     Loop l[2];
     flush(t);
     begin(t);
-    list_zero(t);
+    list_one(t, NULL);
     for (int i = 0; i < 2; i++)
         loop_open(e, &l[i], number(t, 0), number(t, t->extent[i]), 1, 0, NULL);
     Value there = NULL, a = LLVMBuildAdd(e->b, x->a, emit_mul_i64(e, l[0].i, step_of(t, t->axis[0])), "");
@@ -316,7 +336,7 @@ static void one_cut(const Tile *t) {
         u[i] = i == 0 ? rest : LLVMBuildURem(e->b, rest, number(t, t->t->list[i].count), "");
         rest = LLVMBuildUDiv(e->b, rest, number(t, t->t->list[i].count), "");
     }
-    Block x = {number(t, 0), number(t, 0), NULL};
+    Block x = {.a = number(t, 0), .b = number(t, 0)};
     for (uint32_t i = 0; i < t->t->n_lists; i++)
         x = inside(t, &t->t->list[i], &x, u[i]);
     x.b = emit_mul_i64(e, LLVMBuildSub(e->b, l.i, first, ""), t->t->k * t->t->b_k);
@@ -335,13 +355,38 @@ static void one_tile(Tile *t) {
         return;
     }
     if (t->t->n_lists == 0 && t->cut == NULL) {               /* the most frequent tile: one call */
-        list_zero(t);
+        list_one(t, NULL);
         call(t, number(t, t->t->k), t->a, t->b, number(t, 1), t->list);
         return;
     }
-    lists(t, 0, &(Block){number(t, 0), number(t, 0), NULL}, number(t, 0));
+    lists(t, 0, &(Block){.a = number(t, 0), .b = number(t, 0)}, number(t, 0));
     if (t->cut == NULL || total % CHUNK != 0)
         end_cut(t);
+}
+
+/* Can the tiles of the last axis share a list?  Columns move along it, and no block differs by it. */
+static bool shares_list(const Tile *t, const Stage *s) {
+    return t->columns != NULL && t->cut == NULL && s->n_axes > 0 && t->t->n_axis == s->axis[s->n_axes - 1] &&
+           ktile_blocks(t->t) <= LIST_LONGEST;
+}
+
+/* Its last axis, with one list for all. */
+static void tiles_of_list(Tile *t, const Stage *s) {
+    Emit *e = t->e;
+    const Kernel *k = e->kernel;
+    uint32_t axis = s->axis[s->n_axes - 1];
+    Value a = t->a, b = t->b, out = t->out;
+    set(t, t->pending, number(t, 0));
+    lists(t, 0, &(Block){.a = number(t, 0), .b = number(t, 0)}, number(t, 0));
+    Value blocks = get(t, t->pending);
+    Loop l;
+    loop_open(e, &l, number(t, 0), dag_extent(e, axis), 1, 0, NULL);
+    e->axis[axis] = (AxisAt){l.i, NULL};
+    t->a = emit_at(e, e->f32, a, emit_mul_i64(e, l.i, k->accesses.at[t->t->a].coef[axis]));
+    t->b = emit_at(e, e->f32, b, emit_mul_i64(e, l.i, k->accesses.at[t->t->b].coef[axis]));
+    t->out = emit_at(e, e->f32, out, emit_mul_i64(e, l.i, tile_size(t)));
+    call_micro(t, number(t, t->t->k), t->a, t->b, t->out, blocks, t->list, number(t, MICRO_STORE));
+    loop_close(e, &l, NULL);
 }
 
 static void tile_body(Dag *g, void *user) {
@@ -359,23 +404,29 @@ static void tile_body(Dag *g, void *user) {
         const KAxis *x = &t->e->kernel->axes.at[g->s->axis[i]];
         tile = LLVMBuildAdd(t->e->b, emit_mul_i64(t->e, tile, x->extent), t->e->axis[g->s->axis[i]].scalar, "");
     }
-    t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, tile, tile_size(t)));
-    one_tile(t);
+    int64_t tiles = t->shares ? t->e->kernel->axes.at[g->s->axis[g->n_loops]].extent : 1;
+    t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, tile, tiles * tile_size(t)));
+    if (t->shares)
+        tiles_of_list(t, g->s);
+    else
+        one_tile(t);
 }
 
 void emit_tile(Emit *e, const Stage *s, Value microkernel) {
     const KTile *k = &s->tile;
     int64_t blocks = ktile_blocks(k);
-    Tile t = {.e = e, .t = k, .type = emit_micro_type(e, k->together > 0), .micro = microkernel,
+    Tile t = {.e = e, .t = k, .columns = ktile_columns(k), .micro = microkernel,
               .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST, .extent = {1, 1}, .axis = {-1, -1}};
     for (uint32_t i = 0; i < k->together; i++) { /* of one axis: the inner */
         t.axis[1 - i] = s->axis[s->n_axes - 1 - i];
         t.extent[1 - i] = (uint32_t)e->kernel->axes.at[t.axis[1 - i]].extent;
     }
-    t.list = emit_local(e, e->i64, 2 * t.most, 16);
+    t.type = emit_micro_type(e, k->together > 0 || t.columns != NULL);
     t.pending = emit_local(e, e->i64, 1, 8);
     t.begun = emit_local(e, e->i64, 1, 8);
     t.later = emit_local(e, e->i64, 1, 8);
     t.cut = k->cut < 0 && blocks * k->k > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
-    dag_loops(dag_create(e, s, s->n_axes - k->together), tile_body, &t);
+    t.shares = shares_list(&t, s);
+    t.list = emit_local(e, e->i64, pair_size(&t) * t.most, 16);
+    dag_loops(dag_create(e, s, s->n_axes - k->together - t.shares), tile_body, &t);
 }

@@ -1,6 +1,7 @@
 /* What a caller of a microkernel has to know; the functions themselves are made by emit_micro.c. */
 #ifndef GRC_LLVM_MICRO_H
 #define GRC_LLVM_MICRO_H
+#include <stdbool.h>
 #include <stdint.h>
 
 /* chains start from zero | from what the tile holds | so, and only those of the first tile */
@@ -9,5 +10,6 @@ enum { MICRO_MAX_ACCUMULATORS = 32 };                                  /* vector
 typedef void (*MicroFn)(int64_t k, const float *a, int64_t a_k, const float *b, int64_t b_k, float *t,
                         int64_t blocks, const int64_t (*list)[2], int64_t accumulate);
 /* outer x inner tiles that share the columns; 0 x 0: one tile, and two arguments less */
-typedef struct { unsigned rows, columns, outer, inner; } MicroShape;
+/* edges: columns stand at places; two arguments more, from and places, and triples in the list */
+typedef struct { unsigned rows, columns, outer, inner; bool edges; } MicroShape;
 #endif
