@@ -245,8 +245,8 @@ static Str change(Arena *a, Str text, uint64_t seed) {
 }
 
 static const char *const k_subjects[] = {
-    "softmax", "colsum", "fold", "argmax", "moments-rows", "chain", "window", "tile", "tile-columns", "tile-cut", "pack",
-    "pad", "gather", "scatter", "narrow", "elementwise"};
+    "softmax", "colsum", "fold", "argmax", "moments-rows", "chain", "window", "tile", "tile-columns", "tile-cut",
+    "pack", "pad", "gather", "scatter", "narrow", "elementwise"};
 
 TEST_ALL(verified_kernels_stay_inside) {
     const Math *m;

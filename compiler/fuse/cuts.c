@@ -150,7 +150,11 @@ static int64_t table_step(const Cuts *cuts) { return cuts->tile * cuts->r.panels
 static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
     const Product *r = &cuts->r;
     Tile t;
-    Feed rows = pack_source(p, group, r, 0);
+    Product whole = *r; /* packed with all rows side by side: panels of few would be stored in pieces */
+    whole.block[0] = r->run[0].count;
+    whole.panels[0] = 1;
+    Feed rows = pack_source(p, group, &whole, 0);
+    rows.panel = r->block[0];
     tile_begin(p, group, r, "parts", &t);
     Kernel *k = t.e.k;
     t.source[0] = rows;

@@ -1,8 +1,8 @@
-/* Convolutions read where they lie.  Channels lie planes apart, and the places of a row side by side: so the columns of
- * a tile are places of a row of the result, its rows channels, and what a tap reads for them lies side by side, too,
- * shifted by the tap.  Nothing is packed but the weights, and the result is stored as the tile has it.  At the ends of a
- * row some columns have no place for a tap: the microkernel leaves the block out for these.  A point of the head is a
- * row of places. */
+/* Convolutions read where they lie.  Channels lie planes apart, and the places of a row side by side: so the columns
+ * of a tile are places of a row of the result, its rows channels, and what a tap reads for them lies side by side,
+ * too, shifted by the tap.  Nothing is packed but the weights, and the result is stored as the tile has it.  At the
+ * ends of a row some columns have no place for a tap: the microkernel leaves the block out for these.  A point of the
+ * head is a row of places. */
 #include "product.h"
 
 /* The window whose place the last dim of C is, one apart in both. */

@@ -133,7 +133,7 @@ typedef struct {
     /* A window ties u to a place w = (of_axis * axis + of_outer * outer + of_u * u + base) / divide, which moves A by
      * a_place * w, B by b_place * w; a block is left out, but counted, unless the quotient is whole and
      * 0 <= w < places.  Columns stand at places of their own, side by side: that of column j of the matrix is
-     * w = j + of_u * u + base, which moves B by of_u * u + base, and a block is left out of the columns that have none. */
+     * w = j + of_u * u + base, which moves B by of_u * u + base, and a block is left out of columns that have none. */
     bool     window, columns;
     int32_t  axis, outer;                    /* of the head or the stage; outer may be -1 */
     int64_t  of_axis, of_outer, of_u, base, divide, places, a_place, b_place;

@@ -109,8 +109,8 @@ static Sums edge_block(const Micro *m, Sums s, Value first) {
     Value there[4], lanes = emit_splat(e, LLVMBuildTrunc(e->b, first, e->i32, ""));
     Value places = emit_splat(e, LLVMBuildTrunc(e->b, m->places, e->i32, ""));
     for (uint32_t v = 0; v < m->vectors; v++) {
-        Value place = LLVMBuildAdd(e->b, LLVMBuildAdd(e->b, lanes, e->iota, ""), emit_splat(e, emit_i32(e, v * LANES)), "");
-        there[v] = LLVMBuildICmp(e->b, LLVMIntULT, place, places, "");
+        Value column = LLVMBuildAdd(e->b, e->iota, emit_splat(e, emit_i32(e, v * LANES)), "");
+        there[v] = LLVMBuildICmp(e->b, LLVMIntULT, LLVMBuildAdd(e->b, lanes, column, ""), places, "");
     }
     return steps(m, s, emit_i64(e, 0), m->k, 1, there);
 }
