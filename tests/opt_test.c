@@ -77,6 +77,7 @@ static Str run_pass(Arena *a, const TextTest *t) {
     for (uint32_t i = 0; i < m->graphs.n; i++) {
         Graph *g = m->graphs.at[i];
         g = str_is(pass, "split")       ? opt_split_reductions(a, g)
+            : str_is(pass, "masks")     ? opt_masks(a, g)
             : str_is(pass, "precision") ? opt_precision(a, g)
             : str_is(pass, "indices")   ? opt_check_indices(a, g)
                                         : opt_simplify(a, g);

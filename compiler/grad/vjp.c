@@ -99,37 +99,14 @@ static Val vjp_concat(Build *b, Val v, uint32_t k, Val g) {
     return build_slice(b, g, lo, step, type_of(b->g, operand(b->g, v, k)).shape);
 }
 
-/* A reduced value, repeated along the axes it was reduced over. */
-static Val unreduce(Build *b, Val reduced, const Node *n, Shape to) {
-    bool gone[MAX_RANK] = {false};
-    uint8_t at[MAX_RANK], count = 0;
-    for (uint32_t i = 0; i < n->attr.reduce.n; i++) gone[n->attr.reduce.at[i]] = true;
-    for (uint32_t i = 0; i < to.rank; i++)
-        if (!gone[i]) at[count++] = (uint8_t)i;
-    return build_broadcast(b, reduced, to, at);
-}
-
-/* i32: the position of each element in its row, the last reduced axis fastest; what argmax counts. */
-static Val row_position(Build *b, const Node *n, Shape s) {
-    Val position = {0};
-    int64_t stride = 1;
-    for (uint32_t i = n->attr.reduce.n; i-- > 0;) {
-        uint32_t axis = n->attr.reduce.at[i];
-        Val term = build_2(b, OP_mul, build_iota(b, s, axis), build_const(b, DT_I32, (double)stride));
-        position = position.i ? build_2(b, OP_add, position, term) : term;
-        stride *= s.dim[axis];
-    }
-    return position;
-}
-
 static Val vjp_extremum(Build *b, Val v, Val g) {
     const Node n = *node_of(b->g, v);
     Val x = operand(b->g, v, 0);
     Shape s = type_of(b->g, x).shape;
     ReduceKind where = n.attr.reduce.kind == REDUCE_MAX ? REDUCE_ARGMAX : REDUCE_ARGMIN;
     Val first = build_reduce(b, where, x, n.attr.reduce.n, n.attr.reduce.at);
-    Val here = build_2(b, OP_eq, row_position(b, &n, s), unreduce(b, first, &n, s));
-    Val cotangent = unreduce(b, g, &n, s);
+    Val here = build_2(b, OP_eq, build_row_position(b, &n.attr, s), build_unreduce(b, first, &n.attr, s));
+    Val cotangent = build_unreduce(b, g, &n.attr, s);
     return build_select(b, here, cotangent, build_splat(b, type_of(b->g, g).dtype, 0, s));
 }
 
@@ -163,14 +140,14 @@ static Val vjp_product(Build *b, Val v, Val g) {
     Val others = build_select(b, itself, build_splat(b, t.dtype, 1, wide), copies);
     Val product = build_reduce(b, REDUCE_PROD, others, 1, (uint8_t[]){2});
     Val in_place = build_permute(b, build_reshape(b, product, type_of(b->g, turned).shape), back);
-    return build_2(b, OP_mulz, unreduce(b, g, &n, t.shape), in_place);
+    return build_2(b, OP_mulz, build_unreduce(b, g, &n.attr, t.shape), in_place);
 }
 
 static Val vjp_reduce(Build *b, Val v, Val g, bool *missing) {
     const Node n = *node_of(b->g, v);
     Shape s = type_of(b->g, operand(b->g, v, 0)).shape;
     switch (n.attr.reduce.kind) {
-    case REDUCE_SUM: return unreduce(b, g, &n, s);
+    case REDUCE_SUM: return build_unreduce(b, g, &n.attr, s);
     case REDUCE_MAX:
     case REDUCE_MIN: return vjp_extremum(b, v, g);
     case REDUCE_ANY:
@@ -194,11 +171,11 @@ void vjp_moments(Build *b, Val v, const Val g[2], Val *out) {
     double count = 1;
     for (uint32_t i = 0; i < n.attr.reduce.n; i++) count *= (double)t.shape.dim[n.attr.reduce.at[i]];
     Val sum = {0};
-    if (g[0].i) sum = unreduce(b, build_2(b, OP_mul, g[0], build_const(b, t.dtype, 1 / count)), &n, t.shape);
+    if (g[0].i) sum = build_unreduce(b, build_2(b, OP_mul, g[0], build_const(b, t.dtype, 1 / count)), &n.attr, t.shape);
     if (g[1].i) {
-        Val centred = build_2(b, OP_sub, x, unreduce(b, build_result(b, v, 0), &n, t.shape));
+        Val centred = build_2(b, OP_sub, x, build_unreduce(b, build_result(b, v, 0), &n.attr, t.shape));
         Val twice = build_2(b, OP_mul, centred, build_const(b, t.dtype, 2));
-        Val term = build_2(b, OP_mulz, unreduce(b, g[1], &n, t.shape), twice);
+        Val term = build_2(b, OP_mulz, build_unreduce(b, g[1], &n.attr, t.shape), twice);
         sum = sum.i ? build_2(b, OP_add, sum, term) : term;
     }
     out[0] = sum;

@@ -318,3 +318,25 @@ void build_commit(Build *b, uint32_t var, Val x) {
     Attr attr = {.commit = {var}};
     build_node(b, OP_commit, dtype_of(b, x), shape_at(b, x), &attr, 1, &x);
 }
+
+/* ---- what a gradient makes of a reduction ---- */
+Val build_unreduce(Build *b, Val reduced, const Attr *of, Shape to) {
+    bool gone[MAX_RANK] = {false};
+    uint8_t at[MAX_RANK], count = 0;
+    for (uint32_t i = 0; i < of->reduce.n; i++) gone[of->reduce.at[i]] = true;
+    for (uint32_t i = 0; i < to.rank; i++)
+        if (!gone[i]) at[count++] = (uint8_t)i;
+    return build_broadcast(b, reduced, to, at);
+}
+
+Val build_row_position(Build *b, const Attr *of, Shape s) {
+    Val position = {0};
+    int64_t stride = 1;
+    for (uint32_t i = of->reduce.n; i-- > 0;) {
+        uint32_t axis = of->reduce.at[i];
+        Val term = build_2(b, OP_mul, build_iota(b, s, axis), build_const(b, DT_I32, (double)stride));
+        position = position.i ? build_2(b, OP_add, position, term) : term;
+        stride *= s.dim[axis];
+    }
+    return position;
+}

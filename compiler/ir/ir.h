@@ -226,6 +226,10 @@ Val   build_cumulative(Build *b, ReduceKind k, Val x);     /* these three: along
 Val   build_recur(Build *b, Val factor, Val term);
 Val   build_argsort(Build *b, Val x);
 Val   build_scatter_add(Build *b, Val updates, Val index, uint32_t batch, int64_t extent);
+/* Of a reduction's attributes and its operand's shape: what it gave, repeated along the axes it reduced; and i32, the
+ * place of each element in its row, the last reduced axis fastest, which is what argmax counts. */
+Val   build_unreduce(Build *b, Val reduced, const Attr *of, Shape to);
+Val   build_row_position(Build *b, const Attr *of, Shape s);
 Val   build_reduce(Build *b, ReduceKind k, Val x, uint32_t n, const uint8_t *axes);   /* n == 0: x itself */
 Val   build_contract(Build *b, Val x, Val y, const Contract *c);
 Val   build_scan(Build *b, const Scan *s, uint32_t n, const Val *in);

@@ -164,7 +164,7 @@ Value  share_value(const Dag *g, uint32_t inst);             /* what an earlier 
 enum { LANES_APART = 8 };                                     /* farther apart each lane is a load of its own */
 Value  lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align);
 Value  lanes_load_each(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align);
-Value  lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align);
+Value  lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align, Value mask);
 /* Lanes in runs of two, four, eight at offsets that are constants; NULL: they are not */
 Value  lanes_load_runs(Emit *e, LLVMTypeRef t, Value at, Value offset, unsigned align);
 /* d when the instruction is the number of the lane's element divided by d, a power of two, plus what is the same for

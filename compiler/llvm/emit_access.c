@@ -224,8 +224,8 @@ static Value load_lanes(Emit *e, const Spot *p, Value mask) {
         return lanes_load_apart(e, p->t, p->at, p->apart, on, p->align);
     if (p->apart != 0 && on > 0)
         return lanes_load_each(e, p->t, p->at, p->apart, on, p->align);
-    if (p->shared != 0 && mask == NULL)
-        return lanes_load_shared(e, p->t, emit_at(e, p->t, p->at, p->first), p->shared, p->align);
+    if (p->shared != 0)
+        return lanes_load_shared(e, p->t, emit_at(e, p->t, p->at, p->first), p->shared, p->align, mask);
     Value runs = mask == NULL ? lanes_load_runs(e, p->t, p->at, p->offset, p->align) : NULL;
     if (runs != NULL)
         return runs;
@@ -308,6 +308,7 @@ Value access_load(Dag *g, const KInst *in) {
          * lane on, the address can be anywhere.  With one on, it is within a vector of the buffer, and the arena
          * has slack on both sides. */
         Value mask = and_masks(e, guard, g->mask);
+        p.shared = guard == NULL ? p.shared : 0;        /* the lanes of an element might not agree */
         if (guard != NULL && p.apart == 1)
             p.at = guarded_address(e, emit_any(e, mask), p.at);
         v = load_lanes(e, &p, mask);

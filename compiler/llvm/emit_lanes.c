@@ -41,11 +41,24 @@ Value lanes_load_each(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n
     return all;
 }
 
-/* Lanes `shared` l .. `shared` l + shared - 1 are element l. */
-Value lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align) {
+/* Lanes `shared` l .. `shared` l + shared - 1 are element l.  The mask, NULL for all, ends
+ * where the row does, or begins and ends between them, so that the first tells of all. */
+Value lanes_load_shared(Emit *e, LLVMTypeRef t, Value at, int64_t shared, unsigned align, Value mask) {
     unsigned n = (unsigned)(LANES / shared);
-    Value few = emit_load(e, LLVMVectorType(t, n), at, align);
     int64_t lane[LANES];
+    Value few;
+    if (mask != NULL) {
+        Value first[LANES];
+        for (unsigned l = 0; l < n; l++)
+            first[l] = emit_i32(e, l * shared);
+        /* as words: a shuffle of bits is taken apart, one by one */
+        Value words = LLVMBuildSExt(e->b, mask, emit_vector(e->i32), "");
+        words = LLVMBuildShuffleVector(e->b, words, words, LLVMConstVector(first, n), "");
+        mask = LLVMBuildICmp(e->b, LLVMIntSLT, words, LLVMConstNull(LLVMTypeOf(words)), "");
+        few = access_load_masked(e, LLVMVectorType(t, n), at, align, mask);
+    } else {
+        few = emit_load(e, LLVMVectorType(t, n), at, align);
+    }
     for (int64_t l = 0; l < LANES; l++)
         lane[l] = l / shared;
     return LLVMBuildShuffleVector(e->b, few, few, constant_lanes(e, lane), "");
@@ -121,13 +134,20 @@ static bool multiple_of(const Dag *g, uint32_t inst, int64_t d) {
     return in->op == S_add && multiple_of(g, in->in[0], d) && multiple_of(g, in->in[1], d);
 }
 
-/* Is it the axis of the lanes, beginning at a multiple of sixteen, plus a multiple of d? */
+static bool whole_groups(const Dag *g, uint32_t axis, int64_t d) {
+    const KAxis *x = &g->e->kernel->axes.at[axis];
+    return x->extent % d == 0 && x->clip_by < 0;
+}
+
+/* Is it the axis of the lanes, beginning at a multiple of d, plus a multiple of d?  It begins at a multiple of sixteen;
+ * in a row of segments that is one of the whole row, not of the segment. */
 static bool counts_lanes(const Dag *g, uint32_t inst, int64_t d) {
     const KInst *in = inst_at(g, inst);
     if (in->kop == K_AXIS) {
         uint32_t axis = (uint32_t)in->imm.i;
         bool row = g->row_lanes && axis == g->s->axis[g->s->n_axes - 1];
-        return (row || g->vec == (int32_t)axis) && g->e->axis[axis].lanes == g->e->iota && !dag_row_scattered(g);
+        return (row || g->vec == (int32_t)axis) && g->e->axis[axis].lanes == g->e->iota &&
+               (!dag_row_scattered(g) || whole_groups(g, axis, d));
     }
     return in->kop == K_SCALAR && in->op == S_add && ((counts_lanes(g, in->in[0], d) && multiple_of(g, in->in[1], d)) ||
                                                       (counts_lanes(g, in->in[1], d) && multiple_of(g, in->in[0], d)));

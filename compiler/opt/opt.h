@@ -8,6 +8,8 @@
 Graph *opt_check_indices(Arena *a, const Graph *g);
 /* Contractions with a mark `rounded` get casts before their operands instead. */
 Graph *opt_precision(Arena *a, const Graph *g);
+/* Masks over the gradient of a maximum look at the maxima. */
+Graph *opt_masks(Arena *a, const Graph *g);
 /* Rules of rules.def, constant folding, views of views, broadcasts moved behind elementwise operations; dead nodes
  * go. */
 Graph *opt_simplify(Arena *a, const Graph *g);

@@ -12,6 +12,7 @@ static Graph *precision_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; re
 static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
 static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }
 
+static Graph *masks_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_masks(a, g); }
 static Graph *prune_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_prune_scans(a, g); }
 
 typedef enum { REWRITE, NEEDED } PassNeed;
