@@ -71,9 +71,17 @@ TEST_ALL(a_turn_of_a_scan) {
 TEST_ALL(an_update) {
     put("    loss l = mean[n] (y[n] - 1)^2",
         "optimizer odd(lr : real) for p, g, k { p <- p - lr * g / (p - p) }\ntrain { optimizer odd(lr = 0.1)");
-    FAILS("`div` of ", "(`lr * g`) and 0 (`p - p`) is ", "at [0,0] of [3,1], in the update", "--> p.graph:9:49");
+    FAILS("step 2 (epoch 1, step 2 of it)", "before the step the weight or state `net.linear1.",
+          "an update before made it");
     put("    loss l = mean[n] (y[n] - 1)^2", "train { optimizer adam(lr = 0.1 / epoch)");
     FAILS("a number of settings and counters is inf, in the update", "--> p.graph:9:29", "^^^^^^^^^^^");
+}
+
+TEST_ALL(the_last_update) {
+    put("    loss l = mean[n] (y[n] - 1)^2",
+        "optimizer odd(lr : real) for p, g, k { p <- where(k < 8, p, p - lr * g / (p - p)) }\n"
+        "train { optimizer odd(lr = 0.1)");
+    FAILS("after step 8 the weight `net.linear1.w` is ", "at [0,0]", "help: the update made it");
 }
 
 TEST_ALL(weights_that_were_spoilt_before) {

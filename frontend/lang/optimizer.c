@@ -74,8 +74,8 @@ static Str state_path(Lower *l, Str var, Str optimizer) {
                       FSTR(optimizer));
 }
 
-/* The library's updates are finite when gradients and arguments are; a schedule may divide by `epoch` when that is 0,
- * and what an optimizer of the file makes is looked at before it is written. */
+/* Updates are finite when gradients and arguments are, or should be; a schedule may divide by `epoch` when that
+ * is 0. */
 static void check_arguments(Lower *l, const Decl *d, const GivenVec *given) {
     for (uint32_t i = 0; i < given->n; i++) {
         V v = given->at[i].value;
@@ -84,13 +84,6 @@ static void check_arguments(Lower *l, const Decl *d, const GivenVec *given) {
             build_check(&l->b, uniform_val(l, v, DT_F32),
                         name_id(l, str_format(l->a, "argument of %.*s", FSTR(d->name.text))));
         }
-    }
-}
-
-static void check_update(Lower *l, const Decl *d, uint32_t var) {
-    if (!in_library(l->p, d->at)) {
-        Str path = l->m->vars.at[var].path;
-        build_check(&l->b, cell_now(l, var), name_id(l, str_format(l->a, "update of %.*s", FSTR(path))));
     }
 }
 
@@ -124,7 +117,6 @@ static void update(Lower *l, const TrainClause *c, uint32_t var, Val gradient) {
         scope_bind(l, d->optimizer.k, value_uniform(l, d->optimizer.k.at, k, ELEM_INT));
         stmt_block(l, &d->optimizer.body);
         check_arguments(l, d, &given);
-        check_update(l, d, var);
     }
     l->optim_of = 0;
     frame_pop(l);

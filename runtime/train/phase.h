@@ -56,6 +56,9 @@ GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values);
 void     measure_keep(Trainer *t, const TrainValues *values);
 uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ever, as bits */
 
+/* ---- finite.c ---- */
+GrStatus weights_finite(Trainer *t);       /* an error names the first that is not */
+
 /* ---- scaling.c ---- */
 void     scaling_count(Trainer *t);        /* skipped steps, for the number of the next update */
 void     scaling_values(Trainer *t, TrainValues *out);

@@ -123,6 +123,7 @@ static GrStatus between_steps(Trainer *t) {
         return status == GR_INTERRUPTED ? interrupted_validation(t) : status;
     if (!session_interrupted(&t->s) && t->stop == NULL)
         return GR_OK;
+    TRY(weights_finite(t));
     TRY(record_save(t, RUN_LAST));
     if (t->stop != NULL)
         return stopped(t);
@@ -182,6 +183,7 @@ static GrStatus run_steps(Trainer *t) {
 static GrStatus end_epoch(Trainer *t) {
     TrainValues values = {0};
     bool last = steps_over(t) || t->s.state.epoch + 1 >= t->s.counters.epochs, validated;
+    TRY(weights_finite(t));
     TRY(measure_trained(t, &values));
     measure_keep(t, &values);
     GrStatus status = measure_validate(t, last, &values, &validated);
