@@ -255,6 +255,10 @@ void memory_place(Planned *p);                            /* offsets in the aren
 uint32_t memory_span(Entry *e, uint32_t first, uint32_t last,
                      int64_t *count);           /* a buffer from one to another: 1 + id */
 void schedule_units(Entry *e, Units *units);    /* order, waves, lives of cells */
+typedef void Touch(void *user, uint32_t cell, bool write);
+void unit_touch(const Entry *e, const Unit *u, Touch *touch, void *user); /* what it reads and writes, loops too */
+void delay_units(Entry *e, Units *units, uint32_t loop);                  /* in waves.c: levels made later */
+uint64_t cell_bytes(const Cell *c);                                       /* in memory, aligned */
 void flatten_updates(Entry *e, Units *commits); /* equal updates of neighbours become one */
 Str output_name(Arena *a, const Graph *g, uint32_t output);
 void plan_add_extern(Entry *e, const Unit *u, PlanStep *s);

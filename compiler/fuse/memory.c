@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 /* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by path;
  * the states of optimisers and the gradients mirror the parameters, each at its parameter's offset, so that
- * what updates neighbours can be one kernel.  Values of a step share the region `act`: the largest first,
- * each takes the lowest place that is free during its life.  Entry points share that region, `out` and `batch`,
+ * what updates neighbours can be one kernel.  Values of a step share the region `act`: in some order, the best of
+ * a few, each takes the lowest place that is free during its life.  Entry points share that region, `out` and `batch`,
  * since they never run at once: a smaller last batch takes no memory of its own. */
 #include "fuse_parts.h"
 #include <stdlib.h>
@@ -115,13 +115,30 @@ static uint32_t buffer_of(Entry *e, const Cell *c, uint64_t offset) {
                       bytes_of(c->dtype, c->count), offset);
 }
 
-static uint64_t cell_bytes(const Cell *c) { return aligned(bytes_of(c->dtype, c->count) + 1); }
+uint64_t cell_bytes(const Cell *c) { return aligned(bytes_of(c->dtype, c->count) + 1); }
 
-static int larger_first(const void *a, const void *b, void *cells) {
-    const Cell *at = cells;
-    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-    uint64_t x = cell_bytes(&at[i]), y = cell_bytes(&at[j]);
-    return x != y ? (x < y ? 1 : -1) : i < j ? -1 : 1;
+/* ---- values of a step: which lies where ---- */
+typedef struct {
+    uint64_t weight;
+    uint32_t cell;
+} Turn;
+
+static int heavier_first(const void *a, const void *b) {
+    const Turn *x = a, *y = b;
+    return x->weight != y->weight ? (x->weight < y->weight ? 1 : -1) : x->cell < y->cell ? -1 : 1;
+}
+
+/* Orders in which cells take their places; none is best for all programs. */
+typedef enum { BY_BYTES, BY_BYTES_AND_LIFE, BY_BIRTH, ORDERS } PlaceOrder;
+
+static uint64_t weight_of(const Cell *c, PlaceOrder order) {
+    switch (order) {
+    case BY_BYTES: return cell_bytes(c);
+    case BY_BYTES_AND_LIFE: return cell_bytes(c) * (1 + c->last - c->first);
+    case BY_BIRTH: return UINT64_MAX - c->first;
+    case ORDERS: break;
+    }
+    return 0;
 }
 
 /* The lowest offset at which no placed cell of an overlapping life lies; `placed` is sorted by offset. */
@@ -143,25 +160,51 @@ static uint64_t lowest_free(const Entry *e, const Taken *placed, uint32_t n, con
     return at;
 }
 
+static void order_by(const Entry *e, PlaceOrder order, Turn *turns, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        turns[i].weight = weight_of(&e->cells.at[turns[i].cell], order);
+    }
+    qsort(turns, n, sizeof *turns, heavier_first);
+}
+
+/* Offsets by cell, for cells taken in one order; gives the end of the last. */
+static uint64_t place_in_order(Entry *e, PlaceOrder order, Turn *turns, uint32_t n, Taken *taken, uint64_t *offset) {
+    uint64_t end = 0;
+    order_by(e, order, turns, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const Cell *c = &e->cells.at[turns[i].cell];
+        uint64_t at = lowest_free(e, taken, i, c);
+        uint32_t k = i;
+        for (; k > 0 && taken[k - 1].from > at; k--) {
+            taken[k] = taken[k - 1];
+        }
+        taken[k] = (Taken){at, at + cell_bytes(c), turns[i].cell};
+        offset[turns[i].cell] = at;
+        end = taken[k].to > end ? taken[k].to : end;
+    }
+    return end;
+}
+
 static void place_act(Entry *e) {
-    uint32_t *order = PUSH(e->arena, uint32_t, e->cells.n), n = 0, placed = 0;
+    Turn *turns = PUSH(e->arena, Turn, e->cells.n);
+    Taken *taken = PUSH(e->arena, Taken, e->cells.n);
+    uint64_t *offset[ORDERS], least = UINT64_MAX;
+    uint32_t n = 0, best = 0;
     for (uint32_t i = 1; i < e->cells.n; i++) {
         const Cell *c = &e->cells.at[i];
         if (c->region == REGION_ACT && c->kind != CELL_STEP && c->buffer == 0 && c->last > 0)
-            order[n++] = i;
+            turns[n++].cell = i;
     }
-    qsort_r(order, n, sizeof *order, larger_first, e->cells.at);
-    Taken *taken = PUSH(e->arena, Taken, n + 1);
+    for (uint32_t order = 0; order < ORDERS; order++) {
+        offset[order] = PUSH(e->arena, uint64_t, e->cells.n);
+        uint64_t end = place_in_order(e, order, turns, n, taken, offset[order]);
+        best = end < least ? order : best;
+        least = end < least ? end : least;
+    }
+    order_by(e, BY_BYTES, turns, n);
     for (uint32_t i = 0; i < n; i++) {
-        Cell *c = &e->cells.at[order[i]];
-        uint64_t at = lowest_free(e, taken, placed, c);
-        c->buffer = buffer_of(e, c, at);
-        uint32_t k = placed++;
-        while (k > 0 && taken[k - 1].from > at) {
-            taken[k] = taken[k - 1];
-            k--;
-        }
-        taken[k] = (Taken){at, at + cell_bytes(c), order[i]};
+        Cell *c = &e->cells.at[turns[i].cell];
+        c->buffer = buffer_of(e, c, offset[best][turns[i].cell]);
     }
 }
 

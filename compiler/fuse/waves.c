@@ -1,16 +1,14 @@
-/* Order of the steps of an entry.  A unit's level is one more than that of anything it has to wait for; units
- * of a level run together (a wave), a barrier between levels.  A loop, a library product or a function of the
- * user's is a wave of its own.  On the way every cell gets its life, from the first wave that touches it to the
- * last; what a loop uses but does not make lives through all of it. */
+/* Order of the steps of an entry.  A unit's level is one more than that of anything it has to wait for, or a later
+ * one where that saves memory (delay.c); units of a level run together (a wave), a barrier between levels.  A loop,
+ * a library product or a function of the user's is a wave of its own.  On the way every cell gets its life, from
+ * the first wave that touches it to the last; what a loop uses but does not make lives through all of it. */
 #include "fuse_parts.h"
 
 static uint32_t base_cell(const Entry *e, uint32_t cell) {
     return e->cells.at[cell].kind == CELL_STEP ? e->cells.at[cell].of : cell;
 }
 
-typedef void Touch(void *user, uint32_t cell, bool write);
-
-static void touch_cells(const Entry *e, const Unit *u, Touch *touch, void *user) {
+void unit_touch(const Entry *e, const Unit *u, Touch *touch, void *user) {
     for (uint32_t i = 0; i < u->cells.n; i++) {
         bool write = u->kind == UNIT_BLAS     ? i == 2
                      : u->kind == UNIT_EXTERN ? i >= u->n_in
@@ -20,7 +18,7 @@ static void touch_cells(const Entry *e, const Unit *u, Touch *touch, void *user)
             touch(user, base_cell(e, u->cells.at[i]), write);
     }
     for (uint32_t i = 0; i < u->body.n; i++) {
-        touch_cells(e, u->body.at[i], touch, user);
+        unit_touch(e, u->body.at[i], touch, user);
     }
 }
 
@@ -41,16 +39,17 @@ static void leave_mark(void *user, uint32_t cell, bool write) {
     *mark = l->level + 1 > *mark ? l->level + 1 : *mark;
 }
 
-static void sort_levels(Entry *e, Units *units) {
+static void sort_levels(Entry *e, Units *units, uint32_t loop) {
     Levels l = {PUSH(e->arena, uint32_t, e->cells.n), PUSH(e->arena, uint32_t, e->cells.n), 0};
     Unit **sorted = PUSH(e->arena, Unit *, units->n + 1);
     uint32_t n = 0;
     for (uint32_t i = 0; i < units->n; i++) {
         l.level = 0;
-        touch_cells(e, units->at[i], wait_for, &l);
+        unit_touch(e, units->at[i], wait_for, &l);
         units->at[i]->wave = l.level;
-        touch_cells(e, units->at[i], leave_mark, &l);
+        unit_touch(e, units->at[i], leave_mark, &l);
     }
+    delay_units(e, units, loop);
     for (uint32_t level = 0; n < units->n; level++) { /* stable */
         for (uint32_t i = 0; i < units->n; i++) {
             if (units->at[i]->wave == level)
@@ -76,8 +75,8 @@ static void live_at(void *user, uint32_t cell, bool write) {
     c->last = l->wave > c->last ? l->wave : c->last;
 }
 
-static void number_waves(Entry *e, Units *units, uint32_t *wave) {
-    sort_levels(e, units);
+static void number_waves(Entry *e, Units *units, uint32_t loop, uint32_t *wave) {
+    sort_levels(e, units, loop);
     uint32_t level = UINT32_MAX;
     for (uint32_t i = 0; i < units->n; i++) {
         Unit *u = units->at[i];
@@ -86,11 +85,11 @@ static void number_waves(Entry *e, Units *units, uint32_t *wave) {
         level = u->wave;
         u->wave = *wave;
         if (u->kind != UNIT_LOOP) {
-            touch_cells(e, u, live_at, &(Lives){e, *wave});
+            unit_touch(e, u, live_at, &(Lives){e, *wave});
             continue;
         }
         uint32_t begin = *wave;
-        number_waves(e, &u->body, wave);
+        number_waves(e, &u->body, u->loop, wave);
         uint32_t end = ++*wave;
         for (uint32_t c = 1; c < e->cells.n; c++) {
             Cell *cell = &e->cells.at[c];
@@ -102,4 +101,4 @@ static void number_waves(Entry *e, Units *units, uint32_t *wave) {
     }
 }
 
-void schedule_units(Entry *e, Units *units) { number_waves(e, units, &e->waves); }
+void schedule_units(Entry *e, Units *units) { number_waves(e, units, 0, &e->waves); }
