@@ -3,6 +3,7 @@
  * pass their verifiers. */
 #include "fuse.h"
 #include "random_graph.h"
+#include "remat.h"
 #include "test.h"
 #include <string.h>
 
@@ -61,9 +62,8 @@ static void dump(Arena *a, const Expected *x, const Planned *p) {
     test_failed(__FILE__, __LINE__, "%.*s", (int)b.n, b.s);
 }
 
-static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const char *what,
+static bool run_variant(Arena *a, const Expected *x, const Module *m, const FuseOptions *o, const char *what,
                         const Math *math) {
-    const Module *m = x->r.module;
     Planned p = {0};
     Error e = {0};
     if (fuse_module(a, m, o, &p, &e) != GR_OK) {
@@ -111,7 +111,50 @@ static bool run_variant(Arena *a, const Expected *x, const FuseOptions *o, const
     return good;
 }
 
-static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags) {
+static uint32_t count_copies(const Graph *g) {
+    uint32_t n = 0;
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        n += g->nodes.at[i].op == OP_after;
+    }
+    return n;
+}
+
+/* Values computed again, some of them chosen by chance and those that a limit asks for, change no bit. */
+static bool run_again(Arena *a, const Expected *x, uint64_t seed, const FuseOptions *o, const Math *math,
+                      uint32_t *copies) {
+    Planned p = {0};
+    Error e = {0};
+    Module m = *x->r.module;
+    Graph *graphs[] = {m.graphs.at[0]};
+    m.graphs.at = graphs;
+    if (fuse_module(a, &m, o, &p, &e) != GR_OK)
+        return e.status == GR_UNSUPPORTED;
+    Timeline t = remat_timeline(a, x->g, &p);
+    bool *drop = PUSH(a, bool, x->g->nodes.n), any = false;
+    uint32_t half = x->g->nodes.n / 2;
+    for (uint32_t i = 1; i < x->g->nodes.n; i++) {
+        t.forward[i] = i < half; /* most of such a graph is made for its outputs: any cut is as good */
+        t.backward[i] = !t.forward[i];
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        drop[i] = remat_possible(&t, (Val){i}) && seed >> 62 != 0;
+        any |= drop[i];
+    }
+    if (any) {
+        graphs[0] = remat_graph(a, &t, drop).graph;
+        *copies += count_copies(graphs[0]);
+        if (!run_variant(a, x, &m, o, "some computed again", math))
+            return false;
+        graphs[0] = (Graph *)x->g;
+    }
+    Fit fit;
+    if (fuse_fit(a, &m, o, p.plan->arena_bytes * 3 / 4, &fit, &e) != GR_OK)
+        return e.status == GR_UNSUPPORTED;
+    CHECK(fit.reached <= fit.before);
+    return fit.graphs.n == 0 || run_variant(a, x, &m, o, "fitted", math);
+}
+
+static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags, uint32_t *again) {
+    uint32_t copies = 0;
     Arena *a = arena_create();
     const Math *math;
     Error e = {0};
@@ -126,10 +169,12 @@ static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags) {
                     {"fused for avx2", {true, false, 1, "avx2"}},
                     {"blas", {false, true, 2, "avx512"}}};
     for (uint32_t i = 0; i < 4 && good; i++) {
-        good = run_variant(a, &x, &variants[i].o, variants[i].name, math);
+        good = run_variant(a, &x, x.r.module, &variants[i].o, variants[i].name, math) &&
+               run_again(a, &x, seed, &variants[i].o, math, &copies);
         CHECK_MSG(good, "seed %llu size %u flags %u", (unsigned long long)seed, size, flags);
     }
     arena_destroy(a);
+    *again += copies > 0;
     return good;
 }
 
@@ -164,22 +209,28 @@ static Str fuse_text(Arena *a, const TextTest *t) {
 TEXT_KIND("fuse", "ir", fuse_text)
 
 TEST(random_graphs_easy) {
+    uint32_t again = 0;
     for (uint64_t seed = 1; seed <= 150; seed++) {
-        if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY))
+        if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY, &again))
             return;
     }
+    CHECK_MSG(again > 30, "only %u graphs had values to compute again", again);
 }
 
 TEST(random_graphs) {
+    uint32_t again = 0;
     for (uint64_t seed = 1000; seed < 1150; seed++) {
-        if (!same_everywhere(seed, 4 + seed % 20, 0))
+        if (!same_everywhere(seed, 4 + seed % 20, 0, &again))
             return;
     }
+    CHECK_MSG(again > 30, "only %u graphs had values to compute again", again);
 }
 
 TEST_LONG(many_random_graphs) {
+    uint32_t again = 0;
     for (uint64_t seed = 5000; seed < 9000; seed++) {
-        if (!same_everywhere(seed, 4 + seed % 30, 0))
+        if (!same_everywhere(seed, 4 + seed % 30, 0, &again))
             return;
     }
+    CHECK_MSG(again > 800, "only %u graphs had values to compute again", again);
 }

@@ -77,7 +77,9 @@ uint32_t cell_of_value(Planner *p, Val v, uint32_t member) {
                                            .dtype = t.dtype,
                                            .shape = t.shape,
                                            .region = REGION_ACT,
-                                           .loop = p->loop});
+                                           .loop = p->loop,
+                                           .graph = p->g,
+                                           .made_of = v});
         in->cell = i == 0 ? cell : in->cell;
     }
     return in->cell + member;

@@ -96,7 +96,7 @@ void delay_units(Entry *e, Units *units, uint32_t loop) {
         u->wave = best_level(&d, u);
         d.level = u->wave;
         unit_touch(e, u, note_use, &d);
-        unit_touch(e, u, note_order, &d);
+        unit_order(e, u, note_order, &d);
     }
     arena_pop(mark);
 }

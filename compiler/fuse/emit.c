@@ -474,6 +474,9 @@ static bool arg_cell(Emit *e, const Node *n, uint32_t *cell) {
 
 /* The cell in which an operand lies whole and in row order: then any reshape of it is read by its flat number. */
 static bool lies_flat(Emit *e, Val x, uint32_t *cell) {
+    while (node_of(e->p->g, x)->op == OP_after) {
+        x = operand(e->p->g, x, 0);
+    }
     const Node *n = node_of(e->p->g, x);
     if (n->op == OP_arg)
         return arg_cell(e, n, cell);
@@ -545,6 +548,7 @@ static uint32_t compute(Emit *e, Val v, const Index *at, uint32_t guard) {
     case OP_reshape:
     case OP_permute:
     case OP_slice: return emit_view(e, v, at, guard);
+    case OP_after: return emit_value(e, operand(e->p->g, v, 0), at, guard);
     case OP_pad: return emit_pad(e, v, at, guard);
     case OP_window: return emit_window(e, v, at, guard);
     case OP_concat: return emit_concat(e, v, at, guard);

@@ -57,12 +57,25 @@ static uint64_t saved_bytes(Planner *p, uint32_t group) {
     return saved;
 }
 
+/* Events that the group waits for, made by others. */
+static void add_waits(Planner *p, uint32_t group, Unit *u) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        const Info *in = &p->info[i];
+        bool there = in->event && in->stored && in->group != 0 && in->group != group + 1;
+        if (there && group_reads(p, group, (Val){i}))
+            vec_push(p->arena, &u->waits, cell_of_value(p, (Val){i}, 0));
+    }
+}
+
 void graph_units(Planner *p) {
     mark_checked(p);
     group_nodes(p);
     for (uint32_t i = 0; i < p->groups.n; i++) {
         uint32_t before = p->units->n;
         lower_group(p, i);
+        for (uint32_t k = before; k < p->units->n; k++) {
+            add_waits(p, i, p->units->at[k]);
+        }
         if (p->units->n > before)
             p->units->at[p->units->n - 1]->saved_bytes = saved_bytes(p, i);
     }

@@ -19,6 +19,8 @@ typedef struct {
     uint32_t first, last;  /* waves of its life */
     uint32_t var, mirrors; /* VAR: id; VALUE: 1 + var of the parameter it is the gradient of */
     uint32_t buffer;       /* 1 + plan buffer, once memory is planned */
+    const Graph *graph;    /* VALUE, PACKED: the value that lies in it, or that it is a copy or a part of */
+    Val made_of;
 } Cell;
 
 /* ---- sinks: one value that a kernel has to put into one cell ---- */
@@ -70,6 +72,7 @@ typedef struct {
     bool many;         /* several do */
     bool spread;       /* some consumer would compute an element more than once */
     bool updates;      /* a `commit` takes it as it is */
+    bool event;        /* an `after` waits for it */
     bool checked;      /* a `check` looks at it */
     bool outer;        /* something outside its own group reads it */
     float cost;        /* of computing one element with everything inlined into it, ns / 16 lanes */
@@ -86,6 +89,7 @@ struct Unit {
     UnitKind kind;
     Kernel *kernel;
     VEC(uint32_t) cells; /* by kernel buffer, 0 for scratch; BLAS: A, B, C; EXTERN: inputs, outputs */
+    VEC(uint32_t) waits; /* cells that have to be there before it runs, though it does not read them */
     bool commit;
     uint32_t loop; /* LOOP: its number */
     int64_t trips;
@@ -225,6 +229,7 @@ void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes
 
 /* group.c, rows.c, contract.c, order.c, loop.c, memory.c, plan.c, cells.c */
 void group_select(Planner *p); /* which nodes get a sink */
+bool group_reads(const Planner *p, uint32_t group, Val v); /* or waits for it */
 void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
 Unit *unit_add(Planner *p, UnitKind kind, Str name);
 Unit *unit_of_group(Planner *p, uint32_t group, const char *what);
@@ -257,6 +262,7 @@ uint32_t memory_span(Entry *e, uint32_t first, uint32_t last,
 void schedule_units(Entry *e, Units *units);    /* order, waves, lives of cells */
 typedef void Touch(void *user, uint32_t cell, bool write);
 void unit_touch(const Entry *e, const Unit *u, Touch *touch, void *user); /* what it reads and writes, loops too */
+void unit_order(const Entry *e, const Unit *u, Touch *touch, void *user); /* that, and what it waits for */
 void delay_units(Entry *e, Units *units, uint32_t loop);                  /* in waves.c: levels made later */
 uint64_t cell_bytes(const Cell *c);                                       /* in memory, aligned */
 void flatten_updates(Entry *e, Units *commits); /* equal updates of neighbours become one */

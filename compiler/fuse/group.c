@@ -129,6 +129,8 @@ static void join_group(Planner *p, uint32_t group, Sink s, uint32_t head, const 
     }
 }
 
+bool group_reads(const Planner *p, uint32_t group, Val v) { return bit_has(p->groups.at[group].reads, v.i); }
+
 /* ---- may v join? ---- */
 static uint32_t common_head(const Group *g, Shape s, uint32_t head) {
     uint32_t n = g->head < head ? g->head : head;

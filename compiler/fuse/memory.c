@@ -228,6 +228,13 @@ void memory_entry(Entry *e) {
         }
     }
     place_act(e);
+    for (uint32_t i = 1; i < e->cells.n; i++) {
+        const Cell *c = &e->cells.at[i];
+        if (c->graph != NULL && c->buffer != 0)
+            vec_push(e->arena, &p->held,
+                     (Held){c->graph, c->made_of, c->kind == CELL_PACKED, c->buffer - 1, p->plan->entries.n,
+                            c->first, c->last});
+    }
 }
 
 /* A buffer that covers two of one region and all between them. */

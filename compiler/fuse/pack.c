@@ -248,7 +248,9 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
                                        .dtype = DT_F32,
                                        .shape = shape_of(1, &count),
                                        .region = REGION_ACT,
-                                       .loop = p->loop});
+                                       .loop = p->loop,
+                                       .graph = p->g,
+                                       .made_of = r->operand[side]});
     uint32_t out = kernel_buffer(&e, cell, true);
     if (places > 0)
         pack_places(&e, r, lie, side, panel, block, others, n_heads, n_places, dim_at, out, to, place_step);

@@ -328,6 +328,8 @@ static uint32_t accum_member(Rows *r, Sink sink) {
     int64_t inner = shape_count(n->shape), count = inner * LANES * ((shape.dim[0] + CHUNK - 1) / CHUNK);
     uint32_t cell = cell_add(r->p, (Cell){.kind = CELL_PACKED,
                                           .name = str_format(r->p->arena, "partial%u", sink.val.i),
+                                          .graph = r->p->g,
+                                          .made_of = sink.val,
                                           .dtype = wide_of((DType)n->dtype),
                                           .shape = shape_of(1, &count),
                                           .region = REGION_ACT,

@@ -31,12 +31,15 @@ static void mark_live(Planner *p) {
     }
 }
 
+/* What an `after` waits for is not read. */
+static bool is_event(const Node *user, uint32_t k) { return user->op == OP_after && k == 1; }
+
 static void add_costs(Planner *p) {
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
         const Node *n = &p->g->nodes.at[i];
         float cost = node_cost(p->g, (Val){i});
         for (uint32_t k = 0; !node_is_stage(p->g, (Val){i}) && n->op != OP_result && k < n->n; k++) {
-            cost += p->info[operand(p->g, (Val){i}, k).i].cost;
+            cost += is_event(n, k) ? 0 : p->info[operand(p->g, (Val){i}, k).i].cost;
         }
         p->info[i].cost = cost > 1e6f ? 1e6f : cost;
     }
@@ -65,6 +68,7 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
     case OP_cast:
     case OP_reshape:
     case OP_permute:
+    case OP_after:
     case OP_slice:
     case OP_pad:
     case OP_concat:
@@ -86,7 +90,7 @@ static bool spreads(const Graph *g, Val u, uint32_t k) {
 
 static bool is_view(const Graph *g, Val v) { return op_class((Op)node_of(g, v)->op) == CLASS_VIEW; }
 
-/* Results of a graph, checked values, operands of scans: they need a cell whatever they are. */
+/* Results of a graph, checked values, operands of scans, events: they need a cell whatever they are. */
 static void force_stored(Planner *p) {
     const Graph *g = p->g;
     for (uint32_t i = 0; i < g->outputs.n; i++) {
@@ -105,6 +109,11 @@ static void force_stored(Planner *p) {
         }
         if (p->info[i].live && node_is_stage(g, (Val){i}))
             p->info[i].stored = true;
+        if (p->info[i].live && n->op == OP_after) {
+            Val event = operand(g, (Val){i}, 1);
+            p->info[event.i].stored |= !node_is_leaf(g, event) && node_of(g, event)->op != OP_result;
+            p->info[event.i].event = true;
+        }
     }
 }
 
@@ -273,6 +282,8 @@ static Again again_of(const Planner *p, const Again *known, Val v) {
     Again a = {.cost = node_cost(g, v)};
     for (uint32_t k = 0; k < n->n; k++) {
         Val x = operand(g, v, k);
+        if (is_event(n, k))
+            continue;
         const Again *from = &known[x.i];
         bool small = 2 * shape_count(node_of(g, x)->shape) < shape_count(n->shape);
         a.cost += from->cost;

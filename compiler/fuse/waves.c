@@ -22,6 +22,13 @@ void unit_touch(const Entry *e, const Unit *u, Touch *touch, void *user) {
     }
 }
 
+void unit_order(const Entry *e, const Unit *u, Touch *touch, void *user) {
+    unit_touch(e, u, touch, user);
+    for (uint32_t i = 0; i < u->waits.n; i++) {
+        touch(user, u->waits.at[i], false);
+    }
+}
+
 typedef struct {
     uint32_t *read, *written, level;
 } Levels; /* by cell: 1 + level of the last reader, writer */
@@ -45,7 +52,7 @@ static void sort_levels(Entry *e, Units *units, uint32_t loop) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < units->n; i++) {
         l.level = 0;
-        unit_touch(e, units->at[i], wait_for, &l);
+        unit_order(e, units->at[i], wait_for, &l);
         units->at[i]->wave = l.level;
         unit_touch(e, units->at[i], leave_mark, &l);
     }

@@ -307,6 +307,7 @@ Val vjp_operand(Build *b, Val v, uint32_t k, Val g, bool *missing) {
     case OP_scatter_add: return build_gather(b, g, operand(b->g, v, 1), n.attr.gather.batch);
     case OP_reduce: return vjp_reduce(b, v, g, missing);
     case OP_contract: return vjp_contract(b, v, k, g);
+    case OP_after: return k == 0 ? g : (Val){0};
     case OP_cumulative: return vjp_cumulative(b, v, g);
     case OP_recur: return vjp_recur(b, v, k, g);
     case OP_argsort: return (Val){0};

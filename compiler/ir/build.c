@@ -182,6 +182,11 @@ Val build_gather(Build *b, Val x, Val index, uint32_t batch) {
     return build_node(b, OP_gather, dtype_of(b, x), splice(i, i.rank, s, batch + 1), &attr, 2, in);
 }
 
+Val build_after(Build *b, Val x, Val event) {
+    const Val in[] = {x, event};
+    return build_node(b, OP_after, dtype_of(b, x), shape_at(b, x), NULL, 2, in);
+}
+
 Val build_scatter_add(Build *b, Val updates, Val index, uint32_t batch, int64_t extent) {
     Shape u = shape_at(b, updates), i = shape_at(b, index);
     GR_ASSERT(batch <= i.rank && batch < MAX_RANK);

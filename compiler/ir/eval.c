@@ -292,7 +292,7 @@ static GrStatus eval_node(const Frame *f, const Node *n, Cell *out) {
         return GR_OK;
     }
     case OP_result:  *out = cell_share(operand_cell(f, n, 0)[n->attr.index]); return GR_OK;
-    case OP_reshape: case OP_grad_as:
+    case OP_reshape: case OP_after: case OP_grad_as:
         *out = cell_share(*operand_cell(f, n, 0));
         out->t.shape = n->shape;
         return GR_OK;

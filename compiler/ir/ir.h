@@ -225,6 +225,7 @@ Val   build_gather(Build *b, Val x, Val index, uint32_t batch);
 Val   build_cumulative(Build *b, ReduceKind k, Val x);     /* these three: along the last axis */
 Val   build_recur(Build *b, Val factor, Val term);
 Val   build_argsort(Build *b, Val x);
+Val   build_after(Build *b, Val x, Val event);
 Val   build_scatter_add(Build *b, Val updates, Val index, uint32_t batch, int64_t extent);
 /* Of a reduction's attributes and its operand's shape: what it gave, repeated along the axes it reduced; and i32, the
  * place of each element in its row, the last reduced axis fastest, which is what argmax counts. */

@@ -589,6 +589,11 @@ static bool check_check(Check *c) {
                                              : broken(c, "c1", "%s is always finite", text_of(c, in(c, 0)));
 }
 
+static bool check_after(Check *c) {
+    return (shape_eq(in(c, 0)->shape, c->n->shape) && in(c, 0)->dtype == c->n->dtype)
+        || broken(c, "c1", "%s after another value is no %s", text_of(c, in(c, 0)), text_of(c, c->n));
+}
+
 static bool check_op(Check *c) {
     Op op = (Op)c->n->op;
     if (op_class(op) == CLASS_ELT) {
@@ -609,6 +614,7 @@ static bool check_op(Check *c) {
     case OP_window:      return check_window(c);
     case OP_concat:      return check_concat(c);
     case OP_gather:      return check_gather(c);
+    case OP_after:       return check_after(c);
     case OP_scatter_add: return check_scatter_add(c);
     case OP_reduce:      return check_reduce(c);
     case OP_cumulative: case OP_recur: case OP_argsort: return check_order(c);

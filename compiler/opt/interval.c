@@ -73,7 +73,8 @@ static Interval of_i32(const Graph *g, const Node *n, const Interval *known, Int
     case OP_min:     return (Interval){low_of(x.lo, y.lo), low_of(x.hi, y.hi)};
     case OP_max:     return (Interval){high_of(x.lo, y.lo), high_of(x.hi, y.hi)};
     case OP_select:  return either(y, known[g->operands.at[n->first + 2].i]);
-    case OP_cast: case OP_broadcast: case OP_reshape: case OP_permute: case OP_slice: case OP_gather: return x;
+    case OP_cast: case OP_broadcast: case OP_reshape: case OP_permute: case OP_slice: case OP_gather: case OP_after:
+        return x;
     case OP_pad:     return either(x, (Interval){n->attr.pad.value.i, n->attr.pad.value.i});
     case OP_window:  return either(x, (Interval){n->attr.window.value.i, n->attr.window.value.i});
     case OP_concat:

@@ -31,6 +31,7 @@ typedef struct {
     const char *cpu;                     /* --cpu: NULL for this one */
     uint32_t    threads;                 /* --threads: as many as there are cores */
     uint64_t    data_memory;             /* --data-memory: 0 for half of what there is */
+    uint64_t    max_memory;              /* --max-memory: 0 for as much as it takes */
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
@@ -75,6 +76,7 @@ typedef struct { VEC(EntryRequest) at; } Entries;
 typedef struct {
     Module   lowered, final;              /* graphs as lowered, and after the passes; the rest is the session's */
     Planned  planned;
+    Fit      fit;                         /* what --max-memory took */
     Code    *code;                        /* NULL until compile_load */
     Arena   *code_arena;
     double  *pass_seconds, fuse_seconds, code_seconds;
@@ -84,6 +86,10 @@ typedef struct { uint32_t all, rounded; DType type; } Products;
 Products precision_products(const Graph *compiled);
 /* Lowers and optimises; false after diagnostics. */
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
+/* Rewrites the graphs of `compiled` so that their plan keeps to --max-memory, or says why it cannot. */
+GrStatus compile_fit(Session *s, const Common *c, Compiled *compiled, const FuseOptions *o, Error *e);   /* fit.c */
+/* What was computed again for it: values with their lines, and what that costs. */
+void     fit_print(const Session *s, const Compiled *compiled, FILE *out);
 /* Fuses the graphs of `compiled` as one more variant ("fused", "unfused", "blas"). */
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e);
 /* Makes the code of the kernels of some entries (0: of all) available.  Touches no arena but its own, so one

@@ -43,6 +43,7 @@ int cmd_explain(int argc, char **argv) {
         Buf text = buf_make(s.arena);
         fuse_explain(&c.planned, &c.final, s.files, &text);
         fwrite(text.s, 1, text.n, stdout);
+        fit_print(&s, &c, stdout);
     }
     session_close(&s);
     return status;

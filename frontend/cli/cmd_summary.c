@@ -192,6 +192,7 @@ static bool summarise(Session *s, const Options *o, Error *e) {
     print_entries(s->arena, c.planned.plan);
     print_products(&c.final);
     print_memory(s->arena, c.planned.plan, o->common.threads);
+    fit_print(s, &c, stdout);
     compile_times(&c, &o->common);
     return true;
 }

@@ -41,7 +41,11 @@ GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const cha
                      .blas = strcmp(variant, "blas") == 0,
                      .threads = c->threads,
                      .cpu = vector_machine(c)};
-    GrStatus status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
+    bool first = compiled->planned.plan == NULL && c->max_memory > 0;
+    FuseOptions runs = {.fused = true, .threads = o.threads, .cpu = o.cpu};     /* what trains: others are compared */
+    GrStatus status = first ? compile_fit(s, c, compiled, &runs, e) : GR_OK;
+    if (status == GR_OK)
+        status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
     compiled->fuse_seconds += clock_seconds() - start;
     return status;
 }

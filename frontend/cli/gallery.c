@@ -87,7 +87,9 @@ static GrStatus compile(Gallery *g, Error *e) {
     EntryRequest *requests = PUSH(g->arena, EntryRequest, g->at.n);
     for (uint32_t i = 0; i < g->at.n; i++) requests[i] = g->at.at[i].request;
     if (!compile_graphs(s, c, g->at.n, requests, &g->compiled)) return fail(e, GR_PROGRAM, "no pictures: errors");
-    TRY(compile_plan(s, c, &g->compiled, "fused", e));
+    Common free = *c;                                              /* --max-memory is of steps */
+    free.max_memory = 0;
+    TRY(compile_plan(s, &free, &g->compiled, "fused", e));
     TRY(compile_load(c, &g->compiled, 0, NULL, e));
     g->code = code_table(g->compiled.code);
     return exec_create(g->arena, g->compiled.planned.plan, &g->code, (ExecOptions){1}, &g->exec, e);

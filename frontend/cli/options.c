@@ -6,7 +6,7 @@
 
 enum {
     KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
-    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY
+    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY
 };
 
 /* Instrumented kernels report to the sanitizer of the program that runs them. */
@@ -46,7 +46,8 @@ static uint64_t parse_bytes(const char *text, const char *option, struct argp_st
     char *end;
     double n = strtod(text, &end);
     for (uint32_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (end > text && strcmp(end, units[i].unit) == 0 && n >= 1 && n * (double)units[i].bytes < 0x1p62)
+        if (end > text && strcmp(end, units[i].unit) == 0 && n * (double)units[i].bytes >= 1 &&
+            n * (double)units[i].bytes < 0x1p62)
             return (uint64_t)(n * (double)units[i].bytes);
     }
     argp_error(state, "%s takes bytes, as in `300MB` or `1.5GiB`, not `%s`", option, text);
@@ -97,6 +98,7 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
         c->sanitize = true;
         return 0;
     case KEY_DATA_MEMORY: c->data_memory = parse_bytes(arg, "--data-memory", state); return 0;
+    case KEY_MAX_MEMORY: c->max_memory = parse_bytes(arg, "--max-memory", state); return 0;
     case KEY_NO_CACHE: c->no_cache = true; return 0;
     case KEY_DUMP_AFTER:
         if (strcmp(arg, "all") != 0 && !pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
@@ -126,6 +128,8 @@ static const struct argp_option compile_options[] = {
     {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write the kernel cache", 8},
     {"data-memory", KEY_DATA_MEMORY, "BYTES", 0,
      "of a data set no more lies in memory, the rest in a file (half of the machine's): `300MB`, `1.5GiB`", 8},
+    {"max-memory", KEY_MAX_MEMORY, "BYTES", 0,
+     "compute values again rather than keep them, until the arena takes at most this: `300MB`, `1.5GiB`", 8},
     {"dump-after", KEY_DUMP_AFTER, "PASS", 0, "print the graphs after this pass (or `all`) on standard error", 8},
     {"stop-after", KEY_STOP_AFTER, "PASS", 0, "leave out the rewrites behind this pass", 8},
     {"time-passes", KEY_TIME_PASSES, 0, 0, "print what each part of compiling took", 8},

@@ -91,13 +91,15 @@ bool run_stages(Session *s, const RecipeData *d, bool statistics, Entries *out) 
 static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data, const DataStatistics *known,
                              Formula *f, Error *e) {
     *f = (Formula){.s = s, .scratch = arena_create()};
+    Common free = *c;                                              /* --max-memory is of steps */
+    free.max_memory = 0;
     Entries stages = {0};
     if (!run_stages(s, data, known == NULL, &stages))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     if (stages.at.n == 0) return GR_OK;
     if (!compile_graphs(s, c, stages.at.n, stages.at.at, &f->compiled))
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
-    TRY(compile_plan(s, c, &f->compiled, "fused", e));
+    TRY(compile_plan(s, &free, &f->compiled, "fused", e));
     TRY(compile_load(c, &f->compiled, 0, NULL, e));
     PlanCode code = code_table(f->compiled.code);
     PlanCode *kept = PUSH(s->arena, PlanCode, 1);

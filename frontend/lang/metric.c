@@ -89,6 +89,7 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_slice:
     case OP_pad:
     case OP_concat:
+    case OP_after:
     case OP_cumulative:
     case OP_recur:
     case OP_argsort:
