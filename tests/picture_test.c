@@ -85,3 +85,25 @@ TEST(wrong_use_is_explained) {
     expect("--picture a.svg --only=moon", 1, "has `moon` in its name");
     expect("--picture a.svg --only=begin", 1, "no graph with something to draw");
 }
+
+TEST(memory_is_drawn) {
+    CHECK_INT(drawn("--stage=memory --picture memory.png").status, 0);
+    CHECK_INT(drawn("--stage=memory --only=eval --picture memory.pdf").status, 0);
+    CHECK_INT(drawn("--stage=memory --picture memory.svg --max-memory 1GB").status, 0);
+    begins("memory.png", "\x89PNG", 4);
+    begins("memory.pdf", "%PDF", 4);
+    begins("memory.svg", "<?xml", 5);
+    Ran table = drawn("--stage=memory --only=train");
+    CHECK(strstr(table.out.s, "train.classify.train (fused): "));
+    CHECK(strstr(table.out.s, "bytes at "));
+    CHECK(strstr(table.out.s, ", at the peak  "));
+    CHECK(strstr(table.out.s, "lib/layers.graph:"));
+    CHECK(strstr(table.out.s, "eval") == NULL);
+    Ran dot = drawn("--stage=memory --picture memory.dot");
+    CHECK_INT(dot.status, 2);
+    CHECK(strstr(dot.out.s, "memory is drawn as an .svg, .png or .pdf"));
+    CHECK_INT(drawn("--stage=memory --only=nothing --picture memory.png").status, 1);
+    Ran nowhere = drawn("--stage=memory --picture no/such/folder/memory.png");
+    CHECK_INT(nowhere.status, 1);
+    CHECK(strstr(nowhere.out.s, "cannot be written"));
+}

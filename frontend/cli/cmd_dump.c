@@ -1,5 +1,6 @@
 /* graphc dump: the program at any stage, as the text that the stage's own parser reads, or as a picture. */
 #include "cli.h"
+#include "chart.h"
 #include "picture.h"
 #include <string.h>
 
@@ -12,6 +13,7 @@
     _(fused,  "what shares a kernel, and what was refused") \
     _(kernel, "the kernels") \
     _(plan,   "buffers, launches and the uniform program") \
+    _(memory, "what lies in the arena, wave by wave") \
     _(llvm,   "LLVM IR of the kernels") \
     _(asm,    "machine code of the kernels")
 typedef enum {
@@ -31,7 +33,7 @@ enum { KEY_STAGE = 0x200, KEY_ONLY, KEY_VARIANT, KEY_PICTURE };
 
 static bool stage_is_drawn(int stage) {
     return stage == STAGE_TEXT_graph || stage == STAGE_TEXT_grad || stage == STAGE_TEXT_opt ||
-           stage == STAGE_TEXT_fused;
+           stage == STAGE_TEXT_fused || stage == STAGE_TEXT_memory;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -43,7 +45,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (o->stage < 0)
             argp_error(
                 state,
-                "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, llvm, asm",
+                "there is no stage `%s`; stages are ast, graph, grad, opt, fused, kernel, plan, memory, llvm, asm",
                 arg);
         return 0;
     case KEY_ONLY: o->only = arg; return 0;
@@ -62,18 +64,18 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if (o->stage < 0 && !o->picture) argp_error(state, "which --stage?");
         if (o->picture && o->stage >= 0 && !stage_is_drawn(o->stage))
-            argp_error(state, "there is no picture of the stage `%s`; of graph, grad, opt and fused there is, and "
-                              "without --stage of the model", stages[o->stage].name);
+            argp_error(state, "there is no picture of the stage `%s`; of graph, grad, opt, fused and memory there "
+                              "is, and without --stage of the model", stages[o->stage].name);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
 static const struct argp_option options[] = {
-    {"stage", KEY_STAGE, "STAGE", 0, "ast, graph, grad, opt, fused, kernel, plan, llvm or asm", 2},
+    {"stage", KEY_STAGE, "STAGE", 0, "ast, graph, grad, opt, fused, kernel, plan, memory, llvm or asm", 2},
     {"only", KEY_ONLY, "NAME", 0, "only declarations, graphs or kernels with this in their name", 2},
     {"picture", KEY_PICTURE, "FILE", 0,
-     "draw it into FILE (.svg, .png, .pdf, .dot): the model, or a --stage of graph, grad, opt, fused", 2},
+     "draw it into FILE (.svg, .png, .pdf, .dot): the model, or a --stage of graph, grad, opt, fused, memory", 2},
     {"variant", KEY_VARIANT, "V", 0, "fused (what runs), unfused or blas", 2},
     {0}};
 static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
@@ -192,6 +194,12 @@ static int dump_planned(Session *s, const Options *o, Compiled *c) {
         if (none) return nothing_selected(o, "graph");
         plan_print(&chosen, s->files, &out);
         break;
+    case STAGE_TEXT_memory:
+        if (none) return nothing_selected(o, "graph");
+        for (uint32_t i = 0; i < c->planned.plan->entries.n; i++)
+            if (selected(o, str_copy(s->arena, c->planned.plan->entries.at[i].name)))
+                memory_text(&c->planned, i, s->files, &out);
+        break;
     case STAGE_TEXT_ast: case STAGE_TEXT_graph: case STAGE_TEXT_grad: case STAGE_TEXT_opt: case STAGE_TEXT_kernel:
     case STAGE_TEXT_llvm: case STAGE_TEXT_asm: return dump_kernels(s, o, c);
     }
@@ -238,6 +246,32 @@ static int dump_picture(Session *s, const Options *o, const Entries *entries, Co
     return report_error(&o->common, &e);
 }
 
+/* Of the entry with the highest peak among those asked for: a page shows one. */
+static int draw_memory(Session *s, const Options *o, Compiled *c) {
+    Error e = {0};
+    if (!memory_picture_known(o->picture)) {
+        fail(&e, GR_USAGE, "memory is drawn as an .svg, .png or .pdf, not as `%s`", o->picture);
+        return report_error(&o->common, &e);
+    }
+    if (compile_plan(s, &o->common, c, o->variant, &e) != GR_OK) return report_error(&o->common, &e);
+    const Plan *plan = c->planned.plan;
+    uint32_t entry = plan->entries.n;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < plan->entries.n; i++) {
+        if (!selected(o, str_copy(s->arena, plan->entries.at[i].name))) continue;
+        uint32_t waves;
+        const uint64_t *live = plan_lives(s->arena, &c->planned, i, &waves);
+        for (uint32_t w = 0; w < waves; w++) {
+            if (entry < plan->entries.n && live[w] <= most) continue;
+            entry = i;
+            most = live[w];
+        }
+    }
+    if (entry == plan->entries.n) return nothing_selected(o, "graph");
+    if (memory_picture(&c->planned, entry, s->files, o->picture, &e) != GR_OK) return report_error(&o->common, &e);
+    return 0;
+}
+
 /* The entries of all phases; a file's exports when it trains nothing. */
 static int dump(Session *s, const Options *o) {
     Entries entries = {0};
@@ -245,6 +279,7 @@ static int dump(Session *s, const Options *o) {
     if (entries.at.n == 0) return report_no_entry(&o->common);
     Compiled c;
     if (!compile_graphs(s, &o->common, entries.at.n, entries.at.at, &c)) return EXIT_WRONG;
+    if (o->picture && o->stage == STAGE_TEXT_memory) return draw_memory(s, o, &c);
     if (o->picture) return dump_picture(s, o, &entries, &c);
     if (o->stage == STAGE_TEXT_graph) return dump_graphs(s, o, &c.lowered, NULL);
     if (o->stage == STAGE_TEXT_grad) return dump_graphs(s, o, &c.lowered, "grad");
