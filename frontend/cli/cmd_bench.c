@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "machine.h"
 #include "philox.h"
+#include "resident.h"
 #include "run.h"
 #include "statistics.h"
 #include <jansson.h>
@@ -66,6 +67,7 @@ typedef struct {
     const UValue *uniforms;
     const PlanEntry *entries[VARIANTS];
     double min_ms[VARIANTS], median_ms[VARIANTS];
+    uint64_t data_bytes, peak_bytes; /* rows held; of the process, with them, the arena, code and compiler */
     uint32_t rounds;
 } Bench;
 
@@ -135,7 +137,11 @@ static GrStatus prepare(Bench *b, Error *e) {
     exec_run(b->exec, init, b->uniforms);
     Dataset **data;
     TRY(run_open_all(s, &b->o->common, &data, e));
-    for (uint32_t i = 0; i < s->recipe->data.n; i++) statistics_fill(b->exec, &data[i]->statistics);
+    for (uint32_t i = 0; i < s->recipe->data.n; i++) {
+        statistics_fill(b->exec, &data[i]->statistics);
+        for (uint32_t k = 0; k < data[i]->columns.n; k++)
+            b->data_bytes += data[i]->columns.at[k].row_bytes * (uint64_t)data[i]->rows;
+    }
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v]) TRY(run_fill(s, p, b->entries[v], b->entry.objective, b->exec, data, "train", 0, e));
     return GR_OK;
@@ -224,6 +230,8 @@ static void print_table(Bench *b, const Machine *m) {
         "machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
         m->fma_l1_gflops[1], m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy,
         m->bandwidth[MACHINE_DRAM][1].copy, m->threads);
+    printf("memory      %.1f MB of arena, %.1f MB of data, %.1f MB in all at the most\n",
+           (double)b->c.planned.plan->arena_bytes / 1e6, (double)b->data_bytes / 1e6, (double)b->peak_bytes / 1e6);
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
             printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v],
@@ -254,6 +262,8 @@ static void print_json(Bench *b, const Machine *m) {
     json_object_set_new(root, "entry", json_stringn(b->entry.name.s, b->entry.name.n));
     json_object_set_new(root, "threads", json_integer(b->o->common.threads));
     json_object_set_new(root, "arena_bytes", json_integer((json_int_t)b->c.planned.plan->arena_bytes));
+    json_object_set_new(root, "data_bytes", json_integer((json_int_t)b->data_bytes));
+    json_object_set_new(root, "peak_bytes", json_integer((json_int_t)b->peak_bytes));
     json_object_set_new(root, "machine",
                         json_pack("{s:f, s:f, s:f}", "gflops", m->fma_l1_gflops[1], "l3_copy_gbytes",
                                   m->bandwidth[MACHINE_L3][1].copy, "memory_copy_gbytes",
@@ -286,8 +296,10 @@ static void print_json(Bench *b, const Machine *m) {
 static int bench_entry(Session *s, const Options *o, EntryRequest entry, const Machine *m) {
     Bench b = {.s = s, .o = o, .entry = entry};
     Error e = {0};
+    resident_reset();
     if (prepare(&b, &e) != GR_OK) return report_error(&o->common, &e);
     measure(&b);
+    b.peak_bytes = resident_peak();
     if (o->common.json) print_json(&b, m);
     else print_table(&b, m);
     compile_times(&b.c, &o->common);
