@@ -97,20 +97,19 @@ static void weigh(const Search *s, const uint32_t *last, Val v, uint32_t need, b
 }
 
 /* Up to which wave of the first plan a value is kept, and at which the backward pass first needs it. */
-static void reach(const Search *s, uint32_t *last, uint32_t *need) {
+static void reach(const Search *s, Arena *a, uint32_t *last, uint32_t *need) {
     const Graph *g = s->first.g;
+    const uint32_t *until = remat_until(a, &s->first);
     for (uint32_t i = 0; i < g->nodes.n; i++) {
         need[i] = UINT32_MAX;
     }
     for (uint32_t i = g->nodes.n; i-- > 1;) {
         for (uint32_t k = 0; k < g->nodes.at[i].n; k++) {
             Val x = operand(g, (Val){i}, k);
-            uint32_t at = s->first.backward[i]        ? s->first.wave[i]
-                          : lies(s, (Val){i}) ? UINT32_MAX
-                                                      : need[i];
-            need[x.i] = at < need[x.i] ? at : need[x.i];
-            uint32_t until = s->first.stored[i] ? s->first.wave[i] : last[i];
-            last[x.i] = until != UINT32_MAX && until > last[x.i] ? until : last[x.i];
+            uint32_t at = s->first.backward[i] ? s->first.wave[i] : lies(s, (Val){i}) ? UINT32_MAX : need[i];
+            need[x.i] = at < need[x.i] && at > until[x.i] ? at : need[x.i];
+            uint32_t kept = s->first.stored[i] ? s->first.wave[i] : last[i];
+            last[x.i] = kept != UINT32_MAX && kept > last[x.i] ? kept : last[x.i];
         }
     }
 }
@@ -147,7 +146,7 @@ static uint32_t candidates(Search *s, Arena *a, Candidate *out) {
     uint32_t *last = PUSH(a, uint32_t, nodes), *need = PUSH(a, uint32_t, nodes);
     bool *taken = PUSH(a, bool, nodes);
     Peak peak = plan_peak(a, &s->now.planned);
-    reach(s, last, need);
+    reach(s, a, last, need);
     for (uint32_t i = 0; i < peak.held.n; i++) {
         const Held *h = &peak.held.at[i];
         if (h->graph != s->now.made.graph || s->now.made.copies[h->val.i])

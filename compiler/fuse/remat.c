@@ -71,6 +71,27 @@ bool remat_possible(const Timeline *t, Val v) {
            op_class(op) != CLASS_EFFECT;
 }
 
+/* Of a value in memory the last wave in which the forward pass needs it; of one that is computed where it is read, the
+ * last of what it is made of.  What the backward pass reads until then it reads for nothing: an index of the maximum
+ * that is found along with the maximum, say. */
+uint32_t *remat_until(Arena *a, const Timeline *t) {
+    uint32_t *until = PUSH(a, uint32_t, t->g->nodes.n);
+    for (uint32_t i = t->g->nodes.n; i-- > 1;) {
+        uint32_t at = t->stored[i] ? t->wave[i] : until[i];
+        for (uint32_t k = 0; t->forward[i] && at != NEVER && k < t->g->nodes.at[i].n; k++) {
+            uint32_t *of = &until[operand(t->g, (Val){i}, k).i];
+            *of = at > *of ? at : *of;
+        }
+    }
+    for (uint32_t i = 1; i < t->g->nodes.n; i++) {
+        for (uint32_t k = 0; t->forward[i] && !t->stored[i] && k < t->g->nodes.at[i].n; k++) {
+            uint32_t of = until[operand(t->g, (Val){i}, k).i];
+            until[i] = of > until[i] ? of : until[i];
+        }
+    }
+    return until;
+}
+
 /* ---- segments ---- */
 typedef struct {
     const Timeline *t;
@@ -79,6 +100,7 @@ typedef struct {
     Graph *to;
     const bool *drop;
     bool *again;       /* of the forward pass, and made of something dropped that does not lie in memory */
+    const uint32_t *until;
     uint32_t *segment; /* by such node: one of its segment; follow to the root */
     Val *event;        /* by root */
     Val *map;          /* by node: its original in the new graph */
@@ -94,7 +116,9 @@ static uint32_t root_of(const Remake *r, uint32_t i) {
     return i;
 }
 
-static bool reads_copy(const Remake *r, Val user, Val x) { return r->t->backward[user.i] && r->again[x.i]; }
+static bool reads_copy(const Remake *r, Val user, Val x) {
+    return r->t->backward[user.i] && r->again[x.i] && r->t->wave[user.i] > r->until[x.i];
+}
 
 static void find_segments(Remake *r) {
     for (uint32_t i = 1; i < r->g->nodes.n; i++) {
@@ -222,6 +246,7 @@ Remat remat_graph(Arena *a, const Timeline *t, const bool *drop) {
                 .to = copy_begin(a, t->g).to,
                 .drop = drop,
                 .again = PUSH(a, bool, n),
+                .until = remat_until(a, t),
                 .segment = PUSH(a, uint32_t, n),
                 .event = PUSH(a, Val, n),
                 .map = PUSH(a, Val, n),

@@ -12,6 +12,7 @@ typedef struct {
     uint32_t *wave; /* that makes it; of what does not lie in memory, the first that needs it; UINT32_MAX: nobody */
 } Timeline;
 Timeline remat_timeline(Arena *a, const Graph *g, const Planned *p);
+uint32_t *remat_until(Arena *a, const Timeline *t); /* by node: the last wave in which the forward pass needs it */
 bool remat_possible(const Timeline *t, Val v); /* can it be computed once more? */
 
 /* The graph in which the backward pass reads copies of what `drop` marks (by node), computed from what is kept, once
