@@ -2,6 +2,7 @@
  * processes measured is read when the first event comes, not before. */
 #include "book.h"
 #include "atomic.h"
+#include "budget.h"
 #include "baseline.h"
 #include "card.h"
 #include "csvlog.h"
@@ -207,22 +208,35 @@ static void put_pictures(Book *b, const TrainProgress *p) {
     b->gallery = NULL;
 }
 
-static void report(Book *b, const TrainProgress *p) {
+static void follow_csv(Book *b) {
     Error e = {0};
+    if (!b->csv || csvlog_follow(b->csv, &e) == GR_OK) return;
+    warn(b, &e);
+    csvlog_close(b->csv);
+    b->csv = NULL;
+}
+
+static void report(Book *b, const TrainProgress *p) {
     measure(b, p);
     ArenaMark mark = arena_mark(b->arena);
     put_events(b, p);
     put_pictures(b, p);
     if (b->log) fprintf(b->log, "%.*s\n", FSTR(epoch_line(b->arena, b->job->s->recipe, p)));
     arena_pop(mark);
-    if (b->csv && csvlog_follow(b->csv, &e) != GR_OK) {
-        warn(b, &e);
-        csvlog_close(b->csv);
-        b->csv = NULL;
-    }
+    follow_csv(b);
     if (p->seconds - b->put < k_pause_s) return;
     b->put = p->seconds;
     put(b);
+}
+
+/* The budget of a beginning is for people. */
+static void sample(Book *b, const TrainProgress *p) {
+    measure(b, p);
+    ArenaMark mark = arena_mark(b->arena);
+    put_events(b, p);
+    if (b->log && p->step == 0) fprintf(b->log, "%.*s", FSTR(budget_text(b->arena, b->job->s->recipe, p)));
+    arena_pop(mark);
+    follow_csv(b);
 }
 
 void book_event(Book *b, const TrainProgress *p) {
@@ -236,6 +250,7 @@ void book_event(Book *b, const TrainProgress *p) {
     r->seconds = b->before + p->seconds;
     switch (p->event) {
     case TRAIN_REPORT: case TRAIN_EPOCH: report(b, p); return;
+    case TRAIN_SAMPLE: sample(b, p); return;
     case TRAIN_ALARM:
         if (b->log)
             fprintf(b->log, "%s  %.*s (%.*s, epoch %lld, step %lld)\n", p->alarm->stop ? "stop" : "warning",

@@ -34,6 +34,8 @@ typedef struct {
     uint64_t    max_memory;              /* --max-memory: 0 for as much as it takes */
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
+    int64_t     sample_steps;            /* --sample: 0, none */
+    bool        conflict;                /* --conflict */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
 } Common;
 Common common_make(void);

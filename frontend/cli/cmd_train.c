@@ -9,6 +9,7 @@
 #include "safetensors.h"
 #include "view.h"
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,17 +17,43 @@ enum { TAGS_MOST = 32 };
 typedef struct {
     Common common;
     const char *run, *fork;
-    bool resume, quiet;
+    bool resume, quiet, sampled;           /* sampled: --sample says how often */
+    Level monitors[MONITOR_COUNT], alarms;
     uint32_t overfit;
     BookWords words;
     Str tags[TAGS_MOST];
 } Options;
-enum { KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON, KEY_FORK };
+enum {
+    KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON, KEY_FORK, KEY_SAMPLE, KEY_CONFLICT,
+    KEY_MONITOR
+};
 
 static void add_tag(Options *o, const char *tag, struct argp_state *state) {
     if (o->words.n_tags == TAGS_MOST) argp_error(state, "more than %d tags", TAGS_MOST);
     o->tags[o->words.n_tags++] = str_of(tag);
     o->words.tags = o->tags;
+}
+
+static const char *const monitor_names[] = {
+#define MONITOR(id, name, patience, what, advice) name,
+#include "monitors.def"
+#undef MONITOR
+};
+#define MONITOR_NAMES "`dead`, `exploding`, `vanishing`, `imbalance`, `overfitting`"
+
+/* "dead=stop" */
+static void set_level(Options *o, const char *arg, struct argp_state *state) {
+    static const char *const words[] = {[LEVEL_OFF] = "off", [LEVEL_WARN] = "warn", [LEVEL_STOP] = "stop"};
+    const char *equals = strchr(arg, '=');
+    Str name = {arg, equals ? (uint32_t)(equals - arg) : (uint32_t)strlen(arg)};
+    Level level = LEVEL_AS_WRITTEN, *to = str_is(name, "alarms") ? &o->alarms : NULL;
+    for (uint32_t i = 0; i < MONITOR_COUNT && !to; i++)
+        if (str_is(name, monitor_names[i])) to = &o->monitors[i];
+    for (uint32_t i = LEVEL_OFF; i <= LEVEL_STOP && equals; i++)
+        if (strcmp(equals + 1, words[i]) == 0) level = (Level)i;
+    if (!to) argp_error(state, "there is no monitor `%.*s`; " MONITOR_NAMES " and `alarms` are some", FSTR(name));
+    if (level == LEVEL_AS_WRITTEN) argp_error(state, "--monitor takes %.*s=off, =warn or =stop", FSTR(name));
+    if (to) *to = level;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -38,6 +65,12 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_FORK: o->words.fork = str_of(o->fork = arg); return 0;
     case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
+    case KEY_SAMPLE:
+        o->common.sample_steps = option_count(arg, 0, 1u << 30, "--sample", state);
+        o->sampled = true;
+        return 0;
+    case KEY_CONFLICT: o->common.conflict = true; return 0;
+    case KEY_MONITOR: set_level(o, arg, state); return 0;
     case KEY_OVERFIT: o->overfit = option_count(arg, 1, 1000, "--overfit", state); return 0;
     case 'q': o->quiet = true; return 0;
     case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
@@ -56,6 +89,11 @@ static const struct argp_option options[] = {
     {"overfit", KEY_OVERFIT, "N", 0,
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
     {"fork", KEY_FORK, "RUN", 0, "begin with the kept weights of this run (or its last), as far as they fit", 2},
+    {"sample", KEY_SAMPLE, "N", 0,
+     "look at the gradient of each loss term every N steps (as often as takes a hundredth of the time); 0: never", 2},
+    {"conflict", KEY_CONFLICT, 0, 0, "samples tell the cosines between the terms' gradients, too", 2},
+    {"monitor", KEY_MONITOR, "NAME=LEVEL", 0,
+     "`off`, `warn` or `stop`, for " MONITOR_NAMES " or `alarms`, those of the file; may be repeated", 2},
     {"note", KEY_NOTE, "TEXT", 0, "a remark, kept with the run", 2},
     {"tag", KEY_TAG, "WORD", 0, "a tag of the run; may be repeated", 2},
     {"quiet", 'q', 0, 0, "no progress", 2},
@@ -187,6 +225,8 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
         r.job.job.run = *run;
         r.job.job.resume = saved;
         r.job.job.interrupted = &interrupted;
+        memcpy(r.job.job.monitors, o->monitors, sizeof o->monitors);
+        r.job.job.alarms = o->alarms;
         r.job.job.progress = progress;
         r.job.job.wants_values = wants_values;
         r.book = book_open(&r.job, *run, o->resume, &o->words);
@@ -207,11 +247,13 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
 int cmd_train(int argc, char **argv) {
     double start = seconds_now();
     Options o = {.common = common_make()};
+    for (uint32_t i = 0; i < MONITOR_COUNT; i++) o.monitors[i] = LEVEL_WARN;
     options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
+    if (!o.sampled) o.common.sample_steps = train_sample_steps(s.recipe);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);

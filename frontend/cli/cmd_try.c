@@ -1,6 +1,7 @@
 /* graphc try: everything that a training does, on a few rows: two steps of every phase, a validation, saving, loading,
  * exports.  What would fail after hours fails here after seconds; nothing is left behind. */
 #define _GNU_SOURCE                /* nftw */
+#include "budget.h"
 #include "checkpoint.h"
 #include "few.h"
 #include "rundir.h"
@@ -30,7 +31,7 @@ static const struct argp parser = {.parser = parse, .args_doc = "FILE", .childre
            "tells what an epoch will take. It writes into a folder of its own below TMPDIR, which it removes.\v"
            "Exit status 1 when any of it fails."};
 
-enum { STEPS = 2, EXPORT_ROWS = 8 };
+enum { STEPS = 2, EXPORT_ROWS = 8, STEPS_MOST = 1 << 30 };
 
 /* What a phase would take by itself, and what of it was seen. */
 typedef struct {
@@ -90,6 +91,11 @@ static void progress(void *user, const TrainProgress *p) {
     Try *t = user;
     if (p->phase == NULL) return;
     PhaseTime *x = &t->phases[p->phase - t->job.s->recipe->phases.at];
+    if (p->event == TRAIN_SAMPLE) {
+        printf("%.*s", FSTR(budget_text(t->job.s->arena, t->job.s->recipe, p)));
+        x->last = p->seconds;
+        return;
+    }
     if (p->event == TRAIN_STEP) {
         if (x->steps++ > 0) shortest(&x->step, p->seconds - x->last);
     } else if (p->event == TRAIN_EVAL) {
@@ -232,6 +238,7 @@ static GrStatus try_all(Session *s, const Common *c, Try *t, Error *e) {
 
 int cmd_try(int argc, char **argv) {
     Options o = {.common = common_make()};
+    o.common.sample_steps = STEPS_MOST;    /* the first step of a phase */
     options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);

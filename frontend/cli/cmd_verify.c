@@ -52,6 +52,8 @@ typedef struct {
     Tensor **expected;                 /* [moment][var] of the interpreter, then its outputs */
 } Verify;
 
+static bool is_step(LowerKind k) { return k == LOWER_TRAIN || k == LOWER_CONFLICT; }
+
 static const UValue *values_at(Verify *v, Moment m) {
     const RecipePhase *p = v->phase;
     const EntryRequest *r = &v->entries.at.at[m.entry];
@@ -59,7 +61,7 @@ static const UValue *values_at(Verify *v, Moment m) {
                    .epoch_steps = 10, .seed = p ? p->seed : 1, .batch = p ? p->batch : EVAL_BATCH,
                    .epochs = p ? p->epochs : 1, .phase = p ? p - v->s->recipe->phases.at : 0};
     if (r->kind != LOWER_EXPORT)
-        inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], r->kind == LOWER_TRAIN ? p : NULL);
+        inputs_batches(&at, &v->s->recipe->objectives.at[r->objective], is_step(r->kind) ? p : NULL);
     return uniform_values(v->s->arena, v->s->recipe, v->s->module->uniforms, &at);
 }
 
@@ -307,6 +309,7 @@ static void plan_moments(Verify *v) {
         add_moment(v, entry_of_run(v, LOWER_TRAIN, run), i);
         if (p->shards > 1) add_moment(v, entry_of_run(v, LOWER_UPDATE, run), i);
     }
+    if (p) add_all(v, LOWER_CONFLICT);
     if (p) add_all(v, LOWER_FINISH);
     if (p) add_all(v, LOWER_BEGIN);
     add_all(v, LOWER_EVAL);
@@ -327,12 +330,22 @@ static GrStatus meaning_of(Verify *v) {
     return GR_OK;
 }
 
+/* What a training looks at beside its steps. */
+static void add_samples(Verify *v) {
+    for (uint32_t i = 0; i < v->phase->runs.n; i++) {
+        const RecipeRun *run = &v->phase->runs.at[i];
+        EntryRequest request = {LOWER_CONFLICT, run->name, v->phase->rows, run->objective};
+        entries_add(v->s->arena, &v->entries, request);
+    }
+}
+
 /* A phase's, or the evaluation of every objective and the exports that take rows of data. */
 static void request_entries(Verify *v) {
     const Recipe *r = v->s->recipe;
     Arena *a = v->s->arena;
     if (v->phase) {
         phase_entries(v->s, (uint32_t)(v->phase - r->phases.at), &v->entries);
+        add_samples(v);
         return;
     }
     entries_add(a, &v->entries, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});

@@ -38,12 +38,27 @@ static void add_phase(const Session *s, Dataset *const *data, const RecipePhase 
         add_evaluation(s, data, o, p->rows, r);
 }
 
-static Entries requests_of(const Session *s, Dataset *const *data, LowerKind first) {
+/* Behind all others, whose places and kernels do not depend on them. */
+static void add_samples(const Session *s, const Common *c, Dataset *const *data, const RecipePhase *p, Entries *r) {
+    for (uint32_t i = 0; i < p->runs.n && c->sample_steps > 0; i++) {
+        const RecipeRun *run = &p->runs.at[i];
+        const Split *train = splits_find(&data[s->recipe->objectives.at[run->objective].data]->splits, STR("train"));
+        int64_t rows = train && train->n < p->rows ? train->n : p->rows;
+        LowerKind kind = c->conflict ? LOWER_CONFLICT : LOWER_SAMPLE;
+        if (rows > 0) entries_add(s->arena, r, (EntryRequest){kind, run->name, rows, run->objective});
+    }
+}
+
+static Entries requests_of(const Job *j, LowerKind first) {
+    Session *s = j->s;
+    Dataset *const *data = j->data;
     Entries r = {0};
     entries_add(s->arena, &r, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
     for (uint32_t i = 0; i < s->recipe->phases.n; i++) add_phase(s, data, &s->recipe->phases.at[i], &r);
     for (uint32_t i = 0; i < s->recipe->objectives.n && first == LOWER_EVAL; i++)
         add_evaluation(s, data, i, train_evaluation_batch(s->recipe, i), &r);
+    for (uint32_t i = 0; i < s->recipe->phases.n && first == LOWER_TRAIN; i++)
+        add_samples(s, j->c, data, &s->recipe->phases.at[i], &r);
     return r;
 }
 
@@ -88,9 +103,14 @@ static GrStatus load_first(Job *j, LowerKind first, const Entries *r, Error *e) 
     const Plan *p = j->compiled.planned.plan;
     const PlanEntry **entries = PUSH(j->s->arena, const PlanEntry *, p->entries.n + 1);
     uint32_t n = 0;
-    bool batch = false;
+    bool batch = false, sampled = false;
     for (uint32_t i = 0; i < r->at.n; i++) {
         LowerKind kind = r->at.at[i].kind;
+        if ((kind == LOWER_SAMPLE || kind == LOWER_CONFLICT) && !sampled) {
+            sampled = true;                /* the first step is looked at */
+            entries[n++] = &p->entries.at[i];
+            continue;
+        }
         bool start = kind == LOWER_BEGIN || (kind == LOWER_INIT && first == LOWER_TRAIN);
         if (!start && (kind != first || batch)) continue;
         batch = batch || kind == first;
@@ -152,7 +172,7 @@ static GrStatus plan(Job *j, const char *variant, const Entries *r, Error *e) {
 }
 
 GrStatus job_plan(Job *j, const char *variant, Error *e) {
-    Entries r = requests_of(j->s, j->data, LOWER_TRAIN);
+    Entries r = requests_of(j, LOWER_TRAIN);
     return plan(j, variant, &r, e);
 }
 
@@ -168,12 +188,14 @@ GrStatus job_start(Job *j, const char *variant, Error *e) {
                         .load_ahead = batches_are_large(s, j->data),
                         .user = j,
                         .ensure_entry = ensure_entry,
-                        .explain = replay_explain};
+                        .explain = replay_explain,
+                        .sample_steps = j->c->sample_steps,
+                        .conflict = j->c->conflict};
     return GR_OK;
 }
 
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
-    Entries r = requests_of(j->s, j->data, first);
+    Entries r = requests_of(j, first);
     TRY(plan(j, variant, &r, e));
     TRY(load_first(j, first, &r, e));
     return job_start(j, variant, e);

@@ -1,6 +1,7 @@
 /* The live line is drawn ten times a second at most and cut to the terminal.  Rates are of this process: a resumed run
  * did not take the steps before it now.  Terms are those of the epoch so far. */
 #include "progress.h"
+#include "budget.h"
 #include "clock.h"
 #include "json_real.h"
 #include "json_text.h"
@@ -147,11 +148,28 @@ void screen_say(const Screen *s, const char *event, Str run, const char *state) 
     print_object(o);
 }
 
+/* That of the beginning; the others are in the log. */
+static void show_sample(const Screen *s, Arena *a, const Recipe *r, const TrainProgress *p) {
+    ArenaMark mark = arena_mark(a);
+    if (s->json) {
+        print_values("sample", p);
+    } else if (p->step == 0) {
+        screen_clear(s);
+        printf("%.*s", FSTR(budget_text(a, r, p)));
+        fflush(stdout);
+    }
+    arena_pop(mark);
+}
+
 void screen_event(Screen *s, Arena *a, const Recipe *r, const TrainProgress *p) {
     bool epoch = p->event == TRAIN_EPOCH;
     s->alarms += p->event == TRAIN_ALARM;
     if (s->quiet) return;
     if (p->event == TRAIN_STEP) draw_step(s, a, r, p);
+    if (p->event == TRAIN_SAMPLE) {
+        show_sample(s, a, r, p);
+        return;
+    }
     if (!epoch && p->event != TRAIN_REPORT) return;
     if (s->json) {
         print_values(epoch ? "epoch" : "report", p);

@@ -40,24 +40,30 @@ static uint32_t width(Str s) {
     return n;
 }
 
-static void print_row(const Table *t, const Str *cells, const uint32_t *widths, FILE *out) {
+static void print_row(const Table *t, const Str *cells, const uint32_t *widths, Buf *out) {
     uint32_t blanks = 0, letters = (uint32_t)strlen(t->right);
     for (uint32_t c = 0; c < t->columns; c++) {
         uint32_t pad = widths[c] - width(cells[c]);
         bool right = c < letters && t->right[c] == 'r';
         if (right) blanks += pad;
-        if (cells[c].n) fprintf(out, "%*s%.*s", (int)blanks, "", FSTR(cells[c])), blanks = 0;
+        if (cells[c].n) buf_printf(out, "%*s%.*s", (int)blanks, "", FSTR(cells[c])), blanks = 0;
         if (!right) blanks += pad;
         blanks += GAP;
     }
-    putc('\n', out);
+    buf_char(out, '\n');
 }
 
-void table_print(const Table *t, FILE *out) {
+void table_write(const Table *t, Buf *out) {
     uint32_t *widths = PUSH(t->arena, uint32_t, t->columns);
     for (uint32_t i = 0; i < t->cells.n; i++) {
         uint32_t w = width(t->cells.at[i]);
         if (w > widths[i % t->columns]) widths[i % t->columns] = w;
     }
     for (uint32_t i = 0; i + t->columns <= t->cells.n; i += t->columns) print_row(t, t->cells.at + i, widths, out);
+}
+
+void table_print(const Table *t, FILE *out) {
+    Buf text = buf_make(t->arena);
+    table_write(t, &text);
+    fwrite(text.s, 1, text.n, out);
 }

@@ -15,5 +15,6 @@ Str   count_text(Arena *a, uint64_t n);
 void  table_count(Table *t, uint64_t n);
 /* The rest of the row is empty. */
 void  table_end_row(Table *t);
+void  table_write(const Table *t, Buf *out);
 void  table_print(const Table *t, FILE *out);
 #endif

@@ -27,12 +27,12 @@ void clip_declare(Lower *l, const TrainClause *c) {
     }
 }
 
-static Val sum_of_squares(Build *b, Val g) {
-    uint8_t axes[MAX_RANK], rank = node_of(b->g, g)->shape.rank;
+Val gradient_dot(Build *b, Val x, Val y) {
+    uint8_t axes[MAX_RANK], rank = node_of(b->g, x)->shape.rank;
     for (uint8_t i = 0; i < rank; i++) {
         axes[i] = i;
     }
-    return build_reduce(b, REDUCE_SUM, build_2(b, OP_mul, g, g), rank, axes);
+    return build_reduce(b, REDUCE_SUM, build_2(b, OP_mul, x, y), rank, axes);
 }
 
 void clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients) {
@@ -47,9 +47,9 @@ void clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients) {
     Build *b = &l->b;
     Span saved = b->at;
     b->at = c->at;
-    Val squares = sum_of_squares(b, gradients[0]);
+    Val squares = gradient_dot(b, gradients[0], gradients[0]);
     for (uint32_t i = 1; i < n; i++) {
-        squares = build_2(b, OP_add, squares, sum_of_squares(b, gradients[i]));
+        squares = build_2(b, OP_add, squares, gradient_dot(b, gradients[i], gradients[i]));
     }
     Val norm = build_1(b, OP_sqrt, squares);
     build_check(b, norm, name_id(l, STR("norm of all gradients")));

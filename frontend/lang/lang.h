@@ -42,12 +42,14 @@ void    program_print(Program *p, Buf *out);
  *   LOWER_EVAL    "OBJ.eval"       the same without training: losses and metrics into the accumulators
  *   LOWER_BEGIN   "OBJ.begin"      commits the identities of the accumulators
  *   LOWER_UPDATE  "RUN.update"     with shards: what a step ends with, of the sums of their gradients
+ *   LOWER_SAMPLE, LOWER_CONFLICT  "RUN.sample", "RUN.conflict"  a step without its update: what the gradient of each
+ *                                  term is, and with CONFLICT the cosines between them; commits nothing
  *   LOWER_FINISH  "OBJ.finish"     outputs: losses, total and metrics over all rows seen since begin
  *   LOWER_EXPORT  "export.NAME"    outputs of an export for `rows` rows
  *   LOWER_PEEK    "OBJ.peek"       what was taken of a program_peek of the same objective and rows */
 typedef enum {
-    LOWER_INIT, LOWER_DATA, LOWER_TRAIN, LOWER_UPDATE, LOWER_EVAL, LOWER_BEGIN, LOWER_FINISH,
-    LOWER_EXPORT, LOWER_PEEK
+    LOWER_INIT, LOWER_DATA, LOWER_TRAIN, LOWER_UPDATE, LOWER_SAMPLE, LOWER_CONFLICT, LOWER_EVAL, LOWER_BEGIN,
+    LOWER_FINISH, LOWER_EXPORT, LOWER_PEEK
 } LowerKind;
 Graph *lower_graph(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds);   /* NULL after a diagnostic */
 

@@ -489,6 +489,8 @@ Scaling scaling_begin(Lower *l, uint32_t n, Val *gradients);           /* before
 void  scaling_end(Lower *l, const Scaling *s);              /* what they wrote, only then */
 void  clip_declare(Lower *l, const TrainClause *c);
 void  clip_gradients(Lower *l, const Decl *train, uint32_t n, Val *gradients);
+Val   gradient_dot(Build *b, Val x, Val y);                 /* sum of the products of their elements */
+void  sample_give(Lower *l, Val total, bool conflict);      /* sample.c: the outputs of LOWER_SAMPLE, LOWER_CONFLICT */
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);

@@ -131,12 +131,13 @@ static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish,
 }
 
 /* The losses of a run of a phase, in training mode; NULL after a mistake. */
-static Lower *lower_losses(Program *p, uint32_t phase, uint32_t run, int64_t rows, Val *total, Diags *ds) {
+static Lower *lower_losses(Program *p, uint32_t phase, uint32_t run, int64_t rows, const char *what, Val *total,
+                           Diags *ds) {
     const RecipePhase *f = &p->recipe->phases.at[phase];
     const RecipeRun *r = &f->runs.at[run];
     Str objective = p->recipe->objectives.at[r->objective].name;
     const Decl *d = find_decl(p, DECL_OBJECTIVE, objective);
-    Lower *l = lower_begin(p, LOWER_TRAIN, graph_name(p, r->name, "train"), rows, ds);
+    Lower *l = lower_begin(p, LOWER_TRAIN, graph_name(p, r->name, what), rows, ds);
     l->train = phase_decl(p, phase);
     l->phase = phase;
     l->run = run;
@@ -161,7 +162,7 @@ const Targets *program_targets(Program *p, uint32_t phase, uint32_t run) {
     Targets *t = PUSH(p->arena, Targets, 1);
     *t = (Targets){.phase = phase, .run = run};
     Val total;
-    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].rows, &total,
+    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].rows, "train", &total,
                             diags_create(p->arena, p->sources));
     if (l) {
         t->vars.at = PUSH(p->arena, uint32_t, p->module->vars.n + 1);
@@ -183,7 +184,7 @@ static Lower *lower_train(Program *p, uint32_t phase, uint32_t run, int64_t rows
     const RecipePhase *f = &p->recipe->phases.at[phase];
     uint32_t errors = diags_errors(ds);
     Val total;
-    Lower *l = lower_losses(p, phase, run, rows, &total, ds);
+    Lower *l = lower_losses(p, phase, run, rows, "train", &total, ds);
     if (l == NULL) {
         return NULL;
     }
@@ -237,14 +238,28 @@ static Lower *lower_update(Program *p, uint32_t phase, uint32_t run, Diags *ds) 
     return diags_errors(ds) == errors ? l : NULL;
 }
 
+/* A step that is only looked at. */
+static Lower *lower_sample(Program *p, uint32_t phase, uint32_t run, int64_t rows, bool conflict, Diags *ds) {
+    Val total;
+    Lower *l = lower_losses(p, phase, run, rows, conflict ? "conflict" : "sample", &total, ds);
+    if (l) {
+        l->frame = l->frame->caller;
+        sample_give(l, total, conflict);
+    }
+    return l;
+}
+
 /* Of the run of this name. */
 static Lower *lower_run(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
     for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
         const RecipePhase *f = &p->recipe->phases.at[i];
         for (uint32_t k = 0; k < f->runs.n; k++) {
-            if (str_eq(f->runs.at[k].name, name)) {
-                return kind == LOWER_UPDATE ? lower_update(p, i, k, ds) : lower_train(p, i, k, rows, false, ds);
+            if (!str_eq(f->runs.at[k].name, name)) {
+                continue;
             }
+            return kind == LOWER_UPDATE  ? lower_update(p, i, k, ds)
+                   : kind == LOWER_TRAIN ? lower_train(p, i, k, rows, false, ds)
+                                         : lower_sample(p, i, k, rows, kind == LOWER_CONFLICT, ds);
         }
     }
     return NULL;
@@ -553,6 +568,8 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
     case LOWER_INIT: return p->init;
     case LOWER_DATA: return data_lower(p, name, ds);
     case LOWER_TRAIN:
+    case LOWER_SAMPLE:
+    case LOWER_CONFLICT:
     case LOWER_UPDATE: l = lower_run(p, kind, name, rows, ds); break;
     case LOWER_EVAL: l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL; break;
     case LOWER_BEGIN:

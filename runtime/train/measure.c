@@ -119,14 +119,24 @@ GrStatus measure_between(Trainer *t) {
 }
 
 /* ---- alarms ---- */
+/* As the program says, or as whoever trains it does. */
+static const RecipeAlarm *alarm_at_level(Trainer *t, const RecipeAlarm *written) {
+    if (t->s.job->alarms < LEVEL_WARN)
+        return written;
+    RecipeAlarm *a = PUSH(t->s.arena, RecipeAlarm, 1);
+    *a = *written;
+    a->stop = t->s.job->alarms == LEVEL_STOP;
+    return a;
+}
+
 GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values) {
     const Recipe *r = t->s.job->recipe;
     uint32_t o;
     for (uint32_t i = 0; recipe_measured(r, t->phase->recipe, split, i, &o); i++) {
         const RecipeObjective *objective = &r->objectives.at[o];
         for (uint32_t k = 0; k < objective->alarms.n; k++) {
-            const RecipeAlarm *a = &objective->alarms.at[k];
-            if (!alarm_goes_off(&t->s, t->values, objective, k, split, values))
+            const RecipeAlarm *a = alarm_at_level(t, &objective->alarms.at[k]);
+            if (!alarm_goes_off(&t->s, t->values, objective, k, split, values) || t->s.job->alarms == LEVEL_OFF)
                 continue;
             TRY(record_alarm(t, a, split));
             session_alarm(&t->s, a, split);

@@ -23,6 +23,9 @@ typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
 /* A kept checkpoint that waits in memory (later.c); final: no step comes after it, and nothing had to be copied. */
 typedef struct { Str file; char *variables; TrainState state; bool waits, final; } Later;
 
+/* The units of a layer: for how many samples each has not fired, and how many for too long (health.c). */
+typedef struct { Str layer; int32_t *samples; int64_t n, dead; } Silent;
+
 typedef struct {
     Session s;
     Phase *phase;
@@ -32,6 +35,7 @@ typedef struct {
     const RecipeAlarm *stop;               /* that has gone off */
     Arena *values;                         /* what an epoch reports; emptied after it */
     VEC(Later) later;
+    VEC(Silent) silent;
     double saved;                          /* seconds, when they were written last */
     TrainState *waiting;                   /* resumed: states of inner phases that are to be gone on with */
 } Trainer;

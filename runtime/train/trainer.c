@@ -13,6 +13,7 @@
 #include "load.h"
 #include "phase.h"
 #include "rundir.h"
+#include "sample.h"
 #include "schedule.h"
 #include "used.h"
 
@@ -59,11 +60,15 @@ static void set_counters(Trainer *t) {
 }
 
 static GrStatus run_entry(Trainer *t, const RecipeRun *run, const char *what, int64_t rows) {
-    const PlanEntry *entry;
+    const PlanEntry *entry, *look = NULL;
     t->s.counters.rows = rows;
+    if (rows > 0)
+        TRY(sample_entry(t, run, rows, &look));
     TRY(session_entry(&t->s, str_format(t->values, "%.*s.%s", FSTR(run->name), what), rows, &entry));
     if (rows > 0)
         feeds_fill(&t->s, &t->phase->feeds, &t->s.job->recipe->objectives.at[run->objective], entry);
+    if (look != NULL)
+        TRY(sample_take(t, run, look, entry));
     const UValue *uniforms = session_uniforms(&t->s);
     return check_health(t, entry, uniforms, exec_run(t->s.job->exec, entry, uniforms));
 }
@@ -202,8 +207,10 @@ static GrStatus end_epoch(Trainer *t) {
     TRY(record_values(t, STR("epoch"), &values));
     if (!every(t->s.phase->report_steps, t->s.state.step))
         TRY(measure_alarms(t, STR("train"), &values));
-    if (validated)
+    if (validated) {
         TRY(measure_alarms(t, STR("val"), &values));
+        TRY(health_epoch(t, &values));
+    }
     TRY(record_epoch(t, improved));
     session_progress(&t->s, TRAIN_EPOCH, t->s.counters.epoch_steps, &values, improved != 0);
     return GR_OK;

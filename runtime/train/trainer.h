@@ -4,6 +4,7 @@
 #define GRR_TRAIN_TRAINER_H
 #include "dataset.h"
 #include "exec.h"
+#include "monitors.h"
 #include "recipe.h"
 #include <signal.h>
 
@@ -14,8 +15,11 @@ typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (values if wanted)      REPORT  values of the epoch so far (`report every`)
  *  EPOCH   an epoch and its validation are finished   EVAL    a batch of an evaluation is finished
- *  ALARM   an alarm goes off                          LOADED  weights were, but not all that were asked for */
-typedef enum { TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM, TRAIN_LOADED } TrainEvent;
+ *  ALARM   an alarm goes off                          LOADED  weights were, but not all that were asked for
+ *  SAMPLE  a step was looked at before it was taken */
+typedef enum {
+    TRAIN_STEP, TRAIN_REPORT, TRAIN_EPOCH, TRAIN_EVAL, TRAIN_ALARM, TRAIN_LOADED, TRAIN_SAMPLE
+} TrainEvent;
 typedef struct {
     TrainEvent event;
     const RecipePhase *phase;              /* NULL in train_evaluate */
@@ -42,6 +46,9 @@ typedef struct {
     double save_seconds;
     bool (*wanted)(void *user);            /* NULL: they are */
     bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
+    int64_t sample_steps;                  /* every how many steps the terms' gradients are looked at; 0: never */
+    bool conflict;                         /* and the cosines between them */
+    Level monitors[MONITOR_COUNT], alarms; /* alarms: those that the program declares */
     /* Not 0: finish the step, save, return GR_INTERRUPTED; may be NULL. */
     const volatile sig_atomic_t *interrupted;
     void *user;
@@ -58,6 +65,8 @@ typedef struct {
 /* All phases.  GR_INTERRUPTED, GR_STOPPED after a save; GR_NONFINITE, GR_DATA with the step; GR_IO when a file
  * could not be written. */
 GrStatus train_run(const TrainJob *job, Error *e);
+/* So many steps between two samples that they take about a hundredth of the time. */
+int64_t  train_sample_steps(const Recipe *r);
 /* Batches of an objective that no phase trains. */
 enum { EVAL_BATCH = 64 };
 /* The variables as a training would begin with them: initial values, and the weights of used runs. */
