@@ -231,12 +231,13 @@ static void report(Book *b, const TrainProgress *p) {
 
 /* The budget of a beginning is for people. */
 static void sample(Book *b, const TrainProgress *p) {
-    measure(b, p);
+    bool recorded = p->step > 0 || b->job->c->sample_first;
+    if (recorded) measure(b, p);
     ArenaMark mark = arena_mark(b->arena);
-    put_events(b, p);
+    if (recorded) put_events(b, p);
     if (b->log && p->step == 0) fprintf(b->log, "%.*s", FSTR(budget_text(b->arena, b->job->s->recipe, p)));
     arena_pop(mark);
-    follow_csv(b);
+    if (recorded) follow_csv(b);
 }
 
 void book_event(Book *b, const TrainProgress *p) {

@@ -35,6 +35,7 @@ typedef struct {
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
     int64_t     sample_steps;            /* --sample: 0, none */
+    bool        sample_first;            /* --sample was given: the budget is recorded, too */
     bool        conflict;                /* --conflict */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
 } Common;

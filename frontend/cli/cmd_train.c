@@ -17,7 +17,7 @@ enum { TAGS_MOST = 32 };
 typedef struct {
     Common common;
     const char *run, *fork;
-    bool resume, quiet, sampled;           /* sampled: --sample says how often */
+    bool resume, quiet;
     Level monitors[MONITOR_COUNT], alarms;
     uint32_t overfit;
     BookWords words;
@@ -67,7 +67,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_RESUME: o->resume = true; return 0;
     case KEY_SAMPLE:
         o->common.sample_steps = option_count(arg, 0, 1u << 30, "--sample", state);
-        o->sampled = true;
+        o->common.sample_first = true;
         return 0;
     case KEY_CONFLICT: o->common.conflict = true; return 0;
     case KEY_MONITOR: set_level(o, arg, state); return 0;
@@ -253,7 +253,7 @@ int cmd_train(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
-    if (!o.sampled) o.common.sample_steps = train_sample_steps(s.recipe);
+    if (!o.common.sample_first) o.common.sample_steps = train_sample_steps(s.recipe);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);

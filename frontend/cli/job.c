@@ -190,6 +190,7 @@ GrStatus job_start(Job *j, const char *variant, Error *e) {
                         .ensure_entry = ensure_entry,
                         .explain = replay_explain,
                         .sample_steps = j->c->sample_steps,
+                        .sample_first = j->c->sample_first,
                         .conflict = j->c->conflict};
     return GR_OK;
 }

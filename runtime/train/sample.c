@@ -89,7 +89,8 @@ GrStatus sample_take(Trainer *t, const RecipeRun *run, const PlanEntry *entry, c
     exec_run(t->s.job->exec, entry, session_uniforms(&t->s));
     read_outputs(t, o, entry, &values);
     put_batch(t, step, kept, step);
-    TRY(record_values(t, STR("sample"), &values));
+    if (t->s.state.step > 0 || t->s.job->sample_first)
+        TRY(record_values(t, STR("sample"), &values));
     session_progress(&t->s, TRAIN_SAMPLE, t->s.counters.epoch_steps, &values, false);
     GrStatus status = health_sample(t, o, &values);
     arena_pop(mark);

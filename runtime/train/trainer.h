@@ -47,6 +47,7 @@ typedef struct {
     bool (*wanted)(void *user);            /* NULL: they are */
     bool load_ahead;                       /* batches are gathered by a thread of their own: same bits */
     int64_t sample_steps;                  /* every how many steps the terms' gradients are looked at; 0: never */
+    bool sample_first;                     /* what is seen before the first step is recorded like the rest */
     bool conflict;                         /* and the cosines between them */
     Level monitors[MONITOR_COUNT], alarms; /* alarms: those that the program declares */
     /* Not 0: finish the step, save, return GR_INTERRUPTED; may be NULL. */
