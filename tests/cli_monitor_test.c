@@ -76,7 +76,7 @@ TEST_ALL(a_budget_has_numbers_that_are_known) {
     r = ran("graphc train p.graph --run n --sample 0", 0);
     CHECK(!says(r, "step 0") && isnan(sampled("n", 0, "train.a.gradient")));
     CHECK_MSG(says(ran("graphc try p.graph", 0), "fit, step 0  value"), "%s", r.out.s);
-    r = ran("graphc train p.graph --run j --json", 0);
+    r = ran("graphc train p.graph --run j --json --sample auto", 0);
     CHECK_MSG(says(r, "\"event\":\"sample\"") && says(r, "\"train.c.gradient\":6.0"), "%s", r.out.s);
 }
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TAGS_MOST = 32 };
+enum { TAGS_MOST = 32, AUTO = -1 };
 typedef struct {
     Common common;
     const char *run, *fork;
@@ -66,8 +66,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
     case KEY_SAMPLE:
-        o->common.sample_steps = option_count(arg, 0, 1u << 30, "--sample", state);
         o->common.sample_first = true;
+        if (strcmp(arg, "auto") != 0) o->common.sample_steps = option_count(arg, 0, 1u << 30, "--sample", state);
+        else o->common.sample_steps = AUTO;
         return 0;
     case KEY_CONFLICT: o->common.conflict = true; return 0;
     case KEY_MONITOR: set_level(o, arg, state); return 0;
@@ -90,7 +91,7 @@ static const struct argp_option options[] = {
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
     {"fork", KEY_FORK, "RUN", 0, "begin with the kept weights of this run (or its last), as far as they fit", 2},
     {"sample", KEY_SAMPLE, "N", 0,
-     "look at the gradient of each loss term every N steps (as often as takes a hundredth of the time); 0: never", 2},
+     "look at the gradient of each loss term every N steps; `auto`: as often as takes a hundredth of the time", 2},
     {"conflict", KEY_CONFLICT, 0, 0, "samples tell the cosines between the terms' gradients, too", 2},
     {"monitor", KEY_MONITOR, "NAME=LEVEL", 0,
      "`off`, `warn` or `stop`, for " MONITOR_NAMES " or `alarms`, those of the file; may be repeated", 2},
@@ -253,7 +254,9 @@ int cmd_train(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
-    if (!o.common.sample_first) o.common.sample_steps = train_sample_steps(s.recipe);
+    if (o.common.conflict && !o.common.sample_first) o.common.sample_steps = AUTO;
+    o.common.sample_first |= o.common.conflict;
+    if (o.common.sample_steps == AUTO) o.common.sample_steps = train_sample_steps(s.recipe);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);
