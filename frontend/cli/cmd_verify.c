@@ -330,7 +330,7 @@ static GrStatus meaning_of(Verify *v) {
     return GR_OK;
 }
 
-/* What a training looks at beside its steps. */
+/* What a training may look at beside its steps.  A limit is one of the steps: looks keep the gradients of all terms. */
 static void add_samples(Verify *v) {
     for (uint32_t i = 0; i < v->phase->runs.n; i++) {
         const RecipeRun *run = &v->phase->runs.at[i];
@@ -345,7 +345,7 @@ static void request_entries(Verify *v) {
     Arena *a = v->s->arena;
     if (v->phase) {
         phase_entries(v->s, (uint32_t)(v->phase - r->phases.at), &v->entries);
-        add_samples(v);
+        if (v->o->common.max_memory == 0) add_samples(v);
         return;
     }
     entries_add(a, &v->entries, (EntryRequest){LOWER_INIT, STR("init"), 0, 0});
