@@ -146,14 +146,15 @@ static double setting(const Step *s, Str input) {
     return 0;
 }
 
-/* Counters at the first step. */
+/* Counters at the first step of one; schedules divide by how many there are. */
 static const UValue *first_uniforms(Step *s, int64_t rows) {
     const Uniforms *u = s->module->uniforms;
     double *in = PUSH(s->a, double, u->inputs.n + 1), *values = PUSH(s->a, double, u->insts.n + 1);
     UValue *out = PUSH(s->a, UValue, u->outputs.n + 1);
     for (uint32_t i = 0; i < u->inputs.n; i++) {
         Str name = u->inputs.at[i].name;
-        bool one = str_is(name, "seed") || str_is(name, "update");
+        bool one = str_is(name, "seed") || str_is(name, "update") || str_is(name, "epochs") || str_is(name, "steps") ||
+                   str_is(name, "epoch_steps");
         in[i] = str_starts(name, "setting.") ? setting(s, name) : str_is(name, "rows") ? (double)rows : one ? 1 : 0;
     }
     uniforms_run(u, in, values, out);
