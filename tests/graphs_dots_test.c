@@ -70,10 +70,34 @@ TEST(dots_rssm_gradients_are_as_described) {
     Ran r = run("check", "rssm.graph", "");
     graphs_says(r, "frames        reached    reached  stopped    stopped  reached");
     graphs_says(r, "divergence    reached    reached  reached    reached  -");
-    graphs_says(r, "divergence: `max(kl[t], free)` (line 55) is a floor: below it the gradient is zero");
-    graphs_says(r, "frames: `y` (stop_gradient, line 14) is stopped on purpose");
+    graphs_says(r, "divergence: `max(kl[t], free)` (line 64) is a floor: below it the gradient is zero");
+    graphs_says(r, "frames: `y` (stop_gradient, line 17) is stopped on purpose");
     r = run("check", "rssm.graph", "-s gradient=through");
     graphs_says(r, "frames        reached    reached  reached    reached  reached");
+}
+
+/* Of one row by hand, prior N(0, 1) and posterior N(1, 2): in the order of the study ln 2 + (1 + 1) / 8 - 1 / 2, in the
+ * usual one -ln 2 + (4 + 1) / 2 - 1 / 2.  Both are declared, and in each both nets are reached. */
+TEST(dots_rssm_divergence_has_both_orders) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               str_format(test_arena(),
+                          "graph 1\n"
+                          "use \"%.*s/graphs/dots/rssm.graph\" as r\n"
+                          "data d { from fresh(rows = 8) as test;  x[k < 4] = normal() }\n"
+                          "objective o(b : d[N]) {\n"
+                          "    p = 0 * b.x;  q = p + 1\n"
+                          "    metric nats = mean[..] r.divergence_each(p, p + 1, q, p + 2)\n"
+                          "}\n",
+                          FSTR(test_root())));
+    static const struct { const char *order; double nats; } forms[] = {{"reversed", 0.443147}, {"usual", 1.306853}};
+    for (size_t i = 0; i < 2; i++) {
+        const char *with = str_format(test_arena(), "-s r.order=%s", forms[i].order).s;
+        Ran r = test_shell(str_format(test_arena(), "graphc eval p.graph %s", with));
+        CHECK_MSG(r.status == 0, "%.*s", FSTR(r.out));
+        CHECK_NEAR(graphs_value(r, "test.nats"), forms[i].nats, 1e-4);
+        with = str_format(test_arena(), "-s order=%s", forms[i].order).s;
+        graphs_says(run("check", "rssm.graph", with), "divergence    reached    reached  reached    reached  -");
+    }
 }
 
 /* While the divergence is below its floor it has no gradient; a gradient passes samples only when they are

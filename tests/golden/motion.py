@@ -397,10 +397,10 @@ def probe(*hidden):
     return c.finish(losses)
 
 
-def rssm(gradient, floor):
+def rssm(gradient, floor, order="reversed"):
     least, draw = 0.1, {"through": "normal1", "plain": "normal2"}[gradient]
     c = Case("dots/rssm.graph", "train.rssm", N, {k: FRAMES[k] for k in ("states", "moves")}, gradient=gradient,
-             free=floor, min_var=least, **SMALL)
+             free=floor, min_var=least, **({"order": order} if order != "reversed" else {}), **SMALL)
     states, a, _ = scenes(c)
     see = MeNet5(c)
     enter = c.linear("dream.linear1", nn.Linear(E + 2, E))
@@ -437,8 +437,9 @@ def rssm(gradient, floor):
     drawn = sample(p, normal(f"rssm.sample1.{draw}", 0, T, N, E))
     y = picture(torch.cat([drawn, beliefs], 2).reshape(-1, 2 * E)).reshape(T, N, 28, 28)
     start = F.mse_loss(picture(torch.cat([z[0], z[0]], 1)), x[0])
-    kls = [torch.distributions.kl_divergence(torch.distributions.Normal(p.mean[t], p.stddev[t]), posteriors[t]).mean()
-           for t in range(T)]
+    priors = [torch.distributions.Normal(p.mean[t], p.stddev[t]) for t in range(T)]
+    pairs = zip(posteriors, priors) if order == "usual" else zip(priors, posteriors)
+    kls = [torch.distributions.kl_divergence(a, b).mean() for a, b in pairs]
     losses = {"start": start, "frames": sum(F.mse_loss(y[t], x[t + 1]) for t in range(T)),
               "divergence": sum(k.clamp(min=floor) for k in kls)}
     return c.finish(losses, {k: 1 / T for k in losses})
@@ -654,6 +655,7 @@ CASES = {
     "dots.rssm_plain": lambda: rssm("plain", 0.25),
     "dots.rssm_plain_no_floor": lambda: rssm("plain", 0),
     "dots.rssm_through": lambda: rssm("through", 0.0078125),
+    "dots.rssm_usual": lambda: rssm("through", 0.0078125, "usual"),
     "arm.baseline": baseline,
     "arm.baseline_rectified": lambda: baseline(rectified=True, balanced=True),
     "arm.baseline_standard": lambda: baseline(rectified=True, standard=True, normed=True),
