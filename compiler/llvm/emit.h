@@ -149,6 +149,7 @@ int64_t dag_longest_row(const Dag *g);                       /* unclipped */
 /* to the stage's access, or its register */
 void   dag_put_result(Dag *g, uint32_t which, DType t, Value v);
 Value  dag_value(const Dag *g, uint32_t inst);
+Value  dag_spread(const Dag *g, Value v);                     /* over the lanes, where the stage has any */
 DType  dag_type(const Dag *g, uint32_t inst);
 uint32_t dag_operands(const KInst *in, uint32_t out[4]);     /* instructions of the stage that it takes */
 /* about how many instructions one pass over its DAG is */

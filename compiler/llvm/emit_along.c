@@ -7,8 +7,6 @@
 /* a segment of fewer elements is emitted once, masked */
 enum { SHORT_SEGMENT = 8 * LANES };
 
-static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
-
 static Parts masked(Emit *e, const State *s, Value mask, Parts p) {
     Parts none = state_identity(e, s, true);
     for (uint32_t k = 0; k < s->n; k++)
@@ -24,13 +22,13 @@ Parts row_element(const Row *w, Value r) {
         dag_enter_segment(g, r, w->segment);
     else
         dag_enter_row(g, r);
-    Parts p = {{spread(g, dag_value(g, w->yield))}};
+    Parts p = {{dag_spread(g, dag_value(g, w->yield))}};
     if (w->state.n == 2) {
         Value at = LLVMBuildTrunc(e->b, r, e->i32, "");
-        p.part[1] = g->row_lanes ? LLVMBuildAdd(e->b, emit_splat(e, at), e->iota, "") : spread(g, at);
+        p.part[1] = g->row_lanes ? LLVMBuildAdd(e->b, emit_splat(e, at), e->iota, "") : dag_spread(g, at);
     }
     if (w->squares) {
-        Value d = LLVMBuildFSub(e->b, p.part[0], spread(g, w->mean), "");
+        Value d = LLVMBuildFSub(e->b, p.part[0], dag_spread(g, w->mean), "");
         p.part[0] = LLVMBuildFMul(e->b, d, d, "");
     }
     return p;

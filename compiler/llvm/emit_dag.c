@@ -13,6 +13,7 @@ static const KInst *inst_of(const Dag *g, uint32_t i) { return &g->e->kernel->in
 
 DType dag_type(const Dag *g, uint32_t inst) { return (DType)inst_of(g, inst)->type; }
 Value dag_value(const Dag *g, uint32_t inst) { return g->value[inst]; }
+Value dag_spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
 
 /* ---- levels ---- */
 static uint32_t axis_level(const Dag *g, uint32_t axis) {

@@ -8,8 +8,6 @@
 /* instructions a row may become, when it is written out; those of rows that are walked at once */
 enum { WRITE_OUT = 320, AT_ONCE = 160 };
 
-static Value spread(const Dag *g, Value v) { return g->vec >= 0 || g->row_lanes ? emit_splat(g->e, v) : v; }
-
 /* ---- across rows ---- */
 static Parts chunk_across(const Row *w, Value lo, Value hi) {
     Emit *e = w->g->e;
@@ -277,7 +275,7 @@ void emit_accum(Emit *e, const Stage *s) {
 
 static void clear_body(Dag *g, void *user) {
     const State *s = user;
-    access_store(g, g->s->out[0] - 1, g->n_loops, spread(g, state_identity(g->e, s, false).part[0]), s->type,
+    access_store(g, g->s->out[0] - 1, g->n_loops, dag_spread(g, state_identity(g->e, s, false).part[0]), s->type,
         NULL);
 }
 
@@ -293,7 +291,7 @@ static Parts fold_chunk(Dag *g, const State *s, Value first_row, int64_t row_ele
     for (int l = 0; l < LANES; l++) {
         Value r = LLVMBuildAdd(g->e->b, first_row, emit_i64(g->e, l), "");
         Value move = emit_mul_i64(g->e, r, row_elements);
-        lane[l] = (Parts){{spread(g, access_load_moved(g, g->s->out[1] - 1, g->n_loops, s->type, move))}};
+        lane[l] = (Parts){{dag_spread(g, access_load_moved(g, g->s->out[1] - 1, g->n_loops, s->type, move))}};
     }
     return state_fold_array(g->e, s, lane, LANES);
 }
