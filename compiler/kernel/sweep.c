@@ -3,7 +3,7 @@
  * meaning: stage s of a kernel says by `with` how many of the stages behind it join its sweep.
  *
  * A reduction may join when it cannot see whether the ones before have ended: it runs over their axes, it reads none of
- * their registers, and memory that one of them writes and another touches is the same element, at the same point. */
+ * their registers, and of their memory only what they store, each point its own element.  It stores to none of it. */
 #include "kernel_text.h"
 
 static bool plain(const Stage *s) {
@@ -18,20 +18,33 @@ static bool same_row(const Stage *s, const Stage *t) {
     return same;
 }
 
-/* Does `later` read a result of `earlier`, or meet its memory elsewhere than at the same element? */
+/* Has each point of the stage's axes an element of its own there? */
+static bool apart(const Kernel *k, const Stage *s, const KAccess *a) {
+    int64_t covered = 0;
+    for (uint32_t j = s->n_axes; j-- > 0;) {
+        int64_t extent = k->axes.at[s->axis[j]].extent, step = a->coef[s->axis[j]];
+        if (extent > 1 && step <= covered)
+            return false;
+        covered += extent > 1 ? (extent - 1) * step : 0;
+    }
+    return a->index == 0;
+}
+
+/* Does `later` read a result of `earlier`, or meet its memory otherwise than to load what that stored at the same
+ * point? */
 static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later) {
     for (uint32_t j = later->first; j < later->first + later->n; j++) {
         const KInst *y = &k->insts.at[j];
-        bool moves = y->kop == K_LOAD || y->kop == K_STORE;
         if (y->kop == K_REG && (uint32_t)y->imm.i == earlier->reg)
             return true;
-        for (uint32_t i = earlier->first; moves && i < earlier->first + earlier->n; i++) {
+        for (uint32_t i = earlier->first; i < earlier->first + earlier->n; i++) {
             const KInst *x = &k->insts.at[i];
-            if (x->kop != K_STORE && (x->kop != K_LOAD || y->kop != K_STORE))
+            bool meet = (x->kop == K_STORE && (y->kop == K_LOAD || y->kop == K_STORE)) ||
+                        (x->kop == K_LOAD && y->kop == K_STORE);
+            if (!meet || k->accesses.at[x->access].buf != k->accesses.at[y->access].buf)
                 continue;
-            const KAccess *at = &k->accesses.at[x->access], *to = &k->accesses.at[y->access];
-            bool both_store = x->kop == K_STORE && y->kop == K_STORE;
-            if (at->buf == to->buf && (both_store || at->index != 0 || !access_same(at, to)))
+            const KAccess *at = &k->accesses.at[x->access];
+            if (y->kop == K_STORE || !apart(k, later, at) || !access_same(at, &k->accesses.at[y->access]))
                 return true;
         }
     }

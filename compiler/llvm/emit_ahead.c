@@ -162,7 +162,10 @@ void ahead_segment(Dag *g, Value segment) {
     Value there = LLVMBuildAdd(e->b, segment, emit_i64(e, SEGMENTS_ON), "");
     for (uint32_t i = 0; i < g->s->n; i++) {
         const KInst *in = &k->insts.at[g->s->first + i];
-        if (in->kop != K_LOAD || !jumps(k, &k->accesses.at[in->access], outer, last) || fetched_before(g, i))
+        bool side_by_side = true;
+        if (in->kop == K_LOAD)
+            access_row_step(g, &k->accesses.at[in->access], &side_by_side);
+        if (side_by_side || !jumps(k, &k->accesses.at[in->access], outer, last) || fetched_before(g, i))
             continue;
         e->axis[outer] = (AxisAt){there, NULL};
         e->axis[last] = (AxisAt){emit_i64(e, 0), NULL};

@@ -366,6 +366,11 @@ static void one_tile(Tile *t) {
 
 /* Can the tiles of the last axis share a list?  Columns move along it, and no block differs by it. */
 static bool shares_list(const Tile *t, const Stage *s) {
+    for (uint32_t i = 0; i < t->t->n_lists; i++) {
+        const KList *l = &t->t->list[i];
+        if (l->window && (l->axis == t->t->n_axis || l->outer == t->t->n_axis))
+            return false;
+    }
     return t->columns != NULL && t->cut == NULL && s->n_axes > 0 && t->t->n_axis == s->axis[s->n_axes - 1] &&
            ktile_blocks(t->t) <= LIST_LONGEST;
 }

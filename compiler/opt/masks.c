@@ -9,7 +9,7 @@
  *
  *   select(reshape(position == argmax(x) and lt(0, max(x))), reshape(g), 0)
  *
- * Runs on fresh gradients: positions are recognised as autodiff builds them. */
+ * Runs on fresh gradients: positions are recognised as autodiff builds them, or a program that does the same. */
 #include "opt.h"
 #include "rule.h"
 #include <math.h>
@@ -53,7 +53,7 @@ static Val masked(Build *b, Val v) {
     Imm least;
     if (node_of(g, mask)->op != OP_lt || !value_is_number(g, operand(g, mask, 0), &least)) return (Val){0};
     Val spread = behind_reshapes(g, operand(g, v, 1)), first = placed(b, spread);
-    if (!first.i) return (Val){0};
+    if (!first.i || !dtype_is_float(type_of(g, operand(g, first, 0)).dtype)) return (Val){0};
     Val x = operand(g, first, 0), here = operand(g, spread, 0), wide = operand(g, spread, 1), zeros = operand(g, v, 2);
     if (!val_eq(behind_reshapes(g, x), behind_reshapes(g, operand(g, mask, 1)))) return (Val){0};
     Attr row = node_of(g, first)->attr;
