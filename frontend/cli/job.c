@@ -192,6 +192,7 @@ GrStatus job_start(Job *j, const char *variant, Error *e) {
                         .sample_steps = j->c->sample_steps,
                         .sample_first = j->c->sample_first,
                         .conflict = j->c->conflict};
+    for (uint32_t i = 0; i < MONITOR_COUNT; i++) j->job.monitors[i] = LEVEL_WARN;
     return GR_OK;
 }
 
