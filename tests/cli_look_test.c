@@ -109,7 +109,7 @@ TEST(data_counts_what_is_not_finite) {
                         "  --> p.graph:3:5\n");
     CHECK(strstr(r.out.s, "= note: the first is in tr.csv, row 1\n") != NULL);
     CHECK(strstr(r.out.s, "  3 not finite\n") != NULL);
-    test_expect("graphc train p.graph --run run", 1, "tr.csv, row 1, column `rooms`: `NA` is no number");
+    test_expect("graphc train p.graph --run run", 1, "tr.csv, row 1: value nan in `rooms`");
     put("tr.csv", "price,rooms,area,kind\n1.5,2,10,0\n2.5,x,20,1\n");
     test_expect("graphc data p.graph", 1, "tr.csv, row 1, column `rooms`: `x` is no number");
     put("tr.csv", "price,rooms,area,kind\n1.5,2,10,0\n2.5,inf,20,1\n");
@@ -118,6 +118,21 @@ TEST(data_counts_what_is_not_finite) {
                 "    price : f32;  rooms : f32;  kind : u8 < 3;  ground = area * 2\n"
                 "    drop where (abs(rooms) == inf)\n");
     test_expect("graphc train p.graph --run run", 0, "4 rows, 3 after cleaning");
+}
+
+/* What `drop where` takes may be no number, for a look and for a training; what it leaves may not. */
+TEST(data_drops_what_is_no_number) {
+    put_tables();
+    put("tr.csv", "price,rooms,area,kind\n1.5,2,10,0\n2.5,nan,20,1\n1.5,,10,0\n3.5,4,30,1\n");
+    put_program("    from csv(\"tr.csv\") as train\n    from csv(\"te.csv\") as val\n"
+                "    price : f32;  rooms : f32;  kind : u8 < 3;  ground = area * 2\n"
+                "    drop where isnan(rooms)\n");
+    test_expect("graphc data p.graph", 0, "drop where isnan(rooms)      -2 rows");
+    test_expect("graphc train p.graph --run run", 0, "6 rows, 4 after cleaning");
+    put("tr.csv", "price,rooms,area,kind\n1.5,nan,nan,0\n2.5,3,nan,1\n1.5,nan,7,0\n3.5,4,30,1\n");
+    test_expect("graphc data p.graph", 1, "drop where isnan(ground)");
+    Ran r = test_expect("graphc train p.graph --run other", 1, "tr.csv, row 1: value nan in `area`");
+    CHECK_MSG(strstr(r.out.s, "`drop where isnan(area)` leaves such rows out") != NULL, "%s", r.out.s);
 }
 
 TEST(data_follows_the_help_of_a_leak) {

@@ -92,7 +92,9 @@ static void judge_finite(const DataLook *v, uint32_t column) {
                              FSTR(count_of(v, nan + infinite)), nan + infinite == 1 ? " that is" : "s that are",
                              FSTR(count_of(v, nan)), FSTR(count_of(v, infinite)));
     diag_note(d, "the first is in %.*s", FSTR(row_text(v, column, (uint32_t)row)));
-    if (nan) diag_help(d, "a training refuses NaN: mend the file, or the formula");
+    if (nan)
+        diag_help(d, "a training refuses NaN: mend the file, or the formula; or `drop where %sisnan(%.*s)`",
+                  v->d->columns.at[column].shape.rank ? "any[..] " : "", FSTR(name));
     else diag_help(d, "leave such rows out: `drop where %s(abs(%.*s) == inf)`",
                    v->d->columns.at[column].shape.rank ? "any[..] " : "", FSTR(name));
 }

@@ -13,7 +13,8 @@ static size_t row_bytes(const RecipeColumn *c) {
 
 /* ---- sources ---- */
 
-/* Bounds are asked of rows that are left (check_bounds): `drop where` may be there to meet them. */
+/* Bounds, and that reals are numbers, are asked of rows that are left (check_bounds): `drop where` may be there to
+ * meet them. */
 static void want(Opening *o, const RecipeColumn *c) {
     for (uint32_t i = 0; i < o->wants.n; i++) {
         if (str_eq(o->wants.at[i]->name, c->name))
@@ -21,7 +22,7 @@ static void want(Opening *o, const RecipeColumn *c) {
     }
     RecipeColumn *copy = PUSH(o->scratch, RecipeColumn, 1);
     *copy = *c;
-    copy->bound = o->recipe->rows.n > 0 && c->bound > 0 ? 0 : c->bound;
+    if (o->recipe->rows.n > 0) copy->bound = dtype_is_float(c->dtype) ? BOUND_NONE_AT_ALL : 0;
     vec_push(o->scratch, &o->wants, copy);
 }
 
@@ -124,8 +125,23 @@ static GrStatus read_sources(Opening *o) {
     return GR_OK;
 }
 
-/* The first value of rows that are left which its bound does not allow. */
+/* Where a row came from, and its number there; of rows that no file has, the data set. */
+static Str origin_of(const Opening *o, const RecipeColumn *c, int64_t *row) {
+    for (uint32_t i = 0; i < o->d->files.n; i++) {
+        const DataFile *f = &o->d->files.at[i];
+        if ((f->column.n > 0 && !str_eq(f->column, c->name)) || *row < f->first || *row >= f->first + f->rows)
+            continue;
+        *row -= f->first;
+        return f->path;
+    }
+    return str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
+}
+
+/* The first value of rows that are left which its bound does not allow, or that is no number. */
 static GrStatus check_bound(Opening *o, const RecipeColumn *c) {
+    bool asks = dtype_is_float(c->dtype) ? c->bound != BOUND_NONE_AT_ALL : c->bound > 0;
+    if (!asks)
+        return GR_OK;
     const char *at = column_of(o, c->name);
     int64_t size = shape_count(c->shape);
     char *same = arena_push(o->scratch, row_bytes(c) + 1, BUFFER_ALIGN);
@@ -134,9 +150,14 @@ static GrStatus check_bound(Opening *o, const RecipeColumn *c) {
         int64_t bad = o->alive[i] ? convert_elements(c->dtype, same, c->dtype, row, size, c->bound) : -1;
         if (bad < 0)
             continue;
-        Str where = str_format(o->scratch, "data `%.*s`", FSTR(o->recipe->name));
-        column_refuse(o->recipe, c, where, i, bad, c->dtype, row, bad, o->e);
-        fail_help(o->e, "`drop where` leaves such rows out; or the bound of `%.*s` is wrong", FSTR(c->name));
+        int64_t place = i;
+        Str where = origin_of(o, c, &place);
+        column_refuse(o->recipe, c, where, place, bad, c->dtype, row, bad, o->e);
+        if (c->bound > 0)
+            fail_help(o->e, "`drop where` leaves such rows out; or the bound of `%.*s` is wrong", FSTR(c->name));
+        else
+            fail_help(o->e, "`drop where %sisnan(%.*s)` leaves such rows out", c->shape.rank ? "any[..] " : "",
+                      FSTR(c->name));
         return fail_place(o->e, GR_DATA, c->span);
     }
     return GR_OK;
@@ -145,9 +166,12 @@ static GrStatus check_bound(Opening *o, const RecipeColumn *c) {
 static GrStatus check_bounds(Opening *o) {
     const RecipeData *r = o->recipe;
     for (uint32_t i = 0; i < r->columns.n && r->rows.n > 0; i++) {
-        const RecipeColumn *c = &r->columns.at[i];
-        if (c->raw && c->used && c->bound > 0)
-            TRY(check_bound(o, c));
+        if (r->columns.at[i].raw && r->columns.at[i].used)
+            TRY(check_bound(o, &r->columns.at[i]));
+    }
+    for (uint32_t i = 0; i < r->inputs.n && r->rows.n > 0; i++) {
+        if (dataset_column(o->d, r->inputs.at[i].name) < 0)
+            TRY(check_bound(o, &r->inputs.at[i]));
     }
     return GR_OK;
 }
