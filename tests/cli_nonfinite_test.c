@@ -77,6 +77,24 @@ TEST_ALL(an_update) {
     FAILS("a number of settings and counters is inf, in the update", "--> p.graph:9:29", "^^^^^^^^^^^");
 }
 
+/* What comes in is said, not what an operation makes of it. */
+TEST_ALL(what_came_in_like_that) {
+    put("    loss l = mean[n] (y[n] - 1)^2 weight log(epoch)", sgd);
+    FAILS("a number of settings and counters is -inf", "look at weights and schedules");
+    put("    loss l = mean[n] (y[n] * big - y[n] * big * 0.5)^2", sgd);
+    fails("graphc train p.graph -q -s big=inf", 1,
+          (const char *const[]){"a number of settings and counters is inf"});
+    put("    c[n, k] = where(k == 0, b.x[n, k], 1 / (b.x[n, k] - b.x[n, k]))\n"
+        "    loss l = mean[n] (y[n] - sum[k] c[n, k])^2", sgd);
+    FAILS("`div` of 1 and 0");
+}
+
+TEST_ALL(a_column_that_is_infinite) {
+    put("    loss l = mean[n] (y[n] - b.x[n, 0])^2", sgd);
+    test_expect("sed -i 's/normal()/where(i == 1, 1 \\/ 0.0, normal())/' p.graph", 0, "");
+    FAILS("in the data, the column `x` is inf, at [0,1] of [8,3]", "help: `drop where abs(..) == inf` in `data`");
+}
+
 TEST_ALL(the_last_update) {
     put("    loss l = mean[n] (y[n] - 1)^2",
         "optimizer odd(lr : real) for p, g, k { p <- where(k < 8, p, p - lr * g / (p - p)) }\n"

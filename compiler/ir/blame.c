@@ -111,8 +111,9 @@ static bool *guilty_of(Search *s, const Marks *m) {
     return guilty;
 }
 
-/* What comes in as NaN, or a weight that is not finite, is no operation's fault; then the first operation of finite
- * operands, the first that makes NaN of infinities, the first infinity that comes in. */
+/* What comes in like that is no operation's fault: a weight, a column, a setting or schedule; into the body of a scan
+ * only a NaN, as the turn before may have made an infinity.  Then the first operation of finite operands, the first
+ * that makes NaN of infinities, the first infinity that comes in. */
 static uint32_t first_of(const Marks *m, const bool *guilty) {
     uint32_t given = 0, made = 0, made_nan = 0, infinite = 0;
     for (uint32_t i = m->g->nodes.n; i-- > 1;) {
@@ -122,7 +123,7 @@ static uint32_t first_of(const Marks *m, const bool *guilty) {
             continue;
         }
         if (n->op == OP_arg) {
-            given = mark == NOT_A_NUMBER || n->attr.arg.kind == ARG_VAR ? i : given;
+            given = mark == NOT_A_NUMBER || n->attr.arg.kind != ARG_BODY ? i : given;
             infinite = i;
         } else if (n->op != OP_const) {
             made = worst == FINE ? i : made;
@@ -145,6 +146,16 @@ static void find(Search *s, const Graph *g, Blame *out) {
 }
 
 /* ---- second run ---- */
+/* The first NaN; of a value without one the first infinity. */
+static int64_t worst_element(const Tensor *t) {
+    bool nan = mark_of(t) == NOT_A_NUMBER;
+    int64_t i = 0, n = shape_count(t->shape);
+    while (i + 1 < n && (nan ? !isnan(tensor_element(t, i)) : !isinf(tensor_element(t, i)))) {
+        i++;
+    }
+    return i;
+}
+
 static void keep_value(Search *s, const Graph *g, Val v, const Tensor *t) {
     Blame *b = s->out;
     const Node *n = node_of(g, b->node);
@@ -198,11 +209,8 @@ GrStatus graph_blame(Arena *a, EvalRun *run, Blame *out, Error *e) {
         run->inside = keep_inside;
         status = graph_eval(scratch, run, outputs, e);
     }
-    for (int64_t i = 0; out->result.data && i < shape_count(out->result.shape); i++) {
-        if (!isfinite(tensor_element(&out->result, i))) {
-            out->element = i;
-            break;
-        }
+    if (status == GR_OK && out->result.data) {
+        out->element = worst_element(&out->result);
     }
     arena_destroy(scratch);
     return status;

@@ -170,7 +170,7 @@ static void put_element(Buf *b, const Replay *r) {
     if (r->b.turn >= 0) buf_printf(b, ", in turn %lld of the `scan`", (long long)r->b.turn);
 }
 
-static const char *advice(const Node *n) {
+static const char *advice(const Replay *r, const Node *n) {
     switch ((int)n->op) {
     case OP_log: case OP_log1p:
         return "keep what goes in above 0: `log(max(x, 1e-6))`, or losses of logits (`bce_logits`)";
@@ -180,7 +180,10 @@ static const char *advice(const Node *n) {
     case OP_exp: case OP_expm1:
         return "it ends at 88.7: `clamp` what goes in, or use `logsumexp`, `softmax`, `softplus`";
     case OP_arg:
-        if (n->attr.arg.kind == ARG_COLUMN) return "`drop where isnan(..)` in `data` leaves such rows out";
+        if (n->attr.arg.kind == ARG_COLUMN)
+            return isnan(tensor_element(&r->b.result, r->b.element))
+                       ? "`drop where isnan(..)` in `data` leaves such rows out"
+                       : "`drop where abs(..) == inf` in `data` leaves such rows out";
         if (n->attr.arg.kind == ARG_UNIFORM) return "look at weights and schedules: `graphc check` draws them";
         return "an update before made it: look at the optimizer's arguments";
     default: return "numbers grow: a smaller learning rate, `clip norm 1`, or smaller inputs";
@@ -201,7 +204,7 @@ void replay_explain(void *job, const PlanEntry *entry, const UValue *uniforms, E
         Str library = program_library_name(r.j->s->program, n->span);
         if (library.n) buf_printf(&b, " (in `%.*s`)", FSTR(library));
         fail(e, GR_NONFINITE, "%.*s", FSTR(buf_str(&b)));
-        fail_help(e, "%s; what the run saved before is whole", advice(n));
+        fail_help(e, "%s; what the run saved before is whole", advice(&r, n));
         e->at = place(&r, a);
         if (e->at.n) e->sources = r.j->s->files;
     }
