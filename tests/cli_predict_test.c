@@ -78,7 +78,7 @@ TEST_ALL(cli_predict_refuses_files_that_do_not_fit) {
     write_rows("in.npy", 7, 3);
     write_rows("wide.npy", 7, 4);
     Ran r = train_and("graphc predict p.graph --run run in.npy y.npy");
-    CHECK(r.status == 1 && strstr(r.out.s, "has 1 arguments and 2 results, and 2 files are named") != NULL);
+    CHECK(r.status == 1 && strstr(r.out.s, "has 1 argument and 2 results, and 2 files are named") != NULL);
     CHECK(strstr(r.out.s, "files of the arguments, then of the results: x.npy y.npy near.npy") != NULL);
     r = test_shell(STR("graphc predict p.graph --run run wide.npy y.npy near.npy"));
     CHECK_MSG(r.status == 1 && strstr(r.out.s, "wide.npy") != NULL, "%s", r.out.s);
@@ -87,6 +87,12 @@ TEST_ALL(cli_predict_refuses_files_that_do_not_fit) {
     r = test_shell(STR("graphc predict p.graph in.npy y.npy near.npy"));
     CHECK_MSG(r.status == 1 && strstr(r.out.s, "`--run DIR`") != NULL, "%s", r.out.s);
     test_expect("graphc predict p.graph --run run in.npy y.npy y.npy", 1, "y.npy is named for two results");
+    test_expect("graphc predict p.graph --run run in.npy y.npy ./y.npy", 1, "./y.npy is named for two results");
+    test_expect("mkdir d && ln -s d e && graphc predict p.graph --run run in.npy d/y.npy e/y.npy", 1,
+                "e/y.npy is named for two results");
+    test_expect("graphc predict p.graph --run run in.npy y.npy ./in.npy", 1, "./in.npy is named for an argument and");
+    test_expect("ln in.npy other.npy && graphc predict p.graph --run run in.npy other.npy near.npy", 1,
+                "other.npy is named for an argument and for");
     test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --picture x.png", 2, "--picture is of rows");
     test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --split val", 2, "--split is of rows of a");
     test_expect("graphc predict p.graph --run run in.npy y.npy near.npy --rows 2", 2, "without files `graphc predict`");

@@ -12,6 +12,7 @@
 #include "rundir.h"
 #include "trainer.h"
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BATCH = 1024 };
 
@@ -29,12 +30,29 @@ static Str column_name(const Files *f, uint32_t i) {
     return intern_str(f->s->module->names, f->one->columns.at[i].name);
 }
 
-/* Two results in one file would be written over each other. */
+/* The same name in the same folder, however its path is written; or, of files that are there, the same file. */
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    if (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino) return true;
+    const char *name_a = strrchr(a, '/'), *name_b = strrchr(b, '/');
+    Str folder_a = name_a ? (Str){a, (uint32_t)(name_a + 1 - a)} : STR("./");
+    Str folder_b = name_b ? (Str){b, (uint32_t)(name_b + 1 - b)} : STR("./");
+    if (strcmp(name_a ? name_a + 1 : a, name_b ? name_b + 1 : b) != 0) return false;
+    Arena *scratch = arena_create();
+    bool same = stat(str_copy(scratch, folder_a).s, &x) == 0 && stat(str_copy(scratch, folder_b).s, &y) == 0 &&
+                x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    arena_destroy(scratch);
+    return same || strcmp(a, b) == 0;
+}
+
+/* Results in one file would be written over each other, and one over an argument would replace what it is made of. */
 static GrStatus check_apart(const Files *f, Error *e) {
     for (uint32_t i = f->n_in; i < f->n_in + f->n_out; i++)
-        for (uint32_t k = f->n_in; k < i; k++)
-            if (strcmp(f->files[i], f->files[k]) == 0)
-                return fail(e, GR_PROGRAM, "%s is named for two results: each has a file of its own", f->files[i]);
+        for (uint32_t k = 0; k < i; k++)
+            if (same_file(f->files[i], f->files[k]))
+                return fail(e, GR_PROGRAM,
+                            k < f->n_in ? "%s is named for an argument and for a result: the result would replace it"
+                                        : "%s is named for two results: each has a file of its own", f->files[i]);
     return GR_OK;
 }
 
@@ -46,8 +64,8 @@ static GrStatus count_files(Files *f, uint32_t n, Error *e) {
     for (uint32_t i = 0; i < f->n_in; i++) buf_printf(&b, " %.*s.npy", FSTR(column_name(f, i)));
     for (uint32_t i = 0; i < f->n_out; i++)
         buf_printf(&b, " %.*s.npy", FSTR(intern_str(f->s->module->names, f->one->outputs.at[i].name)));
-    fail(e, GR_PROGRAM, "export `%.*s` has %u arguments and %u results, and %u files are named", FSTR(f->export->name),
-         f->n_in, f->n_out, n);
+    fail(e, GR_PROGRAM, "export `%.*s` has %u argument%s and %u result%s, and %u file%s named", FSTR(f->export->name),
+         f->n_in, f->n_in == 1 ? "" : "s", f->n_out, f->n_out == 1 ? "" : "s", n, n == 1 ? " is" : "s are");
     fail_help(e, "files of the arguments, then of the results:%.*s", FSTR(buf_str(&b)));
     return GR_PROGRAM;
 }
