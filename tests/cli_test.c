@@ -123,6 +123,7 @@ TEST(names_are_told) {
     expect("doc", 0, "kinds of messages");
     expect("doc linear", 0, "def linear(x : real[.., A]");
     expect("doc softmx", 1, "did you mean `softmax`?");
+    expect("doc leak", 0, "(found by `graphc data`)");
     expect("doc a b", 2, "one NAME");
 }
 

@@ -143,10 +143,28 @@ static void put_page(Buf *out, const char *name, Str page) {
     }
 }
 
+/* The kinds that `graphc data` finds have no program with a mistake: what they mean, in a sentence. */
+static const struct { const char *name, *what; } findings[] = {
+    {"leak", "Rows of two splits that have the same inputs: a validation that knows them says nothing about others."},
+    {"labels", "Rows with the same inputs and another label: no model can be right in all of them."},
+    {"finite", "A column has values that are NaN, which a training refuses, or infinite."},
+    {"constant", "A column is the same in all rows: it tells a model nothing, and its deviation is 0."},
+    {"classes", "A class that rows of another split have, and none of `train`."},
+};
+enum { N_FINDINGS = sizeof findings / sizeof *findings };
+
 static bool put_kind(Buf *out, Str name) {
     for (int k = 0; k < DIAG_COUNT; k++) {
         if (str_is(name, diag_kind_name((DiagKind)k))) {
             put_page(out, diag_kind_name((DiagKind)k), doc_of_kind((DiagKind)k));
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < N_FINDINGS; i++) {
+        if (str_is(name, findings[i].name)) {
+            buf_printf(out, "%s[%s]\n", out->n ? "\n" : "", findings[i].name);
+            put_wrapped(out, "    ", str_of(findings[i].what));
+            buf_printf(out, "    (found by `graphc data`)\n");
             return true;
         }
     }
@@ -185,6 +203,9 @@ Str doc_nearest(Arena *a, Str name) {
     for (int k = 0; k < DIAG_COUNT; k++) {
         nearest_consider(&near, str_of(diag_kind_name((DiagKind)k)));
     }
+    for (uint32_t i = 0; i < N_FINDINGS; i++) {
+        nearest_consider(&near, str_of(findings[i].name));
+    }
     return near.best;
 }
 
@@ -215,6 +236,9 @@ void doc_list(Arena *a, Buf *out) {
     line.n = 0;
     for (int k = 0; k < DIAG_COUNT; k++) {
         buf_printf(&line, "%s%s", k ? " " : "", diag_kind_name((DiagKind)k));
+    }
+    for (uint32_t i = 0; i < N_FINDINGS; i++) {
+        buf_printf(&line, " %s", findings[i].name);
     }
     buf_printf(out, "kinds of messages\n");
     put_wrapped(out, "    ", buf_str(&line));
