@@ -51,8 +51,7 @@ static GrStatus show(Session *s, const Options *o, Diags *found, uint32_t data, 
 
 int cmd_data(int argc, char **argv) {
     Options o = {.common = common_make()};
-    argp_err_exit_status = EXIT_USAGE;
-    argp_parse(&parser, argc, argv, 0, NULL, &o);
+    options_parse(&parser, argc, argv, &o);
     Session s;
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);

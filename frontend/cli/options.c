@@ -50,7 +50,7 @@ static uint64_t parse_bytes(const char *text, const char *option, struct argp_st
             n * (double)units[i].bytes < 0x1p62)
             return (uint64_t)(n * (double)units[i].bytes);
     }
-    argp_error(state, "%s takes bytes, as in `300MB` or `1.5GiB`, not `%s`", option, text);
+    argp_error(state, "%s takes bytes, as in `300MB` or `1.5GiB` (or B, kB, GB, KiB, MiB), not `%s`", option, text);
     return 0;
 }
 

@@ -38,8 +38,12 @@ Str origin_text(Arena *a, const Job *j) {
 }
 
 /* ---- comparing ---- */
+/* NULL: there is no list of files, of which nothing can be said. */
 static json_t *read_files(Arena *a, Str run) {
-    return json_load_file(rundir_file(a, run, RUN_DATA).s, JSON_REJECT_DUPLICATES, NULL);
+    json_t *list = json_load_file(rundir_file(a, run, RUN_DATA).s, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_array(list)) return list;
+    json_decref(list);
+    return NULL;
 }
 
 static const char *text_of(const json_t *file, const char *key) {

@@ -44,6 +44,11 @@ static const char *folder(void) {
 
 static GrStatus no_file(size_t bytes, int code, Error *e) {
     errno = code;
+    if (code == EMFILE || code == ENFILE) {
+        fail_errno(e, GR_IO, "each column that does not fit into memory lies in a file, and no more can be open");
+        fail_help(e, "`ulimit -n` allows more files, --data-memory more columns in memory");
+        return GR_IO;
+    }
     fail_errno(e, GR_IO, "columns of %zu MB do not fit into memory, and no file of this size can be made in %s",
                bytes >> 20, folder());
     fail_help(e, "TMPDIR names another folder, --data-memory what may stay in memory");
@@ -74,7 +79,10 @@ static GrStatus map_file(Room *r, size_t bytes, char **out, Error *e) {
     int code = errno;
     if (at == MAP_FAILED) {
         close(file);
-        return no_file(bytes, code, e);
+        errno = code;
+        fail_errno(e, GR_IO, "a file of %zu bytes for a column cannot be mapped", bytes);
+        fail_help(e, "`ulimit -v` limits addresses; --data-memory says what may stay in memory");
+        return GR_IO;
     }
     vec_push(r->arena, &r->files, ((Mapped){at, bytes, file}));
     r->filed += bytes;
