@@ -107,3 +107,25 @@ TEST(memory_is_drawn) {
     CHECK_INT(nowhere.status, 1);
     CHECK(strstr(nowhere.out.s, "cannot be written"));
 }
+
+/* A weight gradient of few channels is summed in parts, which lie in a table. */
+TEST(a_table_of_parts_is_told) {
+    static const char text[] =
+        "graph 1\n"
+        "data shapes {\n"
+        "    from fresh(rows = 256) as train\n"
+        "    noise[y < 33, x < 64] = normal()\n"
+        "    picture : f32[33, 64] = noise\n"
+        "}\n"
+        "model net(x : real[N, 1, 33, 64]) -> (c : real[N, 8]) {\n"
+        "    h = x |> conv(8, 3, pad = 1) |> tanh |> conv(8, 3, pad = 1) |> tanh\n"
+        "    c[n,k] = mean[i,j] h[n,k,i,j]\n"
+        "}\n"
+        "objective same(b : shapes[N]) {\n"
+        "    x = b.picture as [N, 1, 33, 64]\n"
+        "    loss fit = mean[..] (net(x) - 0.3)^2\n"
+        "}\n"
+        "train { optimizer adam(lr = 1e-3);  epochs 1;  batch 64;  seed 1 }\n";
+    test_write(str_format(test_arena(), "%.*s/parts.graph", FSTR(test_folder())), str_of(text));
+    test_expect("graphc dump parts.graph --stage=memory --only=train", 0, "  contract, packed  lib/layers.graph:");
+}

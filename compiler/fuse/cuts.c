@@ -172,7 +172,9 @@ static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
                                         .dtype = DT_F32,
                                         .shape = shape_of(1, &count),
                                         .region = REGION_ACT,
-                                        .loop = p->loop});
+                                        .loop = p->loop,
+                                        .graph = p->g,
+                                        .made_of = p->groups.at[group].sinks.at[0].val});
     Stage *s = kernel_stage(k, STAGE_MAP);
     memcpy(s->axis, made.axis, made.n_axes);
     s->n_axes = made.n_axes;
