@@ -64,7 +64,8 @@ TEST(what_is_computed_again_has_the_same_bits) {
 
 TEST(a_limit_out_of_reach_is_refused) {
     write_deep();
-    Ran r = test_expect("graphc train deep.graph --max-memory 100kB", 1, "error[memory]: a step takes at least ");
+    Ran r = test_expect("graphc train deep.graph --max-memory 100kB", 1,
+                        "error[memory]: the least found for a step is ");
     CHECK(strstr(r.out.s, "and --max-memory allows 100000"));
     CHECK(strstr(r.out.s, "of states of optimisers"));
     CHECK(strstr(r.out.s, "`y` f32[32,8,48], 49152 bytes (lib/layers.graph:70)"));
@@ -73,4 +74,30 @@ TEST(a_limit_out_of_reach_is_refused) {
     test_expect("graphc summary deep.graph --max-memory much", 2, "--max-memory takes bytes, as in `300MB`");
     test_expect("graphc summary deep.graph --max-memory 3Mb", 2, "--max-memory takes bytes");
     test_expect("graphc summary deep.graph --max-memory -3", 2, "--max-memory takes bytes");
+}
+
+/* The least that is told can be followed. */
+static void check_least(const char *name) {
+    Str root = test_root();
+    const char *path = str_format(test_arena(), "%.*s/graphs/tiny/%s.graph", FSTR(root), name).s;
+    Ran r = test_shell(str_format(test_arena(), "graphc summary %s --max-memory 1", path));
+    const char *told = strstr(r.out.s, "the least found for a step is ");
+    REQUIRE(told != NULL);
+    unsigned long least = strtoul(told + strlen("the least found for a step is "), NULL, 10);
+    Str line = str_format(test_arena(), "graphc summary %s --max-memory", path);
+    r = test_shell(str_format(test_arena(), "%.*s %lu", FSTR(line), least));
+    CHECK_MSG(r.status == 0, "%s with %lu bytes: %s", path, least, r.out.s);
+    r = test_shell(str_format(test_arena(), "%.*s %lu", FSTR(line), least + 600));
+    CHECK_MSG(r.status == 0, "%s with %lu bytes: %s", path, least + 600, r.out.s);
+}
+
+TEST(the_least_that_is_told_is_a_limit_that_is_kept) {
+    check_least("order");
+    check_least("conv");
+}
+
+TEST_LONG(the_least_of_small_programs_is_kept) {
+    static const char *const names[] = {"gan", "loops", "losses", "scan", "vae", "windows"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_least(names[i]);
 }

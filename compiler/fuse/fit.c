@@ -45,9 +45,14 @@ static void measure(Trial *t, uint64_t budget) {
 static GrStatus try_drop(Search *s, const bool *drop, Trial *out) {
     *out = (Trial){.arena = arena_create()};
     out->made = remat_graph(out->arena, &s->first, drop);
-    TRY(plan_one(s->module, out->made.graph, s->options, out->arena, &out->planned, s->error));
-    measure(out, s->budget);
-    return GR_OK;
+    GrStatus status = plan_one(s->module, out->made.graph, s->options, out->arena, &out->planned, s->error);
+    if (status == GR_OK) {
+        measure(out, s->budget);
+        return GR_OK;
+    }
+    arena_destroy(out->arena);
+    out->arena = NULL;
+    return status;
 }
 
 /* ---- what to drop ---- */
@@ -182,26 +187,39 @@ static GrStatus drop_one(Search *s, bool *dropped) {
         Arena *done = *dropped ? s->now.arena : trial.arena;
         if (*dropped)
             s->now = trial;
-        arena_destroy(done);
+        if (done)
+            arena_destroy(done);
     }
     arena_destroy(a);
     return status;
 }
 
+static GrStatus take_drops(Search *s, bool *drop) {
+    Trial trial;
+    TRY(try_drop(s, drop, &trial));
+    arena_destroy(s->now.arena);
+    s->now = trial;
+    s->drop = drop;
+    return GR_OK;
+}
+
 /* What later drops made needless is kept after all. */
 static GrStatus keep_needless(Search *s) {
-    for (uint32_t i = 1; i < s->first.g->nodes.n; i++) {
+    GrStatus status = GR_OK;
+    for (uint32_t i = 1; i < s->first.g->nodes.n && status == GR_OK; i++) {
         if (!s->drop[i])
             continue;
         Trial trial;
         s->drop[i] = false;
-        TRY(try_drop(s, s->drop, &trial));
-        bool fits = trial.act <= s->budget;
+        status = try_drop(s, s->drop, &trial);
+        bool fits = status == GR_OK && trial.act <= s->budget;
         s->drop[i] = !fits;
-        arena_destroy(fits ? s->now.arena : trial.arena);
+        Arena *done = fits ? s->now.arena : trial.arena;
         s->now = fits ? trial : s->now;
+        if (done)
+            arena_destroy(done);
     }
-    return GR_OK;
+    return status;
 }
 
 /* ---- one graph, and all ---- */
@@ -235,6 +253,7 @@ static GrStatus search(Search *s, uint64_t budget) {
     uint32_t nodes = s->first.g->nodes.n;
     if (s->now.arena)
         arena_destroy(s->now.arena);
+    s->now.arena = NULL;
     s->budget = budget;
     s->drop = PUSH(s->arena, bool, nodes);
     s->refused = PUSH(s->arena, bool, nodes);
@@ -248,16 +267,29 @@ static GrStatus search(Search *s, uint64_t budget) {
             memcpy(best, s->drop, nodes);
         }
     }
-    if (s->now.act > least) { /* the last drops made room where it did not help in the end */
-        arena_destroy(s->now.arena);
-        s->drop = best;
-        TRY(try_drop(s, s->drop, &s->now));
-    }
-    return s->now.act <= budget ? keep_needless(s) : GR_OK;
+    return s->now.act > least ? take_drops(s, best) : GR_OK; /* the last drops did not help in the end */
 }
 
-/* Straight to the budget; where that fails, down to it in steps, as far as they lead: with a limit out of reach all
- * waves look alike to the first search. */
+/* The least plan of many searches, or the first that takes `enough`.  A search is greedy, and one for more bytes may
+ * end at fewer: with a limit out of reach all waves look alike.  So it goes down in steps, past those that fail.  No
+ * budget depends on `enough`, so that the least that is told is found again when it is the limit. */
+static GrStatus search_least(Search *s, uint64_t all, uint64_t enough) {
+    enum { STEPS = 16, IN_VAIN = 4 };
+    bool *best = NULL;
+    uint64_t least = UINT64_MAX, budget = 0;
+    for (uint32_t in_vain = 0; least > enough && in_vain < IN_VAIN;) {
+        TRY(search(s, budget));
+        bool less = s->now.act < least;
+        in_vain = less ? 0 : budget < least ? in_vain + 1 : in_vain;
+        least = less ? s->now.act : least;
+        best = less ? s->drop : best;
+        uint64_t above = budget == 0 ? all : budget;
+        budget = above - (above + STEPS - 1) / STEPS;
+    }
+    return take_drops(s, best);
+}
+
+/* Straight to the budget; where that fails, to the least there is. */
 static GrStatus shrink(Search *s, Arena *a, const Graph *g, uint64_t budget, Refit *out) {
     Planned before = {0};
     TRY(plan_one(s->module, g, s->options, s->arena, &before, s->error));
@@ -266,20 +298,11 @@ static GrStatus shrink(Search *s, Arena *a, const Graph *g, uint64_t budget, Ref
         return GR_OK;
     s->first = remat_timeline(s->arena, g, &before);
     TRY(search(s, budget));
-    bool *best = s->drop;
-    uint64_t least = s->now.act;
-    for (uint64_t step = all - all / 16; least > budget && s->now.act > 0; step = least - least / 16) {
-        TRY(search(s, step > budget ? step : budget));
-        if (s->now.act < least) {
-            least = s->now.act;
-            best = s->drop;
-        }
-        if (s->now.act > s->budget)
-            break;
-    }
-    s->drop = best;
-    arena_destroy(s->now.arena);
-    TRY(try_drop(s, best, &s->now));
+    if (s->now.act > budget)
+        TRY(search_least(s, all, budget));
+    s->budget = budget;
+    if (s->now.act <= budget)
+        TRY(keep_needless(s));
     out->graph = g;
     describe(a, s, &before, &s->now, out);
     if (out->again.n > 0)

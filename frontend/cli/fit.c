@@ -49,7 +49,7 @@ static GrStatus refuse_limit(Session *s, const Common *c, Compiled *compiled, co
     Span at = peak.held.n > 0 ? node_of(peak.held.at[0].graph, peak.held.at[0].val)->span : (Span){0};
     Diags *ds = diags_create(s->arena, s->files);
     Diag *d = diag_add_found(ds, SEV_ERROR, "memory", at,
-                             "a step takes at least %" PRIu64 " bytes, and --max-memory allows %" PRIu64,
+                             "the least found for a step is %" PRIu64 " bytes, and --max-memory allows %" PRIu64,
                              compiled->fit.reached, c->max_memory);
     if (at.n > 0) diag_label(d, at, "the largest of what lies there");
     diag_help(d, "allow that much, or take a smaller batch");
