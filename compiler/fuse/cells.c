@@ -134,11 +134,11 @@ float node_cost(const Graph *g, Val v) {
     return 0;
 }
 
-/* Its kept axes all stand before the reduced ones. */
 uint32_t reduce_members(const Node *n) {
     return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
 }
 
+/* Its kept axes all stand before the reduced ones. */
 bool reduce_is_trailing(const Graph *g, Val v) {
     const Node *n = node_of(g, v);
     uint32_t rank = node_of(g, operand(g, v, 0))->shape.rank, kept = rank - n->attr.reduce.n;
