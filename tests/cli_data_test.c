@@ -39,3 +39,17 @@ TEST(statistics_are_those_of_the_run) {
     r = run("graphc eval fewer.graph --run all --split train");
     CHECK_MSG(value_of(r, "train.kept") == all && fabs(value_of(r, "train.centre") - all) < 1e-4, "%.*s", FSTR(r.out));
 }
+
+/* Two columns of numbers for each split, on the right however many there are. */
+TEST(classes_of_many_splits) {
+    Arena *a = test_arena();
+    Buf b = buf_make(a);
+    buf_printf(&b, "graph 1\ndata d {\n    from fresh(rows = 400) as train\n    y : u8 < 2 = integer(0, 2)\n");
+    buf_printf(&b, "    split ");
+    for (int i = 0; i < 12; i++) buf_printf(&b, "s%d 20, ", i);
+    buf_printf(&b, "val 20, train rest of train seed 1\n}\n");
+    test_write(str_format(a, "%.*s/p.graph", FSTR(test_folder())), buf_str(&b));
+    Ran r = test_shell(STR("graphc data p.graph | grep -A1 '^  = 0 '"));
+    const char *next = strchr(r.out.s, '\n');
+    CHECK_MSG(next && strcspn(next + 1, "\n") == (size_t)(next - r.out.s) && next - r.out.s > 150, "%s", r.out.s);
+}

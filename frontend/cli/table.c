@@ -8,6 +8,13 @@ Table table_make(Arena *a, uint32_t columns, const char *right) {
     return (Table){.arena = a, .columns = columns, .right = right};
 }
 
+Table table_make_numbers(Arena *a, uint32_t columns) {
+    char *right = PUSH(a, char, columns + 1);
+    memset(right, 'r', columns);
+    right[0] = '.';
+    return table_make(a, columns, right);
+}
+
 void table_cell(Table *t, const char *fmt, ...) {
     va_list ap;
     va_start(ap, fmt);

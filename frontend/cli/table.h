@@ -8,6 +8,8 @@ typedef struct { Arena *arena; uint32_t columns; const char *right; VEC(Str) cel
 
 /* `right`: the letter r at each column of numbers, another elsewhere; the columns beyond it are of words. */
 Table table_make(Arena *a, uint32_t columns, const char *right);
+/* A column of words, and one of numbers for each of the rest. */
+Table table_make_numbers(Arena *a, uint32_t columns);
 /* The next cell, row by row. */
 void  table_cell(Table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A whole number with commas between thousands. */

@@ -257,8 +257,7 @@ static void print_classes(const DataLook *v, uint32_t column) {
         print_many(v, column, classes);
         return;
     }
-    char right[2 * MAX_RANK + 2] = ".rrrrrrrrrrrrrrrr";
-    Table t = table_make(v->s->arena, 1 + 2 * splits, right);
+    Table t = table_make_numbers(v->s->arena, 1 + 2 * splits);
     table_cell(&t, "  %.*s", FSTR(v->d->columns.at[column].name));
     for (uint32_t s = 0; s < splits; s++) {
         table_cell(&t, "%.*s", FSTR(v->d->splits.at.at[s].name));
