@@ -198,8 +198,10 @@ TEST(bash_completes_commands_options_and_files) {
                 "source ./c.sh\n"
                 "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _graphc; echo \"= ${COMPREPLY[*]}\"; }\n"
                 "try graphc tra; try graphc train ''; try graphc train --qui; try graphc runs sh\n"
-                "try graphc completion ''\n"
-                "END\nbash t.sh", 0, "= train\n= one.graph\n= --quiet\n= show\n= bash zsh\n");
+                "try graphc completion ''; try graphc train --sample ''; try graphc train --data-memory ''\n"
+                "try graphc train --monitor de; try graphc train --monitor dead = s\n"
+                "END\nbash t.sh", 0, "= train\n= one.graph\n= --quiet\n= show\n= bash zsh\n= auto\n= \n"
+                "= dead=off dead=warn dead=stop\n= stop\n");
 }
 
 /* Completing functions of zsh say what they were given. */
@@ -211,9 +213,11 @@ TEST(zsh_completes_commands_options_and_files) {
                 "source ./c.zsh\n"
                 "try() { words=($@); CURRENT=$#; _graphc; }\n"
                 "try graphc ''; try graphc train ''; try graphc completion ''; try graphc runs ''\n"
+                "try graphc train --sample ''; try graphc train --data-memory ''; try graphc train --monitor ''\n"
                 "try graphc train --q\n"
                 "END\nzsh -f t.zsh", 0, "new:a first file with comments, NAME.graph, that trains at once\n"
-                "files -g *.graph\nbash zsh\nlist show diff plot mark rm export pack\n-- ");
+                "files -g *.graph\nbash zsh\nlist show diff plot mark rm export pack\nauto\n"
+                "dead=off dead=warn dead=stop exploding=off ");
     test_expect("zsh -f t.zsh", 0, " --quiet ");
     test_expect("graphc completion fish", 2, "for bash and zsh, not `fish`");
     test_expect("graphc completion", 2, "for which shell");

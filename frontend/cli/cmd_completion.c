@@ -13,6 +13,12 @@ static const char words_of_runs[] =
 #include "runs.def"
 #undef WORD
     "";
+static const char monitors[] =
+#define LEVELS(name) name "=off " name "=warn " name "=stop "
+#define MONITOR(id, name, patience, what, advice) LEVELS(name)
+#include "monitors.def"
+#undef MONITOR
+    LEVELS("alarms");
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const char bash_text[] =
@@ -27,6 +33,14 @@ static const char bash_text[] =
     "    --run | --fork | --in) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
     "    --split) COMPREPLY=($(compgen -W 'train val test' -- \"$cur\")); return ;;\n"
     "    --cpu) COMPREPLY=($(compgen -W 'host haswell' -- \"$cur\")); return ;;\n"
+    "    --sample) COMPREPLY=($(compgen -W 'auto' -- \"$cur\")); return ;;\n"
+    "    --data-memory) return ;;\n"
+    "    --monitor) COMPREPLY=($(compgen -W \"$_graphc_monitors\" -- \"$cur\")); return ;;\n"
+    "    =)                            # bash parts words at it: --monitor dead = st\n"
+    "        if [ \"${COMP_WORDS[COMP_CWORD-3]}\" = --monitor ]; then\n"
+    "            COMPREPLY=($(compgen -W 'off warn stop' -- \"$cur\"))\n"
+    "            return\n"
+    "        fi ;;\n"
     "    esac\n"
     "    case $cur in\n"
     "    -*)\n"
@@ -59,6 +73,9 @@ static const char zsh_text[] =
     "    --run|--fork|--in) _files -/; return ;;\n"
     "    --split) compadd train val test; return ;;\n"
     "    --cpu) compadd host haswell; return ;;\n"
+    "    --sample) compadd auto; return ;;\n"
+    "    --data-memory) return ;;\n"
+    "    --monitor) compadd ${=_graphc_monitors}; return ;;\n"
     "    esac\n"
     "    if [[ $cur == -* ]]; then\n"
     "        compadd -- ${(f)\"$(graphc $command --help 2>/dev/null | grep -oE -- '--[a-z-]+')\"}\n"
@@ -82,7 +99,7 @@ static const char zsh_text[] =
 static void print_bash(void) {
     fputs("# bash: eval \"$(graphc completion bash)\"\n_graphc_commands='", stdout);
     for (int i = 0; i < COMMAND_COUNT; i++) printf("%s%s", i ? " " : "", commands[i].name);
-    printf("'\n_graphc_words='%s'\n%s", words_of_runs, bash_text);
+    printf("'\n_graphc_words='%s'\n_graphc_monitors='%s'\n%s", words_of_runs, monitors, bash_text);
 }
 
 /* In single quotes, where only a quote has to be taken care of; a colon parts the name from what it does. */
@@ -93,7 +110,7 @@ static void print_zsh(void) {
         for (const char *c = commands[i].what; *c; c++) fputs(*c == '\'' ? "'\\''" : (char[]){*c, 0}, stdout);
         puts("'");
     }
-    printf(")\n_graphc_words=(%s)\n%s", words_of_runs, zsh_text);
+    printf(")\n_graphc_words=(%s)\n_graphc_monitors='%s'\n%s", words_of_runs, monitors, zsh_text);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
