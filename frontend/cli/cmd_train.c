@@ -17,7 +17,7 @@ enum { TAGS_MOST = 32, AUTO = -1 };
 typedef struct {
     Common common;
     const char *run, *fork;
-    bool resume, quiet;
+    bool resume, quiet, samples;             /* samples: a monitor was asked for that reads them */
     Level monitors[MONITOR_COUNT], alarms;
     uint32_t overfit;
     BookWords words;
@@ -54,6 +54,7 @@ static void set_level(Options *o, const char *arg, struct argp_state *state) {
     if (!to) argp_error(state, "there is no monitor `%.*s`; " MONITOR_NAMES " and `alarms` are some", FSTR(name));
     if (level == LEVEL_AS_WRITTEN) argp_error(state, "--monitor takes %.*s=off, =warn or =stop", FSTR(name));
     if (to) *to = level;
+    o->samples |= level > LEVEL_OFF && to != &o->alarms && to != &o->monitors[MONITOR_OVERFITTING];
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
@@ -67,7 +68,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_RESUME: o->resume = true; return 0;
     case KEY_SAMPLE:
         o->common.sample_first = true;
-        if (strcmp(arg, "auto") != 0) o->common.sample_steps = option_count(arg, 0, 1u << 30, "--sample", state);
+        if (strcmp(arg, "auto") != 0) o->common.sample_steps = option_count(arg, 1, 1u << 30, "--sample", state);
         else o->common.sample_steps = AUTO;
         return 0;
     case KEY_CONFLICT: o->common.conflict = true; return 0;
@@ -254,8 +255,9 @@ int cmd_train(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
-    if (o.common.conflict && !o.common.sample_first) o.common.sample_steps = AUTO;
-    o.common.sample_first |= o.common.conflict;
+    bool looks = o.common.conflict || o.samples;
+    if (looks && !o.common.sample_first) o.common.sample_steps = AUTO;
+    o.common.sample_first |= looks;
     if (o.common.sample_steps == AUTO) o.common.sample_steps = train_sample_steps(s.recipe);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
