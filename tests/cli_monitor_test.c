@@ -68,12 +68,13 @@ TEST_ALL(a_budget_has_numbers_that_are_known) {
     CHECK_MSG(says(r, "  total        -10                         5\n"), "%s", r.out.s);
     CHECK_MSG(says(r, "a and c: cosine -1.00, one undoes what the other does"), "%s", r.out.s);
     CHECK_NEAR(sampled("r", 1, "train.c.gradient"), 6, 1e-6);
-    CHECK_NEAR(sampled("r", 1, "train.a.c.cosine"), -1, 1e-6);
+    CHECK_NEAR(sampled("r", 1, "train.a.cosine.c"), -1, 1e-6);
     CHECK_NEAR(sampled("r", 1, "train.c.weight"), 3, 0);
     CHECK(isnan(sampled("r", 2, "train.c.gradient")));
     test_expect("grep -c ^sample, r/metrics.csv", 0, "2");
     test_expect("grep -c 'fit, step 0' r/log.txt", 0, "1");
-    r = ran("graphc train p.graph --run n --sample 0", 0);
+    test_expect("graphc train p.graph --sample 0", 2, "--sample");
+    r = ran("graphc train p.graph --run n", 0);
     CHECK(!says(r, "step 0") && isnan(sampled("n", 0, "train.a.gradient")));
     CHECK_MSG(says(ran("graphc try p.graph", 0), "fit, step 0  value"), "%s", r.out.s);
     r = ran("graphc train p.graph --run j --json --sample auto", 0);
@@ -86,9 +87,9 @@ TEST_ALL(samples_change_no_bit) {
         "    loss a = mean[n] (head(y)[n] - b.noise[n])^2\n    loss s = mean[n] y[n]^2  weight 0.1",
         "adam(lr = 0.01);  epochs 4");
     ran("graphc train p.graph -q --run with --sample 3 --conflict", 0);
-    ran("graphc train p.graph -q --run without --sample 0", 0);
+    ran("graphc train p.graph -q --run without", 0);
     CHECK(str_eq(test_tensors("with"), test_tensors("without")));
-    CHECK(sampled("with", 5, "train.gradient.head") > 0 && sampled("with", 5, "train.s.gradient") > 0);
+    CHECK(sampled("with", 5, "train.total.gradient.head") > 0 && sampled("with", 5, "train.s.gradient") > 0);
     CHECK(isnan(sampled("with", 5, "train.s.gradient.head")));
     ran("graphc verify p.graph", 0);
 }
@@ -99,14 +100,15 @@ TEST_ALL(units_that_never_fire) {
     Ran r = ran("graphc train p.graph -q --sample 4 --run dead -s shift=50", 0);
     CHECK_MSG(says(r, "warning: dead: 8 of 8 relu units of `net.linear2` fired for no row of 5 samples; a smaller "
                       "learning rate"), "%s", r.out.s);
-    CHECK_NEAR(sampled("dead", 4, "train.dead.net.linear2"), 1, 0);
-    CHECK_NEAR(sampled("dead", 3, "train.dead.net.linear2"), 0, 0);
+    CHECK_NEAR(sampled("dead", 4, "train.units.dead.net.linear2"), 1, 0);
+    CHECK_NEAR(sampled("dead", 3, "train.units.dead.net.linear2"), 0, 0);
     r = ran("graphc train p.graph -q --sample 4 --run alive", 0);
     CHECK_MSG(!says(r, "warning: dead"), "%s", r.out.s);
     r = ran("graphc train p.graph -q --sample 4 -s shift=50 --monitor dead=off", 0);
     CHECK_MSG(!says(r, "dead:"), "%s", r.out.s);
     r = ran("graphc train p.graph -q --sample 4 -s shift=50 --monitor dead=stop --run s", 3);
-    CHECK_MSG(says(r, "stopped after step 17: dead: 8 of 8") && says(r, "`--resume` goes on"), "%s", r.out.s);
+    CHECK_MSG(says(r, "stopped after step 17: dead: 8 of 8") && says(r, "`--monitor dead` held; the run is saved"),
+              "%s", r.out.s);
     test_expect("grep -c '\"event\":\"stop\"' s/metrics.jsonl", 0, "1");
 }
 
@@ -143,6 +145,75 @@ TEST_ALL(terms_out_of_balance) {
 }
 
 /* Noise is learnt by heart, or there is something to learn. */
+/* Terms, models and what a sample tells have names of their own. */
+TEST_ALL(terms_called_like_samples) {
+    put(line, "    loss gradient = mean[n] y[n]\n    loss dead = mean[n] y[n]\n    loss units = mean[n] y[n]  weight w",
+        "sgd(lr = 0);  steps 20");
+    ran("sed -i 's/head/gradient/' p.graph", 0);
+    Ran r = ran("graphc train p.graph --run r --sample 2 --conflict", 0);
+    CHECK_MSG(says(r, "fit, step 0   value  weight   share  gradient\n") && !says(r, "warning: "), "%s", r.out.s);
+    CHECK(sampled("r", 0, "train.gradient.value") == sampled("r", 0, "train.units.value"));
+    CHECK_NEAR(sampled("r", 0, "train.dead.cosine.units"), 1, 1e-5);
+    ran("sed -i 's/loss dead/loss total/' p.graph", 0);
+    test_expect("graphc check p.graph", 1, "`total` is the sum of all losses");
+    ran("sed -i 's/loss total/metric total/' p.graph", 0);
+    test_expect("graphc check p.graph", 1, "`total` is the sum of all losses");
+}
+
+/* The same term and the same layer of two objectives: each is held against itself. */
+static void put_two(const char *losses, const char *others, const char *train) {
+    put("y = linear(relu(linear(x, 8) - shift), 1)[:, 0]", losses, "sgd(lr = 0)");
+    ran(str_format(test_arena(), "sed -i 's/^train {.*/objective other(b : points[N]) {\\n    y = net(b.x)\\n"
+                   "%s\\n}\\ntrain { objective fit;  objective other;  %s;  batch 16;  seed 1 }/' p.graph", others,
+                   train).s, 0);
+}
+
+TEST_ALL(monitors_of_several_objectives) {
+    put_two("    loss l = mean[n] (y[n] - 1)^2\n    loss small = mean[n] (y[n] - 2)^2  weight w",
+            "    loss l = mean[n] 1e4 * (y[n] - 1)^2\\n    loss small = mean[n] 1e4 * (y[n] - 2)^2",
+            "optimizer sgd(lr = 1e-9);  epochs 2");
+    Ran r = ran("graphc train p.graph -q --sample 1 -s w=1e-9", 0);
+    CHECK_MSG(says(r, "warning: vanishing: the gradient of `small` is ") && !says(r, "exploding"), "%s", r.out.s);
+    r = ran("graphc train p.graph -q --sample 1", 0);
+    CHECK_MSG(!says(r, "warning: "), "%s", r.out.s);
+    r = ran("graphc train p.graph -q --sample 1 -s shift=50 --run d", 0);
+    CHECK_MSG(says(r, "warning: dead: 8 of 8 relu units of `net.linear2`"), "%s", r.out.s);
+    test_expect("grep -c 'dead: 8 of 8' d/log.txt", 0, "2\n");                 /* each objective has seen it itself */
+}
+
+/* A model for each column: more columns than any table of ours has by itself. */
+TEST_ALL(a_budget_of_many_models) {
+    Buf b = buf_make(test_arena());
+    buf_printf(&b, "graph 1\ndata d { from fresh(rows = 32) as train;  x[i < 2] = normal() }\n");
+    for (int i = 0; i < 20; i++)
+        buf_printf(&b, "model net%d(x : real[N, 2]) -> (y : real[N, 1]) { y = linear(x, 1) }\n", i);
+    buf_printf(&b, "objective o(q : d[N]) {\n    loss l = mean[..] (net0(q.x)");
+    for (int i = 1; i < 20; i++) buf_printf(&b, " + net%d(q.x)", i);
+    buf_printf(&b, ")^2\n}\ntrain { optimizer sgd(lr = 0.01);  epochs 1;  batch 8;  seed 1 }\n");
+    test_write(here("p.graph"), buf_str(&b));
+    Ran r = ran("graphc train p.graph --sample 2 --run r | grep -A1 'o, step 0'", 0);
+    const char *next = strchr(r.out.s, '\n');
+    CHECK_MSG(next && strcspn(next + 1, "\n") == (size_t)(next - r.out.s), "%s", r.out.s);         /* on the right */
+}
+
+TEST_ALL(gradients_that_are_infinite) {
+    put(line, "    loss l = mean[n] w * y[n]\n    loss small = mean[n] y[n]", "sgd(lr = 0);  steps 12");
+    Ran r = ran("graphc train p.graph -q --sample 2 -s w=1e30", 0);
+    CHECK_MSG(says(r, "warning: exploding: the gradient is infinite") && !says(r, "vanishing") && !says(r, "imbalance"),
+              "%s", r.out.s);
+    r = ran("graphc train p.graph -q --sample 2", 0);
+    CHECK_MSG(!says(r, "warning: "), "%s", r.out.s);
+}
+
+/* A level for a monitor that reads samples asks for them. */
+TEST_ALL(a_monitor_brings_its_samples) {
+    put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2", "sgd(lr = 0.01);  epochs 1");
+    ran("graphc train p.graph -q --run a --monitor dead=stop", 0);
+    CHECK(sampled("a", 0, "train.l.gradient") > 0);
+    ran("graphc train p.graph -q --run b --monitor overfitting=stop --monitor alarms=warn --monitor dead=off", 0);
+    CHECK(isnan(sampled("b", 0, "train.l.gradient")));
+}
+
 TEST_ALL(overfitting) {
     const char *net = "h = x |> linear(256) |> relu |> linear(256) |> relu;  y = linear(h, 1)[:, 0]";
     put(net, "    loss l = mean[n] (y[n] - (shift * b.noise[n] + w * b.x[n,0]))^2", "adam(lr = 0.003);  epochs 30");

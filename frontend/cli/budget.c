@@ -28,7 +28,7 @@ static const RecipeObjective *objective_of(Arena *a, const Recipe *r, const Trai
 }
 
 static void find_models(Budget *b) {
-    Str prefix = str_format(b->a, "train.%.*s.gradient.", FSTR(b->objective));
+    Str prefix = str_format(b->a, "train.%.*s.total.gradient.", FSTR(b->objective));
     for (uint32_t i = 0; i < b->values->at.n; i++) {
         Str whole = b->values->at.at[i].whole;
         if (str_starts(whole, prefix.s)) vec_push(b->a, &b->models, ((Str){whole.s + prefix.n, whole.n - prefix.n}));
@@ -51,7 +51,7 @@ static void put_cosines(const Budget *b, const RecipeObjective *o, Buf *out) {
     for (uint32_t i = 0; i < o->losses.n; i++)
         for (uint32_t k = i + 1; k < o->losses.n; k++) {
             Str x = o->losses.at[i].name, y = o->losses.at[k].name;
-            double c = value_of(b, str_format(b->a, "%.*s.%.*s.cosine", FSTR(x), FSTR(y)));
+            double c = value_of(b, str_format(b->a, "%.*s.cosine.%.*s", FSTR(x), FSTR(y)));
             if (!isnan(c))
                 buf_printf(out, "  %.*s and %.*s: cosine %.2f%s\n", FSTR(x), FSTR(y), c,
                            c < -0.1 ? ", one undoes what the other does" : "");
@@ -63,7 +63,7 @@ Str budget_text(Arena *a, const Recipe *r, const TrainProgress *p) {
     if (!o) return STR("");
     Budget b = {.a = a, .values = p->values, .objective = o->name};
     find_models(&b);
-    Table t = table_make(a, 5 + b.models.n, ".rrrrrrrrrrrrrrrrrrr");
+    Table t = table_make_numbers(a, 5 + b.models.n);
     table_cell(&t, "%.*s, step %lld", FSTR(o->name), (long long)p->step);
     static const char *const heads[] = {"value", "weight", "share", "gradient"};
     for (uint32_t i = 0; i < sizeof heads / sizeof *heads; i++) table_cell(&t, "%s", heads[i]);
@@ -84,7 +84,7 @@ Str budget_text(Arena *a, const Recipe *r, const TrainProgress *p) {
     number(&t, "%.4g", total);
     table_cell(&t, " ");
     table_cell(&t, " ");
-    gradients(&b, &t, STR(""));
+    gradients(&b, &t, STR("total."));
     Buf out = buf_make(a);
     table_write(&t, &out);
     put_cosines(&b, o, &out);

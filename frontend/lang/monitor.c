@@ -86,6 +86,11 @@ static Str series_name(Lower *l, Str name) {
 }
 
 bool monitor_name_is_new(Lower *l, Name name) {
+    if (str_is(name.text, "total")) {
+        Diag *d = report(l, DIAG_TWICE, name.at, "`total` is the sum of all losses");
+        diag_help(d, "another name: series of this one could not be told from those of the sum");
+        return false;
+    }
     const Name *old = term_named(l, name.text);
     if (old) {
         Diag *d = report(l, DIAG_TWICE, name.at, "two losses, metrics or watches are called `%.*s`", FSTR(name.text));

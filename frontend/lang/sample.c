@@ -5,9 +5,12 @@
  *
  *   TERM.value, TERM.weight, TERM.share   its value, its weight, |weighted value| over the sum of all of them
  *   TERM.gradient, TERM.gradient.MODEL    the norm of the gradient of the weighted term, of all it updates, of a model
- *   gradient, gradient.MODEL              the same of the total
- *   TERM.OTHER.cosine                     below 0: one undoes what the other does
- *   units.LAYER                           the largest value of each unit of a relu over the batch: at 0 it never fired
+ *   total.gradient, total.gradient.MODEL  the same of the total
+ *   TERM.cosine.OTHER                     below 0: one undoes what the other does
+ *   units.largest.LAYER                   the largest value of each unit of a relu over the batch: at 0 it never fired
+ *
+ * The second word tells what it is.  No term is called `total`, and of a term called `units` nothing is `largest`: so
+ * whatever terms, models and layers are called, no two names are the same.
  *
  * A layer of relus is a `max(x, 0)` behind a sum with a vector of weights, the bias or a norm's shift, along whose axis
  * its units lie. */
@@ -132,7 +135,7 @@ static void give_cosine(Sample *s, uint32_t x, uint32_t y) {
         return;
     }
     Val size = build_2(b, OP_mul, build_1(b, OP_sqrt, one), build_1(b, OP_sqrt, other));
-    give(l, str_format(l->a, "%.*s.%.*s.cosine", FSTR(l->losses.at[x].name.text), FSTR(l->losses.at[y].name.text)),
+    give(l, str_format(l->a, "%.*s.cosine.%.*s", FSTR(l->losses.at[x].name.text), FSTR(l->losses.at[y].name.text)),
          build_2(b, OP_div, both, build_2(b, OP_max, size, build_const(b, DT_F32, 1e-30))));
 }
 
@@ -204,7 +207,7 @@ static void give_units(Lower *l) {
         while (path.n > 0 && path.s[path.n - 1] != '.') {
             path.n--;
         }
-        Str name = str_format(l->a, "units.%.*s", path.n ? (int)path.n - 1 : 0, path.s);
+        Str name = str_format(l->a, "units.largest.%.*s", path.n ? (int)path.n - 1 : 0, path.s);
         for (uint8_t j = 0; j < rank; j++) {
             if (j != axis) {
                 axes[k++] = j;
@@ -240,7 +243,7 @@ void sample_give(Lower *l, Val total, bool conflict) {
         give_norms(&s, str_format(l->a, "%.*s.", FSTR(l->losses.at[t].name.text)), &s.terms[t]);
     }
     TermGradient all = whole(&s);
-    give_norms(&s, STR(""), &all);
+    give_norms(&s, STR("total."), &all);
     for (uint32_t x = 0; x < l->losses.n && conflict; x++) {
         for (uint32_t y = x + 1; y < l->losses.n; y++) {
             give_cosine(&s, x, y);

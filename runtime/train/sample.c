@@ -5,7 +5,7 @@
 #include "sample.h"
 #include <string.h>
 
-static const char k_units[] = "units.";
+static const char k_units[] = "units.largest.";
 
 GrStatus sample_entry(Trainer *t, const RecipeRun *run, int64_t rows, const PlanEntry **out) {
     const TrainJob *job = t->s.job;
@@ -64,7 +64,8 @@ static void add_value(Trainer *t, const RecipeObjective *o, Str name, float x, T
     vec_push(t->values, &out->at, v);
 }
 
-static void read_outputs(Trainer *t, const RecipeObjective *o, const PlanEntry *entry, TrainValues *out) {
+static void read_outputs(Trainer *t, const RecipeRun *run, const PlanEntry *entry, TrainValues *out) {
+    const RecipeObjective *o = &t->s.job->recipe->objectives.at[run->objective];
     const Plan *p = exec_plan(t->s.job->exec);
     for (uint32_t i = entry->first_output; i < entry->first_output + entry->n_outputs; i++) {
         const PlanBinding *b = &p->bindings.at[i];
@@ -75,24 +76,23 @@ static void read_outputs(Trainer *t, const RecipeObjective *o, const PlanEntry *
             continue;
         }
         Str layer = {b->name.s + sizeof k_units - 1, b->name.n - (uint32_t)(sizeof k_units - 1)};
-        double dead = health_units(t, layer, at, shape_count(p->buffers.at[b->buffer].shape));
-        add_value(t, o, str_format(t->values, "dead.%.*s", FSTR(layer)), (float)dead, out);
+        double dead = health_units(t, run, layer, at, shape_count(p->buffers.at[b->buffer].shape));
+        add_value(t, o, str_format(t->values, "units.dead.%.*s", FSTR(layer)), (float)dead, out);
     }
 }
 
 GrStatus sample_take(Trainer *t, const RecipeRun *run, const PlanEntry *entry, const PlanEntry *step) {
-    const RecipeObjective *o = &t->s.job->recipe->objectives.at[run->objective];
     ArenaMark mark = arena_mark(t->values);
     TrainValues values = {0};
     const char *kept = keep_batch(t, step);
     put_batch(t, step, kept, entry);
     exec_run(t->s.job->exec, entry, session_uniforms(&t->s));
-    read_outputs(t, o, entry, &values);
+    read_outputs(t, run, entry, &values);
     put_batch(t, step, kept, step);
     if (t->s.state.step > 0 || t->s.job->sample_first)
         TRY(record_values(t, STR("sample"), &values));
     session_progress(&t->s, TRAIN_SAMPLE, t->s.counters.epoch_steps, &values, false);
-    GrStatus status = health_sample(t, o, &values);
+    GrStatus status = health_sample(t, run, &values);
     arena_pop(mark);
     return status;
 }

@@ -10,7 +10,7 @@ GrStatus sample_take(Trainer *t, const RecipeRun *run, const PlanEntry *entry, c
 
 /* ---- health.c ---- */
 /* The largest value of each unit of a layer in this sample; the share that has not fired for so long. */
-double   health_units(Trainer *t, Str layer, const float *largest, int64_t n);
-GrStatus health_sample(Trainer *t, const RecipeObjective *o, const TrainValues *values);
+double   health_units(Trainer *t, const RecipeRun *run, Str layer, const float *largest, int64_t n);
+GrStatus health_sample(Trainer *t, const RecipeRun *run, const TrainValues *values);
 GrStatus health_epoch(Trainer *t, const TrainValues *values);
 #endif

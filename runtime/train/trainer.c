@@ -109,8 +109,10 @@ static GrStatus step(Trainer *t) {
 
 static GrStatus stopped(Trainer *t) {
     fail(t->s.e, GR_STOPPED, "stopped after step %lld: %.*s", (long long)t->s.state.step, FSTR(t->stop->text));
-    fail_help(t->s.e, "`%.*s` held %lld times in a row; the run is saved, `--resume` goes on in spite of it",
-              FSTR(t->stop->when), (long long)t->stop->reports);
+    int64_t n = t->stop->reports;
+    Str times = n == 1 ? STR("held") : str_format(t->s.arena, "held %lld times in a row", (long long)n);
+    fail_help(t->s.e, "`%.*s` %.*s; the run is saved, `--resume` goes on in spite of it", FSTR(t->stop->when),
+              FSTR(times));
     return GR_STOPPED;
 }
 
