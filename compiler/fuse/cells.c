@@ -24,6 +24,17 @@ uint32_t cell_add(Planner *p, Cell c) {
     return p->entry->cells.n - 1;
 }
 
+uint32_t cell_packed(Planner *p, Str name, DType t, int64_t count, Val v) {
+    return cell_add(p, (Cell){.kind = CELL_PACKED,
+                              .name = name,
+                              .dtype = t,
+                              .shape = shape_of(1, &count),
+                              .region = REGION_ACT,
+                              .loop = p->loop,
+                              .graph = p->g,
+                              .made_of = v});
+}
+
 uint32_t cell_of_var(Planner *p, uint32_t var) {
     static const Region region_of[] = {[VAR_PARAM] = REGION_PARAM,
                                        [VAR_STATE] = REGION_STATE,

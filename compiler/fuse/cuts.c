@@ -166,15 +166,8 @@ static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
     t.tile = kernel_scratch(k, t.e.unit, "tiles", DT_F32, cuts->tile);
     pack_part(&t, cuts, part, columns);
     const Stage made = *part_tiles(&t, cuts, part, columns);
-    int64_t count = cuts->parts * table_step(cuts);
-    uint32_t table = cell_add(p, (Cell){.kind = CELL_PACKED,
-                                        .name = str_format(p->arena, "%.*s", FSTR(k->name)),
-                                        .dtype = DT_F32,
-                                        .shape = shape_of(1, &count),
-                                        .region = REGION_ACT,
-                                        .loop = p->loop,
-                                        .graph = p->g,
-                                        .made_of = p->groups.at[group].sinks.at[0].val});
+    uint32_t table = cell_packed(p, str_format(p->arena, "%.*s", FSTR(k->name)), DT_F32, cuts->parts * table_step(cuts),
+                                 p->groups.at[group].sinks.at[0].val);
     Stage *s = kernel_stage(k, STAGE_MAP);
     memcpy(s->axis, made.axis, made.n_axes);
     s->n_axes = made.n_axes;

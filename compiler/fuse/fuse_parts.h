@@ -135,6 +135,8 @@ typedef struct {
 
 Cell *cell_at(Planner *p, uint32_t cell);
 uint32_t cell_add(Planner *p, Cell c);
+/* Of the kernels' own, dense: what is made of v so that it lies as a kernel wants it, or parts of v. */
+uint32_t cell_packed(Planner *p, Str name, DType t, int64_t count, Val v);
 uint32_t cell_of_var(Planner *p, uint32_t var);
 uint32_t cell_of_column(Planner *p, uint32_t column);
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member);

@@ -243,14 +243,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
         block = kernel_axis(k, "b", (n_places + size - 1) / size);
     }
     k->n_head = k->axes.n;
-    uint32_t cell = cell_add(p, (Cell){.kind = CELL_PACKED,
-                                       .name = str_format(p->arena, "%.*s", FSTR(k->name)),
-                                       .dtype = DT_F32,
-                                       .shape = shape_of(1, &count),
-                                       .region = REGION_ACT,
-                                       .loop = p->loop,
-                                       .graph = p->g,
-                                       .made_of = r->operand[side]});
+    uint32_t cell = cell_packed(p, str_format(p->arena, "%.*s", FSTR(k->name)), DT_F32, count, r->operand[side]);
     uint32_t out = kernel_buffer(&e, cell, true);
     if (places > 0)
         pack_places(&e, r, lie, side, panel, block, others, n_heads, n_places, dim_at, out, to, place_step);

@@ -326,14 +326,8 @@ static uint32_t accum_member(Rows *r, Sink sink) {
         GR_ASSERT(done);
     }
     int64_t inner = shape_count(n->shape), count = inner * LANES * ((shape.dim[0] + CHUNK - 1) / CHUNK);
-    uint32_t cell = cell_add(r->p, (Cell){.kind = CELL_PACKED,
-                                          .name = str_format(r->p->arena, "partial%u", sink.val.i),
-                                          .graph = r->p->g,
-                                          .made_of = sink.val,
-                                          .dtype = wide_of((DType)n->dtype),
-                                          .shape = shape_of(1, &count),
-                                          .region = REGION_ACT,
-                                          .loop = r->p->loop});
+    uint32_t cell = cell_packed(r->p, str_format(r->p->arena, "partial%u", sink.val.i), wide_of((DType)n->dtype), count,
+                                sink.val);
     Index out = index_add(&r->e, index_linear(&r->e, n->shape, at + 1), index_scale(r->head_at[0], inner));
     Stage *s = &k->stages.at[r->open - 1];
     s->kind = STAGE_ACCUM;

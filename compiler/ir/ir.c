@@ -307,6 +307,17 @@ Val copy_val(Copy *c, Val v) {
     return c->map[v.i];
 }
 
+Attr copy_attr(Arena *a, const Node *n, Graph *(*pass)(Arena *a, const Graph *g)) {
+    Attr attr = n->attr;
+    if (n->op != OP_scan)
+        return attr;
+    Scan *s = PUSH(a, Scan, 1);
+    *s = *n->attr.scan;
+    s->body = pass(a, s->body);
+    attr.scan = s;
+    return attr;
+}
+
 Graph *copy_finish(Copy *c) {
     for (uint32_t i = 0; i < c->from->outputs.n; i++) {
         Output o = c->from->outputs.at[i];

@@ -247,6 +247,8 @@ typedef struct { const Graph *from; Graph *to; Val *map; } Copy;   /* map[v.i]: 
 Copy  copy_begin(Arena *a, const Graph *from);             /* columns copied, nothing else */
 Val   copy_val(Copy *c, Val v);                            /* copies what it needs; follows map */
 Graph *copy_finish(Copy *c);                               /* outputs and effects */
+/* The node's attributes; a scan's with what the pass makes of its body. */
+Attr  copy_attr(Arena *a, const Node *n, Graph *(*pass)(Arena *a, const Graph *g));
 Contract *contract_new(Arena *a);
 
 /* ---- text, verifier, interpreter ---- */

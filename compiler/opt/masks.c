@@ -65,23 +65,13 @@ static Val masked(Build *b, Val v) {
     return build_select(b, build_reshape(b, here, result), build_reshape(b, wide, result), zeros);
 }
 
-static Attr attr_of(Arena *a, const Node *n) {
-    Attr attr = n->attr;
-    if (n->op != OP_scan) return attr;
-    Scan *s = PUSH(a, Scan, 1);
-    *s = *n->attr.scan;
-    s->body = opt_masks(a, s->body);
-    attr.scan = s;
-    return attr;
-}
-
 Graph *opt_masks(Arena *a, const Graph *g) {
     Copy c = copy_begin(a, g);
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         Val *in = PUSH(a, Val, n->n + 1);
         for (uint32_t k = 0; k < n->n; k++) in[k] = c.map[operand(g, (Val){i}, k).i];
-        Attr attr = attr_of(a, n);
+        Attr attr = copy_attr(a, n, opt_masks);
         Build b = {c.to, n->span, n->name};
         Val v = build_node(&b, (Op)n->op, (DType)n->dtype, n->shape, &attr, n->n, in), to = masked(&b, v);
         c.map[i] = to.i ? to : v;

@@ -130,16 +130,6 @@ static Val simplest(Build *b, Val v) {
     return v;
 }
 
-static Attr simplified_attr(Arena *a, const Node *n) {
-    Attr attr = n->attr;
-    if (n->op != OP_scan) return attr;
-    Scan *s = PUSH(a, Scan, 1);
-    *s = *n->attr.scan;
-    s->body = opt_simplify(a, s->body);
-    attr.scan = s;
-    return attr;
-}
-
 static Graph *simplify_once(Arena *a, const Graph *g) {
     Copy c = copy_begin(a, g);
     Val *in = NULL;
@@ -148,7 +138,7 @@ static Graph *simplify_once(Arena *a, const Graph *g) {
         const Node *n = &g->nodes.at[i];
         if (n->n > room) in = PUSH(a, Val, room = n->n);
         for (uint32_t k = 0; k < n->n; k++) in[k] = c.map[operand(g, (Val){i}, k).i];
-        Attr attr = simplified_attr(a, n);
+        Attr attr = copy_attr(a, n, opt_simplify);
         Build b = {c.to, n->span, n->name};
         c.map[i] = simplest(&b, build_node(&b, (Op)n->op, (DType)n->dtype, n->shape, &attr, n->n, in));
     }
