@@ -90,6 +90,8 @@ TEST(memory_is_drawn) {
     CHECK_INT(drawn("--stage=memory --picture memory.png").status, 0);
     CHECK_INT(drawn("--stage=memory --only=eval --picture memory.pdf").status, 0);
     CHECK_INT(drawn("--stage=memory --picture memory.svg --max-memory 1GB").status, 0);
+    expect("--stage=memory --picture nowhere/m.png", 1, "the picture nowhere/m.png cannot be written: No such file");
+    expect("--stage=memory --picture nowhere/m.svg", 1, "the picture nowhere/m.svg cannot be written: No such file");
     begins("memory.png", "\x89PNG", 4);
     begins("memory.pdf", "%PDF", 4);
     begins("memory.svg", "<?xml", 5);

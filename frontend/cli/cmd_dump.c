@@ -1,5 +1,6 @@
 /* graphc dump: the program at any stage, as the text that the stage's own parser reads, or as a picture. */
 #include "cli.h"
+#include "canvas.h"
 #include "chart.h"
 #include "picture.h"
 #include <string.h>
@@ -249,7 +250,7 @@ static int dump_picture(Session *s, const Options *o, const Entries *entries, Co
 /* Of the entry with the highest peak among those asked for: a page shows one. */
 static int draw_memory(Session *s, const Options *o, Compiled *c) {
     Error e = {0};
-    if (!memory_picture_known(o->picture)) {
+    if (!canvas_known(o->picture)) {
         fail(&e, GR_USAGE, "memory is drawn as an .svg, .png or .pdf, not as `%s`", o->picture);
         return report_error(&o->common, &e);
     }

@@ -1,5 +1,6 @@
 /* The points of a sweep as parallel coordinates: settings that vary, then the score. */
 #include "grid.h"
+#include "canvas.h"
 #include "parallel.h"
 #include <math.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static void add_axis(const Grid *g, Arena *a, uint32_t value, Parallel *out) {
 }
 
 GrStatus grid_picture_check(const char *path, Error *e) {
-    if (parallel_known(path)) return GR_OK;
+    if (canvas_known(path)) return GR_OK;
     fail(e, GR_USAGE, "`%s`: which kind of picture?", path);
     fail_help(e, "`--picture FILE` ends with .svg, .png or .pdf");
     return GR_USAGE;

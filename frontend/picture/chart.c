@@ -3,9 +3,8 @@
  * its peak.  Large ones carry names, and are listed with their lines.  Drawn by cairo: this is a chart, and
  * nothing has to be laid out. */
 #include "chart.h"
+#include "canvas.h"
 #include "sheet.h"
-#include <cairo-pdf.h>
-#include <cairo-svg.h>
 #include <cairo.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -237,28 +236,12 @@ void memory_text(const Planned *p, uint32_t entry, const SourceSet *files, Buf *
     }
 }
 
-/* ---- files ---- */
-bool memory_picture_known(const char *file) {
-    Str s = str_of(file);
-    return str_ends(s, ".svg") || str_ends(s, ".pdf") || str_ends(s, ".png");
-}
-
 GrStatus memory_picture(const Planned *p, uint32_t entry, const SourceSet *files, const char *file, Error *e) {
-    GR_ASSERT(memory_picture_known(file));
-    Str name = str_of(file);
     Chart m = {.arena = arena_create(), .p = p, .files = files, .entry = entry};
     collect(&m);
     m.top = m.top ? m.top : 1;
-    bool png = str_ends(name, ".png");
-    cairo_surface_t *s = png                        ? cairo_image_surface_create(CAIRO_FORMAT_RGB24, WIDTH, HEIGHT)
-                         : str_ends(name, ".pdf") ? cairo_pdf_surface_create(file, WIDTH, HEIGHT)
-                                                  : cairo_svg_surface_create(file, WIDTH, HEIGHT);
+    cairo_surface_t *s = canvas_open(file, WIDTH, HEIGHT);
     draw(&m, s);
-    cairo_status_t wrong = png ? cairo_surface_write_to_png(s, file) : CAIRO_STATUS_SUCCESS;
-    cairo_surface_finish(s);
-    wrong = wrong ? wrong : cairo_surface_status(s);
-    cairo_surface_destroy(s);
     arena_destroy(m.arena);
-    if (wrong) return fail(e, GR_IO, "the picture %s cannot be written: %s", file, cairo_status_to_string(wrong));
-    return GR_OK;
+    return canvas_close(s, file, e);
 }

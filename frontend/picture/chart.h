@@ -3,7 +3,6 @@
 #define GRF_PICTURE_CHART_H
 #include "fuse.h"
 
-bool     memory_picture_known(const char *file);           /* by its ending: .svg, .png, .pdf */
 GrStatus memory_picture(const Planned *p, uint32_t entry, const SourceSet *files, const char *file, Error *e);
 /* A line for each wave: bytes alive, and what is new in it; then the peak, largest first. */
 void     memory_text(const Planned *p, uint32_t entry, const SourceSet *files, Buf *out);

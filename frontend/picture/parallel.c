@@ -1,7 +1,6 @@
 /* Lines from the worst to the best, so that the best lies on top, then the axes with what they say on white. */
 #include "parallel.h"
-#include <cairo-pdf.h>
-#include <cairo-svg.h>
+#include "canvas.h"
 #include <cairo.h>
 #include <math.h>
 
@@ -113,28 +112,9 @@ static void draw(const Parallel *p, cairo_surface_t *s) {
     arena_destroy(d.arena);
 }
 
-/* ---- files ---- */
-bool parallel_known(const char *file) {
-    Str s = str_of(file);
-    return str_ends(s, ".svg") || str_ends(s, ".pdf") || str_ends(s, ".png");
-}
-
-static cairo_surface_t *surface_for(const char *file) {
-    Str s = str_of(file);
-    return str_ends(s, ".svg")   ? cairo_svg_surface_create(file, WIDTH, HEIGHT)
-           : str_ends(s, ".pdf") ? cairo_pdf_surface_create(file, WIDTH, HEIGHT)
-                                 : cairo_image_surface_create(CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
-}
-
 GrStatus parallel_write(const Parallel *p, const char *file, Error *e) {
-    GR_ASSERT(p->axes.n > 0 && parallel_known(file));
-    cairo_surface_t *s = surface_for(file);
+    GR_ASSERT(p->axes.n > 0);
+    cairo_surface_t *s = canvas_open(file, WIDTH, HEIGHT);
     draw(p, s);
-    cairo_status_t wrong = str_ends(str_of(file), ".png") ? cairo_surface_write_to_png(s, file) : CAIRO_STATUS_SUCCESS;
-    cairo_surface_finish(s);
-    wrong = wrong ? wrong : cairo_surface_status(s);
-    cairo_surface_destroy(s);
-    if (wrong)
-        return fail(e, GR_IO, "the picture %s cannot be written: %s", file, cairo_status_to_string(wrong));
-    return GR_OK;
+    return canvas_close(s, file, e);
 }

@@ -9,6 +9,5 @@ typedef struct { Str name; uint32_t n_words; const Str *words; double *values; }
 /* order: of the lines, the best one first. */
 typedef struct { VEC(ParallelAxis) axes; uint32_t n_lines; const uint32_t *order; bool highest; } Parallel;
 
-bool parallel_known(const char *file);                     /* by its ending: .svg, .png, .pdf */
 GrStatus parallel_write(const Parallel *p, const char *file, Error *e);
 #endif
