@@ -291,7 +291,85 @@ TEST(halving_leaves_the_best_with_the_same_bits) {
     }
     CHECK_INT(halted, 3);
     test_shell(STR("sed -i 's/epochs 4/steps 40/' p.graph"));
-    sweep("lr=1e-1,1e-2 --halve 2 --dir t", 1, "halving counts epochs, and `train` counts steps");
+    sweep("lr=1e-1,1e-2 --halve 2 --dir t", 0, "one in 2 goes on after epoch 2\n");
+    test_expect("cut -d , -f 4 t/table.csv | sort", 0, "\"done\"\n\"halted\"");
+    sweep("lr=1e-1 --halve 2 --dir t", 0, "halving     stops none: it takes two points");
+}
+
+/* Two phases of 3 and 5 epochs, halved after 2, 4 and 8 of them; the first ends early when it does not get better. */
+static const char k_phases[] =
+    "setting lr : real = 1e-2\n"
+    "data points { from fresh(rows = 300);  x[i < 2] = normal();  split val 0.2, train rest seed 1 }\n"
+    "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = mlp(x, [8, 1]) }\n"
+    "objective begin(b : points[N]) { loss e = mean[n] abs(net(b.x)[n,0] - b.x[n,0]) }\n"
+    "objective fit(b : points[N]) { loss e = mean[n] (net(b.x)[n,0] - b.x[n,0] * b.x[n,1])^2 }\n"
+    "train first { objective begin;  optimizer adam(lr = lr);  epochs 3;  batch 20 }\n"
+    "train second { objective fit;  optimizer adam(lr = lr);  epochs 5;  batch 20;  keep lowest val.total }\n";
+
+static void check_survivor(const json_t *all, const char *folder) {
+    json_t *run;
+    size_t i, done = 0;
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        if (strcmp(json_string_value(json_object_get(run, "state")), "done") != 0) continue;
+        Str alone = str_format(test_arena(), "alone-%s", folder);
+        done++;
+        CHECK_INT(json_integer_value(json_object_get(run, "epochs")), 8);
+        CHECK_INT(test_shell(str_format(test_arena(), "graphc train p.graph -q --run %s -s lr=%s", alone.s,
+                                        setting(run, "lr"))).status, 0);
+        CHECK(str_eq(test_tensors(alone.s), test_tensors(folder_of(folder, run).s)));
+    }
+    CHECK_INT(done, 1);
+}
+
+TEST(halving_goes_over_phases) {
+    put("p.graph", k_phases);
+    sweep("lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir s --plan", 0,
+          "halving     one in 2 goes on after epoch 2, 4\n");
+    json_t *all = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir s --weights all"), *run;
+    uint32_t halted[9] = {0};
+    size_t i;
+    json_array_foreach(json_object_get(all, "runs"), i, run) {
+        int64_t epochs = json_integer_value(json_object_get(run, "epochs"));
+        bool first = strcmp(json_string_value(json_object_get(run, "phase")), "first") == 0;
+        REQUIRE(epochs <= 8);
+        halted[epochs]++;
+        CHECK_INT(first, epochs < 4);
+        CHECK_INT(json_is_null(json_object_get(run, "score")), first);      /* of another objective */
+        CHECK(json_is_number(json_object_get(json_object_get(run, "values"), "val.total")));
+    }
+    CHECK_INT(halted[2], 2);
+    CHECK_INT(halted[4], 1);
+    check_survivor(all, "s");
+    /* who was stopped is stopped again by the log alone */
+    test_shell(STR("mv s/results.jsonl was; grep -v halted was > s/results.jsonl"));
+    json_t *again = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir s --weights all");
+    CHECK(json_equal(json_object_get(all, "points"), json_object_get(again, "points")));
+    test_expect("cat s/table.csv", 0, "\"halted\",\"first\",\"2\",\"2\"");
+}
+
+/* A validation that comes after the rung: nobody is judged by numbers that are not there. */
+TEST(halving_waits_for_what_judges) {
+    put("p.graph", k_phases);
+    test_shell(STR("sed -i 's/epochs 3;  batch 20 }/epochs 3;  batch 20;  validate begin every 3 epochs }/' p.graph"));
+    sweep("lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir s", 0, "is not measured so early: all 4 go on\n");
+    test_expect("cut -d , -f 4,6,7 s/table.csv | sort | uniq -c | tr -s ' '", 0,
+                " 1 \"done\",\"5\",\"8\"");
+}
+
+TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
+    put("p.graph", k_phases);
+    json_t *all = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir s --weights all");
+    test_expect("sed -i 's/rows = 300/rows = 30000/' p.graph\n"
+                "for n in 1 2 3 5 7 9; do graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir t -q "
+                "--weights all & p=$!\n"
+                "until [ $(cat t/*/metrics.jsonl 2>/dev/null | wc -l) -ge $n ]; do sleep 0.01; done\n"
+                "kill -$((n % 2 * 7 + 2)) $p; wait $p; until flock -n t true; do sleep 0.02; done; done\n"
+                "graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir t -q --weights all\n"
+                "graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir u -q --weights all; "
+                "cut -d , -f 1,2,4-7 t/table.csv > a; cut -d , -f 1,2,4-7 u/table.csv > b; cmp a b && echo same", 0,
+                "same");
+    json_decref(all);
+    check_survivor(told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir t --weights all"), "t");
 }
 
 /* The name of a folder need not be UTF-8, what is JSON is. */

@@ -168,7 +168,7 @@ static void criterion(Grid *g) {
     g->highest = g->sweep->best.n ? g->sweep->highest : last->keep.n > 0 && last->keep.at[0].highest;
     g->score = g->sweep->best.n ? g->sweep->best : last->keep.n ? last->keep.at[0].text : (Str){0};
     if (g->score.n) return;
-    g->score = grid_validates(r) ? STR("val.total") : STR("train.total");
+    g->score = grid_validates(r, last) ? STR("val.total") : STR("train.total");
 }
 
 static Str default_folder(const Grid *g) {
@@ -211,7 +211,6 @@ static GrStatus sweep(Grid *g, const Options *o, Error *e) {
     if (o->picture) TRY(grid_picture_check(o->picture, e));
     TRY(grid_make(g, o->plan, e));
     TRY(grid_plan(g, e));
-    TRY(grid_check_halving(g, e));
     if (!o->quiet && !o->common.json) grid_print_plan(g);
     if (o->plan) return GR_OK;
     TRY(grid_freeze(g, e));

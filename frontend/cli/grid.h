@@ -24,11 +24,11 @@ typedef struct {
     Str id;                              /* a hash of the settings it reads; the name of its folder */
     uint32_t program;                    /* of Grid.programs */
     GridState state;
-    Str why;
-    int64_t epoch, epochs;               /* the one the values are of, from 1; finished ones */
+    Str why, phase;                      /* phase: the one that the values are of */
+    int64_t epoch, epochs;               /* of that phase, from 1: whose values; finished ones, of all phases */
     double seconds;                      /* its training took, all resumptions together */
     VEC(GridValue) values;               /* of `keep`'s best epoch, or of the last */
-    double score;                        /* NaN: it has none */
+    double score;                        /* NaN: it has none, or is not in its last phase yet */
 } GridRun;
 
 /* Runs of one shape: they share plan, kernels and data. */
@@ -41,7 +41,7 @@ typedef struct {
     uint32_t score;                      /* inst of the uniform program */
     bool loaded;                         /* its kernels are there */
     uint64_t bytes;                      /* of weights and a step */
-    double seconds;                      /* estimated, of one epoch */
+    double *seconds;                     /* by phase: estimated, of one epoch */
 } GridProgram;
 
 typedef enum { WEIGHTS_BEST, WEIGHTS_ALL, WEIGHTS_NONE } GridWeights;
@@ -79,13 +79,22 @@ const char *grid_state(GridState s);
 GrStatus grid_plan(Grid *g, Error *e);
 GrStatus grid_load(Grid *g, uint32_t program, Error *e);
 void     grid_close(Grid *g);
-RecipePhase grid_last_phase(const Grid *g, const GridRun *r);    /* with the epochs, batch and seed of the run */
+/* Of all phases that run by themselves, if none of them ends early; steps count as the epochs they come to. */
+int64_t  grid_epochs(const Grid *g, const GridRun *r);
 void     grid_print_plan(const Grid *g);
 
 /* ---- grid_score.c ---- */
 GrStatus grid_read_score(const Grid *g, GridRun *r, Arena *a, Error *e);
 double   grid_score(const Grid *g, const GridRun *r, Arena *scratch);
-bool     grid_validates(const Recipe *r);                        /* its last phase, on rows that there are */
+/* Epochs in its log, of the phases that run by themselves. */
+GrStatus grid_epochs_trained(const Grid *g, const GridRun *r, int64_t *n, Arena *a, Error *e);
+/* At the end of its `until`-th epoch: the number of the phase it was in (UINT32_MAX: it had trained none), and how good
+ * it was in a phase; not measured: what judges it had not been measured. */
+typedef struct { bool measured; double score; } GridJudged;
+GrStatus grid_phase_at(const Grid *g, const GridRun *r, int64_t until, uint32_t *phase, Arena *a, Error *e);
+GrStatus grid_score_at(const Grid *g, const GridRun *r, int64_t until, uint32_t phase, GridJudged *out, Arena *a,
+                       Error *e);
+bool     grid_validates(const Recipe *r, const RecipePhase *p);  /* on rows that there are */
 bool     grid_better(const Grid *g, double a, double b);         /* a number is better than none */
 
 /* ---- grid_result.c ---- */
@@ -101,8 +110,8 @@ GrStatus grid_train(Grid *g, uint32_t n, const uint32_t *runs, const int64_t *un
 void     grid_keep_weights(Grid *g, uint32_t run);
 
 /* ---- grid_halve.c ---- */
-GrStatus grid_check_halving(const Grid *g, Error *e);
 GrStatus grid_train_halving(Grid *g, Error *e);
+void     grid_print_halving(const Grid *g);
 
 /* ---- grid_table.c ---- */
 typedef struct { uint32_t n; double mean, sd; } GridMean;

@@ -37,15 +37,31 @@ void grid_watch_signals(void) {
 bool grid_interrupted(void) { return interrupted != 0; }
 
 /* ---- in the process of a run ---- */
-/* paused: at the end of the epoch it was to reach */
+/* paused: at the end of the epoch it was to reach; epochs: of all phases so far, 0: not counted yet */
 typedef struct { GrStatus status; bool paused; double seconds; Error error; } Said;
-typedef struct { Grid *g; GridRun *r; GridProgram *p; Str folder; int64_t until; bool paused; Book *book; } Task;
+typedef struct {
+    Grid *g;
+    GridRun *r;
+    GridProgram *p;
+    Str folder;
+    int64_t until, epochs;
+    bool paused;
+    Book *book;
+} Task;
+
+/* This one is in the log by now, and what the checkpoint did not know of is no longer. */
+static int64_t count_epoch(Task *t) {
+    Error e = {0};
+    Arena *scratch = arena_create();
+    if (t->epochs++ == 0 && grid_epochs_trained(t->g, t->r, &t->epochs, scratch, &e) != GR_OK) t->epochs = t->until;
+    arena_destroy(scratch);
+    return t->epochs;
+}
 
 static void progress(void *user, const TrainProgress *at) {
     Task *t = user;
     book_event(t->book, at);
-    bool last = at->phase == recipe_last_phase(t->p->s.recipe);
-    if (at->event != TRAIN_EPOCH || !last || t->until == 0 || at->epoch < t->until) return;
+    if (at->event != TRAIN_EPOCH || at->phase->called || t->until == 0 || count_epoch(t) < t->until) return;
     t->paused = true;
     interrupted = SIGTERM;
 }

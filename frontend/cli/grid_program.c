@@ -86,37 +86,57 @@ static int64_t rows_of(const GridProgram *p, uint32_t objective, const char *spl
     return s ? s->n : 0;
 }
 
-/* An epoch of the last phase: its runs take turns, so each has its share of the steps. */
-static double epoch_seconds(const GridProgram *p) {
+/* An epoch of a phase: its runs take turns, so each has its share of the steps. */
+static double epoch_seconds(const GridProgram *p, const RecipePhase *phase) {
     const Plan *plan = p->job.compiled.planned.plan;
     const Recipe *r = p->s.recipe;
-    const RecipePhase *last = recipe_last_phase(r);
     double ns = 0, times = 0;
     uint32_t o;
-    for (uint32_t i = 0; i < last->runs.n; i++) times += (double)last->runs.at[i].times;
-    for (uint32_t i = 0; i < last->runs.n; i++) {
-        const RecipeRun *run = &last->runs.at[i];
+    for (uint32_t i = 0; i < phase->runs.n; i++) times += (double)phase->runs.at[i].times;
+    for (uint32_t i = 0; i < phase->runs.n; i++) {
+        const RecipeRun *run = &phase->runs.at[i];
         Str name = str_format(r->arena, "%.*s.train", FSTR(run->name));
-        ns += pass_ns(plan, name, rows_of(p, run->objective, "train"), last->rows) * (double)run->times / times;
+        ns += pass_ns(plan, name, rows_of(p, run->objective, "train"), phase->rows) * (double)run->times / times;
     }
-    for (uint32_t i = 0; recipe_measured(r, last, STR("val"), i, &o); i++) {
+    for (uint32_t i = 0; recipe_measured(r, phase, STR("val"), i, &o); i++) {
         Str name = str_format(r->arena, "%.*s.eval", FSTR(r->objectives.at[o].name));
-        ns += pass_ns(plan, name, rows_of(p, o, "val"), last->rows);
+        ns += pass_ns(plan, name, rows_of(p, o, "val"), phase->rows);
     }
     return ns * 1e-9;
 }
 
-RecipePhase grid_last_phase(const Grid *g, const GridRun *r) {
-    RecipePhase last = *recipe_last_phase(g->programs.at[r->program]->s.recipe);
-    for (uint32_t i = 0; i < r->run->words.n; i++) recipe_set_word(&r->run->words.at[i], &last);
-    return last;
+/* With the numbers of the run: epochs, or those that its steps come to. */
+static int64_t epochs_of(const Grid *g, const GridRun *r, uint32_t phase) {
+    const GridProgram *p = g->programs.at[r->program];
+    RecipePhase of = p->s.recipe->phases.at[phase];
+    for (uint32_t i = 0; i < r->run->words.n; i++) recipe_set_word(&r->run->words.at[i], &of);
+    int64_t rows = rows_of(p, of.runs.at[0].objective, "train");
+    int64_t steps = of.drop_tail ? rows / of.batch : (rows + of.batch - 1) / of.batch;
+    return of.steps == 0 ? of.epochs : steps ? (of.steps + steps - 1) / steps : 0;
 }
 
-static int64_t epochs_of(const Grid *g, const GridRun *r) {
+int64_t grid_epochs(const Grid *g, const GridRun *r) {
+    const Recipe *recipe = g->programs.at[r->program]->s.recipe;
+    int64_t n = 0;
+    for (uint32_t i = 0; i < recipe->phases.n; i++) n += recipe->phases.at[i].called ? 0 : epochs_of(g, r, i);
+    return n;
+}
+
+static double phase_seconds(const Grid *g, const GridRun *r, uint32_t phase) {
     const GridProgram *p = g->programs.at[r->program];
-    RecipePhase last = grid_last_phase(g, r);
-    int64_t rows = rows_of(p, last.runs.at[0].objective, "train"), steps = rows / last.batch ? rows / last.batch : 1;
-    return last.epochs ? last.epochs : (last.steps + steps - 1) / steps;
+    const RecipePhase *of = &p->s.recipe->phases.at[phase];
+    int64_t epochs = epochs_of(g, r, phase);
+    double s = (double)epochs * p->seconds[phase];
+    for (uint32_t i = 0; i < of->inner.n; i++)
+        s += (double)(epochs / of->inner.at[i].epochs) * phase_seconds(g, r, of->inner.at[i].phase);
+    return s;
+}
+
+static double run_seconds(const Grid *g, const GridRun *r) {
+    const Recipe *recipe = g->programs.at[r->program]->s.recipe;
+    double s = 0;
+    for (uint32_t i = 0; i < recipe->phases.n; i++) s += recipe->phases.at[i].called ? 0 : phase_seconds(g, r, i);
+    return s;
 }
 
 /* ---- programs ---- */
@@ -136,7 +156,9 @@ static GrStatus open_program(Grid *g, const GridRun *r, GridProgram *p, Error *e
     if (score) status = job_plan(&p->job, "fused", e);
     if (!score || status != GR_OK) return refuse(g, r, p, e);
     p->bytes = p->job.compiled.planned.plan->arena_bytes + p->job.compiled.planned.plan->scratch_bytes;
-    p->seconds = epoch_seconds(p);
+    p->seconds = PUSH(g->arena, double, p->s.recipe->phases.n + 1);
+    for (uint32_t i = 0; i < p->s.recipe->phases.n; i++)
+        p->seconds[i] = epoch_seconds(p, &p->s.recipe->phases.at[i]);
     return GR_OK;
 }
 
@@ -216,7 +238,7 @@ void grid_print_plan(const Grid *g) {
         most = p->bytes > most ? p->bytes : most;
         if (grid_finished(&g->runs.at[i])) continue;
         open++;
-        seconds += p->seconds * (double)epochs_of(g, &g->runs.at[i]);
+        seconds += run_seconds(g, &g->runs.at[i]);
     }
     printf("sweep       %.*s: %u point%s", FSTR(g->sweep->name.n ? g->sweep->name : g->s->recipe->name),
            g->sweep->points, g->sweep->points == 1 ? "" : "s");
@@ -229,5 +251,6 @@ void grid_print_plan(const Grid *g) {
     if (open)
         printf("estimate    %.1f MB a run, %u at a time; %.*s of training\n", (double)most * 1e-6, g->jobs,
                FSTR(duration(g->arena, seconds / (open < g->jobs ? open : g->jobs))));
+    grid_print_halving(g);
     fflush(stdout);
 }

@@ -14,6 +14,7 @@ static Str results_path(const Grid *g) { return rundir_file(g->arena, g->folder,
 static void take_row(Grid *g, json_t *row) {
     const char *id = json_string_value(json_object_get(row, "run")), *name, *why;
     const char *state = json_string_value(json_object_get(row, "state"));
+    const char *phase = json_string_value(json_object_get(row, "phase"));
     GridRun *r = NULL;
     json_t *v;
     for (uint32_t i = 0; id && i < g->runs.n; i++)
@@ -24,6 +25,7 @@ static void take_row(Grid *g, json_t *row) {
         if (strcmp(grid_state(s), state) == 0) r->state = s;
     why = json_string_value(json_object_get(row, "why"));
     r->why = why ? str_copy(g->arena, str_of(why)) : (Str){0};
+    r->phase = str_copy(g->arena, str_of(phase ? phase : ""));
     r->epoch = json_integer_value(json_object_get(row, "epoch"));
     r->epochs = json_integer_value(json_object_get(row, "epochs"));
     r->seconds = json_real_read(json_object_get(row, "seconds"));
@@ -75,6 +77,7 @@ GrStatus grid_write_result(const Grid *g, const GridRun *r, Error *e) {
     json_object_set_new(row, "run", json_text(r->id));
     json_object_set_new(row, "state", json_string(grid_state(r->state)));
     if (r->why.n) json_object_set_new(row, "why", json_text(r->why));
+    json_object_set_new(row, "phase", json_text(r->phase));
     json_object_set_new(row, "epoch", json_integer(r->epoch));
     json_object_set_new(row, "epochs", json_integer(r->epochs));
     json_object_set_new(row, "seconds", json_real_make(r->seconds));

@@ -162,7 +162,7 @@ GrStatus grid_write_csv(const Grid *g, Error *e) {
     put_csv(&b, STR("run"));
     const RecipeSweepRun *first = &g->sweep->runs.at[0];
     for (uint32_t i = 0; i < first->values.n; i++) put_csv(&b, first->values.at[i].name);
-    static const char *const more[] = {"point", "state", "epoch", "epochs", "seconds", "score"};
+    static const char *const more[] = {"point", "state", "phase", "epoch", "epochs", "seconds", "score"};
     for (uint32_t i = 0; i < sizeof more / sizeof *more; i++) put_csv(&b, str_of(more[i]));
     for (uint32_t i = 0; i < n; i++) put_csv(&b, names[i]);
     buf_char(&b, '\n');
@@ -173,6 +173,7 @@ GrStatus grid_write_csv(const Grid *g, Error *e) {
         for (uint32_t i = 0; i < run->values.n; i++) put_csv(&b, run->values.at[i].value);
         put_number(&b, run->point);
         put_csv(&b, str_of(grid_state(r->state)));
+        put_csv(&b, r->phase);
         put_number(&b, (double)r->epoch);
         put_number(&b, (double)r->epochs);
         put_number(&b, r->seconds);
@@ -206,6 +207,7 @@ static json_t *run_json(const Grid *g, uint32_t k) {
     json_object_set_new(j, "settings", settings_json(run, true));
     json_object_set_new(j, "state", json_string(grid_state(r->state)));
     if (r->why.n) json_object_set_new(j, "why", json_text(r->why));
+    json_object_set_new(j, "phase", json_text(r->phase));
     json_object_set_new(j, "epoch", json_integer(r->epoch));
     json_object_set_new(j, "epochs", json_integer(r->epochs));
     json_object_set_new(j, "seconds", number(r->seconds));

@@ -517,6 +517,7 @@ static GrStatus run_phases(Trainer *t) {
         uint32_t next = recipe_phase_from(t->s.job->recipe, (uint32_t)t->s.state.phase + 1);
         if (next == t->s.job->recipe->phases.n)
             return GR_OK;
+        TRY(check_interrupted(t));
         t->s.state = (TrainState){.phase = next, .log_bytes = t->s.state.log_bytes};
         TRY(load(t, false));
     }
