@@ -226,6 +226,21 @@ TEST_ALL(overfitting) {
     CHECK_MSG(!says(r, "overfitting"), "%s", r.out.s);
 }
 
+/* How often a monitor has held goes on with a run: it warns of the same epochs, whenever the run was broken off. */
+TEST(monitors_go_on_with_a_run) {
+    test_write(here("p.graph"), STR("graph 1\n"
+        "data points { from fresh(rows = 30);  x[i < 2] = normal();  split val 0.5, train rest seed 1 }\n"
+        "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = mlp(x, [64, 1]) }\n"
+        "objective fit(b : points[N]) { loss e = mean[n] (net(b.x)[n,0] - b.x[n,0] * b.x[n,1])^2 }\n"
+        "train { optimizer adam(lr = 3e-2);  epochs 40;  batch 15 }\n"));
+    ran("graphc train p.graph -q --run whole", 0);
+    test_expect("for n in 10 12 28; do graphc train p.graph -q --run r$n -s epochs=$n >/dev/null 2>&1\n"
+                "graphc train p.graph -q --run r$n --resume >/dev/null 2>&1\n"
+                "grep '\"warn\"' r$n/metrics.jsonl > warned\n"
+                "grep '\"warn\"' whole/metrics.jsonl | cmp - warned || exit 1\n"
+                "done; wc -l < warned", 0, "2\n");
+}
+
 /* `alarms`: those that the file and its library declare. */
 TEST_ALL(alarms_of_the_file_have_a_level) {
     put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2\n    warn \"low\" when l < 100 for 1 reports",

@@ -3,7 +3,7 @@
 #include <math.h>
 
 bool state_holds(Str name) {
-    static const char *const begins[] = {"series.", "best.", "alarm.", "schedule."};
+    static const char *const begins[] = {"series.", "best.", "alarm.", "schedule.", "monitor."};
     for (uint32_t i = 0; i < sizeof begins / sizeof *begins; i++) {
         if (str_starts(name, begins[i]))
             return true;

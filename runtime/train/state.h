@@ -20,7 +20,8 @@ typedef struct TrainState {
     STATE_COUNTERS(X)
 #undef X
     VEC(NamedReal) reals;          /* "series.val.total" the latest of each; "best.1" of each kept line;
-                                    * "alarm.OBJ.1.val": reports in a row in which an alarm's condition held */
+                                    * "alarm.OBJ.1.val": reports in a row in which an alarm's condition held, and
+                                    * "monitor.dead.RUN.LAYER": samples in a row in which a monitor's did */
     struct TrainState *outer;      /* of the phase that waits for this inner one; NULL: none does */
 } TrainState;
 
