@@ -5,4 +5,7 @@
 /* A value equal to node v in every bit, with a permute of an operand moved behind it or taken in; {0} when there
  * is none. */
 Val permute_moved(Build *b, Val v);
+/* A product equal to node v in every bit, which sums over another axis of an operand that is its own transpose
+ * (mirror.c); {0} when there is none. */
+Val mirror_turned(Build *b, Val v);
 #endif

@@ -113,7 +113,10 @@ static Val simpler(Build *b, Val v) {
         Val to = view_of_view(b, v);
         return to.i ? to : permute_moved(b, v);
     }
-    if (op_class((Op)n->op) != CLASS_ELT) return permute_moved(b, v);
+    if (op_class((Op)n->op) != CLASS_ELT) {
+        Val to = permute_moved(b, v);
+        return to.i ? to : mirror_turned(b, v);
+    }
     if (n->op == OP_cast && n->dtype == type_of(b->g, operand(b->g, v, 0)).dtype) return operand(b->g, v, 0);
     Val to = fold(b, v);
     if (!to.i) to = rule_apply(b, v);
