@@ -229,7 +229,7 @@ void stage_vector(const Kernel *k, Stage *s); /* along which axis its lanes run 
 void unit_spans(Unit *u);
 void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes, spans */
 
-/* group.c, rows.c, contract.c, order.c, loop.c, memory.c, plan.c, cells.c */
+/* group.c, rows.c, contract.c, order.c, loop.c, carry.c, memory.c, plan.c, cells.c */
 void group_select(Planner *p); /* which nodes get a sink */
 bool group_reads(const Planner *p, uint32_t group, Val v); /* or waits for it */
 void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
@@ -245,6 +245,8 @@ void lower_contract(Planner *p, uint32_t group);
 void lower_scatter(Planner *p, uint32_t group);
 void lower_order(Planner *p, uint32_t group);
 void lower_loop(Planner *p, uint32_t group);
+/* Makes the kernel of a loop's body that makes cell `next` write it to cell `now`; false: something forbids it. */
+bool carry_in_place(Planner *p, uint32_t next, uint32_t now);
 void lower_extern(Planner *p, uint32_t group);
 bool contract_is_tiled(const Contract *c); /* fit for TILE */
 bool rows_fit(Planner *p, uint32_t group, Val v, uint32_t head, RefusalKind *why);

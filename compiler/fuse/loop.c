@@ -1,5 +1,6 @@
 /* A scan is a loop of steps.  Its carries lie in the cells of its results: a kernel before the loop fills
- * them, the body computes the next ones beside them, and the last kernels of an iteration move these over.
+ * them, the body computes the next ones beside them, and the last kernels of an iteration move these over, if they
+ * could not be computed in place (carry.c).
  * Sequences and what is collected are moving windows (CELL_STEP) of whole cells: the plan's per-iteration
  * offsets. */
 #include "fuse_parts.h"
@@ -87,6 +88,7 @@ void lower_loop(Planner *p, uint32_t group) {
     bind_results(&body, out_cell);
     graph_units(&body);
     for (uint32_t i = 0; i < s->n_carries; i++) {
-        lower_copy(&body, (Val){0}, out_cell[i], in_cell[i]);
+        if (!carry_in_place(&body, out_cell[i], in_cell[i]))
+            lower_copy(&body, (Val){0}, out_cell[i], in_cell[i]);
     }
 }
