@@ -86,6 +86,19 @@ typedef struct { LLVMBasicBlockRef after; } If;
 If     if_open(Emit *e, Value condition);
 void   if_close(Emit *e, If f);
 
+/* ---- emit_braid.c: two steps of a loop, instruction by instruction in turns ---- */
+typedef struct { LLVMBasicBlockRef block; Value before, first; } Braid;     /* the last instruction of each */
+bool   braid_fits(const Emit *e, const Stage *s);
+bool   braid_pays(const Emit *e, const Stage *s, int64_t n);   /* in a loop over n elements */
+Braid  braid_first(const Emit *e);
+void   braid_second(Braid *b);
+void   braid_close(Emit *e, const Braid *b);
+
+/* ---- emit_known.c: what is known of a value ---- */
+bool   known_number(Value v, bool or_zero);                  /* a constant: no lane is NaN (nor zero) */
+double known_least(Value v);                                 /* it is that or more, or NaN; -inf: unknown */
+double known_most(Value v);
+
 /* ---- emit_scalar.c: the operations of scalar.def and the lines of math.def ---- */
 Value  emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Value b, Value c);
 Value  emit_cast(Emit *e, DType to, DType from, Value v);

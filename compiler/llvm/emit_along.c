@@ -103,20 +103,54 @@ static Parts stepped(Emit *e, const State *s, Parts acc) {
     return (Parts){{LLVMBuildSelect(e->b, any, acc.part[1], acc.part[0], "")}};
 }
 
+/* The same rows, with DAGs of their own. */
+static void rows_again(const Row *w, uint32_t n, Row *out) {
+    for (uint32_t u = 0; u < n; u++) {
+        out[u] = w[u];
+        out[u].g = dag_copy(w[u].g);
+        for (uint32_t k = 0; k < u; k++)
+            if (w[u].g->before == w[k].g)
+                out[u].g->before = out[k].g;
+    }
+}
+
+/* Elements i .. i+31, in the order of the row. */
+static void two_steps(const Row *w, uint32_t n, Value i, Parts *acc) {
+    Emit *e = w->g->e;
+    Row again[MAX_ROWS];
+    Parts first[MAX_ROWS], second[MAX_ROWS];
+    rows_again(w, n, again);
+    Value next = LLVMBuildNSWAdd(e->b, i, emit_i64(e, LANES), "");
+    Braid both = braid_first(e);
+    elements(w, n, i, NULL, first);
+    braid_second(&both);
+    elements(again, n, next, NULL, second);
+    braid_close(e, &both);
+    for (uint32_t u = 0; u < n; u++)
+        acc[u] = step(e, &w[u].state, step(e, &w[u].state, acc[u], first[u]), second[u]);
+}
+
+/* TAIL: masked.  PAIRS: braided, for a multiple of 32 elements. */
+typedef enum { PLAIN, TAIL, PAIRS } How;
+
 /* Adds elements lo .. hi-1 of each row to its accumulator. */
-static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, bool tail) {
+static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, How how) {
     Emit *e = w->g->e;
     Value carry[MAX_CARRY];
     for (uint32_t u = 0; u < n; u++)
         if (sets_aside(&w[u].state))
             acc[u].part[1] = acc[u].part[0];
     Loop l;
-    loop_open(e, &l, lo, hi, LANES, to_carry(w, n, true, acc, carry), carry);
+    loop_open(e, &l, lo, hi, how == PAIRS ? 2 * LANES : LANES, to_carry(w, n, true, acc, carry), carry);
     of_carry(w, n, true, l.carry, acc);
-    Parts more[MAX_ROWS];
-    elements(w, n, l.i, tail ? mask_of(w, l.i, hi) : NULL, more);
-    for (uint32_t u = 0; u < n; u++)
-        acc[u] = step(e, &w[u].state, acc[u], more[u]);
+    if (how == PAIRS) {
+        two_steps(w, n, l.i, acc);
+    } else {
+        Parts more[MAX_ROWS];
+        elements(w, n, l.i, how == TAIL ? mask_of(w, l.i, hi) : NULL, more);
+        for (uint32_t u = 0; u < n; u++)
+            acc[u] = step(e, &w[u].state, acc[u], more[u]);
+    }
     to_carry(w, n, true, acc, carry);
     loop_close(e, &l, carry);
     of_carry(w, n, true, l.carry, acc);
@@ -124,12 +158,21 @@ static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc,
         acc[u] = stepped(e, &w[u].state, acc[u]);
 }
 
-/* Loops over so many elements of n rows. */
-static bool once(const Row *w, uint32_t n, int64_t elements) {
+static uint32_t weight_of(const Row *w, uint32_t n) {
     uint32_t weight = 0;
     for (uint32_t u = 0; u < n; u++)
         weight += stage_weight(w[u].g->e, w[u].g->s);
-    return emit_once(weight, elements);
+    return weight;
+}
+
+/* Rows at once overlap as they are, unless one of them is long by itself. */
+static bool braids(const Row *w, uint32_t n, int64_t elements) {
+    bool any = false, all = true;
+    for (uint32_t u = 0; u < n; u++) {
+        any |= braid_pays(w->g->e, w[u].g->s, elements);
+        all &= braid_fits(w->g->e, w[u].g->s);
+    }
+    return any && all;
 }
 
 /* A row whose last axis is no multiple of a vector, and whose outer axes lie apart in memory.  It is walked one segment
@@ -144,18 +187,18 @@ static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts 
         part[u].from = from;
     }
     Value first = LLVMBuildAnd(e->b, from, emit_i64(e, -LANES), "");
-    if (last_axis->extent < SHORT_SEGMENT || once(w, n, last_axis->extent)) {
-        loop_along(part, n, first, to, acc, true);
+    if (last_axis->extent < SHORT_SEGMENT || emit_once(weight_of(w, n), last_axis->extent)) {
+        loop_along(part, n, first, to, acc, TAIL);
         return;
     }
     Value next = LLVMBuildAnd(e->b, LLVMBuildAdd(e->b, from, emit_i64(e, LANES - 1), ""), emit_i64(e, -LANES), "");
     Value last = LLVMBuildAnd(e->b, to, emit_i64(e, -LANES), "");
     Value after = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, next, last, ""), next, last, "");
-    loop_along(part, n, first, emit_min_i64(e, next, to), acc, true);
+    loop_along(part, n, first, emit_min_i64(e, next, to), acc, TAIL);
     for (uint32_t u = 0; u < n; u++)
         part[u].from = NULL;
-    loop_along(part, n, next, last, acc, false);
-    loop_along(part, n, after, to, acc, true);
+    loop_along(part, n, next, last, acc, PLAIN);
+    loop_along(part, n, after, to, acc, TAIL);
 }
 
 static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc) {
@@ -183,17 +226,19 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
 
 void row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, Parts *out) {
     Emit *e = w->g->e;
+    int64_t longest = dag_longest_row(w->g);
+    bool pairs = braids(w, n, longest);
     for (uint32_t u = 0; u < n; u++)
         out[u] = state_identity(e, &w[u].state, true);
     if (dag_row_scattered(w->g)) {
         chunk_in_segments(w, n, lo, hi, out);
-    } else if (whole || once(w, n, dag_longest_row(w->g))) {
-        loop_along(w, n, lo, hi, out, !whole);
+    } else if (!pairs && (whole || emit_once(weight_of(w, n), longest))) {
+        loop_along(w, n, lo, hi, out, whole ? PLAIN : TAIL);
     } else {
-        Value full = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, -LANES), "");
-        Value middle = LLVMBuildAdd(e->b, lo, full, "");
-        loop_along(w, n, lo, middle, out, false);
-        loop_along(w, n, middle, hi, out, true);
+        Value step = emit_i64(e, pairs ? -2 * LANES : -LANES);
+        Value middle = LLVMBuildAdd(e->b, lo, LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), step, ""), "");
+        loop_along(w, n, lo, middle, out, pairs ? PAIRS : PLAIN);
+        loop_along(w, n, middle, hi, out, TAIL);
     }
     for (uint32_t u = 0; u < n; u++)
         out[u] = state_fold_lanes(e, &w[u].state, out[u]);

@@ -464,6 +464,28 @@ static bool full_blocks(const KAxis *x) {
     return x->extent % LANES == 0 && (x->clip_by < 0 || x->clip_total % LANES == 0);
 }
 
+/* A step of a braided loop is two blocks. */
+static void two_blocks(Dag *g, uint32_t d, Value at, Body body, void *user) {
+    Value next = LLVMBuildNSWAdd(g->e->b, at, emit_i64(g->e, LANES), "");
+    Braid both = braid_first(g->e);
+    inside(g, d, (AxisAt){at, g->e->iota}, body, user);
+    braid_second(&both);
+    inside(g, d, (AxisAt){next, g->e->iota}, body, user);
+    braid_close(g->e, &both);
+}
+
+static void masked_blocks(Dag *g, uint32_t d, Value lo, Value hi, Body body, void *user) {
+    Emit *e = g->e;
+    bool known = LLVMIsAConstantInt(lo) && LLVMIsAConstantInt(hi);
+    bool one = known && LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(lo) < LANES;
+    Loop l;
+    loop_open(e, &l, lo, hi, LANES, 0, NULL);
+    g->mask = dag_tail_mask(e, one ? lo : l.i, hi);
+    inside(g, d, (AxisAt){l.i, e->iota}, body, user);
+    loop_close(e, &l, NULL);
+    g->mask = NULL;
+}
+
 /* Full blocks and a tail that is masked; or everything masked, where two copies of the body do not pay. */
 static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void *user) {
     Emit *e = g->e;
@@ -471,12 +493,18 @@ static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void 
     const KAxis *axis = &e->kernel->axes.at[g->s->axis[d]];
     bool known = LLVMIsAConstantInt(hi) != NULL, full = full_blocks(axis);
     int64_t n = known ? LLVMConstIntGetSExtValue(hi) : axis->extent;
-    if (!full && (n < (known ? LANES : SHORT) || emit_once(stage_weight(g->e, g->s), n))) {
-        loop_open(e, &l, lo, hi, LANES, 0, NULL);
-        g->mask = dag_tail_mask(e, known && n < LANES ? emit_i64(e, 0) : l.i, hi);
-        inside(g, d, (AxisAt){l.i, e->iota}, body, user);
+    uint32_t weight = stage_weight(e, g->s);
+    if (!full && (n < (known ? LANES : SHORT) || emit_once(weight, n))) {
+        masked_blocks(g, d, lo, hi, body, user);
+        return;
+    }
+    if (g->s->kind == STAGE_MAP && d + 1 == g->n_loops && braid_pays(e, g->s, n)) {
+        Value span = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, -2 * LANES), "");
+        Value pairs = LLVMBuildAdd(e->b, lo, span, "");
+        loop_open(e, &l, lo, pairs, 2 * LANES, 0, NULL);
+        two_blocks(g, d, l.i, body, user);
         loop_close(e, &l, NULL);
-        g->mask = NULL;
+        masked_blocks(g, d, pairs, hi, body, user);
         return;
     }
     Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -LANES), "");

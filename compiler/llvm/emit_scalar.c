@@ -10,22 +10,14 @@ static Value compare(Emit *e, DType from, LLVMRealPredicate f, LLVMIntPredicate 
 
 static Value is_nan(Emit *e, Value x) { return LLVMBuildFCmp(e->b, LLVMRealUNO, x, x, ""); }
 
-static bool known_number(Value v) {
-    if (LLVMIsConstant(v) && emit_is_vector(v))
-        v = LLVMGetAggregateElement(v, 0);
-    if (v == NULL || !LLVMIsAConstantFP(v))
-        return false;
-    LLVMBool loses;
-    double x = LLVMConstRealGetDouble(v, &loses);
-    return x == x;
-}
-
-/* `y < x ? y : x` is one instruction, gives x on a tie and for a NaN in either place; only a NaN of y is
- * still missing. */
+/* `y < x ? y : x` is one instruction, gives x on a tie and for a NaN in either place; only a NaN of y is still
+ * missing.  Where x is a number that is not zero a tie has the same bits on both sides, so the two change places. */
 static Value extremum(Emit *e, DType t, bool max, Value x, Value y) {
-    Value past = compare(e, t, max ? LLVMRealOGT : LLVMRealOLT, max ? LLVMIntSGT : LLVMIntSLT, y, x);
-    Value r = LLVMBuildSelect(e->b, past, y, x, "");
-    return !dtype_is_float(t) || known_number(y) ? r : LLVMBuildSelect(e->b, is_nan(e, y), y, r, "");
+    bool swap = dtype_is_float(t) && known_number(x, false);
+    Value a = swap ? y : x, b = swap ? x : y;
+    Value past = compare(e, t, max ? LLVMRealOGT : LLVMRealOLT, max ? LLVMIntSGT : LLVMIntSLT, b, a);
+    Value r = LLVMBuildSelect(e->b, past, b, a, "");
+    return !dtype_is_float(t) || known_number(b, true) ? r : LLVMBuildSelect(e->b, is_nan(e, b), b, r, "");
 }
 
 static Value constant_like(Value like, Value scalar, Emit *e) {
@@ -203,6 +195,8 @@ static Value select_of(Emit *e, Value c, Value x, Value y) {
         x = emit_splat(e, x);
         y = emit_splat(e, y);
     }
+    if (LLVMIsConstant(c) && LLVMIsNull(c))
+        return y;
     return LLVMBuildSelect(e->b, c, x, y, "");
 }
 
@@ -255,8 +249,14 @@ Value emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Val
     case S_sqrt:  return unary(e, "llvm.sqrt", a);
     case S_rint:  return unary(e, "llvm.rint", a);
     case S_floor: return unary(e, "llvm.floor", a);
-    case S_lt: return compare(e, from, LLVMRealOLT, from == DT_BOOL ? LLVMIntULT : LLVMIntSLT, a, b);
-    case S_le: return compare(e, from, LLVMRealOLE, from == DT_BOOL ? LLVMIntULE : LLVMIntSLE, a, b);
+    case S_lt:
+        if (dtype_is_float(from) && known_least(a) >= known_most(b))
+            return LLVMConstNull(emit_shape_like(e->i1, a));
+        return compare(e, from, LLVMRealOLT, from == DT_BOOL ? LLVMIntULT : LLVMIntSLT, a, b);
+    case S_le:
+        if (dtype_is_float(from) && known_least(a) > known_most(b))
+            return LLVMConstNull(emit_shape_like(e->i1, a));
+        return compare(e, from, LLVMRealOLE, from == DT_BOOL ? LLVMIntULE : LLVMIntSLE, a, b);
     case S_eq: return compare(e, from, LLVMRealOEQ, LLVMIntEQ, a, b);
     case S_isnan: return compare(e, from, LLVMRealUNO, LLVMIntNE, a, a);
     case S_not:   return LLVMBuildNot(e->b, a, "");
