@@ -56,6 +56,7 @@ static Kernels tiles(Arena *a, int most_rows, int most_columns) {
     for (unsigned i = 0; i < sizeof k / sizeof k[0]; i++) {
         add(a, &ks, tile(a, most_rows, most_columns, k[i][0], k[i][1]));
         add(a, &ks, tile(a, 1 + (int)i % most_rows, 16, k[i][0], k[i][1]));
+        add(a, &ks, tile(a, 2 + 2 * ((int)i % 3), 8, k[i][0], k[i][1]));
     }
     return ks;
 }
@@ -108,6 +109,9 @@ static void parts(const char *cpu) {
     cuts(a, &ks, 40, 33, 4, 2, 2, 32, 1);            /* more blocks than a list holds */
     cuts(a, &ks, 40, 33, 4, 1, 3, 16, 2);
     cuts(a, &ks, 9, 7, 64, 1, 8, 16, 0);             /* one by one */
+    cuts(a, &ks, 3, 5, 512, 1, 2, 8, 2);             /* pairs of rows */
+    cuts(a, &ks, 40, 33, 4, 2, 4, 8, 1);
+    cuts(a, &ks, 9, 7, 64, 1, 6, 8, 0);
     compare(&ks, cpu);
 }
 

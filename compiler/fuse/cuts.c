@@ -32,26 +32,41 @@ static bool is_gradient_of_weights(const Product *r, const Lie *b) {
 /* Vectors of sum that the registers hold, of sixteen columns each. */
 static int64_t most_sums(const Planner *p) { return strcmp(p->entry->options->cpu, "avx512") == 0 ? 28 : 6; }
 
+/* Few columns leave half of each vector empty: a vector takes two rows then, where all are pairs. */
+static bool pairs_rows(const Product *r) {
+    int64_t rows = r->run[0].count;
+    return r->run[1].count <= LANES / 2 && (rows == 2 || rows % 4 == 0);
+}
+
 static bool choose_cuts(const Planner *p, const Product *r, const Lie *b, Cuts *cuts) {
     enum { FEW_PARTS = 8, NEAR_FLOATS = 1 << 20 };
     int64_t points = r->lists.count * r->k.count, parts = (points + CHUNK - 1) / CHUNK;
     if (!is_gradient_of_weights(r, b) || CHUNK % r->k.count != 0 || parts < FEW_PARTS ||
         points * (r->block[0] + r->block[1]) < NEAR_FLOATS)
         return false;
-    int64_t taps = r->c->extent[r->outer.dim[r->outer.n - 1]], vectors = r->block[1] / LANES;
-    int64_t rows = most_sums(p) / (taps * vectors);
-    if (rows == 0)
-        return false;
     *cuts = (Cuts){.r = *r, .b = b, .parts = parts, .places = CHUNK / r->k.count, .together = 1};
     Product *own = &cuts->r;
-    product_rows(own, rows);
-    int64_t more = r->outer.n > 1 ? r->c->extent[r->outer.dim[r->outer.n - 2]] : most_sums(p);
-    if (own->panels[0] == 1 && taps * vectors * own->block[0] * more <= most_sums(p))
+    int64_t taps = r->c->extent[r->outer.dim[r->outer.n - 1]], sums = most_sums(p) * LANES;
+    own->block[1] = pairs_rows(r) ? LANES / 2 : r->block[1];
+    int64_t rows = sums / (taps * own->block[1]);
+    if (rows == 0)
+        return false;
+    product_rows(own, pairs_rows(r) ? rows & -2 : rows);
+    int64_t more = r->outer.n > 1 ? r->c->extent[r->outer.dim[r->outer.n - 2]] : sums;
+    if (own->panels[0] == 1 && taps * own->block[1] * own->block[0] * more <= sums)
         cuts->together = 2;
     cuts->pitch = own->panels[1] > 1 || own->run[1].count > own->block[1] ? own->block[1] : own->run[1].count;
     cuts->run = product_stride(b, r->c, &r->run[1]);
     cuts->tile = own->block[0] * own->block[1] * own->outer.count * own->panels[0];
     return true;
+}
+
+/* Of a part: [k][column] of a place, as one where they follow in memory, then a line at a time. */
+static bool columns_follow(const Cuts *cuts) {
+    const Product *r = &cuts->r;
+    return r->panels[1] == 1 && cuts->pitch == r->run[1].count && cuts->pitch < LANES && cuts->run > 0 &&
+           r->k.count * cuts->pitch % LANES == 0 &&
+           product_stride(cuts->b, r->c, &r->k) == cuts->run * cuts->pitch;
 }
 
 /* The columns of a part's places: [place][k][column]. */
@@ -62,16 +77,24 @@ static void pack_part(Tile *t, const Cuts *cuts, uint32_t part, uint32_t out) {
     Stage *s = kernel_stage(k, STAGE_MAP);
     Index from = index_const(cuts->b->base), to = index_const(0);
     int64_t step = cuts->pitch;
-    for (uint32_t i = 0; i < r->k.n; i++) {
+    bool follow = columns_follow(cuts);
+    if (follow) {
+        step *= r->k.count;
+        s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", step / LANES);
+        from = index_add(e, from, index_scale(index_axis(s->axis[0]), cuts->run * LANES));
+        to = index_scale(index_axis(s->axis[0]), LANES);
+    }
+    for (uint32_t i = 0; i < r->k.n && !follow; i++) {
         s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", r->c->extent[r->k.dim[i]]);
     }
-    for (uint32_t i = r->k.n; i-- > 0; step *= r->c->extent[r->k.dim[i]]) {
+    for (uint32_t i = r->k.n; i-- > 0 && !follow; step *= r->c->extent[r->k.dim[i]]) {
         from = index_add(e, from, index_scale(index_axis(s->axis[i]), cuts->b->stride[r->k.dim[i]]));
         to = index_add(e, to, index_scale(index_axis(s->axis[i]), step));
     }
-    uint32_t place = kernel_axis(k, "x", cuts->places), column = kernel_axis(k, "c", cuts->pitch);
+    uint32_t place = kernel_axis(k, "x", cuts->places), column = kernel_axis(k, "c", follow ? LANES : cuts->pitch);
     pack_clip(k, place, part, r->lists.count);
-    pack_clip(k, column, t->panel[1], r->run[1].count);
+    if (!follow)
+        pack_clip(k, column, t->panel[1], r->run[1].count);
     s->vec = (int8_t)s->n_axes;
     s->axis[s->n_axes++] = (uint8_t)place;
     s->transpose = (int8_t)s->n_axes;
@@ -79,7 +102,7 @@ static void pack_part(Tile *t, const Cuts *cuts, uint32_t part, uint32_t out) {
     emit_stage(e);
     Index at = index_axis(place), run = index_axis(column);
     at.coef[part] = cuts->places;
-    run.coef[t->panel[1]] = cuts->pitch;
+    run.coef[t->panel[1]] = follow ? 0 : cuts->pitch;
     from = index_add(e, index_add(e, from, at), index_scale(run, cuts->run));
     to = index_add(e, index_add(e, to, index_scale(index_axis(place), step)), index_axis(column));
     emit_store(e, out, to, emit_load(e, kernel_buffer(e, cuts->b->cell, false), from, 0, r->operand[1].i));

@@ -220,6 +220,7 @@ void   weave_load(Emit *e, DType stored, Value square, Value from, uint32_t n, V
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
 void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */
 void ahead_segment(Dag *g, Value segment);       /* of a row in segments */
+void   ahead_turned(Dag *g);                                 /* of the block behind a turned one */
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */

@@ -2,7 +2,8 @@
  * ones, so that memory rests while it computes.  Here its costlier passes ask for the rows of the next head
  * point meanwhile: a line of an input for each sixteen elements they compute.  Only for inputs that do not
  * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard.  A row in segments
- * (emit_along.c) asks for the lines of one some segments on. */
+ * (emit_along.c) asks for the lines of one some segments on, a block that is turned (emit_turn.c) for those of the
+ * next, into the second cache: its rows lie pages apart, often in few sets of the first. */
 #include "emit.h"
 
 enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_LONG = 8 << 10, ROW_MOST = 256 << 10 };
@@ -120,17 +121,18 @@ static Value distance(Emit *e, const KAccess *a) {
     return sum;
 }
 
-static void fetch_moved(Dag *g, uint32_t access, Value elements) {
+/* near: into the first cache, else into the second. */
+static void fetch_moved(Dag *g, uint32_t access, Value elements, bool near) {
     Emit *e = g->e;
     const KAccess *a = &e->kernel->accesses.at[access];
     LLVMTypeRef t = emit_storage(e, e->kernel->bufs.at[a->buf].dtype);
     Value at = emit_at(e, t, g->address[g->depth * e->kernel->accesses.n + access], elements);
-    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, 3), emit_i32(e, 1)};       /* read, near, data */
+    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, near ? 3 : 2), emit_i32(e, 1)};       /* read, how near, data */
     emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
 }
 
 static void fetch(Dag *g, uint32_t access) {
-    fetch_moved(g, access, distance(g->e, &g->e->kernel->accesses.at[access]));
+    fetch_moved(g, access, distance(g->e, &g->e->kernel->accesses.at[access]), true);
 }
 
 /* ---- rows in segments that lie apart ---- */
@@ -172,7 +174,32 @@ void ahead_segment(Dag *g, Value segment) {
         access_enter(g, in->access, g->depth);
         int64_t line = 64 / dtype_bytes(k->bufs.at[k->accesses.at[in->access].buf].dtype);
         for (int64_t at = 0; at < k->axes.at[last].extent; at += line)
-            fetch_moved(g, in->access, emit_i64(e, at));
+            fetch_moved(g, in->access, emit_i64(e, at), true);
+    }
+}
+
+/* ---- turned blocks ---- */
+/* Rows of a block lie apart, and the next block has others: how far on they are, 0 where the processor knows. */
+static int64_t next_block(const Dag *g, const KAccess *a) {
+    const Kernel *k = g->e->kernel;
+    const KBuf *b = &k->bufs.at[a->buf];
+    int64_t bytes = dtype_bytes(b->dtype), row = a->coef[g->turned];
+    if (b->role != KBUF_IN || b->count * bytes < INPUT_NEAR || a->index != 0 || a->coef[g->vec] != 1 ||
+        row * bytes < JUMP_LEAST)
+        return 0;
+    uint32_t n = g->s->n_axes, before = n > 1 && g->s->axis[n - 2] != g->vec ? n - 2 : n - 3;
+    if (k->axes.at[g->turned].extent > LANES)
+        return LANES * row;
+    return before < n ? a->coef[g->s->axis[before]] : 0;
+}
+
+void ahead_turned(Dag *g) {
+    for (uint32_t i = 0; i < g->s->n; i++) {
+        const KInst *in = &g->e->kernel->insts.at[g->s->first + i];
+        int64_t on = in->kop == K_LOAD && in->in[0] == 0 && g->square[i] == NULL && g->level[i] == g->depth
+                         ? next_block(g, &g->e->kernel->accesses.at[in->access]) : 0;
+        if (on != 0 && !fetched_before(g, i))
+            fetch_moved(g, in->access, emit_i64(g->e, on), false);
     }
 }
 

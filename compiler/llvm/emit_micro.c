@@ -8,6 +8,8 @@
  * makes several tiles, one behind the other in t, which share the columns: those of tile (i, j) come from
  * a + i*outer + j*inner.  So thin tiles together fill the registers and read b once.  MICRO_ALONE continues the first
  * tile and leaves the others.
+ * Eight columns fill half a vector: then a vector holds a pair of rows, column by column, and the tile in memory stays
+ * rows x 8.
  *     void mk(.., accumulate, from, places)
  * has columns that stand at places: a third number of each block shifts them, and where from + shift + column is no
  * place, the column leaves the block out.  Blocks that all columns have, nearly all of them, take the usual loop. */
@@ -20,7 +22,8 @@ enum { UNROLL = 2 };
 typedef struct {
     Emit *e;
     LLVMTypeRef vector;
-    uint32_t rows, vectors, tiles;   /* vectors: of sixteen columns */
+    uint32_t rows, vectors, tiles;   /* of a tile: pairs of rows when they are paired; of sixteen columns */
+    bool pairs;
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
     bool edges;
     Value from, places;
@@ -38,17 +41,47 @@ static Value fused(Emit *e, Value x, Value y, Value z) {
     return emit_scalar(e, S_fma, DT_F32, DT_F32, (Imm){0}, x, y, z);
 }
 
+/* Two rows of eight columns to column by column, and back. */
+static Value interleave(const Micro *m, Value v, bool back) {
+    int64_t lane[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        lane[l] = back ? l % (LANES / 2) * 2 + l / (LANES / 2) : l % 2 * (LANES / 2) + l / 2;
+    return m->pairs ? LLVMBuildShuffleVector(m->e->b, v, v, emit_lanes(lane, m->e->i32), "") : v;
+}
+
+/* Eight columns, each twice. */
+static Value columns_twice(const Micro *m, Value at) {
+    Emit *e = m->e;
+    int64_t lane[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        lane[l] = l / 2;
+    Value eight = emit_load(e, LLVMVectorType(e->f32, LANES / 2), at, 4);
+    return LLVMBuildShuffleVector(e->b, eight, eight, emit_lanes(lane, e->i32), "");
+}
+
+/* A row, or two side by side, in all lanes. */
+static Value row_spread(const Micro *m, Value at) {
+    Emit *e = m->e;
+    if (!m->pairs)
+        return emit_splat(e, emit_load(e, e->f32, at, 4));
+    LLVMTypeRef pair = e->f64, pairs = LLVMVectorType(pair, LANES / 2);
+    Value x = LLVMBuildInsertElement(e->b, LLVMGetPoison(pairs), emit_load(e, pair, at, 4), emit_i32(e, 0), "");
+    x = LLVMBuildShuffleVector(e->b, x, x, LLVMConstNull(LLVMVectorType(e->i32, LANES / 2)), "");
+    return LLVMBuildBitCast(e->b, x, m->vector, "");
+}
+
 /* there: the lanes of each vector of columns that have the block; NULL: all. */
 static Sums step(const Micro *m, Sums s, const Value *there) {
     Emit *e = m->e;
     Value column[4];
     for (uint32_t v = 0; v < m->vectors; v++) {
         Value at = emit_at(e, e->f32, s.b, emit_i64(e, v * LANES));
-        column[v] = there == NULL ? emit_load(e, m->vector, at, 4) : access_load_masked(e, m->vector, at, 4, there[v]);
+        column[v] = m->pairs ? columns_twice(m, at) : there == NULL ? emit_load(e, m->vector, at, 4)
+                                                    : access_load_masked(e, m->vector, at, 4, there[v]);
     }
     for (uint32_t r = 0; r < m->rows * m->tiles; r++) {
         Value apart = m->apart[r / m->rows], a = apart == NULL ? s.a : emit_at(e, e->f32, s.a, apart);
-        Value x = emit_splat(e, emit_load(e, e->f32, emit_at(e, e->f32, a, emit_i64(e, r % m->rows)), 4));
+        Value x = row_spread(m, emit_at(e, e->f32, a, emit_i64(e, r % m->rows * (m->pairs ? 2 : 1))));
         for (uint32_t v = 0; v < m->vectors; v++) {
             Value before = s.acc[r * m->vectors + v], sum = fused(e, x, column[v], before);
             s.acc[r * m->vectors + v] = there == NULL ? sum : LLVMBuildSelect(e->b, there[v], sum, before, "");
@@ -166,7 +199,7 @@ static Value is(const Micro *m, MicroMode mode) {
 static Sums loaded(const Micro *m) {
     Sums s = {{NULL}, NULL, NULL};
     for (uint32_t i = 0; i < accumulators(m); i++)
-        s.acc[i] = emit_load(m->e, m->vector, tile_at(m, i), 4);
+        s.acc[i] = interleave(m, emit_load(m->e, m->vector, tile_at(m, i), 4), false);
     return s;
 }
 
@@ -189,7 +222,7 @@ static Sums start(const Micro *m) {
 
 static void finish(const Micro *m, const Sums *s) {
     for (uint32_t i = 0; i < accumulators(m); i++)
-        emit_store(m->e, s->acc[i], tile_at(m, i), 4);
+        emit_store(m->e, interleave(m, s->acc[i], true), tile_at(m, i), 4);
     LLVMBuildRetVoid(m->e->b);
 }
 
@@ -203,8 +236,10 @@ bool micro_shape(const char *symbol, MicroShape *s) {
     s->edges = used > 0 && symbol[used] == 0;
     if (!together && !s->edges && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
         return false;
-    uint64_t vectors = (uint64_t)s->rows * (s->columns / LANES) * (together ? (uint64_t)s->outer * s->inner : 1);
-    return vectors > 0 && s->columns % LANES == 0 && vectors <= MICRO_MAX_ACCUMULATORS - 2;
+    uint64_t floats = (uint64_t)s->rows * s->columns, tiles = together ? (uint64_t)s->outer * s->inner : 1;
+    bool pairs = s->columns == LANES / 2 && s->rows % 2 == 0 && !s->edges;
+    return floats > 0 && (s->columns % LANES == 0 || pairs) &&
+           floats / LANES * tiles <= MICRO_MAX_ACCUMULATORS - 2;
 }
 
 LLVMTypeRef emit_micro_type(const Emit *e, bool longer) {
@@ -231,7 +266,9 @@ static void place_tiles(Micro *m, uint32_t inner) {
 
 void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     bool together = shape->outer > 0;
-    Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = shape->rows, .vectors = shape->columns / LANES,
+    bool pairs = shape->columns < LANES;
+    Micro m = {.e = e, .vector = emit_vector(e->f32), .pairs = pairs, .rows = pairs ? shape->rows / 2 : shape->rows,
+               .vectors = pairs ? 1 : shape->columns / LANES,
                .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges};
     e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together || shape->edges));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};

@@ -109,6 +109,7 @@ static void block(Dag *g, Value first, Value n, Value mask) {
     g->turn_row = l.i;
     e->axis[g->turned] = (AxisAt){LLVMBuildNSWAdd(e->b, first, l.i, ""), NULL};
     dag_enter(g, g->depth);
+    ahead_turned(g);
     loop_close(e, &l, NULL);
     turn_all(g, K_STORE, first, mask);
 }
