@@ -39,20 +39,22 @@ static Ran ran(const char *line, int status) {
     return r;
 }
 
-/* The number of a series in the i-th sample of a run; NaN: there is none. */
-static double sampled(const char *run, int i, const char *name) {
+/* The number of a series in the i-th row of an event in a run's log; NaN: there is none. */
+static double noted(const char *run, const char *kind, int i, const char *name) {
     const char *at = test_read(str_format(test_arena(), "%.*s/%s/metrics.jsonl", FSTR(test_folder()), run)).s;
     for (; at && *at; at = strchr(at, '\n'), at += at != NULL) {
         json_t *row = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
         const char *event = json_string_value(json_object_get(row, "event"));
         json_t *v = json_object_get(row, name);
         double x = json_is_number(v) ? json_number_value(v) : NAN;
-        bool found = event && strcmp(event, "sample") == 0 && i-- == 0;
+        bool found = event && strcmp(event, kind) == 0 && i-- == 0;
         json_decref(row);
         if (found) return x;
     }
     return NAN;
 }
+
+static double sampled(const char *run, int i, const char *name) { return noted(run, "sample", i, name); }
 
 static const char *const line = "y = linear(x, 1)[:, 0]";
 
@@ -227,7 +229,7 @@ TEST_ALL(overfitting) {
 }
 
 /* How often a monitor has held goes on with a run: it warns of the same epochs, whenever the run was broken off. */
-TEST(monitors_go_on_with_a_run) {
+TEST_ALL(monitors_go_on_with_a_run) {
     test_write(here("p.graph"), STR("graph 1\n"
         "data points { from fresh(rows = 30);  x[i < 2] = normal();  split val 0.5, train rest seed 1 }\n"
         "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = mlp(x, [64, 1]) }\n"
@@ -239,6 +241,60 @@ TEST(monitors_go_on_with_a_run) {
                 "grep '\"warn\"' r$n/metrics.jsonl > warned\n"
                 "grep '\"warn\"' whole/metrics.jsonl | cmp - warned || exit 1\n"
                 "done; wc -l < warned", 0, "2\n");
+}
+
+/* Without a sample: the weight that the last step of an epoch had, and the share that it gives the mean. */
+TEST(epochs_tell_weights_and_shares) {
+    put(line, "    loss a = 2 + 0 * mean[n] y[n]\n    loss c = -3 + 0 * mean[n] y[n]    weight w * (epoch + 1)\n"
+              "    loss s = 0 * mean[n] y[n] + 1    weight step + 1\n    loss off = 1 + 0 * mean[n] y[n]    weight 0",
+        "sgd(lr = 0);  epochs 2");
+    Ran r = ran("graphc train p.graph --run a", 0);
+    CHECK_MSG(!says(r, "share") && !says(r, "weight"), "%s", r.out.s);
+    for (int i = 0; i < 2; i++) {
+        double c = i + 1, s = 16 * (i + 1), sum = 2 + 3 * c + s;
+        CHECK_NEAR(noted("a", "epoch", i, "train.a.weight"), 1, 0);
+        CHECK_NEAR(noted("a", "epoch", i, "train.c.weight"), c, 0);
+        CHECK_NEAR(noted("a", "epoch", i, "train.s.weight"), s, 0);
+        CHECK_NEAR(noted("a", "epoch", i, "train.off.weight"), 0, 0);
+        CHECK_NEAR(noted("a", "epoch", i, "train.a.share"), 2 / sum, 1e-6);
+        CHECK_NEAR(noted("a", "epoch", i, "train.c.share"), 3 * c / sum, 1e-6);
+        CHECK_NEAR(noted("a", "epoch", i, "train.s.share"), s / sum, 1e-6);
+        CHECK_NEAR(noted("a", "epoch", i, "train.off.share"), 0, 0);
+    }
+    test_expect("head -n 1 a/metrics.csv", 0, "train.c.weight,train.c.share");
+    put(line, "    loss a = mean[n] y[n]^2    weight 3", "sgd(lr = 0);  epochs 1");
+    ran("graphc train p.graph -q --run b", 0);
+    CHECK(isnan(noted("b", "epoch", 0, "train.a.weight")));           /* a term alone has all */
+}
+
+/* A training that lasts looks at its steps by itself, one that is over soon does not. */
+TEST(a_long_training_takes_samples) {
+    put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2", "sgd(lr = 0.01);  epochs 2");
+    ran("graphc train p.graph -q --run short", 0);
+    CHECK(isnan(sampled("short", 0, "train.l.gradient")));
+    test_expect("graphc train p.graph -s epochs=100000000 --run long > said 2>&1 & p=$!\n"
+                "until grep -q epoch long/metrics.jsonl 2>/dev/null; do sleep 0.02; done\n"
+                "kill -INT $p; wait $p; cat said",
+                0, "fit, step 0");
+    CHECK(sampled("long", 0, "train.l.gradient") > 0);
+    test_expect("graphc train p.graph -s epochs=100000000 --sample off --run none > said 2>&1 & p=$!\n"
+                "until grep -q epoch none/metrics.jsonl 2>/dev/null; do sleep 0.02; done\n"
+                "kill -INT $p; wait $p", 130, "");
+    CHECK(isnan(sampled("none", 0, "train.l.gradient")));
+    test_expect("graphc train p.graph --sample off --conflict", 2, "`--sample off` takes none");
+    test_expect("graphc train p.graph --sample off --monitor dead=stop", 2, "`--sample off` takes none");
+    test_expect("graphc train p.graph --sample 0", 2, "--sample takes");
+}
+
+/* Points of a sweep take samples when they are asked to, the ones that `train` takes. */
+TEST(points_of_a_sweep_take_samples) {
+    put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2\n    loss k = mean[n] y[n]", "sgd(lr = 0.01);  epochs 2");
+    test_expect("graphc sweep p.graph w=1 --dir s --conflict --sample 4 -q >/dev/null; mv s/*/ point\n"
+                "graphc train p.graph -q --conflict --sample 4 --run alone\n"
+                "for r in point alone; do sed 's/,\"seconds\":[^,]*//' $r/metrics.jsonl > $r.rows; done\n"
+                "cmp *.rows", 0, "");
+    CHECK(sampled("point", 1, "train.l.cosine.k") == sampled("alone", 1, "train.l.cosine.k"));
+    CHECK(!isnan(noted("point", "epoch", 0, "train.k.share")));
 }
 
 /* `alarms`: those that the file and its library declare. */

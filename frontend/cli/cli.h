@@ -34,14 +34,19 @@ typedef struct {
     uint64_t    max_memory;              /* --max-memory: 0 for as much as it takes */
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
-    int64_t     sample_steps;            /* --sample: 0, none */
-    bool        sample_first;            /* --sample was given: the budget is recorded, too */
+    int64_t     sample_steps;            /* --sample: 0, none; SAMPLE_AUTO before sampling_settle */
+    bool        sample_given, sample_first;      /* first: the budget before the first step is recorded, too */
+    bool        sample_if_long;          /* only where they cost next to nothing (job.c) */
     bool        conflict;                /* --conflict */
     PassOptions passes;                  /* --dump-after, --stop-after, --time-passes */
 } Common;
+enum { SAMPLE_AUTO = -1 };
 Common common_make(void);
 extern const struct argp common_argp;     /* FILE and -s */
+extern const struct argp sampling_argp;   /* --sample, --conflict */
 extern const struct argp compile_argp;    /* --cpu, --threads, --sanitize, --no-cache, passes */
+/* What was asked of samples, or what asks for them (`looks`), in steps. */
+void sampling_settle(Common *c, const Recipe *r, bool looks);
 /* Ends the process when the line is wrong. */
 void options_parse(const struct argp *parser, int argc, char **argv, void *input);
 uint32_t option_count(const char *text, uint32_t least, uint32_t most, const char *option, struct argp_state *state);

@@ -59,6 +59,7 @@ static int train(Arena *a, const Options *o, Str program, Str run, Str fork_from
     argv[n++] = (char *)"--run";
     argv[n++] = (char *)run.s;
     if (fork_from.n) argv[n++] = (char *)"--fork", argv[n++] = (char *)fork_from.s;
+    argv[n++] = (char *)"--sample", argv[n++] = (char *)"off";     /* they would change nothing that is compared */
     if (o->quiet) argv[n++] = (char *)"--quiet";
     if (o->common.diag_json) argv[n++] = (char *)"--diag=json";
     if (o->common.point) argv[n++] = (char *)"--point", argv[n++] = (char *)o->common.point;

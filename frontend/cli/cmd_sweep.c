@@ -59,7 +59,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
     case 'q': o->quiet = true; return 0;
-    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = state->child_inputs[1] = state->child_inputs[2] = &o->common;
+        return 0;
     case ARGP_KEY_ARG: argument(o, arg, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -85,7 +87,8 @@ static const struct argp_option options[] = {
     {"json", KEY_JSON, 0, 0, "all points and runs as one object", 4},
     {"quiet", 'q', 0, 0, "no progress", 4},
     {0}};
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+    {&common_argp, 0, NULL, 0}, {&sampling_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {
     .options = options, .parser = parse, .args_doc = "FILE [SWEEP] [NAME=A,B,..]...", .children = children,
     .doc = "Runs a sweep: the one of FILE, the one called SWEEP, or the grid of the values that are typed. Beside "
@@ -231,6 +234,7 @@ int cmd_sweep(int argc, char **argv) {
     GrStatus status = ok && s.recipe->phases.n ? choose(&o, &s, &chosen, &e) : GR_OK;
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
+    sampling_settle(&o.common, s.recipe, false);
     grid_watch_signals();
     Grid g = {.arena = s.arena, .s = &s, .sweep = chosen, .common = &o.common, .weights = o.weights,
               .jobs = o.jobs, .halve = o.halve, .quiet = o.quiet || o.common.json, .start = clock_seconds()};

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TAGS_MOST = 32, AUTO = -1 };
+enum { TAGS_MOST = 32 };
 typedef struct {
     Common common;
     const char *run, *fork;
@@ -24,8 +24,7 @@ typedef struct {
     Str tags[TAGS_MOST];
 } Options;
 enum {
-    KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON, KEY_FORK, KEY_SAMPLE, KEY_CONFLICT,
-    KEY_MONITOR
+    KEY_RUN = 0x200, KEY_RESUME, KEY_OVERFIT, KEY_NOTE, KEY_TAG, KEY_JSON, KEY_FORK, KEY_MONITOR
 };
 
 static void add_tag(Options *o, const char *tag, struct argp_state *state) {
@@ -66,19 +65,17 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_FORK: o->words.fork = str_of(o->fork = arg); return 0;
     case KEY_JSON: o->common.json = true; return 0;
     case KEY_RESUME: o->resume = true; return 0;
-    case KEY_SAMPLE:
-        o->common.sample_first = true;
-        if (strcmp(arg, "auto") != 0) o->common.sample_steps = option_count(arg, 1, 1u << 30, "--sample", state);
-        else o->common.sample_steps = AUTO;
-        return 0;
-    case KEY_CONFLICT: o->common.conflict = true; return 0;
     case KEY_MONITOR: set_level(o, arg, state); return 0;
     case KEY_OVERFIT: o->overfit = option_count(arg, 1, 1000, "--overfit", state); return 0;
     case 'q': o->quiet = true; return 0;
-    case ARGP_KEY_INIT: state->child_inputs[0] = state->child_inputs[1] = &o->common; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = state->child_inputs[1] = state->child_inputs[2] = &o->common;
+        return 0;
     case ARGP_KEY_END:
         if (o->resume && !o->run) argp_error(state, "--resume needs --run DIR: which training goes on?");
         if (o->fork && (o->resume || o->overfit)) argp_error(state, "--fork begins a run of its own");
+        if (o->samples && o->common.sample_given && o->common.sample_steps == 0)
+            argp_error(state, "a monitor that is asked for reads samples, and `--sample off` takes none");
         if (o->overfit && o->run) argp_error(state, "--overfit only asks whether a loss can fall: it writes no run");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -91,9 +88,6 @@ static const struct argp_option options[] = {
     {"overfit", KEY_OVERFIT, "N", 0,
      "train on the first N batches only, over and over: does the loss fall to near zero? writes nothing", 2},
     {"fork", KEY_FORK, "RUN", 0, "begin with the kept weights of this run (or its last), as far as they fit", 2},
-    {"sample", KEY_SAMPLE, "N", 0,
-     "look at the gradient of each loss term every N steps; `auto`: as often as takes a hundredth of the time", 2},
-    {"conflict", KEY_CONFLICT, 0, 0, "samples tell the cosines between the terms' gradients, too", 2},
     {"monitor", KEY_MONITOR, "NAME=LEVEL", 0,
      "`off`, `warn` or `stop`, for " MONITOR_NAMES " or `alarms`, those of the file; may be repeated", 2},
     {"note", KEY_NOTE, "TEXT", 0, "a remark, kept with the run", 2},
@@ -101,7 +95,8 @@ static const struct argp_option options[] = {
     {"quiet", 'q', 0, 0, "no progress", 2},
     {"json", KEY_JSON, 0, 0, "progress and messages as objects, one a line, on standard output", 2},
     {0}};
-static const struct argp_child children[] = {{&common_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+    {&common_argp, 0, NULL, 0}, {&sampling_argp, 0, NULL, 0}, {&compile_argp, 0, NULL, 0}, {0}};
 static const struct argp parser = {.options = options,
                                    .parser = parse,
                                    .args_doc = "FILE",
@@ -255,10 +250,8 @@ int cmd_train(int argc, char **argv) {
     bool ok = session_open(&s, &o.common);
     if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
-    bool looks = o.common.conflict || o.samples;
-    if (looks && !o.common.sample_first) o.common.sample_steps = AUTO;
-    o.common.sample_first |= looks;
-    if (o.common.sample_steps == AUTO) o.common.sample_steps = train_sample_steps(s.recipe);
+    o.common.sample_if_long = !o.common.sample_given && !o.common.conflict && !o.samples && !o.overfit;
+    sampling_settle(&o.common, s.recipe, o.samples || o.common.sample_if_long);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
     if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);

@@ -1,5 +1,6 @@
 /* An epoch is the same when all weights and states are (`bits`) and all its values; values are written with the digits
- * that tell any two floats apart.  Logs of older versions have no bits: there the values alone decide. */
+ * that tell any two floats apart.  Logs of older versions have no bits: there the values alone decide; and a newer one
+ * may measure more, which is not compared. */
 #include "compare.h"
 #include <math.h>
 
@@ -34,7 +35,7 @@ static uint32_t other_values(const HistoryRow *x, const HistoryRow *y, const His
 
 static bool same_row(const HistoryRow *x, const HistoryRow *y) {
     const HistoryValue *first;
-    return x->step == y->step && str_eq(x->phase, y->phase) && same_bits(x, y) && x->values.n == y->values.n &&
+    return x->step == y->step && str_eq(x->phase, y->phase) && same_bits(x, y) &&
            other_values(x, y, &first) == 0;
 }
 

@@ -3,6 +3,7 @@
  * of a program begins, while others train.  Programs whose data read the same settings, and use the same columns of
  * it, have the same rows in memory. */
 #include "book.h"
+#include "estimate.h"
 #include "grid.h"
 #include "hash.h"
 #include <stdatomic.h>
@@ -57,78 +58,30 @@ static GrStatus open_data(const Grid *g, GridProgram *p, Error *e) {
 }
 
 /* ---- estimates ---- */
-static double steps_ns(const Plan *p, uint32_t first, uint32_t n) {
-    double ns = 0;
-    for (uint32_t i = first; i < first + n; i++) {
-        const PlanStep *s = &p->steps.at[i];
-        if (s->kind == STEP_LOOP) {
-            ns += (double)s->trips * steps_ns(p, i + 1, s->count);
-            i += s->count;
-        } else {
-            ns += s->cost_ns;
-        }
-    }
-    return ns;
-}
-
-static double entry_ns(const Plan *p, Str name, int64_t rows) {
-    const PlanEntry *entry = rows ? plan_entry(p, name.s, rows, "fused") : NULL;
-    return entry ? steps_ns(p, entry->first_step, entry->n_steps) : 0;
-}
-
-static double pass_ns(const Plan *p, Str name, int64_t rows, int64_t batch) {
-    return (double)(rows / batch) * entry_ns(p, name, batch) + entry_ns(p, name, rows % batch);
-}
-
-static int64_t rows_of(const GridProgram *p, uint32_t objective, const char *split) {
-    const Dataset *d = p->job.data[p->s.recipe->objectives.at[objective].data];
-    const Split *s = splits_find(&d->splits, str_of(split));
-    return s ? s->n : 0;
-}
-
-/* An epoch of a phase: its runs take turns, so each has its share of the steps. */
-static double epoch_seconds(const GridProgram *p, const RecipePhase *phase) {
-    const Plan *plan = p->job.compiled.planned.plan;
-    const Recipe *r = p->s.recipe;
-    double ns = 0, times = 0;
-    uint32_t o;
-    for (uint32_t i = 0; i < phase->runs.n; i++) times += (double)phase->runs.at[i].times;
-    for (uint32_t i = 0; i < phase->runs.n; i++) {
-        const RecipeRun *run = &phase->runs.at[i];
-        Str name = str_format(r->arena, "%.*s.train", FSTR(run->name));
-        ns += pass_ns(plan, name, rows_of(p, run->objective, "train"), phase->rows) * (double)run->times / times;
-    }
-    for (uint32_t i = 0; recipe_measured(r, phase, STR("val"), i, &o); i++) {
-        Str name = str_format(r->arena, "%.*s.eval", FSTR(r->objectives.at[o].name));
-        ns += pass_ns(plan, name, rows_of(p, o, "val"), phase->rows);
-    }
-    return ns * 1e-9;
-}
-
-/* With the numbers of the run: epochs, or those that its steps come to. */
-static int64_t epochs_of(const Grid *g, const GridRun *r, uint32_t phase) {
-    const GridProgram *p = g->programs.at[r->program];
-    RecipePhase of = p->s.recipe->phases.at[phase];
+/* The phase with the numbers of the run. */
+static RecipePhase phase_of(const Grid *g, const GridRun *r, uint32_t phase) {
+    RecipePhase of = g->programs.at[r->program]->s.recipe->phases.at[phase];
     for (uint32_t i = 0; i < r->run->words.n; i++) recipe_set_word(&r->run->words.at[i], &of);
-    int64_t rows = rows_of(p, of.runs.at[0].objective, "train");
-    int64_t steps = of.drop_tail ? rows / of.batch : (rows + of.batch - 1) / of.batch;
-    return of.steps == 0 ? of.epochs : steps ? (of.steps + steps - 1) / steps : 0;
+    return of;
 }
 
 int64_t grid_epochs(const Grid *g, const GridRun *r) {
-    const Recipe *recipe = g->programs.at[r->program]->s.recipe;
+    const GridProgram *p = g->programs.at[r->program];
     int64_t n = 0;
-    for (uint32_t i = 0; i < recipe->phases.n; i++) n += recipe->phases.at[i].called ? 0 : epochs_of(g, r, i);
+    for (uint32_t i = 0; i < p->s.recipe->phases.n; i++) {
+        RecipePhase of = phase_of(g, r, i);
+        n += of.called ? 0 : estimate_epochs(&p->job, &of);
+    }
     return n;
 }
 
 static double phase_seconds(const Grid *g, const GridRun *r, uint32_t phase) {
     const GridProgram *p = g->programs.at[r->program];
-    const RecipePhase *of = &p->s.recipe->phases.at[phase];
-    int64_t epochs = epochs_of(g, r, phase);
+    RecipePhase of = phase_of(g, r, phase);
+    int64_t epochs = estimate_epochs(&p->job, &of);
     double s = (double)epochs * p->seconds[phase];
-    for (uint32_t i = 0; i < of->inner.n; i++)
-        s += (double)(epochs / of->inner.at[i].epochs) * phase_seconds(g, r, of->inner.at[i].phase);
+    for (uint32_t i = 0; i < of.inner.n; i++)
+        s += (double)(epochs / of.inner.at[i].epochs) * phase_seconds(g, r, of.inner.at[i].phase);
     return s;
 }
 
@@ -158,7 +111,7 @@ static GrStatus open_program(Grid *g, const GridRun *r, GridProgram *p, Error *e
     p->bytes = p->job.compiled.planned.plan->arena_bytes + p->job.compiled.planned.plan->scratch_bytes;
     p->seconds = PUSH(g->arena, double, p->s.recipe->phases.n + 1);
     for (uint32_t i = 0; i < p->s.recipe->phases.n; i++)
-        p->seconds[i] = epoch_seconds(p, &p->s.recipe->phases.at[i]);
+        p->seconds[i] = estimate_epoch(&p->job, &p->s.recipe->phases.at[i]);
     return GR_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Putting a job together.  Which entries a recipe needs follows from the rows of its splits: full batches
  * and the last, smaller one, for training and for each split that is evaluated. */
 #include "job.h"
+#include "estimate.h"
 #include "hash.h"
 #include "replay.h"
 #include <string.h>
@@ -40,7 +41,7 @@ static void add_phase(const Session *s, Dataset *const *data, const RecipePhase 
 
 /* Behind all others, whose places and kernels do not depend on them. */
 static void add_samples(const Session *s, const Common *c, Dataset *const *data, const RecipePhase *p, Entries *r) {
-    for (uint32_t i = 0; i < p->runs.n && c->sample_steps > 0; i++) {
+    for (uint32_t i = 0; i < p->runs.n; i++) {
         const RecipeRun *run = &p->runs.at[i];
         const Split *train = splits_find(&data[s->recipe->objectives.at[run->objective].data]->splits, STR("train"));
         int64_t rows = train && train->n < p->rows ? train->n : p->rows;
@@ -57,7 +58,7 @@ static Entries requests_of(const Job *j, LowerKind first) {
     for (uint32_t i = 0; i < s->recipe->phases.n; i++) add_phase(s, data, &s->recipe->phases.at[i], &r);
     for (uint32_t i = 0; i < s->recipe->objectives.n && first == LOWER_EVAL; i++)
         add_evaluation(s, data, i, train_evaluation_batch(s->recipe, i), &r);
-    for (uint32_t i = 0; i < s->recipe->phases.n && first == LOWER_TRAIN; i++)
+    for (uint32_t i = 0; i < s->recipe->phases.n && first == LOWER_TRAIN && j->samples; i++)
         add_samples(s, j->c, data, &s->recipe->phases.at[i], &r);
     return r;
 }
@@ -172,6 +173,7 @@ static GrStatus plan(Job *j, const char *variant, const Entries *r, Error *e) {
 }
 
 GrStatus job_plan(Job *j, const char *variant, Error *e) {
+    j->samples = j->c->sample_steps > 0;
     Entries r = requests_of(j, LOWER_TRAIN);
     return plan(j, variant, &r, e);
 }
@@ -189,16 +191,30 @@ GrStatus job_start(Job *j, const char *variant, Error *e) {
                         .user = j,
                         .ensure_entry = ensure_entry,
                         .explain = replay_explain,
-                        .sample_steps = j->c->sample_steps,
+                        .sample_steps = j->samples ? j->c->sample_steps : 0,
                         .sample_first = j->c->sample_first,
                         .conflict = j->c->conflict};
     for (uint32_t i = 0; i < MONITOR_COUNT; i++) j->job.monitors[i] = LEVEL_WARN;
     return GR_OK;
 }
 
+/* Compiling what looks at steps takes about as long as half the kernels do; in this training, less than a hundredth.
+ * Its memory is not taken where somebody counts it. */
+static bool is_long(const Job *j) {
+    static const double k_kernel_s = 0.0025, k_times = 100;
+    return j->c->max_memory == 0 &&
+           estimate_training(j) > k_times * k_kernel_s * (double)j->compiled.planned.kernels.n;
+}
+
 GrStatus job_open_program(Job *j, const char *variant, LowerKind first, Error *e) {
+    j->samples = first == LOWER_TRAIN && j->c->sample_steps > 0 && !j->c->sample_if_long;
     Entries r = requests_of(j, first);
     TRY(plan(j, variant, &r, e));
+    if (first == LOWER_TRAIN && j->c->sample_if_long && is_long(j)) {
+        j->samples = true;
+        r = requests_of(j, first);
+        TRY(plan(j, variant, &r, e));
+    }
     TRY(load_first(j, first, &r, e));
     return job_start(j, variant, e);
 }

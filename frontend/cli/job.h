@@ -27,6 +27,7 @@ typedef struct {
     Compiled compiled;
     PlanCode code;
     Exec *exec;
+    bool samples;                /* steps are looked at */
     Behind behind;
     TrainJob job;
 } Job;

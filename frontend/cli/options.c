@@ -1,12 +1,13 @@
 /* Options that several commands share, as argp parsers; a command's own parser has them as children. */
 #include "cli.h"
+#include "trainer.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
     KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
-    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY
+    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY, KEY_SAMPLE, KEY_CONFLICT
 };
 
 /* Instrumented kernels report to the sanitizer of the program that runs them. */
@@ -113,12 +114,43 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
     }
 }
 
+static error_t parse_sampling(int key, char *arg, struct argp_state *state) {
+    Common *c = state->input;
+    switch (key) {
+    case KEY_SAMPLE:
+        c->sample_given = true;
+        if (strcmp(arg, "auto") == 0) c->sample_steps = SAMPLE_AUTO;
+        else if (strcmp(arg, "off") == 0) c->sample_steps = 0;
+        else c->sample_steps = option_count(arg, 1, 1u << 30, "--sample", state);
+        return 0;
+    case KEY_CONFLICT: c->conflict = true; return 0;
+    case ARGP_KEY_END:
+        if (c->conflict && c->sample_given && c->sample_steps == 0)
+            argp_error(state, "--conflict is told by samples, and `--sample off` takes none");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+void sampling_settle(Common *c, const Recipe *r, bool looks) {
+    if (!c->sample_given && (looks || c->conflict)) c->sample_steps = SAMPLE_AUTO;
+    if (c->sample_steps == SAMPLE_AUTO) c->sample_steps = train_sample_steps(r);
+    c->sample_first = c->sample_steps > 0;
+}
+
 static const struct argp_option common_options[] = {
     {"set", 's', "NAME=VALUE", 0, "give a setting of the file another value; may be repeated", 1},
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 1},
     {"diag", KEY_DIAG, "FORM", 0, "messages about the file as `text`, or for programs as `json`, an object a line", 1},
     {0}};
 const struct argp common_argp = {.options = common_options, .parser = parse_common};
+
+static const struct argp_option sampling_options[] = {
+    {"sample", KEY_SAMPLE, "N", 0,
+     "look at the gradient of each loss term every N steps, `auto` or `off`; `auto` takes a hundredth of the time", 7},
+    {"conflict", KEY_CONFLICT, 0, 0, "samples tell the cosines between the terms' gradients, too", 7},
+    {0}};
+const struct argp sampling_argp = {.options = sampling_options, .parser = parse_sampling};
 
 static const struct argp_option compile_options[] = {
     {0, 0, 0, 0, "Compiling:", 8},

@@ -42,7 +42,7 @@ Str epoch_line(Arena *a, const Recipe *r, const TrainProgress *p) {
     buf_printf(&b, "epoch %3lld", (long long)p->epoch);
     for (uint32_t i = 0; i < p->values->at.n; i++) {
         const TrainValue *v = &p->values->at.at[i];
-        if (shape_count(v->shape) == 1 && !is_watch(a, r, v))
+        if (shape_count(v->shape) == 1 && !v->detail && !is_watch(a, r, v))
             buf_printf(&b, "  %.*s %.5g", FSTR(v->name), (double)v->values[0]);
     }
     buf_printf(&b, "  %.1f s", p->seconds);

@@ -265,6 +265,18 @@ static Lower *lower_run(Program *p, LowerKind kind, Str name, int64_t rows, Diag
     return NULL;
 }
 
+static RecipeLoss recipe_loss(const Lower *l, const LossTerm *t) {
+    RecipeLoss x = {.name = t->name.text, .nograd = t->nograd, .weight = 1, .span = t->name.at};
+    const Node *w = t->poison ? NULL : node_of(l->b.g, t->weight);
+    x.has_inst = w && w->op == OP_arg && w->attr.arg.kind == ARG_UNIFORM;
+    if (x.has_inst) {
+        x.inst = l->m->uniforms->outputs.at[w->attr.arg.id].inst;
+    } else if (w && w->op == OP_const) {
+        x.weight = w->attr.constant.f;
+    }
+    return x;
+}
+
 static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows) {
     RecipeObjective o = {.name = d->name.text, .span = d->name.at};
     const ParamVec *args = &d->function.sig.args;
@@ -290,8 +302,7 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
     Lower *l = lower_eval(p, d, rows, finish, r, p->ds);
     p->objective_errors = p->objective_errors || l == NULL;
     for (uint32_t i = 0; l && i < l->losses.n; i++) {
-        const LossTerm *t = &l->losses.at[i];
-        vec_push(p->arena, &r->losses, (RecipeLoss){t->name.text, t->nograd, t->name.at});
+        vec_push(p->arena, &r->losses, recipe_loss(l, &l->losses.at[i]));
     }
     for (uint32_t i = 0; l && i < l->alarms.n; i++) {
         vec_push(p->arena, &r->alarms, l->alarms.at[i]);

@@ -111,7 +111,8 @@ typedef struct { Str name; uint32_t init, next; Span span; } RecipeSchedule;
 typedef struct { VEC(RecipeSchedule) at; } RecipeSchedules;
 
 /* ---- objectives ---- */
-typedef struct { Str name; bool nograd; Span span; } RecipeLoss;
+/* Its weight: inst of the uniform program, or where it has none a number. */
+typedef struct { Str name; bool nograd, has_inst; uint32_t inst; double weight; Span span; } RecipeLoss;
 /* exact: over rows, not a mean of batches; watch: one of the statistics of a `watch` */
 typedef struct { Str name; Shape shape; bool exact, watch; Span span; } RecipeMetric;
 /* `warn` or `stop` when inst of the uniform program holds in so many reports of one split in a row; inputs

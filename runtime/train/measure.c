@@ -33,7 +33,7 @@ void measure_close(Phase *p) {
 void measure_keep(Trainer *t, const TrainValues *values) {
     for (uint32_t i = 0; i < values->at.n; i++) {
         const TrainValue *v = &values->at.at[i];
-        if (v->shape.rank > 0)
+        if (v->shape.rank > 0 || v->detail)
             continue;
         state_set_real(t->s.arena, &t->s.state, str_format(t->values, "series.%.*s", FSTR(v->name)),
                        (double)v->values[0]);
@@ -171,6 +171,7 @@ GrStatus measure_trained(Trainer *t, TrainValues *out) {
             continue;                      /* the epoch ended before its turn */
         TRY(session_run(&t->s, str_format(t->values, "%.*s.finish", FSTR(objective->name)), &finish));
         session_values(&t->s, t->values, finish, STR("train"), objective, out);
+        terms_measure(t, objective, out);
     }
     return GR_OK;
 }

@@ -60,6 +60,10 @@ GrStatus measure_alarms(Trainer *t, Str split, const TrainValues *values);
 void     measure_keep(Trainer *t, const TrainValues *values);
 uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ever, as bits */
 
+/* ---- terms.c ---- */
+/* Weights and shares of an objective's terms, whose means are among the values. */
+void     terms_measure(Trainer *t, const RecipeObjective *o, TrainValues *out);
+
 /* ---- finite.c ---- */
 GrStatus weights_finite(Trainer *t);       /* an error names the first that is not */
 

@@ -125,7 +125,7 @@ void session_values(Session *s, Arena *a, const PlanEntry *entry, Str split, con
         bool alone = recipe_series_owners(s->job->recipe, s->phase, split, binding->name) < 2;
         Str whole = str_format(a, "%.*s.%.*s.%.*s", FSTR(split), FSTR(o->name), FSTR(binding->name));
         Str name = alone ? str_format(a, "%.*s.%.*s", FSTR(split), FSTR(binding->name)) : whole;
-        vec_push(a, &out->at, (TrainValue){name, whole, b->shape, values});
+        vec_push(a, &out->at, (TrainValue){name, whole, b->shape, values, false});
     }
 }
 

@@ -9,8 +9,8 @@
 #include <signal.h>
 
 /* "val.total", "train.kl", a table ..; whole: "val.vae.total", which is also the name where several objectives have
- * such a value. */
-typedef struct { Str name, whole; Shape shape; const float *values; } TrainValue;
+ * such a value.  detail: not for a line of text. */
+typedef struct { Str name, whole; Shape shape; const float *values; bool detail; } TrainValue;
 typedef struct { VEC(TrainValue) at; } TrainValues;
 
 /*  STEP    a step is finished (values if wanted)      REPORT  values of the epoch so far (`report every`)
