@@ -67,6 +67,7 @@ TEST(a_sweep_is_its_runs_one_by_one) {
         CHECK(str_eq(test_tensors(alone.s), test_tensors(folder_of("s", run).s)));
         CHECK(str_eq(text_of(alone), text_of(folder_of("s", run))));
     }
+    json_decref(all);
 }
 
 /* The best point first, by the mean of its repeats; of the best run the weights are there, of the others not. */
@@ -96,6 +97,7 @@ TEST(points_are_ordered_and_the_best_keeps_its_weights) {
     sweep("--dir s", 0, "± sd  n  epoch  seconds");
     test_expect("cat s/table.csv", 0, "\"run\",\"width\",\"lr\",\"seed\",\"point\",\"state\"");
     sweep("--dir s --top 1", 0, "2 more points are in s/table.csv");
+    json_decref(all);
 }
 
 TEST(runs_that_differ_in_nothing_they_read_are_one) {
@@ -143,7 +145,7 @@ TEST(weights_that_are_not_kept_can_be_made) {
     const char *all = "lr=1e-2,1e-3 -q --dir s", *best;
     sweep("lr=1e-2,1e-3 -q --dir kept --weights all", 0, "best        kept/");
     sweep(all, 0, "best        s/");
-    json_t *other = told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --best 'highest val.total' --json");
+    json_t *other = told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --best 'highest val.total' --json"), *made;
     best = json_string_value(json_object_get(other, "best"));
     CHECK(json_is_false(json_object_get(other, "weights")));
     Str makes = str_format(test_arena(), "not kept; `graphc train s/%s/resolved.graph` makes them\n", best);
@@ -151,8 +153,11 @@ TEST(weights_that_are_not_kept_can_be_made) {
     Str line = str_format(test_arena(), "graphc train s/%s/resolved.graph -q --run again", best);
     CHECK_INT(test_shell(line).status, 0);
     CHECK(str_eq(test_tensors("again"), test_tensors(str_format(test_arena(), "kept/%s", best).s)));
-    CHECK(json_is_true(json_object_get(told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --json"), "weights")));
+    made = told("graphc sweep p.graph lr=1e-2,1e-3 --dir s --json");
+    CHECK(json_is_true(json_object_get(made, "weights")));
+    json_decref(made);
     sweep("lr=1e-2 -q --dir none --weights none", 0, "its weights are not kept");
+    json_decref(other);
 }
 
 TEST(points_are_typed_in_every_way) {
@@ -194,6 +199,7 @@ TEST(a_run_that_fails_ends_no_other) {
     const json_t *last = json_array_get(json_object_get(all, "points"), 2);
     CHECK_STR(str_of(setting(last, "lr")), "1e38");
     CHECK(json_is_null(json_object_get(last, "mean")));
+    json_decref(all);
 }
 
 static const char k_wait[] =
@@ -217,6 +223,7 @@ static void check_whole(const char *line) {
                                         alone.s, setting(run, "seed"))).status, 0);
         CHECK(str_eq(bits_of(alone), bits_of(folder_of("s", run))));
     }
+    json_decref(all);
 }
 
 TEST_ALL(an_interrupted_sweep_goes_on_to_the_same_bits) {
@@ -294,6 +301,7 @@ TEST(halving_leaves_the_best_with_the_same_bits) {
     sweep("lr=1e-1,1e-2 --halve 2 --dir t", 0, "one in 2 goes on after epoch 2\n");
     test_expect("cut -d , -f 4 t/table.csv | sort", 0, "\"done\"\n\"halted\"");
     sweep("lr=1e-1 --halve 2 --dir t", 0, "halving     stops none: it takes two points");
+    json_decref(all);
 }
 
 /* Two phases of 3 and 5 epochs, halved after 2, 4 and 8 of them; the first ends early when it does not get better. */
@@ -345,6 +353,8 @@ TEST(halving_goes_over_phases) {
     json_t *again = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir s --weights all");
     CHECK(json_equal(json_object_get(all, "points"), json_object_get(again, "points")));
     test_expect("cat s/table.csv", 0, "\"halted\",\"first\",\"2\",\"2\"");
+    json_decref(all);
+    json_decref(again);
 }
 
 /* A validation that comes after the rung: nobody is judged by numbers that are not there. */
@@ -369,7 +379,10 @@ TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
                 "cut -d , -f 1,2,4-7 t/table.csv > a; cut -d , -f 1,2,4-7 u/table.csv > b; cmp a b && echo same", 0,
                 "same");
     json_decref(all);
-    check_survivor(told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir t --weights all"), "t");
+    json_t *other = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir t --weights all");
+    check_survivor(other, "t");
+    json_decref(other);
+    json_decref(all);
 }
 
 /* The name of a folder need not be UTF-8, what is JSON is. */
@@ -377,6 +390,7 @@ TEST(a_folder_of_any_bytes_is_told) {
     put("p.graph", k_program);
     json_t *all = told("graphc sweep p.graph lr=1e-2 -s epochs=1 --json --dir $(printf 's\\377')");
     CHECK_STR(str_of(json_string_value(json_object_get(all, "folder"))), "s?");
+    json_decref(all);
 }
 
 TEST(a_sweep_is_drawn) {

@@ -1,6 +1,6 @@
 /* graphc-fuzz: random graphs over all modes, then mutated texts through all parsers; or one kept case again.
  *
- *     graphc-fuzz [--graphs N] [--seed S] [--minutes M] [--programs] [--into FOLDER] [CASE.ir]
+ *     graphc-fuzz [--graphs N] [--seed S] [--minutes M] [--programs | --kernels] [--into FOLDER] [CASE.ir]
  *
  * --minutes is for the texts, and the most the graphs may take. */
 #include "fuzz_graph.h"
@@ -16,7 +16,7 @@ typedef struct {
     double minutes;
     const char *file;
 } Options;
-enum { KEY_GRAPHS = 0x100, KEY_SEED, KEY_MINUTES, KEY_INTO, KEY_PROGRAMS };
+enum { KEY_GRAPHS = 0x100, KEY_SEED, KEY_MINUTES, KEY_INTO, KEY_PROGRAMS, KEY_KERNELS };
 
 static double number(const char *text, const char *option, struct argp_state *state) {
     char *end;
@@ -34,6 +34,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_MINUTES: o->minutes = number(arg, "--minutes", state); return 0;
     case KEY_INTO: o->wish.folder = arg; return 0;
     case KEY_PROGRAMS: o->wish.programs = true; return 0;
+    case KEY_KERNELS: o->wish.kernels = true; return 0;
     case ARGP_KEY_ARG:
         if (o->file)
             argp_error(state, "one CASE at a time");
@@ -48,6 +49,7 @@ static const struct argp_option options[] = {
     {"seed", KEY_SEED, "S", 0, "the first seed (1)", 0},
     {"minutes", KEY_MINUTES, "M", 0, "how long texts are mutated (1); 0: not at all", 0},
     {"programs", KEY_PROGRAMS, 0, 0, "of the texts only programs, through the front end", 0},
+    {"kernels", KEY_KERNELS, 0, 0, "of the texts only kernels, and their code", 0},
     {"into", KEY_INTO, "FOLDER", 0, "where findings are written (.)", 0},
     {0}};
 static const struct argp parser = {.options = options,

@@ -12,6 +12,7 @@ typedef struct {
     const Math *math;
     bool progress;
     bool programs;                 /* of the texts only .graph files */
+    bool kernels;                  /* of the texts only .kernel files */
 } FuzzWish;
 /* How many findings: each is shrunk, printed and written to the folder. */
 uint32_t fuzz_graphs(const FuzzWish *w);

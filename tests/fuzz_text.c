@@ -1,11 +1,14 @@
 /* Mutated texts: programs through the checker, lowering and the passes; graphs, kernels and plans through
  * their parsers and verifiers.  What is looked for: crashes, hangs, a message without a place, a text that
  * prints as another one.  The mutator swaps, repeats and drops words and lines of files of the same kind, and
- * puts numbers that are too large or too small; half of the programs are mutated by the grammar (fuzz_grammar.c). */
+ * puts numbers that are too large or too small; half of the programs are mutated by the grammar (fuzz_grammar.c), of
+ * kernels most as structures (kernel_mutant.c).  Code of kernels that the verifier lets through has the bits of the
+ * interpreter. */
 #include "fuzz_grammar.h"
 #include "fuzz_graph.h"
-#include "kernel.h"
+#include "kernel_mutant.h"
 #include "lang.h"
+#include "llvm_rig.h"
 #include "pipeline.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -159,10 +162,29 @@ static Str mutated_once(Arena *a, Str t, Str other, uint64_t *state) {
     }
 }
 
+/* A kernel of the corpus changed as a structure; no text when that says nothing. */
+static Str kernel_mutated(Arena *a, Str text, uint64_t seed) {
+    SourceSet *files = sources_create(a);
+    Kernel *k = kernel_parse(a, sources_add(files, STR("fuzz.kernel"), text), diags_create(a, files));
+    Buf b = buf_make(a);
+    Error e = {0};
+    if (k != NULL) {
+        mutant_change(k, seed);
+        if (kernel_verify(k, &e))
+            kernel_print(k, NULL, &b);
+    }
+    return buf_str(&b);
+}
+
 static Str mutated(Arena *a, const Corpus *c, TextOf kind, uint64_t *state) {
     uint32_t n = c->of[kind].n, times = 1 + pick(state, 5);
     Str t = c->of[kind].at[pick(state, n)], other = c->of[kind].at[pick(state, n)];
     bool by_grammar = kind == TEXT_GRAPH && pick(state, 2) == 0;
+    for (int tries = 0; kind == TEXT_KERNEL && tries < 60 && pick(state, 20) != 0; tries++) {
+        Str changed = kernel_mutated(a, c->of[kind].at[pick(state, n)], next(state));
+        if (changed.n > 0)
+            return changed;
+    }
     for (uint32_t i = 0; i < times && t.n > 0 && t.n < MOST_BYTES; i++) {
         t = by_grammar ? grammar_mutated(a, t, other, state, pick) : mutated_once(a, t, other, state);
     }
@@ -176,6 +198,7 @@ typedef struct {
     const Source *main;
     Diags *diags;
     const Math *math;
+    uint64_t seed;
     const char *wrong;
 } Reading;
 
@@ -248,13 +271,17 @@ static void read_kernel(Reading *r) {
     Kernel *k = kernel_parse(r->arena, r->main, r->diags);
     if (k == NULL || !kernel_verify(k, &e))
         return;
-    Buf once = buf_make(r->arena), twice = buf_make(r->arena);
+    Buf once = buf_make(r->arena), twice = buf_make(r->arena), what = buf_make(r->arena);
     kernel_print(k, NULL, &once);
     k = kernel_parse(r->arena, sources_add(r->files, STR("again"), buf_str(&once)), r->diags);
     if (k != NULL)
         kernel_print(k, NULL, &twice);
     if (!str_eq(buf_str(&once), buf_str(&twice)))
         r->wrong = "what is printed does not read as what it was";
+    for (int old = 0; old < 2 && r->wrong == NULL && mutant_small(k); old++) {
+        if (!rig_holds(r->arena, k, r->math, old ? "haswell" : NULL, r->seed, &what))
+            r->wrong = str_format(r->arena, "%s%.*s", old ? "for haswell, " : "", FSTR(buf_str(&what))).s;
+    }
 }
 
 static void read_plan(Reading *r) {
@@ -273,7 +300,7 @@ static void read_plan(Reading *r) {
 
 static bool stands(Guard *g, TextOf kind, Str text, const Math *math) {
     Arena *a = arena_create();
-    Reading r = {.arena = a, .files = sources_create(a), .math = math};
+    Reading r = {.arena = a, .files = sources_create(a), .math = math, .seed = g->at};
     r.main = sources_add(r.files, str_format(a, "fuzz%s", k_endings[kind]), text);
     r.diags = diags_create(a, r.files);
     switch (kind) {
@@ -304,6 +331,8 @@ typedef struct {
 } Portion;
 
 static TextOf kind_of(const FuzzWish *w, uint64_t seed) {
+    if (w->kernels)
+        return TEXT_KERNEL;
     return w->programs || seed % 2 == 0 ? TEXT_GRAPH : (TextOf)(1 + seed / 2 % 3);
 }
 

@@ -1,5 +1,6 @@
 /* The cache of compiled kernels: hit, miss, damage, and two writers at once. */
 #include "llvm_rig.h"
+#include "test.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * addresses, compute random scalar DAGs, and map, reduce or chain them along either axis.  Buffers are
  * made large enough for every address. */
 #include "llvm_rig.h"
+#include "test.h"
 #include <string.h>
 
 typedef struct { Arena *a; Kernel *k; uint64_t state; Stage *s; } Fuzz;

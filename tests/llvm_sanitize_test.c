@@ -2,6 +2,7 @@
  * is itself built with AddressSanitizer holds what instrumented code calls, so elsewhere there is nothing to
  * test. */
 #include "llvm_rig.h"
+#include "test.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>

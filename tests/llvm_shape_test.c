@@ -1,6 +1,7 @@
 /* Kernels whose shape matters to the code generator: tiles cut at 4096 in every way, and reductions over a
  * split head. */
 #include "llvm_rig.h"
+#include "test.h"
 
 typedef VEC(const Kernel *) Kernels;
 

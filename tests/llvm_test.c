@@ -1,6 +1,7 @@
 /* The code generator against the kernel interpreter: every bit of every buffer, for this machine and for
  * haswell. */
 #include "llvm_rig.h"
+#include "test.h"
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

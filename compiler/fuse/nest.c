@@ -192,20 +192,6 @@ static int last_long(const Kernel *k, const Stage *s, int from, int to) {
     return -1;
 }
 
-/* Does it load what it stores, at other elements?  Then its points run in order (kernel_verify.c). */
-static bool feeds_itself(const Kernel *k, const Stage *s) {
-    for (uint32_t i = 0; i < s->n; i++) {
-        const KInst *store = &k->insts.at[s->first + i];
-        for (uint32_t j = 0; j < s->n && store->kop == K_STORE; j++) {
-            const KInst *load = &k->insts.at[s->first + j];
-            if (load->kop == K_LOAD && load->access != store->access &&
-                k->accesses.at[load->access].buf == k->accesses.at[store->access].buf)
-                return true;
-        }
-    }
-    return false;
-}
-
 /* The cost of an element of a reduction with lanes along a kept axis, and along the last reduced one.  That takes
  * a part of a vector where a segment ends, and folds the lanes once a row. */
 static double cost_across(const Kernel *k, const Stage *s, uint32_t axis) {
@@ -286,10 +272,8 @@ static bool weaves(const Kernel *k, const Stage *s) {
 
 /* The innermost axis that is longer than one; a reduction may also run along its last kept axis, if that is
  * cheaper, and a chain always does.  A stage that stores through computed indices has no lanes. */
-void stage_vector(const Kernel *k, Stage *s) {
-    if (feeds_itself(k, s))
-        s->vec = s->transpose = -1;
-    if (s->kind == STAGE_TILE || s->transpose >= 0 || feeds_itself(k, s))
+static void choose_vector(const Kernel *k, Stage *s) {
+    if (s->kind == STAGE_TILE || s->transpose >= 0)
         return;
     for (uint32_t i = 0; i < s->n; i++) {
         const KInst *in = &k->insts.at[s->first + i];
@@ -308,6 +292,13 @@ void stage_vector(const Kernel *k, Stage *s) {
         s->vec = (int8_t)kept;
     else
         s->vec = (int8_t)inner;
+}
+
+/* Points that have to run one after the other have no lanes. */
+void stage_vector(const Kernel *k, Stage *s) {
+    choose_vector(k, s);
+    if (s->vec >= 0 && kernel_in_order(k, s, stage_lanes_from(s)))
+        s->vec = s->transpose = -1;
 }
 
 void unit_spans(Unit *u) {

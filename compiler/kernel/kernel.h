@@ -27,9 +27,9 @@
  *           clips no axis.  In a split head "point" here means a row; the rows of one (chunk, lane) pair
  *           run one after another.  A pair without rows still writes the identity to its partial rows.
  *  stages   A stage runs the points of its axes in row order, the last axis fastest, and a point's
- *           instructions in their order; the schedule may change that only where it cannot be seen.  A
- *           stage that loads what it stores (other than the same element, loaded first) has vec = -1.
- *           clip_by names a head axis, or an axis that stands earlier in the same stage.
+ *           instructions in their order; the schedule may change that only where it cannot be seen
+ *           (kernel_order.c).  clip_by names a head axis, or one that stands earlier in the same stage; in a
+ *           row none of the same row.
  *  rows     Reduced axes are flattened over the extents as clipped at this point (so r counts without
  *           holes); a REDUCE is one row however long: two-level orders of semantics 2 are two stages.
  *           CHAIN counts the same way.
@@ -197,6 +197,10 @@ DType   kernel_wide(DType stored);             /* the type a load of it has */
 DType   kernel_yield_type(const Kernel *k, const Stage *s);   /* of the stage's (first) result */
 uint32_t kernel_results(const Stage *s);       /* how many registers or accesses it gives: 0, 1, 2 (moments) */
 uint64_t kernel_scratch_bytes(const Kernel *k);
+/* Does the stage meet what it stores at points that differ in its axes from `from` on?  Then they run one after the
+ * other.  And: the first axis whose points run together, by its schedule; the number of its axes when none do. */
+bool    kernel_in_order(const Kernel *k, const Stage *s, uint32_t from);
+uint32_t stage_lanes_from(const Stage *s);
 /* May stage `next` join the sweep of the stages first..next-1?  And: every stage that may joins the one before. */
 bool    kernel_may_sweep(const Kernel *k, uint32_t first, uint32_t next);
 void    kernel_sweeps(Kernel *k);

@@ -19,6 +19,7 @@ typedef struct {
     uint32_t *health;
     Scalar *regs;
     void ***slots;                 /* [stage][instruction]: BLOCK values */
+    uint32_t *widths;              /* by stage: points that run together, a block or one */
     void *raw;                     /* BLOCK values as they are stored */
     Row row;
     int64_t axis[MAX_AXES];        /* where we are; of the axis of the block: its first value */
@@ -26,6 +27,7 @@ typedef struct {
     const Stage *stage;
     void **slot;                   /* of the stage */
     int lane_axis;                 /* the axis the block runs along, -1 for none */
+    uint32_t width;                /* of the stage */
 } Eval;
 
 typedef struct { char *at; int64_t step; } Lanes;      /* addresses of a block: step in elements */
@@ -250,21 +252,6 @@ static void put_result(const Eval *e, uint32_t which, DType type, Scalar v) {
 }
 
 /* ---- map ---- */
-/* Does the stage load what it stores, other than the same element before?  Then points run one by one. */
-static bool feeds_itself(const Eval *e) {
-    for (uint32_t i = 0; i < e->stage->n; i++) {
-        const KInst *st = inst_at(e, i);
-        for (uint32_t j = 0; j < e->stage->n && st->kop == K_STORE; j++) {
-            const KInst *ld = inst_at(e, j);
-            const KAccess *x = &e->k->accesses.at[st->access], *y = &e->k->accesses.at[ld->access];
-            if (ld->kop == K_LOAD && x->buf == y->buf &&
-                (j > i || x->index != 0 || !access_same(x, y)))
-                return true;
-        }
-    }
-    return false;
-}
-
 static void map_block(Eval *e, void *user, uint32_t n) {
     (void)user;
     run_block(e, n);
@@ -298,7 +285,7 @@ static void reduce_row(Eval *e, void *user, uint32_t n) {
     (void)user, (void)n;
     const Stage *s = e->stage;
     row_begin(&e->row, s->reduce, (DType)inst_at(e, s->yield[0])->type);
-    each_block(e, s->axis + s->n_keep, s->n_axes - s->n_keep, BLOCK, reduce_block, NULL);
+    each_block(e, s->axis + s->n_keep, s->n_axes - s->n_keep, e->width, reduce_block, NULL);
     put_part(e);
 }
 
@@ -375,7 +362,7 @@ static void chain_output(Eval *e, void *user, uint32_t n) {
     Chain *c = user;
     const Stage *s = e->stage;
     chain_begin(c, 1);
-    each_block(e, s->axis + s->n_keep, s->n_axes - s->n_keep, BLOCK, chain_long, c);
+    each_block(e, s->axis + s->n_keep, s->n_axes - s->n_keep, e->width, chain_long, c);
     chain_end(c);
     put_result(e, 0, DT_F32, (Scalar){.f = c->sum[0]});
 }
@@ -384,7 +371,7 @@ static void run_chain(Eval *e) {
     const Stage *s = e->stage;
     Chain c;
     enum { WIDE = 8 };             /* outputs side by side pay from here on */
-    if (s->n_keep > 0 && e->k->axes.at[s->axis[s->n_keep - 1]].extent >= WIDE)
+    if (e->width > 1 && s->n_keep > 0 && e->k->axes.at[s->axis[s->n_keep - 1]].extent >= WIDE)
         each_block(e, s->axis, s->n_keep, BLOCK, chain_outputs, &c);
     else
         each_point(e, s->axis, s->n_keep, chain_output, &c);
@@ -540,14 +527,15 @@ static void fold_point(Eval *e, void *user, uint32_t n) {
 static void run_stage(Eval *e, uint32_t number) {
     const Stage *s = e->stage = &e->k->stages.at[number];
     e->slot = e->slots[number];
+    e->width = e->widths[number];
     e->lane_axis = -1;
     fill_invariants(e);
     switch (s->kind) {
-    case STAGE_MAP: each_block(e, s->axis, s->n_axes, feeds_itself(e) ? 1 : BLOCK, map_block, NULL); return;
+    case STAGE_MAP: each_block(e, s->axis, s->n_axes, e->width, map_block, NULL); return;
     case STAGE_REDUCE: each_point(e, s->axis, s->n_keep, reduce_row, NULL); return;
     case STAGE_CHAIN: run_chain(e); return;
     case STAGE_TILE: run_tile(e); return;
-    case STAGE_ACCUM: each_block(e, s->axis, s->n_axes, BLOCK, accum_block, NULL); return;
+    case STAGE_ACCUM: each_block(e, s->axis, s->n_axes, e->width, accum_block, NULL); return;
     case STAGE_FOLD: each_point(e, s->axis, s->n_axes, fold_point, NULL); return;
     }
 }
@@ -593,9 +581,11 @@ static void place_buffers(Eval *e, void *const *bufs) {
 
 static void make_slots(Eval *e) {
     e->slots = PUSH(e->arena, void **, e->k->stages.n + 1);
+    e->widths = PUSH(e->arena, uint32_t, e->k->stages.n + 1);
     for (uint32_t i = 0; i < e->k->stages.n; i++) {
         uint32_t n = e->k->stages.at[i].n;
         e->slots[i] = PUSH(e->arena, void *, n + 1);
+        e->widths[i] = kernel_in_order(e->k, &e->k->stages.at[i], e->k->stages.at[i].n_axes - 1u) ? 1 : BLOCK;
         for (uint32_t j = 0; j < n; j++)
             e->slots[i][j] = arena_push(e->arena, BLOCK * sizeof(Scalar), 64);
     }

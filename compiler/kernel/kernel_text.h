@@ -14,4 +14,7 @@ uint32_t inst_operands(const KInst *in);         /* of in[] that are plain instr
 bool     inst_guarded(const KInst *in);          /* in[inst_operands] is 1 + guard or 0 */
 bool     inst_gives_value(const KInst *in);
 bool     access_same(const KAccess *x, const KAccess *y);   /* the same address, written the same way */
+/* Has each point of the stage's axes, but for the first ones, an element of its own there? */
+bool     access_apart(const Kernel *k, const Stage *s, const KAccess *a, uint32_t from);
+const char *kernel_disorder(const Kernel *k, const Stage *s);    /* what is seen of its schedule; NULL: nothing */
 #endif

@@ -69,8 +69,7 @@ static void check_axes(Verifier *v) {
         const KAxis *x = &k->axes.at[i];
         NEED(is_size(x->extent) && x->extent <= INT32_MAX, "axis %u has extent %lld", i,
              (long long)x->extent);
-        NEED(x->clip_by < (int32_t)k->axes.n && x->clip_by != (int32_t)i, "axis %u is clipped by axis %d", i,
-             x->clip_by);
+        NEED(x->clip_by < (int32_t)i, "axis %u is clipped by axis %d, which does not stand before it", i, x->clip_by);
         NEED(x->clip_by != 0 || !k->lanes, "axis %u is clipped by a split head", i);
         NEED(x->clip_by < 0 || i >= k->n_head, "head axis %u is clipped", i);
         NEED(x->clip_by < 0 || is_size(x->clip_total), "axis %u is clipped at %lld", i,
@@ -246,6 +245,7 @@ static void check_kind(Verifier *v, const KInst *in, uint32_t number) {
         DType given = type_at(v, in->in[0]);
         NEED(in->kop == K_CHECK ? is_real(given) : given == DT_BOOL, "instruction %u looks at %s", number,
              dtype_name(given));
+        NEED(!k->commit, "instruction %u raises the health word that the kernel has looked at", number);
         for (uint32_t i = 0; i < k->bufs.n; i++) {
             if (k->bufs.at[i].role == KBUF_HEALTH)
                 return;
@@ -302,6 +302,9 @@ static void check_stage_axes(Verifier *v) {
         NEED(by < 0 || is_stage_axis(v, (uint32_t)by, i),
              "axis %u is clipped by an axis that does not run around it",
              s->axis[i]);
+        bool flat = (s->kind == STAGE_REDUCE || s->kind == STAGE_CHAIN) && i >= s->n_keep;
+        NEED(by < (int32_t)v->k->n_head || !flat || is_stage_axis(v, (uint32_t)by, s->n_keep),
+             "axis %u is clipped by an axis of the same row", s->axis[i]);
     }
     NEED(s->vec >= -1 && s->vec < s->n_axes && s->transpose >= -1 && s->transpose < s->n_axes &&
          (s->transpose < 0 || s->transpose != s->vec), "its vector axes are none of its axes");
@@ -493,6 +496,7 @@ static void check_together(Verifier *v, const KTile *t) {
 static void check_tile(Verifier *v) {
     const KTile *t = &v->s->tile;
     NEED(v->s->n_keep == 0 && v->s->n == 0, "a tile keeps no axes and has no instructions");
+    NEED(v->s->vec < 0 && v->s->transpose < 0, "a tile has no vector axis: its microkernel has");
     Wide tiles = 1;
     for (uint32_t i = 0; i < v->s->n_axes; i++) {
         tiles *= v->k->axes.at[v->s->axis[i]].extent;
@@ -521,20 +525,9 @@ static void check_tile(Verifier *v) {
     check_tile_operand(v, t->b, t->n_axis, t->n, t->nr, t->b_k);
 }
 
-/* A stage that loads what it stores runs in order, point by point: no vectors, unless it is the same
- * element. */
 static void check_order(Verifier *v) {
-    const Stage *s = v->s;
-    const KInst *insts = v->k->insts.at + s->first;
-    for (uint32_t i = 0; i < s->n; i++) {
-        for (uint32_t j = 0; j < s->n && insts[i].kop == K_STORE; j++) {
-            const KAccess *x = &v->k->accesses.at[insts[i].access], *y = &v->k->accesses.at[insts[j].access];
-            if (insts[j].kop == K_LOAD && x->buf == y->buf && (j > i || x->index != 0 || !access_same(x, y)))
-                NEED(s->vec < 0,
-                     "instruction %u loads what instruction %u stores, so the stage has no vector axis",
-                     j, i);
-        }
-    }
+    const char *seen = kernel_disorder(v->k, v->s);
+    NEED(seen == NULL, "%s", seen);
 }
 
 static void check_sweep(Verifier *v, uint32_t first) {

@@ -18,18 +18,6 @@ static bool same_row(const Stage *s, const Stage *t) {
     return same;
 }
 
-/* Has each point of the stage's axes an element of its own there? */
-static bool apart(const Kernel *k, const Stage *s, const KAccess *a) {
-    int64_t covered = 0;
-    for (uint32_t j = s->n_axes; j-- > 0;) {
-        int64_t extent = k->axes.at[s->axis[j]].extent, step = a->coef[s->axis[j]];
-        if (extent > 1 && step <= covered)
-            return false;
-        covered += extent > 1 ? (extent - 1) * step : 0;
-    }
-    return a->index == 0;
-}
-
 /* Does `later` read a result of `earlier`, or meet its memory otherwise than to load what that stored at the same
  * point? */
 static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later) {
@@ -44,7 +32,7 @@ static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later)
             if (!meet || k->accesses.at[x->access].buf != k->accesses.at[y->access].buf)
                 continue;
             const KAccess *at = &k->accesses.at[x->access];
-            if (y->kop == K_STORE || !apart(k, later, at) || !access_same(at, &k->accesses.at[y->access]))
+            if (y->kop == K_STORE || !access_apart(k, later, at, 0) || !access_same(at, &k->accesses.at[y->access]))
                 return true;
         }
     }

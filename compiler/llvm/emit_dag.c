@@ -33,17 +33,30 @@ static uint32_t access_level(const Dag *g, const KAccess *a) {
     return level;
 }
 
-/* A buffer that the stage both reads and writes keeps its accesses innermost, in the order of the DAG. */
-static bool read_and_written(const Dag *g, uint32_t buf) {
-    bool read = false, written = false;
+/* A buffer that the stage both reads and writes, or writes twice, keeps its accesses innermost, in the order of the
+ * DAG. */
+static bool keeps_order(const Dag *g, uint32_t buf) {
+    uint32_t reads = 0, writes = 0;
     for (uint32_t i = 0; i < g->s->n; i++) {
         const KInst *in = inst_of(g, i);
         if ((in->kop == K_LOAD || in->kop == K_STORE) && g->e->kernel->accesses.at[in->access].buf == buf) {
-            read |= in->kop == K_LOAD;
-            written |= in->kop == K_STORE;
+            reads += in->kop == K_LOAD;
+            writes += in->kop == K_STORE;
         }
     }
-    return read && written;
+    return writes > 0 && reads + writes > 1;
+}
+
+/* Has one of its loops no point, perhaps?  Then nothing may be touched outside of it. */
+static bool may_not_run(const Dag *g) {
+    const Kernel *k = g->e->kernel;
+    bool empty = false;
+    for (uint32_t j = 0; j < g->s->n_axes; j++) {
+        const KAxis *x = &k->axes.at[g->s->axis[j]];
+        int64_t before = x->clip_by < 0 ? 0 : x->extent * (k->axes.at[x->clip_by].extent - 1);
+        empty = empty || x->extent == 0 || (x->clip_by >= 0 && before >= x->clip_total);
+    }
+    return empty;
 }
 
 uint32_t dag_operands(const KInst *in, uint32_t out[4]) {
@@ -94,9 +107,10 @@ static uint32_t inst_level(const Dag *g, const KInst *in) {
         level = max_u32(level, random_level(g, &in->random));
     if (in->kop == K_LOAD || in->kop == K_STORE) {
         const KAccess *a = &g->e->kernel->accesses.at[in->access];
-        level = read_and_written(g, a->buf) ? g->depth : max_u32(level, access_level(g, a));
+        level = keeps_order(g, a->buf) ? g->depth : max_u32(level, access_level(g, a));
     }
-    return level;
+    bool acts = in->kop == K_LOAD || in->kop == K_STORE || in->kop == K_CHECK || in->kop == K_FAULT;
+    return acts && may_not_run(g) ? g->depth : level;
 }
 
 /* An axis whose block number has lanes would end at a different place in each lane, and a row inside a row of

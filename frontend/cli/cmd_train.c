@@ -254,7 +254,7 @@ int cmd_train(int argc, char **argv) {
     sampling_settle(&o.common, s.recipe, o.samples || o.common.sample_if_long);
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
-    if (o.overfit) return few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted);
+    if (o.overfit) return session_leave(&s, few_overfit(&s, &o.common, o.overfit, o.quiet, &interrupted));
     Error e = {0};
     Str run = {"", 0};
     GrStatus status = train(&s, &o, start, &run, &e);

@@ -16,7 +16,7 @@ void report_diags(const Diags *ds, const Common *c) {
     Buf text = buf_make(scratch);
     if (c->json || c->diag_json) diags_render_json(ds, &text);
     else diags_render(ds, &text, colour_wanted(stderr));
-    fwrite(text.s, 1, text.n, c->json ? stdout : stderr);
+    fprintf(c->json ? stdout : stderr, "%.*s", FSTR(buf_str(&text)));
     arena_destroy(scratch);
 }
 

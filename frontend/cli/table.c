@@ -72,5 +72,5 @@ void table_write(const Table *t, Buf *out) {
 void table_print(const Table *t, FILE *out) {
     Buf text = buf_make(t->arena);
     table_write(t, &text);
-    fwrite(text.s, 1, text.n, out);
+    fprintf(out, "%.*s", FSTR(buf_str(&text)));
 }

@@ -196,3 +196,9 @@ GrStatus sheet_write(Sheet *s, const char *file, Error *e) {
     if (f && fclose(f) != 0) written = false;
     return written ? GR_OK : fail_errno(e, GR_IO, "the picture %s cannot be written", file);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+/* What the libraries keep until the process ends. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:libfontconfig\nleak:libgvc\nleak:libcgraph\n"; }
+#endif
