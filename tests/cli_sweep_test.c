@@ -382,7 +382,6 @@ TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
     json_t *other = told("graphc sweep p.graph lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --json --dir t --weights all");
     check_survivor(other, "t");
     json_decref(other);
-    json_decref(all);
 }
 
 /* The name of a folder need not be UTF-8, what is JSON is. */
