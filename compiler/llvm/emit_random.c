@@ -15,12 +15,30 @@ static Value masked(Emit *e, Value v, unsigned bits) { return LLVMBuildAnd(e->b,
 
 typedef struct { Value high, low; } Product;
 
+/* Lanes in pairs, as they lie: a 64-bit element holds two of them, and the product of each takes one. */
+static Product wide_product_of_lanes(Emit *e, Value x, uint32_t by) {
+    LLVMTypeRef lanes = emit_vector(e->i32), pairs = LLVMVectorType(e->i64, LANES / 2);
+    Value c[4], at[LANES / 2];
+    const uint64_t constants[4] = {by, 32, UINT32_MAX, ~(uint64_t)UINT32_MAX};
+    for (int i = 0; i < 4; i++) {
+        for (int l = 0; l < LANES / 2; l++)
+            at[l] = LLVMConstInt(e->i64, constants[i], false);
+        c[i] = LLVMConstVector(at, LANES / 2);
+    }
+    Value factor = c[0], half = c[1], low = c[2], high = c[3], both = LLVMBuildBitCast(e->b, x, pairs, "");
+    Value even = LLVMBuildMul(e->b, LLVMBuildAnd(e->b, both, low, ""), factor, "");
+    Value odd = LLVMBuildMul(e->b, LLVMBuildLShr(e->b, both, half, ""), factor, "");
+    Value highs = LLVMBuildOr(e->b, LLVMBuildLShr(e->b, even, half, ""), LLVMBuildAnd(e->b, odd, high, ""), "");
+    Value lows = LLVMBuildOr(e->b, LLVMBuildAnd(e->b, even, low, ""), LLVMBuildShl(e->b, odd, half, ""), "");
+    return (Product){LLVMBuildBitCast(e->b, highs, lanes, ""), LLVMBuildBitCast(e->b, lows, lanes, "")};
+}
+
 static Product wide_product(Emit *e, Value x, uint32_t by) {
-    LLVMTypeRef wide = emit_shape_like(e->i64, x), narrow = emit_shape_like(e->i32, x);
-    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, wide, ""), like(e, x, LLVMConstInt(e->i64, by,
-        false)), "");
-    Value top = LLVMBuildLShr(e->b, p, like(e, x, emit_i64(e, 32)), "");
-    return (Product){LLVMBuildTrunc(e->b, top, narrow, ""), LLVMBuildTrunc(e->b, p, narrow, "")};
+    if (emit_is_vector(x))
+        return wide_product_of_lanes(e, x, by);
+    Value p = LLVMBuildMul(e->b, LLVMBuildZExt(e->b, x, e->i64, ""), LLVMConstInt(e->i64, by, false), "");
+    Value top = LLVMBuildLShr(e->b, p, emit_i64(e, 32), "");
+    return (Product){LLVMBuildTrunc(e->b, top, e->i32, ""), LLVMBuildTrunc(e->b, p, e->i32, "")};
 }
 
 static Value xor3(Emit *e, Value x, Value y, Value z) {
