@@ -147,6 +147,10 @@ static void rows_of_places(const char *cpu) {
         columns(a, &ks, 3, 50, 19, 3, 7, 3, 32, false, head);
         columns(a, &ks, 2, 9, 9, 3, 600, 2, 16, true, head);     /* the sum is cut */
         columns(a, &ks, 2, 3, 40, 60, 1, 2, 16, true, head);     /* more blocks than a list holds, few of them there */
+        columns(a, &ks, 4, 40, 40, 3, 2, 5, 32, false, head);    /* the last tile is narrow */
+        columns(a, &ks, 3, 60, 60, 3, 4, 4, 64, true, head);     /* .. and full, but for columns that are nobody's */
+        columns(a, &ks, 3, 50, 100, 9, 3, 3, 64, false, head);   /* no place for a whole tile */
+        columns(a, &ks, 2, 112, 112, 3, 5, 4, 64, true, head);
     }
     compare(&ks, cpu);
 }

@@ -97,6 +97,19 @@ static double one_step(double rows, double vectors) {
     return one > LATENCY ? one : LATENCY;
 }
 
+/* Of a tile: registers hold its sums, the columns of a step, and a row. */
+static int64_t most_rows(int64_t vectors) {
+    enum { SUMS = 28, REGISTERS = 31 };
+    int64_t rows = (REGISTERS - 1 - vectors) / vectors, fit = SUMS / vectors;
+    return rows < fit ? rows : fit;
+}
+
+/* The same of columns that are shifted by the tap: their loads go across two lines. */
+static double places_step(double rows, double vectors) {
+    double steps = one_step(rows, vectors), loads = (rows + 2 * vectors) / 2;
+    return steps > loads ? steps : loads;
+}
+
 /* Of all tiles, when m is cut into rows and n into columns. */
 static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
     bool wide = strcmp(o->cpu, "avx512") == 0;
@@ -186,10 +199,13 @@ Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bo
     bool wide = strcmp(o->cpu, "avx512") == 0;
     Product r = sorted(p, v, image, 1 + place, single);
     double best = 0;
-    for (int64_t columns = LANES; columns <= (wide ? 2 * LANES : LANES); columns += LANES) {
-        int64_t vectors = columns / LANES, rows = choose_rows(r.run[0].count, wide ? 28 / vectors : 6);
+    for (int64_t columns = LANES; columns <= (wide ? 4 * LANES : LANES); columns += LANES) {
+        int64_t vectors = columns / LANES, rows = choose_rows(r.run[0].count, wide ? most_rows(vectors) : 6);
         int64_t panels[2] = {panels_of(r.run[0].count, rows), panels_of(r.run[1].count, columns)};
-        double time = (double)(panels[0] * panels[1]) * one_step((double)rows, (double)(wide ? vectors : 2 * vectors));
+        int64_t last = panels_of(r.run[1].count - (panels[1] - 1) * columns, LANES), each = wide ? 1 : 2;
+        double full = places_step((double)rows, (double)(each * vectors));
+        double time = (double)(panels[1] - 1) * full + places_step((double)rows, (double)(each * last));
+        time *= (double)panels[0];
         if (best > 0 && time >= best)
             continue;
         best = time;

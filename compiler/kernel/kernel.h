@@ -211,7 +211,8 @@ bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
 /* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles, one of "_edges" leaves
- * out columns), each once in order of first use: so they stand behind its buffers. */
+ * out columns, "_edges_1" may have one vector of them), each once in order of first use: so they stand behind its
+ * buffers. */
 Str kernel_micro(const Kernel *k, const Stage *s, Arena *a);
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);

@@ -4,6 +4,9 @@
 
 Str kernel_micro(const Kernel *k, const Stage *s, Arena *a) {
     const KTile *t = &s->tile;
+    int64_t tail = (t->n % t->nr + LANES - 1) / LANES;
+    if (ktile_columns(t) != NULL && tail > 0 && tail < t->nr / LANES)
+        return str_format(a, "mk_f32_%ux%u_edges_%lld", t->mr, t->nr, (long long)tail);
     if (ktile_columns(t) != NULL)
         return str_format(a, "mk_f32_%ux%u_edges", t->mr, t->nr);
     if (t->together == 0)

@@ -273,7 +273,7 @@ void   row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole,
 
 /* ---- emit.c, emit_micro.c ---- */
 void   emit_kernel(Emit *e, const Kernel *k, const char *symbol);
-LLVMTypeRef emit_micro_type(const Emit *e, bool longer);     /* of more than one tile, or with edges */
+LLVMTypeRef emit_micro_type(const Emit *e, bool together, bool edges);     /* of more than one tile, or with edges */
 bool   micro_shape(const char *symbol, MicroShape *shape);   /* false: no microkernel is called that */
 void   emit_micro(Emit *e, const char *symbol, const MicroShape *shape);
 #endif

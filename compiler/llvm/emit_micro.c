@@ -10,9 +10,11 @@
  * tile and leaves the others.
  * Eight columns fill half a vector: then a vector holds a pair of rows, column by column, and the tile in memory stays
  * rows x 8.
- *     void mk(.., accumulate, from, places)
+ *     void mk(.., accumulate, from, places, end)
  * has columns that stand at places: a third number of each block shifts them, and where from + shift + column is no
- * place, the column leaves the block out.  Blocks that all columns have, nearly all of them, take the usual loop. */
+ * place, the column leaves the block out.  Columns from + column >= end are nobody's, and hold anything.  Blocks that
+ * all others have, most of them, take the usual loop.  `_edges_3` sums three vectors alone where no more stand before
+ * the end. */
 #include "emit.h"
 #include "micro.h"
 #include <stdio.h>
@@ -23,10 +25,11 @@ typedef struct {
     Emit *e;
     LLVMTypeRef vector;
     uint32_t rows, vectors, tiles;   /* of a tile: pairs of rows when they are paired; of sixteen columns */
+    uint32_t pitch;                  /* vectors of a row of the tile in memory */
     bool pairs;
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
     bool edges;
-    Value from, places;
+    Value from, places, end;
     Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
@@ -34,8 +37,11 @@ typedef struct { Value acc[MICRO_MAX_ACCUMULATORS], a, b; } Sums;    /* with the
 
 static uint32_t accumulators(const Micro *m) { return m->tiles * m->rows * m->vectors; }
 
-static Value tile_at(const Micro *m, uint32_t n) { return emit_at(m->e, m->e->f32, m->t, emit_i64(m->e,
-    n * LANES)); }
+/* Where sum n lies. */
+static Value tile_at(const Micro *m, uint32_t n) {
+    uint32_t at = n / m->vectors * m->pitch + n % m->vectors;
+    return emit_at(m->e, m->e->f32, m->t, emit_i64(m->e, at * LANES));
+}
 
 static Value fused(Emit *e, Value x, Value y, Value z) {
     return emit_scalar(e, S_fma, DT_F32, DT_F32, (Imm){0}, x, y, z);
@@ -70,22 +76,35 @@ static Value row_spread(const Micro *m, Value at) {
     return LLVMBuildBitCast(e->b, x, m->vector, "");
 }
 
+static Value column_at(const Micro *m, const Sums *s, uint32_t v) {
+    Value at = emit_at(m->e, m->e->f32, s->b, emit_i64(m->e, v * LANES));
+    return m->pairs ? columns_twice(m, at) : emit_load(m->e, m->vector, at, 4);
+}
+
+static Value row_at(const Micro *m, const Sums *s, uint32_t r) {
+    Value apart = m->apart[r / m->rows], a = apart == NULL ? s->a : emit_at(m->e, m->e->f32, s->a, apart);
+    return row_spread(m, emit_at(m->e, m->e->f32, a, emit_i64(m->e, r % m->rows * (m->pairs ? 2 : 1))));
+}
+
 /* there: the lanes of each vector of columns that have the block; NULL: all. */
 static Sums step(const Micro *m, Sums s, const Value *there) {
     Emit *e = m->e;
-    Value column[4];
-    for (uint32_t v = 0; v < m->vectors; v++) {
-        Value at = emit_at(e, e->f32, s.b, emit_i64(e, v * LANES));
-        column[v] = m->pairs ? columns_twice(m, at) : there == NULL ? emit_load(e, m->vector, at, 4)
-                                                    : access_load_masked(e, m->vector, at, 4, there[v]);
-    }
-    for (uint32_t r = 0; r < m->rows * m->tiles; r++) {
-        Value apart = m->apart[r / m->rows], a = apart == NULL ? s.a : emit_at(e, e->f32, s.a, apart);
-        Value x = row_spread(m, emit_at(e, e->f32, a, emit_i64(e, r % m->rows * (m->pairs ? 2 : 1))));
-        for (uint32_t v = 0; v < m->vectors; v++) {
-            Value before = s.acc[r * m->vectors + v], sum = fused(e, x, column[v], before);
-            s.acc[r * m->vectors + v] = there == NULL ? sum : LLVMBuildSelect(e->b, there[v], sum, before, "");
-        }
+    uint32_t rows = m->rows * m->tiles;
+    Value column[MICRO_MAX_VECTORS], row[MICRO_MAX_ACCUMULATORS];
+    bool wide = m->vectors > rows;
+    /* the fewer of both stay in registers */
+    for (uint32_t v = 0; v < m->vectors && !wide; v++)
+        column[v] = column_at(m, &s, v);
+    for (uint32_t r = 0; r < rows && wide; r++)
+        row[r] = row_at(m, &s, r);
+    for (uint32_t i = 0; i < rows * m->vectors; i++) {
+        uint32_t r = wide ? i % rows : i / m->vectors, v = wide ? i / rows : i % m->vectors;
+        if (wide && r == 0)
+            column[v] = column_at(m, &s, v);
+        if (!wide && v == 0)
+            row[r] = row_at(m, &s, r);
+        Value before = s.acc[r * m->vectors + v], sum = fused(e, row[r], column[v], before);
+        s.acc[r * m->vectors + v] = there == NULL ? sum : LLVMBuildSelect(e->b, there[v], sum, before, "");
     }
     s.a = emit_at(e, e->f32, s.a, m->a_k);
     s.b = emit_at(e, e->f32, s.b, m->b_k);
@@ -130,47 +149,60 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
 }
 
 /* k steps in pairs, then the rest. */
-static Sums one_block(const Micro *m, Sums s) {
+static Sums one_block(const Micro *m, Sums s, const Value *there) {
     Value whole = LLVMBuildAnd(m->e->b, m->k, emit_i64(m->e, -UNROLL), "");
-    s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL, NULL);
-    return steps(m, s, whole, m->k, 1, NULL);
+    s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL, there);
+    return steps(m, s, whole, m->k, 1, there);
 }
 
-/* The same where some columns are left out. */
+/* The same where some columns are left out: what they load is a place of another row. */
 static Sums edge_block(const Micro *m, Sums s, Value first) {
     Emit *e = m->e;
-    Value there[4], lanes = emit_splat(e, LLVMBuildTrunc(e->b, first, e->i32, ""));
+    Value there[MICRO_MAX_VECTORS], lanes = emit_splat(e, LLVMBuildTrunc(e->b, first, e->i32, ""));
     Value places = emit_splat(e, LLVMBuildTrunc(e->b, m->places, e->i32, ""));
     for (uint32_t v = 0; v < m->vectors; v++) {
         Value column = LLVMBuildAdd(e->b, e->iota, emit_splat(e, emit_i32(e, v * LANES)), "");
         there[v] = LLVMBuildICmp(e->b, LLVMIntULT, LLVMBuildAdd(e->b, lanes, column, ""), places, "");
     }
-    return steps(m, s, emit_i64(e, 0), m->k, 1, there);
+    return one_block(m, s, there);
+}
+
+/* One of several ways from here on, each of which leaves its sums. */
+static Sums joined(const Micro *m, const Sums *way, LLVMBasicBlockRef *from, uint32_t n) {
+    Sums all = way[0];
+    for (uint32_t i = 0; i < accumulators(m); i++) {
+        all.acc[i] = LLVMBuildPhi(m->e->b, m->vector, "");
+        for (uint32_t w = 0; w < n; w++)
+            LLVMAddIncoming(all.acc[i], (Value[]){way[w].acc[i]}, &from[w], 1);
+    }
+    return all;
 }
 
 static Sums block_of_places(const Micro *m, Sums s, Value shift) {
     Emit *e = m->e;
-    LLVMBasicBlockRef inside = emit_block(e, "inside"), edge = emit_block(e, "edge"), both = emit_block(e, "both");
+    LLVMBasicBlockRef inside = emit_block(e, "inside"), border = emit_block(e, "border"), edge = emit_block(e, "edge"),
+                      done = emit_block(e, "done");
     Value first = LLVMBuildAdd(e->b, m->from, shift, "");
-    Value end = LLVMBuildAdd(e->b, first, emit_i64(e, m->vectors * LANES), "");
+    Value after = LLVMBuildAdd(e->b, first, emit_i64(e, m->vectors * LANES), "");
+    Value last = emit_min_i64(e, after, LLVMBuildAdd(e->b, m->end, shift, ""));
     Value all = LLVMBuildAnd(e->b, LLVMBuildICmp(e->b, LLVMIntSGE, first, emit_i64(e, 0), ""),
-                             LLVMBuildICmp(e->b, LLVMIntSLE, end, m->places, ""), "");
-    LLVMBuildCondBr(e->b, all, inside, edge);
+                             LLVMBuildICmp(e->b, LLVMIntSLE, last, m->places, ""), "");
+    LLVMBuildCondBr(e->b, all, inside, border);
     LLVMPositionBuilderAtEnd(e->b, inside);
-    Sums x = one_block(m, s);
-    inside = LLVMGetInsertBlock(e->b);
-    LLVMBuildBr(e->b, both);
+    Sums way[3] = {one_block(m, s, NULL)};
+    LLVMBasicBlockRef from[3] = {LLVMGetInsertBlock(e->b)};
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, border);
+    Value some = LLVMBuildAnd(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, after, emit_i64(e, 0), ""),
+                              LLVMBuildICmp(e->b, LLVMIntSLT, first, m->places, ""), "");
+    way[1] = s, from[1] = border;
+    LLVMBuildCondBr(e->b, some, edge, done);
     LLVMPositionBuilderAtEnd(e->b, edge);
-    Sums y = edge_block(m, s, first);
-    edge = LLVMGetInsertBlock(e->b);
-    LLVMBuildBr(e->b, both);
-    LLVMPositionBuilderAtEnd(e->b, both);
-    for (uint32_t i = 0; i < accumulators(m); i++) {
-        Value phi = LLVMBuildPhi(e->b, m->vector, "");
-        LLVMAddIncoming(phi, (Value[]){x.acc[i], y.acc[i]}, (LLVMBasicBlockRef[]){inside, edge}, 2);
-        x.acc[i] = phi;
-    }
-    return x;
+    way[2] = edge_block(m, s, first);
+    from[2] = LLVMGetInsertBlock(e->b);
+    LLVMBuildBr(e->b, done);
+    LLVMPositionBuilderAtEnd(e->b, done);
+    return joined(m, way, from, 3);
 }
 
 static Sums all_blocks(const Micro *m, Sums s) {
@@ -186,7 +218,7 @@ static Sums all_blocks(const Micro *m, Sums s) {
     if (m->edges)
         s = block_of_places(m, s, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 2)), 8));
     else
-        s = one_block(m, s);
+        s = one_block(m, s, NULL);
     pack(m, &s, carry, false);
     loop_close(e, &l, carry);
     return unpack(m, l.carry, false);
@@ -231,20 +263,21 @@ bool micro_shape(const char *symbol, MicroShape *s) {
     *s = (MicroShape){0};
     int n = sscanf(symbol, "mk_f32_%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
     bool together = n == 4 && s->outer > 0 && s->inner > 0;
-    int used = 0;
-    sscanf(symbol, "mk_f32_%ux%u_edges%n", &s->rows, &s->columns, &used);
-    s->edges = used > 0 && symbol[used] == 0;
+    int used = 0, tail = 0;
+    sscanf(symbol, "mk_f32_%ux%u_edges%n_%u%n", &s->rows, &s->columns, &used, &s->tail, &tail);
+    s->edges = used > 0 && (symbol[used] == 0 || (tail > 0 && symbol[tail] == 0 && s->tail < s->columns / LANES));
     if (!together && !s->edges && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
         return false;
     uint64_t floats = (uint64_t)s->rows * s->columns, tiles = together ? (uint64_t)s->outer * s->inner : 1;
     bool pairs = s->columns == LANES / 2 && s->rows % 2 == 0 && !s->edges;
-    return floats > 0 && (s->columns % LANES == 0 || pairs) &&
+    return floats > 0 && (s->columns % LANES == 0 || pairs) && s->columns / LANES <= MICRO_MAX_VECTORS &&
            floats / LANES * tiles <= MICRO_MAX_ACCUMULATORS - 2;
 }
 
-LLVMTypeRef emit_micro_type(const Emit *e, bool longer) {
-    LLVMTypeRef in[11] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64};
-    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, longer ? 11 : 9, false);
+LLVMTypeRef emit_micro_type(const Emit *e, bool together, bool edges) {
+    LLVMTypeRef in[12] = {e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->ptr, e->i64, e->i64, e->i64,
+                          e->i64};
+    return LLVMFunctionType(LLVMVoidTypeInContext(e->context), in, edges ? 12 : together ? 11 : 9, false);
 }
 
 /* The first of several tiles, and the end of the function for it. */
@@ -255,6 +288,18 @@ static void alone(const Micro *together) {
     Sums s = all_blocks(&m, loaded(&m));
     finish(&m, &s);
     LLVMPositionBuilderAtEnd(m.e->b, f.after);
+}
+
+/* A tile whose last columns are nobody's, and the end of the function for it. */
+static void narrow(const Micro *wide, uint32_t vectors) {
+    Micro m = *wide;
+    Emit *e = m.e;
+    m.vectors = vectors;
+    Value columns = LLVMBuildSub(e->b, m.end, m.from, "");
+    If f = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLE, columns, emit_i64(e, vectors * LANES), ""));
+    Sums s = all_blocks(&m, start(&m));
+    finish(&m, &s);
+    LLVMPositionBuilderAtEnd(e->b, f.after);
 }
 
 static void place_tiles(Micro *m, uint32_t inner) {
@@ -268,9 +313,9 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     bool together = shape->outer > 0;
     bool pairs = shape->columns < LANES;
     Micro m = {.e = e, .vector = emit_vector(e->f32), .pairs = pairs, .rows = pairs ? shape->rows / 2 : shape->rows,
-               .vectors = pairs ? 1 : shape->columns / LANES,
+               .vectors = pairs ? 1 : shape->columns / LANES, .pitch = pairs ? 1 : shape->columns / LANES,
                .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges};
-    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together || shape->edges));
+    e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together, shape->edges));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
     for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
@@ -278,7 +323,10 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     if (m.edges) {
         m.from = LLVMGetParam(e->function, 9);
         m.places = LLVMGetParam(e->function, 10);
+        m.end = LLVMGetParam(e->function, 11);
     }
+    if (shape->tail > 0)
+        narrow(&m, shape->tail);
     if (together) {
         alone(&m);
         place_tiles(&m, shape->inner);

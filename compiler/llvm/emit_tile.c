@@ -48,15 +48,16 @@ static int64_t step_of(const Tile *t, int32_t axis) {
 }
 
 static void call_micro(const Tile *t, Value k, Value a, Value b, Value to, Value blocks, Value list, Value mode) {
-    Value in[11] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode};
+    Value in[12] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode};
     if (t->columns != NULL) {
         in[9] = t->t->n_axis < 0 ? number(t, 0) : emit_mul_i64(t->e, t->e->axis[t->t->n_axis].scalar, t->t->nr);
         in[10] = number(t, t->columns->places);
+        in[11] = number(t, t->t->n);
     } else if (t->t->together > 0) {
         in[9] = number(t, step_of(t, t->axis[0]));
         in[10] = number(t, step_of(t, t->axis[1]));
     }
-    LLVMBuildCall2(t->e->b, t->type, t->micro, in, in[9] != NULL ? 11 : 9, "");
+    LLVMBuildCall2(t->e->b, t->type, t->micro, in, in[11] != NULL ? 12 : in[9] != NULL ? 11 : 9, "");
 }
 
 static void call(const Tile *t, Value k, Value a, Value b, Value blocks, Value list) {
@@ -426,7 +427,7 @@ void emit_tile(Emit *e, const Stage *s, Value microkernel) {
         t.axis[1 - i] = s->axis[s->n_axes - 1 - i];
         t.extent[1 - i] = (uint32_t)e->kernel->axes.at[t.axis[1 - i]].extent;
     }
-    t.type = emit_micro_type(e, k->together > 0 || t.columns != NULL);
+    t.type = emit_micro_type(e, k->together > 0, t.columns != NULL);
     t.pending = emit_local(e, e->i64, 1, 8);
     t.begun = emit_local(e, e->i64, 1, 8);
     t.later = emit_local(e, e->i64, 1, 8);
