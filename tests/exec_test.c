@@ -247,6 +247,30 @@ TEST(commit_waits_for_health) {
     exec_destroy(exec);
 }
 
+/* A step that is unsure looks again, and forgets that it was. */
+TEST(unsure_steps_look_again) {
+    Plan *p = new_plan();
+    uint32_t w = add_buffer(p, REGION_PARAM, N), h = add_buffer(p, REGION_HEALTH, 1), x = add_buffer(p, REGION_ACT, N);
+    add_step(p, 2, 0, 8, 1, 1, (PlanArg[]){{.buffer = h, .writes = true}});
+    vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_UNSURE, .count = 1});
+    add_step(p, 0, 1, N, 64, 2, (PlanArg[]){{.buffer = x, .writes = true}, {.buffer = x}});
+    vec_push(p->arena, &p->steps, (PlanStep){.kind = STEP_COMMIT});
+    add_step(p, 0, 2, N, 64, 2, (PlanArg[]){{.buffer = w, .writes = true}, {.buffer = w}});
+    const PlanEntry *entry = close_entry(p, "step", 0);
+    CHECK_INT(plan_step_runs(p, entry, 0), 1);
+    CHECK_INT(plan_step_runs(p, entry, 2), 0);
+    CHECK_INT(plan_step_runs(p, entry, 4), 1);
+    Exec *exec = new_exec(p, &k_code, 2);
+    const float *param = exec_buffer(exec, w), *looked = exec_buffer(exec, x);
+    CHECK_INT(exec_run(exec, entry, (UValue[]){{.f = 1}, {.i = 0}}), 0);
+    CHECK(looked[N - 1] == 0 && param[N - 1] == 1);
+    CHECK_INT(exec_run(exec, entry, (UValue[]){{.f = 1}, {.i = HEALTH_UNSURE}}), 0);
+    CHECK(looked[N - 1] == 1 && param[N - 1] == 3);
+    CHECK_INT(exec_run(exec, entry, (UValue[]){{.f = 1}, {.i = HEALTH_UNSURE | HEALTH_NONFINITE}}), HEALTH_NONFINITE);
+    CHECK(looked[N - 1] == 3 && param[N - 1] == 3);
+    exec_destroy(exec);
+}
+
 TEST(microkernels_stand_behind_buffers) {
     Plan *p = new_plan();
     uint32_t y = add_buffer(p, REGION_ACT, N);

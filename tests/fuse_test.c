@@ -164,10 +164,10 @@ static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags, uint32
     static const struct {
         const char *name;
         FuseOptions o;
-    } variants[] = {{"unfused", {false, false, 2, "avx512"}},
-                    {"fused", {true, false, 2, "avx512"}},
-                    {"fused for avx2", {true, false, 1, "avx2"}},
-                    {"blas", {false, true, 2, "avx512"}}};
+    } variants[] = {{"unfused", {false, false, 2, "avx512", false}},
+                    {"fused", {true, false, 2, "avx512", false}},
+                    {"fused for avx2", {true, false, 1, "avx2", false}},
+                    {"blas", {false, true, 2, "avx512", false}}};
     for (uint32_t i = 0; i < 4 && good; i++) {
         good = run_variant(a, &x, x.r.module, &variants[i].o, variants[i].name, math) &&
                run_again(a, &x, seed, &variants[i].o, math, &copies);
@@ -192,7 +192,7 @@ static Str fuse_text(Arena *a, const TextTest *t) {
         diags_render(ds, &out, false);
         return buf_str(&out);
     }
-    FuseOptions o = {!text_flag(t, "unfused"), false, 2, "avx512"};
+    FuseOptions o = {!text_flag(t, "unfused"), false, 2, "avx512", false};
     Planned p = {0};
     if (fuse_module(a, m, &o, &p, &e) != GR_OK) {
         buf_printf(&out, "%s\n", e.what);

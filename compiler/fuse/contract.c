@@ -73,8 +73,10 @@ void tile_epilogue(Tile *t, int64_t fixed) {
     }
     emit_stage(e);
     uint32_t value = emit_load(e, t->tile, in_tile, 0, v.i);
-    if (p->info[v.i].checked)
+    if (p->info[v.i].checked && !g->commit)
         emit_check(e, value);
+    if (p->info[v.i].small)
+        emit_small(e, value);
     if (p->info[v.i].outer)
         emit_store(e, kernel_buffer(e, g->sinks.at[0].cell, true), result_index(e, r, t->dim_at, run), value);
     if (g->sinks.n > 1) {

@@ -150,6 +150,15 @@ void emit_check(Emit *e, uint32_t value) {
                          .imm.i = HEALTH_NONFINITE});
 }
 
+void emit_small(Emit *e, uint32_t value) {
+    const double most = 0x1p50; /* fold.c says why */
+    kernel_buffer(e, e->p->entry->health, true);
+    uint32_t size = emit_scalar(e, S_abs, DT_F32, value, 0, 0);
+    uint32_t small = emit_scalar(e, S_le, DT_BOOL, size, emit_const(e, DT_F32, (Imm){.f = most}), 0);
+    uint32_t large = emit_scalar(e, S_not, DT_BOOL, small, 0, 0); /* a NaN is not small */
+    emit_inst(e, (KInst){.kop = K_FAULT, .type = DT_BOOL, .in = {large}, .imm.i = HEALTH_UNSURE});
+}
+
 /* ---- the operations ---- */
 static Shape shape_at(const Emit *e, Val v) { return node_of(e->p->g, v)->shape; }
 

@@ -104,6 +104,9 @@ void fuse_explain(const Planned *p, const Module *m, const SourceSet *s, Buf *ou
             else if (step->kind == STEP_BLAS)
                 buf_printf(out, "  wave %-3u product %lld x %lld x %lld by the library\n", step->wave,
                            (long long)step->blas.m, (long long)step->blas.n, (long long)step->blas.k);
+            else if (step->kind == STEP_UNSURE)
+                buf_printf(out, "  the next %u step%s only when an operand of a folded update is above 2^50\n",
+                           step->count, step->count == 1 ? "" : "s");
             else
                 buf_printf(out, "  commit\n");
         }

@@ -310,11 +310,12 @@ static GrStatus shrink(Search *s, Arena *a, const Graph *g, uint64_t budget, Ref
     return GR_OK;
 }
 
-GrStatus fuse_fit(Arena *a, Module *m, const FuseOptions *o, uint64_t limit, Fit *out, Error *e) {
+/* Of graphs whose plans keep updates apart. */
+static GrStatus fit_apart(Arena *a, Module *m, const FuseOptions *o, uint64_t limit, Fit *out, Error *e) {
     Arena *scratch = arena_create();
     Planned first = {0};
     GrStatus status = fuse_module(scratch, m, o, &first, e);
-    *out = (Fit){0};
+    *out = (Fit){.apart = true};
     if (status == GR_OK)
         out->before = out->reached = first.plan->arena_bytes;
     if (status == GR_OK && out->before > limit) {
@@ -338,4 +339,29 @@ GrStatus fuse_fit(Arena *a, Module *m, const FuseOptions *o, uint64_t limit, Fit
         out->reached = last.plan->arena_bytes;
     arena_destroy(scratch);
     return status;
+}
+
+/* Operands of folded updates live to the end of the step, so that dropping them gains nothing.  Where the plan with
+ * folded updates is too large, updates stay apart, unless that takes more in the end. */
+GrStatus fuse_fit(Arena *a, Module *m, const FuseOptions *o, uint64_t limit, Fit *out, Error *e) {
+    Arena *scratch = arena_create();
+    Planned folded = {0};
+    GrStatus status = fuse_module(scratch, m, o, &folded, e);
+    uint64_t bytes = status == GR_OK ? folded.plan->arena_bytes : 0;
+    arena_destroy(scratch);
+    *out = (Fit){.before = bytes, .reached = bytes};
+    if (status != GR_OK || bytes <= limit)
+        return status;
+    Fit fit;
+    Module rest = *m;
+    FuseOptions apart = *o;
+    apart.apart = true;
+    rest.graphs.at = PUSH(a, Graph *, m->graphs.n + 1);
+    memcpy(rest.graphs.at, m->graphs.at, m->graphs.n * sizeof *rest.graphs.at);
+    TRY(fit_apart(a, &rest, &apart, limit, &fit, e));
+    if (fit.reached > bytes)
+        return GR_OK;
+    *out = fit;
+    memcpy(m->graphs.at, rest.graphs.at, m->graphs.n * sizeof *rest.graphs.at);
+    return GR_OK;
 }

@@ -13,7 +13,7 @@ static void mark_checked(Planner *p) {
             p->info[x.i].checked = true;
         else
             vec_push(p->arena, &p->exports,
-                     (Sink){x, 0, false}); /* it lies somewhere: a kernel that only looks */
+                     (Sink){.val = x}); /* it lies somewhere: a kernel that only looks */
     }
 }
 
@@ -105,14 +105,15 @@ static uint32_t *bind_outputs(Planner *p) {
                       .dtype = t.dtype,
                       .shape = t.shape,
                       .region = REGION_OUT});
-        vec_push(p->arena, &p->exports, (Sink){v, cell[i], false});
+        vec_push(p->arena, &p->exports, (Sink){.val = v, .cell = cell[i]});
     }
     return cell;
 }
 
-static void split_commits(Arena *a, const Units *all, Units *units, Units *commits) {
+static void split_units(Arena *a, const Units *all, StepUnits *out) {
     for (uint32_t i = 0; i < all->n; i++) {
-        vec_push(a, all->at[i]->commit ? commits : units, all->at[i]);
+        Unit *u = all->at[i];
+        vec_push(a, u->commit ? &out->commits : u->unsure ? &out->guards : &out->units, u);
     }
 }
 
@@ -157,7 +158,9 @@ static GrStatus order_commits(Entry *e, Units *commits, bool *free) {
 }
 
 static GrStatus plan_graph(Entry *e, const Graph *g) {
-    Units all = {0}, units = {0}, commits = {0};
+    Units all = {0};
+    StepUnits step = {0};
+    Units *commits = &step.commits;
     Planner p = {
         .entry = e, .arena = e->arena, .g = g, .units = &all, .info = PUSH(e->arena, Info, g->nodes.n)};
     e->health = cell_add(
@@ -168,24 +171,27 @@ static GrStatus plan_graph(Entry *e, const Graph *g) {
     group_select(&p);
     uint32_t *outputs = bind_outputs(&p);
     graph_units(&p);
-    split_commits(e->arena, &all, &units, &commits);
+    split_units(e->arena, &all, &step);
     bool free_order;
-    TRY(order_commits(e, &commits, &free_order));
-    schedule_units(e, &units);
-    for (uint32_t i = 0; i < commits.n; i++) { /* lives of what they read last into the commit */
-        for (uint32_t k = 0; k < commits.at[i]->cells.n; k++) {
-            e->cells.at[commits.at[i]->cells.at[k]].last = e->waves + 1;
+    TRY(order_commits(e, commits, &free_order));
+    schedule_units(e, &step.units);
+    schedule_units(e, &step.guards);
+    for (uint32_t i = 0; i < commits->n; i++) { /* lives of what they read last into the commit */
+        for (uint32_t k = 0; k < commits->at[i]->cells.n; k++) {
+            e->cells.at[commits->at[i]->cells.at[k]].last = e->waves + 1;
         }
     }
     memory_entry(e);
     if (free_order)
-        flatten_updates(e, &commits);
-    for (uint32_t i = 0; i < commits.n; i++) {
-        kernel_cut(commits.at[i]->kernel);
-        kernel_finish(e, commits.at[i]);
+        flatten_updates(e, commits);
+    for (uint32_t i = 0; i < commits->n; i++) {
+        Kernel *k = commits->at[i]->kernel;
+        if (k->stages.n == 1) /* else it is folded, and its head are tiles */
+            kernel_cut(k);
+        kernel_finish(e, commits->at[i]);
     }
-    schedule_units(e, &commits);
-    plan_add_entry(e, g, &units, &commits, outputs);
+    schedule_units(e, commits);
+    plan_add_entry(e, g, &step, outputs);
     return GR_OK;
 }
 

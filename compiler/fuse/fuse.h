@@ -8,6 +8,7 @@ typedef struct {
     bool blas;        /* unfused, with plain products left to OpenBLAS */
     uint32_t threads; /* how many points a kernel should offer at least */
     const char *cpu;  /* vector machine: "avx512" (tiles of 14x32) or "avx2" (6x16) */
+    bool apart;       /* updates are not folded into the products that make their gradients */
 } FuseOptions;
 
 /* Why two values do not share a kernel: rows of refusals.def. */
@@ -65,6 +66,7 @@ typedef struct {
 } Refit;
 typedef struct {
     uint64_t before, reached;  /* bytes of the arena, of the first plan and of the best */
+    bool apart;                /* the graphs have to be planned with updates apart */
     VEC(Refit) graphs;
 } Fit;
 /* Rewrites the graphs of `m` until the arena of their plan takes at most `limit` bytes, by computing again in the

@@ -28,6 +28,7 @@ typedef struct {
     Val val;
     uint32_t cell;
     bool commit;
+    bool small;    /* cell 0: look not whether it is finite, but whether it is small (fold.c) */
 } Sink;
 
 /*  MAP     elementwise over one domain, one stage
@@ -53,6 +54,7 @@ typedef enum {
 typedef struct {
     GroupKind kind;
     bool commit, lanes; /* lanes: its head is split, because a member sums over it */
+    bool unsure;        /* runs only when an operand was not small: fold.c */
     uint32_t head;      /* leading axes shared by all members */
     Shape domain;       /* MAP: of all members; else the longest common part that matters */
     VEC(Sink) sinks;    /* in topological order */
@@ -74,6 +76,7 @@ typedef struct {
     bool updates;      /* a `commit` takes it as it is */
     bool event;        /* an `after` waits for it */
     bool checked;      /* a `check` looks at it */
+    bool small;        /* whoever makes it looks whether it is small: fold.c */
     bool outer;        /* something outside its own group reads it */
     float cost;        /* of computing one element with everything inlined into it, ns / 16 lanes */
 } Info;
@@ -90,7 +93,7 @@ struct Unit {
     Kernel *kernel;
     VEC(uint32_t) cells; /* by kernel buffer, 0 for scratch; BLAS: A, B, C; EXTERN: inputs, outputs */
     VEC(uint32_t) waits; /* cells that have to be there before it runs, though it does not read them */
-    bool commit;
+    bool commit, unsure;
     uint32_t loop; /* LOOP: its number */
     int64_t trips;
     bool reverse;
@@ -104,6 +107,11 @@ struct Unit {
     const Graph *graph;
     VEC(Span) spans;
 };
+
+/* What an entry does: `guards` only when unsure, `commits` only when all is finite. */
+typedef struct {
+    Units units, guards, commits;
+} StepUnits;
 
 /* Of one fuse_module call and one entry. */
 typedef struct {
@@ -209,6 +217,7 @@ uint32_t emit_access(Emit *e, uint32_t buf, Index at);
 void emit_store(Emit *e, uint32_t buf, Index at, uint32_t value);
 uint32_t emit_load(Emit *e, uint32_t buf, Index at, uint32_t guard, uint32_t node);
 void emit_check(Emit *e, uint32_t value);
+void emit_small(Emit *e, uint32_t value); /* is it small? */
 void emit_scatter_index(Emit *e, uint32_t position, int64_t extent, Index *out); /* faults outside */
 uint32_t kernel_buffer(Emit *e, uint32_t cell, bool write);
 uint32_t kernel_scratch(Kernel *k, Unit *u, const char *name, DType t, int64_t count);
@@ -233,6 +242,10 @@ void kernel_finish(Entry *e, Unit *u); /* vector axes, grain, cost, flops, bytes
 void group_select(Planner *p); /* which nodes get a sink */
 bool group_reads(const Planner *p, uint32_t group, Val v); /* or waits for it */
 void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
+void group_look(Planner *p, Val v);                              /* adds one that looks whether v is small */
+void group_guard(Planner *p, uint32_t product);                  /* adds one that checks it when unsure */
+void group_merge(Planner *p, uint32_t product, uint32_t commit); /* the commit becomes its epilogue */
+void fold_updates(Planner *p);                                   /* fold.c */
 Unit *unit_add(Planner *p, UnitKind kind, Str name);
 Unit *unit_of_group(Planner *p, uint32_t group, const char *what);
 void unit_finish(Emit *e);
@@ -272,6 +285,5 @@ uint64_t cell_bytes(const Cell *c);                                       /* in 
 void flatten_updates(Entry *e, Units *commits); /* equal updates of neighbours become one */
 Str output_name(Arena *a, const Graph *g, uint32_t output);
 void plan_add_extern(Entry *e, const Unit *u, PlanStep *s);
-void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits,
-                    const uint32_t *output_cell);
+void plan_add_entry(Entry *e, const Graph *g, const StepUnits *step, const uint32_t *output_cell);
 #endif

@@ -302,7 +302,7 @@ static void place_value(Planner *p, Val v) {
     uint32_t group, head = 0;
     bool joins = p->entry->options->fused && (kind == GROUP_MAP || kind == GROUP_ROWS) &&
                  find_group(p, v, kind, reads, &group, &head);
-    Sink s = {v, cell_of_value(p, v, 0), false};
+    Sink s = {.val = v, .cell = cell_of_value(p, v, 0)};
     if (p->entry->options->fused && reduce_sums_head(p->g, v) && find_rows(p, v, reads, &group)) {
         join_group(p, group, s, 1, reads);
         p->groups.at[group].lanes = true;
@@ -354,7 +354,7 @@ static void place_commit(Planner *p, Val effect) {
     Val v = operand(p->g, effect, 0);
     uint64_t *reads = reads_of(p, v, false);
     uint32_t var = node_of(p->g, effect)->attr.commit.var;
-    Sink s = {v, cell_of_var(p, var), true};
+    Sink s = {.val = v, .cell = cell_of_var(p, var), .commit = true};
     mirror_gradient(p, var, reads);
     for (uint32_t i = 0; p->entry->options->fused && i < p->groups.n; i++) {
         Group *g = &p->groups.at[i];
@@ -452,6 +452,32 @@ static void place_exports(Planner *p) {
     }
 }
 
+void group_look(Planner *p, Val v) {
+    add_group(p, (Sink){.val = v, .small = true}, GROUP_MAP, reads_of(p, v, false));
+}
+
+void group_guard(Planner *p, uint32_t product) {
+    Group g = p->groups.at[product];
+    g.unsure = true;
+    vec_push(p->arena, &p->groups, g);
+}
+
+void group_merge(Planner *p, uint32_t product, uint32_t commit) {
+    Group *to = &p->groups.at[product], from = p->groups.at[commit];
+    Sink gradient = to->sinks.at[0];
+    bits_or(from.reads, to->reads, words_of(p)); /* those of the product are its guard's */
+    bits_or(from.needs, to->needs, words_of(p));
+    *to = (Group){.kind = to->kind, .commit = true, .head = to->head, .domain = to->domain, .work = to->work,
+                  .reads = from.reads, .needs = from.needs};
+    to->needs[product / 64] &= ~((uint64_t)1 << (product % 64));
+    vec_push(p->arena, &to->sinks, gradient);
+    for (uint32_t i = 0; i < from.sinks.n; i++) {
+        vec_push(p->arena, &to->sinks, from.sinks.at[i]);
+    }
+    memmove(&p->groups.at[commit], &p->groups.at[commit + 1], sizeof from * (p->groups.n - commit - 1));
+    p->groups.n--;
+}
+
 static void order_visit(Planner *p, uint32_t i, uint8_t *state, Group *to, uint32_t *n, uint32_t *new_id) {
     if (state[i])
         return;
@@ -493,6 +519,7 @@ void group_nodes(Planner *p) {
         if (node_of(p->g, p->g->effects.at[i])->op == OP_commit)
             place_commit(p, p->g->effects.at[i]);
     }
+    fold_updates(p);
     mark_outer(p);
     widen_short_rows(p);
     choose_places(p);

@@ -48,7 +48,7 @@ static void bind_results(Planner *body, const uint32_t *cell) {
             node_of(g, v)->op != OP_extern)
             in->cell = cell[i];
         else
-            vec_push(body->arena, &body->exports, (Sink){v, cell[i], false});
+            vec_push(body->arena, &body->exports, (Sink){.val = v, .cell = cell[i]});
     }
 }
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-/* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by path;
+/* Where everything lies in the one arena.  Persistent variables have places of their own, parameters by size and path;
  * the states of optimisers and the gradients mirror the parameters, each at its parameter's offset, so that
  * what updates neighbours can be one kernel.  Values of a step share the region `act`: in some order, the best of
  * a few, each takes the lowest place that is free during its life.  Entry points share that region, `out` and `batch`,
@@ -24,9 +24,13 @@ static uint32_t add_buffer(Arena *a, Planned *p, Str name, Region r, DType t, Sh
 
 /* ---- variables ---- */
 
-static int by_path(const void *a, const void *b, void *module) {
+/* Small ones first: updates of large ones may be folded into products (fold.c), then what is left lies together, and no
+ * gradients have to lie behind it. */
+static int by_size_and_path(const void *a, const void *b, void *module) {
     const Module *m = module;
-    return str_compare(m->vars.at[*(const uint32_t *)a].path, m->vars.at[*(const uint32_t *)b].path);
+    const Var *x = &m->vars.at[*(const uint32_t *)a], *y = &m->vars.at[*(const uint32_t *)b];
+    int64_t n = shape_count(x->shape), k = shape_count(y->shape);
+    return n != k ? (n < k ? -1 : 1) : str_compare(x->path, y->path);
 }
 
 /* How many states of the same parameter come before it. */
@@ -45,7 +49,7 @@ static uint64_t place_params(Arena *a, const Module *m, uint64_t *offset) {
         if (m->vars.at[i].kind == VAR_PARAM)
             order[n++] = i;
     }
-    qsort_r(order, n, sizeof *order, by_path, (void *)m);
+    qsort_r(order, n, sizeof *order, by_size_and_path, (void *)m);
     for (uint32_t i = 0; i < n; i++) {
         const Var *v = &m->vars.at[order[i]];
         offset[order[i]] = end;

@@ -319,11 +319,12 @@ void unit_spans(Unit *u) {
  * Kernels that stream through memory fetch the rows of their next point ahead, so they get several in a row,
  * and of a split head several lanes, whose rows are neighbours. */
 static int64_t grain_of(const Kernel *k, uint32_t threads) {
-    enum { HANDOUT_NS = 5000, STREAM_NS = 80000, STREAM_BYTES = 32 << 20, LEAST_LANES = LANES / 4 };
+    enum { HANDOUT_NS = 5000, STREAM_NS = 80000, FOLDED_NS = 60000, STREAM_BYTES = 32 << 20, LEAST_LANES = LANES / 4 };
     int64_t points = kernel_points(k), most = points / (2 * (int64_t)threads);
     if (points == 0)
         return 1;
-    double handout = k->bytes >= STREAM_BYTES ? STREAM_NS : HANDOUT_NS;
+    bool folded = k->commit && k->stages.n > 1;
+    double handout = k->bytes >= STREAM_BYTES ? STREAM_NS : folded ? FOLDED_NS : HANDOUT_NS;
     int64_t grain = (int64_t)(handout * (double)points / k->cost_ns) + 1;
     if (k->lanes && grain < LEAST_LANES)
         grain = LEAST_LANES;
@@ -365,6 +366,6 @@ void kernel_finish(Entry *e, Unit *u) {
     k->cost_ns = per_point * (double)runs;
     k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;
     k->commit = u->commit;
-    k->once = e->once;
+    k->once = e->once || u->unsure;
     k->grain = grain_of(k, e->options->threads);
 }

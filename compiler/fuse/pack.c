@@ -212,6 +212,7 @@ static bool packs_in_parts(const Product *r, const Lie *lie, int side) {
 static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
     const Contract *c = r->c;
     Unit *u = unit_of_group(p, group, side == 0 ? "pack_a" : "pack_b");
+    u->commit = false; /* of a product that is folded into its update, too */
     Kernel *k = u->kernel;
     Emit e = emit_begin(p, k, u);
     Index dim_at[MAX_DIMS];

@@ -152,8 +152,7 @@ Str output_name(Arena *a, const Graph *g, uint32_t output) {
     return o->kind == OUT_WEIGHT ? str_format(a, "weight.%.*s", FSTR(name)) : name;
 }
 
-void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *commits,
-                    const uint32_t *output_cell) {
+void plan_add_entry(Entry *e, const Graph *g, const StepUnits *step, const uint32_t *output_cell) {
     Plan *plan = e->planned->plan;
     const FuseOptions *o = e->options;
     PlanEntry entry = {.name = intern_str(g->module->names, g->name),
@@ -165,10 +164,16 @@ void plan_add_entry(Entry *e, const Graph *g, const Units *units, const Units *c
                        .first_column = plan->bindings.n,
                        .n_columns = g->columns.n,
                        .n_outputs = g->outputs.n};
-    add_units(e, units, entry.name);
-    if (commits->n > 0) {
-        vec_push(e->arena, &plan->steps, (PlanStep){.kind = STEP_COMMIT, .wave = commits->at[0]->wave});
-        add_units(e, commits, entry.name);
+    add_units(e, &step->units, entry.name);
+    if (step->guards.n > 0) {
+        uint32_t at = plan->steps.n;
+        vec_push(e->arena, &plan->steps, (PlanStep){.kind = STEP_UNSURE, .wave = step->guards.at[0]->wave});
+        add_units(e, &step->guards, entry.name);
+        plan->steps.at[at].count = plan->steps.n - at - 1;
+    }
+    if (step->commits.n > 0) {
+        vec_push(e->arena, &plan->steps, (PlanStep){.kind = STEP_COMMIT, .wave = step->commits.at[0]->wave});
+        add_units(e, &step->commits, entry.name);
     }
     entry.n_steps = plan->steps.n - entry.first_step;
     for (uint32_t i = 0; i < g->columns.n; i++) {

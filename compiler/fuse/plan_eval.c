@@ -74,6 +74,12 @@ static void run_steps(const Run *r, uint32_t first, uint32_t end, int64_t iterat
             break;
         case STEP_BLAS: run_product(r, s, iteration); break;
         case STEP_EXTERN: run_extern(r, s, iteration); break;
+        case STEP_UNSURE:
+            if (*r->health & HEALTH_UNSURE)
+                run_steps(r, i + 1, i + 1 + s->count, iteration);
+            *r->health &= ~HEALTH_UNSURE;
+            i += s->count;
+            break;
         case STEP_COMMIT: committing = true; break;
         case STEP_LOOP:
             for (int64_t t = 0; t < s->trips; t++) {

@@ -25,6 +25,7 @@ static Str unit_name(Planner *p, uint32_t group, const char *what) {
 Unit *unit_of_group(Planner *p, uint32_t group, const char *what) {
     Unit *u = unit_add(p, UNIT_KERNEL, unit_name(p, group, what));
     u->commit = p->groups.at[group].commit;
+    u->unsure = p->groups.at[group].unsure;
     return u;
 }
 
@@ -43,7 +44,9 @@ void put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at) {
         if (dropped && !checked)
             continue;
         value[i] = ours ? emit_root(e, sinks[i].val, at) : emit_value(e, sinks[i].val, at, 0);
-        if (sinks[i].cell == 0 || (ours && checked))
+        if (sinks[i].small || (ours && e->p->info[sinks[i].val.i].small))
+            emit_small(e, value[i]);
+        if ((sinks[i].cell == 0 && !sinks[i].small) || (ours && checked))
             emit_check(e, value[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -213,6 +216,8 @@ static void map_member(Rows *r, Sink s) {
     }
     if (in->checked)
         emit_check(&r->e, value);
+    if (in->small)
+        emit_small(&r->e, value);
     if (in->place == PLACE_INLINE)
         return;
     Index to = place_in(r, s, at, &buf);
@@ -287,7 +292,7 @@ static void reduce_member(Rows *r, Sink sink) {
     Index out[2] = {index_const(0), index_const(0)};
     uint32_t buf[2] = {0, 0};
     for (uint32_t m = 0; !registers && m < reduce_members(n); m++) {
-        out[m] = place_in(r, (Sink){sink.val, sink.cell + m, false}, at, &buf[m]);
+        out[m] = place_in(r, (Sink){.val = sink.val, .cell = sink.cell + m}, at, &buf[m]);
     }
     Stage *s = &k->stages.at[r->open - 1];
     s->kind = STAGE_REDUCE;

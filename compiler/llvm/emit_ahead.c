@@ -31,8 +31,16 @@ static int64_t row_bytes(const Kernel *k, const KAccess *a) {
     return n;
 }
 
+/* Parameters and states behind the product that makes their gradient: a tile of each is as many short rows, which the
+ * processor does not foresee, and the product leaves the memory alone. */
+static bool is_updated(const Kernel *k, const KAccess *a) {
+    return k->commit && k->bufs.at[a->buf].role == KBUF_INOUT && k->stages.n > 1;
+}
+
 static bool worth_it(const Kernel *k, const KAccess *a) {
     const KBuf *b = &k->bufs.at[a->buf];
+    if (is_updated(k, a))
+        return a->index == 0 && moves_with_head(k, a);
     int64_t row = row_bytes(k, a);
     return b->role == KBUF_IN && b->count * (int64_t)dtype_bytes(b->dtype) >= INPUT_LEAST && a->index == 0 &&
            moves_with_head(k, a) && row >= ROW_LEAST && row <= ROW_MOST;
@@ -83,6 +91,8 @@ static uint32_t costliest(const Emit *e, const KAccess *a, uint32_t room) {
  * enough of them. */
 static uint32_t stage_for(const Emit *e, const KAccess *a) {
     uint32_t none = e->kernel->stages.n;
+    if (is_updated(e->kernel, a))
+        return costliest(e, a, MAX_AHEAD);
     uint32_t alone = row_bytes(e->kernel, a) > ROW_LONG ? costliest(e, a, 1) : none;
     return alone < none ? alone : costliest(e, a, 2);
 }
@@ -131,8 +141,11 @@ static void fetch_moved(Dag *g, uint32_t access, Value elements, bool near) {
     emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
 }
 
+/* Of what is updated the last element of a vector: the line of the first was fetched with the tile on its left. */
 static void fetch(Dag *g, uint32_t access) {
-    fetch_moved(g, access, distance(g->e, &g->e->kernel->accesses.at[access]), true);
+    const KAccess *a = &g->e->kernel->accesses.at[access];
+    Value on = emit_i64(g->e, is_updated(g->e->kernel, a) ? LANES - 1 : 0);
+    fetch_moved(g, access, LLVMBuildAdd(g->e->b, distance(g->e, a), on, ""), true);
 }
 
 /* ---- rows in segments that lie apart ---- */

@@ -203,6 +203,7 @@ static const char *step_name(const Bench *b, const PlanStep *step) {
     case STEP_LOOP: return "loop";
     case STEP_BLAS: return "product";
     case STEP_EXTERN: return b->c.planned.plan->externs.at[step->external].symbol.s;
+    case STEP_UNSURE: return "unsure";
     case STEP_COMMIT: return "commit";
     }
     return "";

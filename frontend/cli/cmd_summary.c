@@ -114,8 +114,8 @@ static void put_entry(const Plan *p, const PlanEntry *entry, Table *t) {
     uint32_t last_wave = UINT32_MAX;
     for (uint32_t i = 0; i < entry->n_steps; i++) {
         const PlanStep *st = &p->steps.at[entry->first_step + i];
-        if (st->kind == STEP_LOOP || st->kind == STEP_COMMIT) continue;
         uint64_t runs = (uint64_t)plan_step_runs(p, entry, i);
+        if (st->kind == STEP_LOOP || st->kind == STEP_UNSURE || st->kind == STEP_COMMIT || runs == 0) continue;
         flops += runs * st->flops;
         bytes += runs * st->bytes;
         launches += runs;

@@ -209,7 +209,7 @@ static void name_kernel(Verify *v, const PlanEntry *entry, const char *before, c
         const PlanStep *step = &p->steps.at[i];
         PlanEntry one = *entry;
         one.first_step = i;
-        one.n_steps = step->kind == STEP_LOOP ? 1 + step->count : 1;
+        one.n_steps = 1 + plan_step_body(step);
         memcpy(machine, meaning, p->arena_bytes);
         plan_eval(v->s->arena, &v->compiled.planned, &one, v->s->math, meaning, uniforms);
         i += one.n_steps - 1;

@@ -44,6 +44,7 @@ GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const cha
     bool first = compiled->planned.plan == NULL && c->max_memory > 0;
     FuseOptions runs = {.fused = true, .threads = o.threads, .cpu = o.cpu};     /* what trains: others are compared */
     GrStatus status = first ? compile_fit(s, c, compiled, &runs, e) : GR_OK;
+    o.apart = compiled->fit.apart;
     if (status == GR_OK)
         status = fuse_module(s->arena, &compiled->final, &o, &compiled->planned, e);
     compiled->fuse_seconds += clock_seconds() - start;

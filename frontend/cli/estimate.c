@@ -8,6 +8,8 @@ static double steps_ns(const Plan *p, uint32_t first, uint32_t n) {
         if (s->kind == STEP_LOOP) {
             ns += (double)s->trips * steps_ns(p, i + 1, s->count);
             i += s->count;
+        } else if (s->kind == STEP_UNSURE) {
+            i += s->count;
         } else {
             ns += s->cost_ns;
         }

@@ -61,7 +61,9 @@ static GrStatus refuse_limit(Session *s, const Common *c, Compiled *compiled, co
 GrStatus compile_fit(Session *s, const Common *c, Compiled *compiled, const FuseOptions *o, Error *e) {
     TRY(fuse_fit(s->arena, &compiled->final, o, c->max_memory, &compiled->fit, e));
     if (compiled->fit.reached <= c->max_memory) return GR_OK;
-    return refuse_limit(s, c, compiled, o, e);
+    FuseOptions as = *o;
+    as.apart = compiled->fit.apart;
+    return refuse_limit(s, c, compiled, &as, e);
 }
 
 static void print_refit(const Session *s, const Refit *r, FILE *out) {

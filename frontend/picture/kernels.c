@@ -27,6 +27,7 @@ typedef struct {
     const Planned *planned;
     const PlanEntry *entry;
     uint32_t n, commit; /* steps of the entry; the step COMMIT */
+    bool *launch;       /* by step: a kernel or product of every run */
     bool *needs;        /* [n * n]: step reads what step wrote */
     Part *part;
     uint32_t *box; /* by step: 1 + box */
@@ -37,7 +38,6 @@ typedef struct {
 static const PlanStep *step_at(const Kernels *k, uint32_t i) {
     return &k->plan->steps.at[k->entry->first_step + i];
 }
-static bool is_launch(const PlanStep *s) { return s->kind == STEP_LAUNCH || s->kind == STEP_BLAS; }
 static const PlanArg *arg_at(const Kernels *k, const PlanStep *s, uint32_t i) {
     return &k->plan->args.at[s->first_arg + i];
 }
@@ -63,16 +63,28 @@ static bool same_memory(const Kernels *k, uint32_t x, uint32_t y) {
     return !moves && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
+/* Bodies of loops count, what runs only when unsure does not. */
+static void find_launches(Kernels *k) {
+    k->launch = PUSH(k->s->arena, bool, k->n);
+    k->commit = k->n;
+    for (uint32_t i = 0; i < k->n; i++) {
+        const PlanStep *s = step_at(k, i);
+        if (s->kind == STEP_UNSURE) i += s->count;
+        if (s->kind == STEP_COMMIT) k->commit = i;
+        k->launch[i] = s->kind == STEP_LAUNCH || s->kind == STEP_BLAS;
+    }
+}
+
 static bool writes_it(const Kernels *k, uint32_t step, uint32_t buffer) {
     const PlanStep *s = step_at(k, step);
-    for (uint32_t i = 0; is_launch(s) && i < s->n_args; i++)
+    for (uint32_t i = 0; k->launch[step] && i < s->n_args; i++)
         if (arg_at(k, s, i)->writes && same_memory(k, arg_at(k, s, i)->buffer, buffer)) return true;
     return false;
 }
 
 static bool writes_region(const Kernels *k, uint32_t step, Region r) {
     const PlanStep *s = step_at(k, step);
-    for (uint32_t i = 0; is_launch(s) && i < s->n_args; i++)
+    for (uint32_t i = 0; k->launch[step] && i < s->n_args; i++)
         if (arg_at(k, s, i)->writes && k->plan->buffers.at[arg_at(k, s, i)->buffer].region == r) return true;
     return false;
 }
@@ -82,7 +94,7 @@ static void find_needs(Kernels *k) {
     k->needs = PUSH(k->s->arena, bool, (size_t)k->n * k->n);
     for (uint32_t i = 0; i < k->n; i++) {
         const PlanStep *s = step_at(k, i);
-        for (uint32_t j = 0; is_launch(s) && j < s->n_args; j++) {
+        for (uint32_t j = 0; k->launch[i] && j < s->n_args; j++) {
             uint32_t buffer = arg_at(k, s, j)->buffer;
             Region r = k->plan->buffers.at[buffer].region;
             if (!is_read(k, s, j)) continue;
@@ -197,10 +209,10 @@ static void make_boxes(Kernels *k) {
     uint32_t launches = 0;
     k->box = PUSH(k->s->arena, uint32_t, k->n);
     for (uint32_t i = 0; i < k->n; i++)
-        launches += is_launch(step_at(k, i)) && k->part[i] <= PART_GRADIENT;
+        launches += k->launch[i] && k->part[i] <= PART_GRADIENT;
     for (uint32_t i = 0; i < k->n; i++) {
         const PlanStep *s = step_at(k, i);
-        if (!is_launch(s) || is_pack(k, i)) continue;
+        if (!k->launch[i] || is_pack(k, i)) continue;
         uint32_t join = 0;
         if (k->part[i] == PART_METRIC || k->part[i] == PART_UPDATE)
             join = box_of_part(k, k->part[i], s->wave);
@@ -209,7 +221,7 @@ static void make_boxes(Kernels *k) {
         put_launch(k, i, join ? join : box_add(k, k->part[i], s->wave));
     }
     for (uint32_t i = k->n; i-- > 0;) {
-        if (!is_launch(step_at(k, i)) || !is_pack(k, i)) continue;
+        if (!k->launch[i] || !is_pack(k, i)) continue;
         uint32_t join = first_reader(k, i);
         put_launch(k, i, join ? join : box_add(k, k->part[i], step_at(k, i)->wave));
     }
@@ -323,9 +335,7 @@ bool picture_kernels(Sheet *s, const SourceSet *files, const Planned *planned, c
                  .planned = planned,
                  .entry = entry,
                  .n = entry->n_steps};
-    k.commit = k.n;
-    for (uint32_t i = 0; i < k.n; i++)
-        if (step_at(&k, i)->kind == STEP_COMMIT) k.commit = i;
+    find_launches(&k);
     find_needs(&k);
     find_parts(&k);
     make_boxes(&k);

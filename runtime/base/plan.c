@@ -30,12 +30,14 @@ const PlanEntry *plan_entry(const Plan *p, const char *name, int64_t rows, const
     return NULL;
 }
 
+uint32_t plan_step_body(const PlanStep *s) { return s->kind == STEP_LOOP || s->kind == STEP_UNSURE ? s->count : 0; }
+
 int64_t plan_step_runs(const Plan *p, const PlanEntry *e, uint32_t step) {
     int64_t runs = 1;
     for (uint32_t i = 0; i < step; i++) {
         const PlanStep *s = &p->steps.at[e->first_step + i];
-        if (s->kind == STEP_LOOP && step <= i + s->count)
-            runs *= s->trips;
+        if (step <= i + plan_step_body(s))
+            runs *= s->kind == STEP_LOOP ? s->trips : 0;
     }
     return runs;
 }

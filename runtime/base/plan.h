@@ -70,7 +70,8 @@ typedef enum {
 #undef X
     REGION_COUNT
 } Region;
-enum { HEALTH_NONFINITE = 1, HEALTH_INDEX = 2 };
+/* UNSURE: something is so large that what is made of it may not be finite; see STEP_UNSURE */
+enum { HEALTH_NONFINITE = 1, HEALTH_INDEX = 2, HEALTH_UNSURE = 4 };
 /* every buffer starts on a line; reads may pass the end by less than the slack */
 enum { BUFFER_ALIGN = 64, ARENA_SLACK = 4096 };
 /* offset in the arena */
@@ -96,8 +97,9 @@ typedef struct { uint32_t buffer; int64_t offset, loop_stride; bool writes; } Pl
  *  LOOP    the next `count` steps run `trips` times (scan); reverse: from the last iteration down
  *  BLAS    a product by OpenBLAS (variant "blas")
  *  EXTERN  a C function of the user's, on one thread: arguments that are read come first
+ *  UNSURE  the next `count` steps run only when the health word has UNSURE, which is taken off it behind them
  *  COMMIT  from here on only commit launches: they are skipped when the health word is not 0 */
-typedef enum { STEP_LAUNCH, STEP_LOOP, STEP_BLAS, STEP_EXTERN, STEP_COMMIT } StepKind;
+typedef enum { STEP_LAUNCH, STEP_LOOP, STEP_BLAS, STEP_EXTERN, STEP_UNSURE, STEP_COMMIT } StepKind;
 typedef struct { bool trans_a, trans_b; int64_t m, n, k, lda, ldb, ldc; } PlanBlas;
 typedef struct {
     StepKind kind;
@@ -142,7 +144,9 @@ uint64_t plan_region_start(const Plan *p, Region r);   /* REGION_COUNT: the end 
 void  plan_print(const Plan *p, const SourceSet *s, Buf *out);
 Plan *plan_parse(Arena *a, const Source *src, Diags *ds);
 bool  plan_verify(const Plan *p, Error *e);        /* offsets inside the arena, ids in range, waves without conflicts */
-/* How often one run of the entry does its step number `step`: the turns of the loops around it. */
+/* Steps behind it that belong to it: the body of a loop, what runs when unsure. */
+uint32_t plan_step_body(const PlanStep *s);
+/* How often one run of the entry does its step number `step`: the turns of the loops around it; 0 when only unsure. */
 int64_t plan_step_runs(const Plan *p, const PlanEntry *e, uint32_t step);
 const PlanEntry *plan_entry(const Plan *p, const char *name, int64_t rows, const char *variant);   /* NULL */
 

@@ -246,9 +246,9 @@ static void parse_extern(Parser *ps, PlanStep *s) {
 
 static void parse_steps(Parser *ps, int depth);
 
-static void parse_loop(Parser *ps, int depth) {
+/* A step and those that belong to it. */
+static void parse_body(Parser *ps, PlanStep s, int depth) {
     uint32_t at = ps->p->steps.n;
-    PlanStep s = {.kind = STEP_LOOP, .trips = parse_size(ps), .reverse = text_take(ps->t, "reverse")};
     if (depth == MAX_DEPTH)
         text_fail(ps->t, ps->t->last, "loops nest at most %d deep", MAX_DEPTH);
     vec_push(ps->p->arena, &ps->p->steps, s);
@@ -264,7 +264,12 @@ static void parse_steps(Parser *ps, int depth) {
     while (text_more(t, "}")) {
         PlanStep s = {0};
         if (text_take(t, "loop")) {
-            parse_loop(ps, depth);
+            s = (PlanStep){.kind = STEP_LOOP, .trips = parse_size(ps), .reverse = text_take(t, "reverse")};
+            parse_body(ps, s, depth);
+            continue;
+        }
+        if (text_take(t, "unsure")) {
+            parse_body(ps, (PlanStep){.kind = STEP_UNSURE}, depth);
             continue;
         }
         if (text_take(t, "launch"))
@@ -276,7 +281,7 @@ static void parse_steps(Parser *ps, int depth) {
         else if (text_take(t, "commit"))
             s.kind = STEP_COMMIT;
         else
-            text_fail(t, text_next_span(t), "expected a step: launch, loop, blas, extern or commit");
+            text_fail(t, text_next_span(t), "expected a step: launch, loop, blas, extern, unsure or commit");
         vec_push(ps->p->arena, &ps->p->steps, s);
     }
 }

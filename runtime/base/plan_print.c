@@ -111,7 +111,7 @@ static void put_extern(Printer *pr, const PlanStep *s) {
 
 static void put_steps(Printer *pr, uint32_t first, uint32_t n, int depth);
 
-/* Returns how many steps it printed: a loop takes its body with it. */
+/* Returns how many steps it printed: one with a body takes that with it. */
 static uint32_t put_step(Printer *pr, uint32_t at, int depth) {
     const PlanStep *s = &pr->p->steps.at[at];
     buf_printf(pr->out, "%*s", 2 * depth, "");
@@ -137,12 +137,17 @@ static uint32_t put_step(Printer *pr, uint32_t at, int depth) {
         put_steps(pr, at + 1, s->count, depth + 1);
         buf_printf(pr->out, "%*s}", 2 * depth, "");
         break;
+    case STEP_UNSURE:
+        buf_put(pr->out, STR("unsure {\n"));
+        put_steps(pr, at + 1, s->count, depth + 1);
+        buf_printf(pr->out, "%*s}", 2 * depth, "");
+        break;
     case STEP_COMMIT:
         buf_put(pr->out, STR("commit"));
         break;
     }
     buf_char(pr->out, '\n');
-    return s->kind == STEP_LOOP ? 1 + s->count : 1;
+    return 1 + plan_step_body(s);
 }
 
 static void put_steps(Printer *pr, uint32_t first, uint32_t n, int depth) {

@@ -1,5 +1,5 @@
 /* The invariants of plans: every id in range, every buffer inside its region and every region inside the
- * arena, loops closed inside their entry, arguments inside their buffers for every iteration.  Launches
+ * arena, bodies closed inside their entry, arguments inside their buffers for every iteration.  Launches
  * of one wave run together, so none may write where another reads or writes; an argument counts from its
  * offset to the end of its buffer (the plan does not know how much of it a kernel touches).  The health
  * word is the exception: it is only ever OR-ed into.  Persistent buffers are written behind COMMIT only. */
@@ -183,7 +183,7 @@ static bool check_extern(Verifier *v, const PlanStep *s) {
     return true;
 }
 
-static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
+static bool check_step(Verifier *v, const PlanStep *s, bool inside) {
     NEED(is_range(s->first_arg, s->n_args, v->p->args.n) &&
          is_range(s->first_span, s->n_spans, v->p->spans.n),
          "a step of %.*s has no arguments or places", FSTR(v->entry->name));
@@ -204,8 +204,12 @@ static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
         return true;
     case STEP_EXTERN: return check_extern(v, s);
     case STEP_COMMIT:
-        NEED(!v->committed && !in_loop, "%.*s commits twice, or in a loop", FSTR(v->entry->name));
+        NEED(!v->committed && !inside, "%.*s commits twice, or inside another step", FSTR(v->entry->name));
         v->committed = true;
+        return true;
+    case STEP_UNSURE:
+        NEED(!v->committed && !inside, "%.*s is unsure after its commit, or inside another step",
+             FSTR(v->entry->name));
         return true;
     case STEP_LOOP:
         NEED(s->trips >= 0, "a loop in %.*s runs %lld times", FSTR(v->entry->name), (long long)s->trips);
@@ -215,18 +219,18 @@ static bool check_step(Verifier *v, const PlanStep *s, bool in_loop) {
 }
 
 static bool check_steps(Verifier *v, uint32_t first, uint32_t n, int depth) {
-    NEED(depth <= MAX_DEPTH, "loops in %.*s nest too deep", FSTR(v->entry->name));
+    NEED(depth <= MAX_DEPTH, "steps of %.*s nest too deep", FSTR(v->entry->name));
     const PlanStep *steps = v->p->steps.at;
     uint32_t wave = first;         /* the first launch of the wave */
     for (uint32_t i = first; i < first + n; i++) {
         const PlanStep *s = &steps[i];
         if (!check_step(v, s, depth > 0))
             return false;
-        if (s->kind == STEP_LOOP) {
-            NEED(s->count <= first + n - i - 1, "a loop in %.*s has more steps than there are",
+        if (s->kind == STEP_LOOP || s->kind == STEP_UNSURE) {
+            NEED(s->count <= first + n - i - 1, "the body of a step of %.*s has more steps than there are",
                  FSTR(v->entry->name));
             int64_t outside = v->trips;
-            v->trips = s->trips;
+            v->trips = s->kind == STEP_LOOP ? s->trips : outside;
             if (!check_steps(v, i + 1, s->count, depth + 1))
                 return false;
             v->trips = outside;

@@ -243,6 +243,16 @@ static bool run_loop(Frame *f, uint32_t at) {
     return true;
 }
 
+/* What is too large to be sure of has been looked at then, and counts no more. */
+static bool run_unsure(Frame *f, uint32_t at) {
+    uint32_t *health = f->exec->state.health;
+    if (health == NULL || (*health & HEALTH_UNSURE) == 0)
+        return true;
+    bool done = run_runs(f, at + 1, f->exec->state.schedule.runs.at[at].body, 0);
+    *health &= ~(uint32_t)HEALTH_UNSURE;
+    return done;
+}
+
 static bool run_one(Frame *f, uint32_t at, int64_t iteration) {
     const Run *r = &f->exec->state.schedule.runs.at[at];
     const uint32_t *health = f->exec->state.health;
@@ -263,6 +273,7 @@ static bool run_one(Frame *f, uint32_t at, int64_t iteration) {
         run_native(f, r);
         return true;
     case RUN_LOOP:   return run_loop(f, at);
+    case RUN_UNSURE: return run_unsure(f, at);
     case RUN_COMMIT: return health == NULL || *health == 0;
     }
     GR_BUG("run %u is of no kind", at);
@@ -270,7 +281,7 @@ static bool run_one(Frame *f, uint32_t at, int64_t iteration) {
 
 static bool run_runs(Frame *f, uint32_t first, uint32_t n, int64_t iteration) {
     const Run *runs = f->exec->state.schedule.runs.at;
-    for (uint32_t at = first; at < first + n; at += runs[at].kind == RUN_LOOP ? 1 + runs[at].body : 1) {
+    for (uint32_t at = first; at < first + n; at += 1 + runs[at].body) {
         if (!run_one(f, at, iteration))
             return false;
     }

@@ -81,11 +81,12 @@ static uint32_t add_wave(Builder *b, uint32_t step, uint32_t end) {
 
 static void add_steps(Builder *b, uint32_t step, uint32_t end);
 
-static uint32_t add_loop(Builder *b, uint32_t step, uint32_t end) {
+/* A step with a body. */
+static uint32_t add_body(Builder *b, uint32_t step, uint32_t end, RunKind kind) {
     const PlanStep *s = &b->plan->steps.at[step];
     GR_ASSERT(s->count < end - step);
     uint32_t at = b->out->runs.n;
-    add_run(b, (Run){.kind = RUN_LOOP, .trips = s->trips, .reverse = s->reverse});
+    add_run(b, (Run){.kind = kind, .trips = s->trips, .reverse = s->reverse});
     add_steps(b, step + 1, step + 1 + s->count);
     b->out->runs.at[at].body = b->out->runs.n - at - 1;
     return 1 + s->count;
@@ -117,9 +118,10 @@ static uint32_t add_commit(Builder *b) {
 static uint32_t add_step(Builder *b, uint32_t step, uint32_t end) {
     switch (b->plan->steps.at[step].kind) {
     case STEP_LAUNCH: return add_wave(b, step, end);
-    case STEP_LOOP:   return add_loop(b, step, end);
+    case STEP_LOOP:   return add_body(b, step, end, RUN_LOOP);
     case STEP_BLAS:   return add_blas(b, step);
     case STEP_EXTERN: return add_extern(b, step);
+    case STEP_UNSURE: return add_body(b, step, end, RUN_UNSURE);
     case STEP_COMMIT: return add_commit(b);
     }
     GR_BUG("step %u is of no kind", step);

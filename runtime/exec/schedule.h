@@ -18,14 +18,14 @@ typedef struct {
 /* Launches that touch nothing of each other: their chunks are one flat space. */
 typedef struct { uint32_t first, n, chunks; bool alone; } Wave;      /* alone: not worth a second thread */
 
-typedef enum { RUN_WAVE, RUN_LOOP, RUN_BLAS, RUN_EXTERN, RUN_COMMIT } RunKind;
+typedef enum { RUN_WAVE, RUN_LOOP, RUN_BLAS, RUN_EXTERN, RUN_UNSURE, RUN_COMMIT } RunKind;
 typedef struct {
     RunKind  kind;
     Wave     wave;                       /* of RUN_BLAS, RUN_EXTERN: its one launch, for the arguments */
     const PlanBlas *blas;
     uint32_t external;
     int64_t  trips;
-    uint32_t body;                       /* the loop's runs, the next ones */
+    uint32_t body;                       /* of a loop, or what runs when unsure: the next ones */
     bool     reverse;
 } Run;
 
