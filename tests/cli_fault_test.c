@@ -178,6 +178,27 @@ TEST_ALL(kills_at_random_times_lose_nothing) {
     CHECK(str_eq(test_tensors("r"), test_tensors("whole")));
 }
 
+/* The index of runs is made of their folders: when it is damaged it is made again, whoever meets that. */
+TEST(a_damaged_index_is_made_again) {
+    static const char *const damage[] = {"echo no database, but long enough to be one by its first bytes > runs.db",
+                                         "truncate -s 5000 runs.db"};
+    static const char *const meets[] = {"graphc runs", "graphc runs mark r --note x", "graphc runs rm t",
+                                        "graphc train p.graph -q --run s"};
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())), STR(
+        "data points { from fresh(rows = 30);  x[i < 2] = normal() }\n"
+        "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = linear(x, 1) }\n"
+        "objective fit(b : points[N]) { loss e = mean[n] net(b.x)[n,0]^2 }\n"
+        "train { optimizer sgd(lr = 3e-2);  epochs 1;  batch 15 }\n"));
+    test_expect("graphc train p.graph -q --run r; graphc train p.graph -q --run t", 0, "");
+    for (size_t i = 0; i < sizeof meets / sizeof *meets; i++) {
+        Str line = str_format(test_arena(), "%s\n%s 2>&1; graphc runs 2>/dev/null", damage[i % 2], meets[i]);
+        Ran r = test_shell(line);
+        CHECK_MSG(r.status == 0 && strstr(r.out.s, "runs.db was damaged and is made again from the folders of ") &&
+                      strstr(r.out.s, "done") && !strstr(r.out.s, "gone"), "%s:\n%s", line.s, r.out.s);
+    }
+    test_expect("ls runs.db.damaged", 0, "runs.db.damaged");
+}
+
 /* Eight bytes after eight are damaged: header, texts and tensors all have to be noticed. */
 TEST_ALL(a_damaged_checkpoint_is_refused) {
     put("p.graph", k_program);

@@ -160,13 +160,13 @@ TEST(folders_make_the_index_again) {
     runs = open_runs();
     rows = rows_of(runs);
     runs_close(runs);
-    static const struct { long at; char byte; const char *says; } wrong[] = {
-        {47, 9, "is damaged"}, {60, 9, "has schema"}};          /* of the header: format of the schema, our version */
+    static const struct { long at; char byte; const char *says; GrStatus status; } wrong[] = {
+        {47, 9, "is damaged", GR_DATA}, {60, 9, "has schema", GR_CHANGED}}; /* of the header: its format, our version */
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         FILE *f = fopen(here("runs.db").s, "r+b");
         REQUIRE(f != NULL && fseek(f, wrong[i].at, SEEK_SET) == 0 && fputc(wrong[i].byte, f) >= 0 && fclose(f) == 0);
         e = (Error){0};
-        CHECK(runs_open(test_arena(), test_folder(), &runs, &e) == GR_DATA);
+        CHECK(runs_open(test_arena(), test_folder(), &runs, &e) == wrong[i].status);
         CHECK_MSG(strstr(e.what, wrong[i].says) && strstr(e.help, "--rebuild"), "%s", e.what);
         CHECK_MSG(runs_rebuild(test_arena(), test_folder(), &found, &e) == GR_OK && found == 2, "%s", e.what);
     }

@@ -13,6 +13,7 @@
 #include "origin.h"
 #include "progress.h"
 #include "rundir.h"
+#include "view.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -139,7 +140,7 @@ Book *book_open(const Job *j, Str run, bool resumed, const BookWords *words) {
     if (resumed) b->row = card_read(a, folder, b->name);
     b->before = b->row.seconds;
     describe(b, words);
-    if (runs_open(a, folder, &b->runs, &e) != GR_OK) warn(b, &e);
+    if (view_open(a, j->c, folder, &b->runs, &e) != GR_OK) warn(b, &e);
     b->log = fopen(rundir_file(a, run, RUN_LOG).s, resumed ? "ae" : "we");
     if (b->log) {
         setvbuf(b->log, NULL, _IOLBF, 0);

@@ -67,9 +67,9 @@ static GrStatus empty_folder(Arena *a, Str path, bool all, Error *e) {
     return status;
 }
 
-static GrStatus forget(Arena *a, const SeenRun *run, Error *e) {
+static GrStatus forget(Arena *a, const Common *c, const SeenRun *run, Error *e) {
     Runs *runs;
-    TRY(runs_open(a, run->folder, &runs, e));
+    TRY(view_open(a, c, run->folder, &runs, e));
     GrStatus status = runs_drop(runs, run->row.name, e);
     runs_close(runs);
     return status;
@@ -84,7 +84,7 @@ GrStatus runs_rm(Arena *a, const RunsOptions *o, Error *e) {
         TRY(rundir_lock(a, run.path, &lock, e));
         GrStatus status = empty_folder(a, run.path, false, e);
         close(lock);
-        if (status == GR_OK) status = forget(a, &run, e);
+        if (status == GR_OK) status = forget(a, &o->common, &run, e);
         TRY(status);
         if (access(run.path.s, F_OK) == 0)
             printf("%.*s holds files that no run wrote, and stays\n", FSTR(run.path));

@@ -80,7 +80,7 @@ GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
         run.row.tags.n = kept;
         for (uint32_t k = 0; k < o->tags.n; k++) vec_push(a, &run.row.tags, str_of(o->tags.at[k]));
         if (o->note) run.row.note = str_of(o->note);
-        TRY(view_put(a, &run, e));
+        TRY(view_put(a, &o->common, &run, e));
     }
     return GR_OK;
 }

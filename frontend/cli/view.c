@@ -206,11 +206,36 @@ static Str joined(Arena *a, Str folder, Str name) {
     return str_is(folder, ".") ? str_copy(a, name) : str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(name));
 }
 
-static GrStatus add_folder(Arena *a, Str folder, SeenRuns *out, Error *e) {
-    Runs *runs;
+/* The folders know all that it knew. */
+static GrStatus mend(Arena *a, const Common *c, Str folder, Runs **out, Error *e) {
+    uint32_t found;
+    TRY(runs_rebuild(a, folder, &found, e));
+    Str said = str_format(a, "%.*s was damaged and is made again from the folders of %u run%s",
+                          FSTR(rundir_file(a, folder, RUNS_FILE)), found, found == 1 ? "" : "s");
+    report_remark(c, SEV_WARNING, "io", said);
+    return runs_open(a, folder, out, e);
+}
+
+GrStatus view_open(Arena *a, const Common *c, Str folder, Runs **out, Error *e) {
+    GrStatus status = runs_open(a, folder, out, e);
+    return status == GR_DATA ? mend(a, c, folder, out, e) : status;
+}
+
+/* Damage that opening has not met is met by reading. */
+static GrStatus read_folder(Arena *a, const Common *c, Str folder, Runs **runs, RunRows *rows, Error *e) {
+    TRY(view_open(a, c, folder, runs, e));
+    GrStatus status = runs_read(a, *runs, rows, e);
+    if (status != GR_DATA) return status;
+    runs_close(*runs);
+    *runs = NULL;
+    TRY(mend(a, c, folder, runs, e));
+    return runs_read(a, *runs, rows, e);
+}
+
+static GrStatus add_folder(Arena *a, const Common *c, Str folder, SeenRuns *out, Error *e) {
+    Runs *runs = NULL;
     RunRows rows = {0};
-    TRY(runs_open(a, folder, &runs, e));
-    GrStatus status = runs_read(a, runs, &rows, e);
+    GrStatus status = read_folder(a, c, folder, &runs, &rows, e);
     for (uint32_t i = 0; i < rows.at.n && status == GR_OK; i++) {
         RunRow *row = &rows.at.at[i];
         SeenRun seen = {joined(a, folder, row->name), folder, *row};
@@ -231,9 +256,9 @@ GrStatus view_all(Arena *a, const RunsOptions *o, SeenRuns *out, Error *e) {
     *out = (SeenRuns){0};
     bool here = has_runs(a, STR(".")), below = access("runs", F_OK) == 0;
     if (o->folder && access(o->folder, F_OK) != 0) return fail_errno(e, GR_IO, "%s", o->folder);
-    if (o->folder) TRY(add_folder(a, str_of(o->folder), out, e));
-    if (!o->folder && here) TRY(add_folder(a, STR("."), out, e));
-    if (!o->folder && below) TRY(add_folder(a, STR("runs"), out, e));
+    if (o->folder) TRY(add_folder(a, &o->common, str_of(o->folder), out, e));
+    if (!o->folder && here) TRY(add_folder(a, &o->common, STR("."), out, e));
+    if (!o->folder && below) TRY(add_folder(a, &o->common, STR("runs"), out, e));
     if (!o->folder && !here && !below) {
         fail(e, GR_IO, "there are no runs here: neither runs/ nor " RUNS_FILE);
         fail_help(e, "`graphc train FILE` makes one; `graphc runs --in FOLDER` looks elsewhere");
@@ -264,10 +289,10 @@ GrStatus view_one(Arena *a, const char *folder, const char *run, SeenRun *out, E
     return GR_OK;
 }
 
-GrStatus view_put(Arena *a, const SeenRun *run, Error *e) {
+GrStatus view_put(Arena *a, const Common *c, const SeenRun *run, Error *e) {
     Runs *runs;
     TRY(card_write(a, run->path, &run->row, e));
-    TRY(runs_open(a, run->folder, &runs, e));
+    TRY(view_open(a, c, run->folder, &runs, e));
     GrStatus status = runs_put(runs, &run->row, e);
     runs_close(runs);
     return status;

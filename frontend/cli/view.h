@@ -28,7 +28,9 @@ Str      view_value(Arena *a, const SeenRun *run, Str key, double *number);
 /* Takes the next of several names with commas between; false at the end. */
 bool     view_next_name(const char **list, Str *name);
 /* Puts the row into run.json and runs.db. */
-GrStatus view_put(Arena *a, const SeenRun *run, Error *e);
+GrStatus view_put(Arena *a, const Common *c, const SeenRun *run, Error *e);
+/* runs.db of a folder; one that is damaged is put aside and made again, with a warning. */
+GrStatus view_open(Arena *a, const Common *c, Str folder, Runs **out, Error *e);
 Str      view_seconds(Arena *a, double seconds);
 Str      view_number(Arena *a, double x);
 

@@ -6,10 +6,12 @@
 #include "rundir.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -270,9 +272,9 @@ static GrStatus version_of(Runs *r, int64_t *version, Error *e) {
     TRY(sql_read(&s, e));
     if (*version <= VERSION)
         return GR_OK;
-    fail(e, GR_DATA, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
+    fail(e, GR_CHANGED, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
     fail_help(e, "`graphc runs --rebuild` puts it aside and makes another");
-    return GR_DATA;
+    return GR_CHANGED;
 }
 
 /* Every folder below with a program in it.  What is in a run is no run; a folder with an index of its own has its
@@ -348,6 +350,25 @@ static bool is_sound(Runs *r) {
     return sound;
 }
 
+/* Of processes that find it damaged at once the first one renames it; the others find that it has been. */
+static GrStatus put_aside(Arena *a, Str path, Error *e) {
+    struct stat ours, there;
+    int fd = open(path.s, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
+    flock(fd, LOCK_EX);
+    bool same = fstat(fd, &ours) == 0 && stat(path.s, &there) == 0 && ours.st_ino == there.st_ino;
+    GrStatus status = GR_OK;
+    if (same && rename(path.s, str_format(a, "%.*s.damaged", FSTR(path)).s) != 0)
+        status = fail_errno(e, GR_IO, "renaming %.*s", FSTR(path));
+    if (same && status == GR_OK) {
+        unlink(str_format(a, "%.*s-wal", FSTR(path)).s);
+        unlink(str_format(a, "%.*s-shm", FSTR(path)).s);
+    }
+    close(fd);
+    return status;
+}
+
 GrStatus runs_rebuild(Arena *a, Str folder, uint32_t *found, Error *e) {
     Runs r;
     int64_t version;
@@ -355,12 +376,9 @@ GrStatus runs_rebuild(Arena *a, Str folder, uint32_t *found, Error *e) {
     *found = 0;
     if (status == GR_OK)
         status = version_of(&r, &version, e);
-    if (status == GR_DATA || (status == GR_OK && !is_sound(&r))) {
+    if (status == GR_DATA || status == GR_CHANGED || (status == GR_OK && !is_sound(&r))) {
         runs_close(&r);
-        if (rename(r.path.s, str_format(a, "%.*s.damaged", FSTR(r.path)).s) != 0)
-            return fail_errno(e, GR_IO, "renaming %.*s", FSTR(r.path));
-        unlink(str_format(a, "%.*s-wal", FSTR(r.path)).s);
-        unlink(str_format(a, "%.*s-shm", FSTR(r.path)).s);
+        TRY(put_aside(a, r.path, e));
         status = open_file(a, folder, &r, e);
     }
     if (status == GR_OK)

@@ -38,7 +38,8 @@ typedef struct { VEC(RunRow) at; } RunRows;                /* by name */
 #define RUN_KILLED      STR("killed")
 
 typedef struct Runs Runs;
-/* The database of a folder; one that is not there is made of the runs in it.  GR_IO, GR_DATA: it is no such file. */
+/* The database of a folder; one that is not there is made of the runs in it.  GR_DATA: it is damaged, or no such
+ * file; GR_CHANGED: it is of a later graphc. */
 GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e);
 void     runs_close(Runs *r);                              /* NULL is fine */
 GrStatus runs_put(Runs *r, const RunRow *row, Error *e);
