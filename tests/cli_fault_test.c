@@ -199,6 +199,19 @@ TEST(a_damaged_index_is_made_again) {
     test_expect("ls runs.db.damaged", 0, "runs.db.damaged");
 }
 
+/* A pack that does not fit says why, and leaves nothing half. */
+TEST(a_pack_that_does_not_fit) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())), STR(
+        "data points { from fresh(rows = 30);  x[i < 2] = normal() }\n"
+        "model net(x : real[N, 2]) -> (y : real[N, 1]) { y = mlp(x, [200, 200, 1]) }\n"
+        "objective fit(b : points[N]) { loss e = mean[n] net(b.x)[n,0]^2 }\n"
+        "train { optimizer sgd(lr = 3e-2);  epochs 1;  batch 15 }\n"));
+    test_expect("graphc train p.graph -q --run r", 0, "");
+    test_expect("ulimit -f 20; graphc runs pack r -o p.tar.gz", 1,
+                "p.tar.gz: File too large\n  help: make room on the disk, or name another place with `--output`");
+    test_expect("ls p.tar.gz*", 2, "");
+}
+
 /* Eight bytes after eight are damaged: header, texts and tensors all have to be noticed. */
 TEST_ALL(a_damaged_checkpoint_is_refused) {
     put("p.graph", k_program);

@@ -1,5 +1,6 @@
 /* The executor with kernels written by hand in C: waves, chunks, loops, commits, on one to three threads. */
 #include "test.h"
+#include "available.h"
 #include "blas.h"
 #include "exec.h"
 #include "memory.h"
@@ -349,4 +350,29 @@ TEST(blas_products) {
     exec_run(exec, entry, NULL);
     CHECK(memcmp(exec_buffer(exec, z), (float[]){4, 4, 10, 10}, 16) == 0);
     exec_destroy(exec);
+}
+
+/* What is free is what the machine has, or less where a control group, or one above it, is limited to less. */
+static uint64_t available(const char *makes) {
+    test_shell(STR("rm -rf m; mkdir -p m/proc/self m/sys/fs/cgroup/memory/a/b m/sys/fs/cgroup/c/d\n"
+                   "printf 'MemTotal: 9000 kB\\nMemAvailable: 8000 kB\\n' > m/proc/meminfo"));
+    CHECK_INT(test_shell(str_of(makes)).status, 0);
+    return available_memory(str_format(test_arena(), "%.*s/m", FSTR(test_folder())).s);
+}
+
+TEST(memory_is_what_groups_leave) {
+    const char *second = "echo 0::/c/d > m/proc/self/cgroup; cd m/sys/fs/cgroup/c;", *whole = "mkdir -p m/proc/self",
+               *first = "echo 4:memory:/a/b > m/proc/self/cgroup; cd m/sys/fs/cgroup/memory;";
+    CHECK_INT(available(whole), 8000 * 1024);
+    CHECK_INT(available(str_format(test_arena(), "%s echo max > d/memory.max", second).s), 8000 * 1024);
+    CHECK_INT(available(str_format(test_arena(), "%s echo 5000 > d/memory.max; echo 1500 > d/memory.current\n"
+                                   "printf 'anon 7\\ninactive_file 500\\n' > d/memory.stat", second).s), 4000);
+    CHECK_INT(available(str_format(test_arena(), "%s echo max > d/memory.max; echo 3000 > memory.max\n"
+                                   "echo 1000 > memory.current", second).s), 2000);
+    CHECK_INT(available(str_format(test_arena(), "%s echo 9 > memory.max; echo 40 > memory.current", second).s), 1);
+    CHECK_INT(available(str_format(test_arena(), "%s echo 6000 > a/b/memory.limit_in_bytes\n"
+                                   "echo 1000 > a/b/memory.usage_in_bytes", first).s), 5000);
+    CHECK_INT(available(str_format(test_arena(), "%s echo 6000 > memory.limit_in_bytes\n"
+                                   "echo 1000 > memory.usage_in_bytes; rm -r a", first).s), 5000);
+    CHECK(available_memory("") > 0);
 }

@@ -77,7 +77,10 @@ GrStatus compile_open(const char *path, const Generator **out, Error *e) {
     if (library == NULL) {
         const char *why = path[0] == '\0' ? "libgraphc-llvm.so is not beside the program" : dlerror();
         fail(e, GR_JIT, "the code generator cannot be opened: %s", why);
-        fail_help(e, "install LLVM 22 (libllvm22) and keep libgraphc-llvm.so beside graphc");
+        bool lacks = path[0] == '\0' || strstr(why, "No such file") != NULL;
+        fail_help(e, lacks ? "install LLVM 22 (libllvm22) and keep libgraphc-llvm.so beside graphc"
+                           : "it is there and cannot be loaded: is there enough memory (`ulimit -v`), and is "
+                             "libgraphc-llvm.so of the same build as graphc?");
         return GR_JIT;
     }
     GeneratorEntry *entry = NULL;

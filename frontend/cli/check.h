@@ -7,7 +7,8 @@
 #include "json_text.h"
 
 /* Where it all goes: text as it comes, or an object a line. */
-typedef struct { Session *s; bool json; } Check;
+/* found: what is wrong though it can run; told behind it. */
+typedef struct { Session *s; bool json; Diags *found; } Check;
 /* `j` with "about" in front is a line; takes it over. */
 void check_object(const Check *c, const char *about, json_t *j);
 /* " of probe"; empty where there is one phase. */

@@ -113,11 +113,23 @@ static void print_json(const Check *c, const Schedule *f, const Samples *x, bool
     check_object(c, "schedule", j);
 }
 
+/* A step that is given such a number ends the training, or is undone. */
+static void find_not_finite(const Check *c, const Schedule *f, const Samples *x) {
+    for (uint32_t i = 0; i < x->n && !x->open; i++) {
+        if (isfinite(x->value[i])) continue;
+        Diag *d = diag_add_found(c->found, SEV_WARNING, "schedule", f->span, "%.*s is %g at %s %lld", FSTR(f->name),
+                                 x->value[i], x->epochs ? "epoch" : "step", (long long)x->at[i]);
+        diag_help(d, "epochs and steps count from 0: `epoch + 1` where 0 is divided by, or its logarithm taken");
+        return;
+    }
+}
+
 static void add_run(const Check *c, Table *out, const RunFacts *facts, Samples *x, uint32_t *rows) {
     for (uint32_t i = 0; i < facts->schedules.n; i++) {
         const Schedule *f = &facts->schedules.at[i];
         bool known = !unknown(c, x, f->inst);
         if (known) sample(c, x, f->inst);
+        if (known) find_not_finite(c, f, x);
         if (c->json) {
             print_json(c, f, x, known);
             continue;

@@ -180,7 +180,12 @@ int cmd_check(int argc, char **argv) {
         report_error(&o.common, &e);
         ok = false;
     }
-    if (ok) print_all(&(Check){&s, o.common.json});
+    Diags *found = diags_create(s.arena, s.files);
+    if (ok) print_all(&(Check){&s, o.common.json, found});
+    if (diags_count(found) > 0) {
+        fflush(stdout);                    /* what is wrong stands behind what there is */
+        report_diags(found, &o.common);
+    }
     session_close(&s);
     return ok ? 0 : EXIT_WRONG;
 }

@@ -2,6 +2,7 @@
  * whatever can be wrong with a point, and what it will take, is known by then; kernels are compiled when the first run
  * of a program begins, while others train.  Programs whose data read the same settings, and use the same columns of
  * it, have the same rows in memory. */
+#include "available.h"
 #include "book.h"
 #include "estimate.h"
 #include "grid.h"
@@ -115,17 +116,8 @@ static GrStatus open_program(Grid *g, const GridRun *r, GridProgram *p, Error *e
     return GR_OK;
 }
 
-static uint64_t available_memory(void) {
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    unsigned long long kb = 0;
-    while (f && kb == 0 && fgets(line, sizeof line, f)) (void)sscanf(line, "MemAvailable: %llu", &kb);
-    if (f) fclose(f);
-    return (uint64_t)kb * 1024;
-}
-
 static GrStatus check_memory(const Grid *g, Error *e) {
-    uint64_t most = 0, have = available_memory();
+    uint64_t most = 0, have = available_memory("");
     for (uint32_t i = 0; i < g->programs.n; i++)
         most = g->programs.at[i]->bytes > most ? g->programs.at[i]->bytes : most;
     if (have == 0 || most * g->jobs <= have) return GR_OK;

@@ -40,7 +40,9 @@ static json_t *object(const DataLook *v) {
     return j;
 }
 
-static void put_line(const DataLook *v, const char *about, json_t *j) { check_object(&(Check){v->s, true}, about, j); }
+static void put_line(const DataLook *v, const char *about, json_t *j) {
+    check_object(&(Check){v->s, true, v->found}, about, j);
+}
 
 static void put_count(json_t *j, const char *key, int64_t n) { json_object_set_new(j, key, json_integer(n)); }
 

@@ -19,10 +19,16 @@ enum { DEPTH = 4, BLOCK = 1 << 16 };
 static const char *const k_files[] = {RUN_PROGRAM, CARD_FILE, RUN_METRICS, CSV_FILE,
                                       RUN_LOG,     RUN_DATA,  RUN_FORK,    RUN_LAST};
 
-typedef struct { struct archive *out; Arena *arena; Str run; Error *e; } Pack;
+typedef struct { struct archive *out; Arena *arena; Str run, file; Error *e; } Pack;
 
 static GrStatus failed(struct archive *x, Str path, Error *e) {
     const char *why = archive_error_string(x);
+    errno = archive_errno(x);
+    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+        fail_errno(e, GR_IO, "writing %.*s", FSTR(path));
+        fail_help(e, "make room on the disk, or name another place with `--output`");
+        return GR_IO;
+    }
     return fail(e, GR_IO, "%.*s: %s", FSTR(path), why ? why : "it cannot be packed");
 }
 
@@ -33,7 +39,7 @@ static GrStatus put_bytes(Pack *p, int fd, Str path) {
         if (n < 0)
             return fail_errno(p->e, GR_IO, "reading %.*s", FSTR(path));
         if (archive_write_data(p->out, block, (size_t)n) != n)
-            return failed(p->out, path, p->e);
+            return failed(p->out, p->file, p->e);
     }
     return GR_OK;
 }
@@ -50,7 +56,7 @@ static GrStatus put_file(Pack *p, Str name, const struct stat *st) {
     archive_entry_set_size(entry, st->st_size);
     archive_entry_set_mtime(entry, st->st_mtime, 0);
     GrStatus status = archive_write_header(p->out, entry) == ARCHIVE_OK ? put_bytes(p, fd, path)
-                                                                       : failed(p->out, path, p->e);
+                                                                       : failed(p->out, p->file, p->e);
     archive_entry_free(entry);
     close(fd);
     return status;
@@ -88,7 +94,7 @@ static GrStatus put_all(Pack *p) {
 GrStatus pack_write(Arena *a, Str run, Str file, Error *e) {
     AtomicFile to;
     TRY(atomic_begin(a, file, &to, e));
-    Pack p = {archive_write_new(), a, run, e};
+    Pack p = {archive_write_new(), a, run, file, e};
     archive_write_add_filter_gzip(p.out);
     archive_write_set_format_pax_restricted(p.out);
     GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
