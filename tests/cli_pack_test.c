@@ -150,6 +150,48 @@ TEST(packed_files_are_not_trusted) {
                 "taken.tar.gz is there and is not a plain file");
 }
 
+static const char k_files[] =
+    "setting folder : path = \"in\"\n"
+    "data d { from csv(folder / \"*.csv\") as train;  from csv(\"deep/.er/v.csv\") as val;  a : f32;  b : f32 }\n"
+    "model net(x : real[N]) -> (y : real[N]) { y = linear(x as [N, 1], 1)[:, 0] }\n"
+    "objective fit(b : d[N]) { loss square = mse(net(b.a), b.b) }\n"
+    "train { optimizer adam(lr = 0.1);  epochs 3;  batch 4 }\n";
+
+/* With its data a pack is all that there is: the files are gone, or others, where it is repeated. */
+TEST(a_pack_with_data_is_repeated_without_them) {
+    put("p.graph", k_files);
+    test_expect("mkdir -p in deep/.er; for f in in/1 in/2 deep/.er/v; do "
+                "(echo a,b; for i in 1 2 3 4 5 6 7; do echo $i,$((i * i)); done) > $f.csv; done\n"
+                "graphc train p.graph -q --run r; graphc runs pack r; graphc runs pack r --with-data -o d.tar.gz", 0,
+                "d.tar.gz  with 3 files of data, 0.0 MB\n");
+    test_expect("tar tzf d.tar.gz | grep -c '^files/'", 0, "3\n");
+    test_expect("graphc rerun d.tar.gz -q", 0, "the same in every bit");
+    test_expect("sed -i 's/,49/,50/' in/2.csv; graphc rerun d.tar.gz -q", 0, "the same in every bit");
+    test_expect("graphc rerun r.tar.gz -q", 1, "in/2.csv has other values in its 7 rows");
+    test_expect("mkdir away; mv in deep p.graph r away; mv d.tar.gz r.tar.gz away; cd away; mv in gone; rm -r deep\n"
+                "graphc rerun d.tar.gz -q", 0, "the same in every bit");
+    test_expect("cd away; graphc rerun r.tar.gz -q", 1, "No such file or directory");
+    test_expect("cd away; graphc runs pack r --with-data", 1, "No such file or directory");
+    test_expect("cd away; graphc rerun d.tar.gz -q -s folder=gone", 1, "");
+}
+
+/* Too much is refused with its size before any of it is written; code is never packed. */
+TEST(a_pack_of_data_has_bounds) {
+    put("p.graph", "data d { from bytes(\"in/b\") as train;  x : u8 = bytes }\n"
+                   "model net(x : real[N]) -> (y : real[N]) { y = linear(x as [N, 1], 1)[:, 0] }\n"
+                   "objective fit(b : d[N]) { loss square = mse(net(b.x), b.x) }\n"
+                   "train { optimizer adam(lr = 0.1);  epochs 1;  batch 4 }\n");
+    test_expect("mkdir in; echo some bytes > in/b; graphc train p.graph -q --run r; truncate -s 5G in/b\n"
+                "graphc runs pack r --with-data", 1,
+                "the data are 5.4 GB in 1 file; a pack holds up to 4 GB of them\n  help: without --with-data");
+    test_expect("ls r.tar.gz*", 2, "");
+    test_expect("echo some bytes > in/b; ulimit -f 1; graphc runs pack r --with-data", 1, "File too large");
+    test_expect("graphc runs pack r --with-data -o d.tar.gz; mkdir u; tar xzf d.tar.gz -C u; cd u\n"
+                "tar czf ../e.tar.gz --transform 's,files/.*b$,files/../../evil,' -P *; cd ..\n"
+                "graphc rerun e.tar.gz", 1, "which no run has");
+    test_expect("graphc runs --with-data", 2, "takes no --with-data");
+}
+
 /* The weights of the other run are the first ones, and stay with the fork. */
 TEST(a_fork_begins_with_the_weights_of_a_run) {
     put_program();

@@ -85,7 +85,7 @@ void store_make(Arena *a) {
     must(runs_open(a, folder, &runs, &e), &e);
     must(runs_put(runs, &row, &e), &e);
     runs_close(runs);
-    must(pack_write(a, folder, rundir_file(a, folder, "run.tar.gz"), &e), &e);
+    must(pack_write(a, folder, &(PackFiles){0}, rundir_file(a, folder, "run.tar.gz"), &e), &e);
 }
 
 /* ---- reading ---- */

@@ -4,7 +4,7 @@
 
 enum {
     KEY_IN = 0x200, KEY_SORT, KEY_WHERE, KEY_COLUMNS, KEY_JSON, KEY_REBUILD, KEY_NOTE, KEY_TAG, KEY_UNTAG,
-    KEY_METRIC
+    KEY_METRIC, KEY_WITH_DATA
 };
 
 static void add(Words *w, const char *word, struct argp_state *state) {
@@ -26,6 +26,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_UNTAG: add(&o->untags, arg, state); return 0;
     case KEY_METRIC: add(&o->metrics, arg, state); return 0;
     case 'o': o->out = arg; return 0;
+    case KEY_WITH_DATA: o->with_data = true; return 0;
     case ARGP_KEY_ARG: add(&o->words, arg, state); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -41,6 +42,7 @@ static const struct argp_option options[] = {
     {"tag", KEY_TAG, "WORD", 0, "mark: one more tag; may be repeated", 1},
     {"untag", KEY_UNTAG, "WORD", 0, "mark: one tag less; may be repeated", 1},
     {"output", 'o', "FILE", 0, "pack: into this file (NAME.tar.gz)", 1},
+    {"with-data", KEY_WITH_DATA, 0, 0, "pack: the files of its data, too, up to 4 GB", 1},
     {"rebuild", KEY_REBUILD, 0, 0, "make runs.db again from the folders of the runs", 1},
     {"json", KEY_JSON, 0, 0, "objects, one a line", 1},
     {0}};
@@ -75,7 +77,8 @@ static GrStatus check_options(Arena *a, const char *word, const char *takes, con
     const struct { const char *name; bool given; } all[] = {
         {"--where", o->where.n},   {"--sort", o->sort},   {"--columns", o->columns},   {"--json", o->common.json},
         {"--metric", o->metrics.n}, {"--note", o->note},   {"--tag", o->tags.n},        {"--untag", o->untags.n},
-        {"--output", o->out},      {"--rebuild", o->rebuild}};
+        {"--output", o->out},      {"--rebuild", o->rebuild},
+        {"--with-data", o->with_data}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].given && !strstr(takes, all[i].name))
             return view_usage(word, str_format(a, "`graphc runs %s` takes no %s", word, all[i].name).s, e);

@@ -49,6 +49,7 @@ bool session_open(Session *s, const Common *c) {
     *s = (Session){.arena = arena_create()};
     arena_on_full(s->arena, out_of_memory, NULL);
     s->files = sources_create(s->arena);
+    if (c->packed) sources_pack(s->files, str_of(c->packed));
     s->diags = diags_create(s->arena, s->files);
     Error e = {0};
     if (sources_load(s->files, str_of(c->file), &s->main, &e) != GR_OK ||

@@ -9,7 +9,7 @@ typedef struct { uint32_t n; const char *at[WORDS_MOST]; } Words;
 typedef struct {
     Common common;                         /* of it only how messages look */
     const char *folder, *sort, *columns, *note, *out;
-    bool rebuild;
+    bool rebuild, with_data;
     Words words, where, metrics, tags, untags;
 } RunsOptions;
 

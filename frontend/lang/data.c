@@ -196,7 +196,8 @@ bool data_is_read(const RecipeData *d, const Stmt *st) {
 
 static void declare(Lower *l, const Decl *decl) {
     Str name = str_format(l->m->arena, "%.*s%.*s", FSTR(l->frame->scope->prefix), FSTR(decl->name.text));
-    vec_push(l->m->arena, &l->p->recipe->data, (RecipeData){.name = name, .span = decl->name.at});
+    RecipeData made = {.name = name, .span = decl->name.at, .packed = sources_packed(l->p->sources)};
+    vec_push(l->m->arena, &l->p->recipe->data, made);
     vec_push(l->m->arena, &l->p->data_decls, decl);
     RecipeData *d = &l->p->recipe->data.at[l->p->recipe->data.n - 1];
     uint32_t errors = diags_errors(l->ds);

@@ -12,6 +12,9 @@ typedef struct SourceSet SourceSet;
 typedef struct { Str path, text; uint32_t base; } Source;   /* text.s is NUL-terminated; spans of it start at base */
 typedef struct { Str path; uint32_t line, column; Str line_text; } Place;   /* from 1; column in bytes */
 SourceSet    *sources_create(Arena *a);
+/* A folder in which files of data lie under their whole paths, as in a packed run; they come before the others. */
+void          sources_pack(SourceSet *s, Str folder);
+Str           sources_packed(const SourceSet *s);                  /* "": there is none */
 const Source *sources_add(SourceSet *s, Str path, Str text);       /* copies */
 GrStatus      sources_load(SourceSet *s, Str path, const Source **out, Error *e);  /* no NUL, UTF-8, at most 64 MiB */
 const Source *sources_of(const SourceSet *s, Span at);

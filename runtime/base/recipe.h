@@ -92,6 +92,7 @@ typedef struct { Str name, path; DType dtype; Shape shape; uint32_t level; bool 
 enum { DATA_BLOCK = 1024 };
 typedef struct {
     Str name; Span span;
+    Str packed;                            /* "", or a folder whose files come before those named, by whole paths */
     VEC(RecipeSource) sources; VEC(RecipeFile) files; VEC(RecipeColumn) columns;
     VEC(RecipePart) parts; VEC(RecipeSplit) splits;
     VEC(RecipeRows) rows; VEC(RecipeStatistic) statistics;

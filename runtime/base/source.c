@@ -14,6 +14,7 @@ struct SourceSet {
     Arena *arena;
     VEC(File *) files;
     uint64_t end;                  /* where the next file starts */
+    Str packed;
 };
 
 Span span_join(Span a, Span b) {
@@ -30,6 +31,9 @@ SourceSet *sources_create(Arena *a) {
     s->end = 1;
     return s;
 }
+
+void sources_pack(SourceSet *s, Str folder) { s->packed = str_copy(s->arena, folder); }
+Str sources_packed(const SourceSet *s) { return s->packed; }
 
 static void find_lines(Arena *a, File *f) {
     Str text = f->source.text;

@@ -63,13 +63,25 @@ static void number_folders(Arena *a, ReaderFiles *files) {
     }
 }
 
+/* In the folder of packed files, when they are there. */
+static Str place_of(Arena *a, const RecipeData *d, Str path) {
+    glob_t g;
+    if (d->packed.n == 0 || path.n == 0 || path.s[0] != '/')
+        return path;
+    Str packed = str_format(a, "%.*s%.*s", FSTR(d->packed), FSTR(path));
+    int status = glob(escaped(a, packed).s, GLOB_NOSORT, NULL, &g);
+    globfree(&g);
+    return status == 0 ? packed : path;
+}
+
 GrStatus source_files(Arena *a, const RecipeData *d, const RecipeSource *s, ReaderFiles *out, Error *e) {
     for (uint32_t i = s->first_file; i < s->first_file + s->n_files; i++) {
-        const RecipeFile *f = &d->files.at[i];
-        if (is_pattern(f->path))
-            TRY(match(a, s, f, out, e));
+        RecipeFile f = d->files.at[i];
+        f.path = place_of(a, d, f.path);
+        if (is_pattern(f.path))
+            TRY(match(a, s, &f, out, e));
         else
-            vec_push(a, out, (ReaderFile){s, f->path, f->column, 0});
+            vec_push(a, out, (ReaderFile){s, f.path, f.column, 0});
     }
     number_folders(a, out);
     return GR_OK;

@@ -44,8 +44,7 @@ static GrStatus put_bytes(Pack *p, int fd, Str path) {
     return GR_OK;
 }
 
-static GrStatus put_file(Pack *p, Str name, const struct stat *st) {
-    Str path = rundir_file(p->arena, p->run, name.s);
+static GrStatus put_file(Pack *p, Str path, Str name, const struct stat *st) {
     int fd = open(path.s, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail_errno(p->e, GR_IO, "%.*s", FSTR(path));
@@ -62,6 +61,10 @@ static GrStatus put_file(Pack *p, Str name, const struct stat *st) {
     return status;
 }
 
+static GrStatus put_own(Pack *p, Str name, const struct stat *st) {
+    return put_file(p, rundir_file(p->arena, p->run, name.s), name, st);
+}
+
 static GrStatus put_folder(Pack *p, Str name, int depth) {
     Str path = rundir_file(p->arena, p->run, name.s);
     DIR *d = opendir(path.s);
@@ -72,7 +75,7 @@ static GrStatus put_folder(Pack *p, Str name, int depth) {
         if (x->d_name[0] == '.' || lstat(rundir_file(p->arena, p->run, inside.s).s, &st) != 0)
             continue;
         if (S_ISREG(st.st_mode))
-            status = put_file(p, inside, &st);
+            status = put_own(p, inside, &st);
         else if (S_ISDIR(st.st_mode) && depth > 1)
             status = put_folder(p, inside, depth - 1);
     }
@@ -86,18 +89,31 @@ static GrStatus put_all(Pack *p) {
         struct stat st;
         Str name = str_of(k_files[i]);
         if (lstat(rundir_file(p->arena, p->run, name.s).s, &st) == 0 && S_ISREG(st.st_mode))
-            TRY(put_file(p, name, &st));
+            TRY(put_own(p, name, &st));
     }
     return put_folder(p, STR("used"), DEPTH);
 }
 
-GrStatus pack_write(Arena *a, Str run, Str file, Error *e) {
+static GrStatus put_data(Pack *p, const PackFiles *data) {
+    for (uint32_t i = 0; i < data->at.n; i++) {
+        struct stat st;
+        Str path = data->at.at[i];
+        if (stat(path.s, &st) != 0 || !S_ISREG(st.st_mode))
+            return fail_errno(p->e, GR_IO, "reading %.*s", FSTR(path));
+        TRY(put_file(p, path, str_format(p->arena, PACK_DATA "%.*s", FSTR(path)), &st));
+    }
+    return GR_OK;
+}
+
+GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e) {
     AtomicFile to;
     TRY(atomic_begin(a, file, &to, e));
     Pack p = {archive_write_new(), a, run, file, e};
     archive_write_add_filter_gzip(p.out);
     archive_write_set_format_pax_restricted(p.out);
     GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
+    if (status == GR_OK)
+        status = put_data(&p, data);
     if (archive_write_close(p.out) != ARCHIVE_OK && status == GR_OK)
         status = failed(p.out, file, e);
     archive_write_free(p.out);
@@ -108,11 +124,28 @@ GrStatus pack_write(Arena *a, Str run, Str file, Error *e) {
 }
 
 /* ---- reading ---- */
+static bool is_data(Str name) { return str_starts(name, PACK_DATA "/"); }
+
+/* No component is empty, `.` or `..`. */
+static bool stays_inside(Str name) {
+    for (uint32_t i = 0, from = 0; i <= name.n; i++) {
+        if (i < name.n && name.s[i] != '/')
+            continue;
+        Str part = {name.s + from, i - from};
+        if (part.n == 0 || str_is(part, ".") || str_is(part, ".."))
+            return false;
+        from = i + 1;
+    }
+    return true;
+}
+
 static bool is_inside(Str name) {
     for (size_t i = 0; i < sizeof k_files / sizeof *k_files; i++) {
         if (str_is(name, k_files[i]))
             return true;
     }
+    if (is_data(name))
+        return stays_inside(name);
     if (!str_starts(name, "used/"))
         return false;
     for (uint32_t i = 0; i < name.n; i++) {
@@ -147,7 +180,7 @@ static int64_t most_bytes(Str file) {
 static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Error *e) {
     struct archive_entry *entry;
     int next;
-    int64_t room = most_bytes(str_copy(a, file));
+    int64_t of_run = most_bytes(str_copy(a, file)), of_data = PACK_DATA_GB * INT64_C(1000000000);
     while ((next = archive_read_next_header(in, &entry)) == ARCHIVE_OK) {
         const char *name = archive_entry_pathname(entry);
         if (archive_entry_filetype(entry) == AE_IFDIR)
@@ -157,10 +190,10 @@ static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Err
             fail_help(e, "`graphc runs pack RUN` makes such files");
             return GR_DATA;
         }
-        int64_t bytes = archive_entry_size(entry);
-        if (bytes < 0 || bytes > room)
+        int64_t bytes = archive_entry_size(entry), *room = is_data(str_of(name)) ? &of_data : &of_run;
+        if (bytes < 0 || bytes > *room)
             return fail(e, GR_DATA, "%.*s unpacks to far more than a run of its size holds", FSTR(file));
-        room -= bytes;
+        *room -= bytes;
         TRY(take_file(a, in, folder, str_copy(a, str_of(name)), e));
     }
     return next == ARCHIVE_EOF ? GR_OK : failed(in, file, e);

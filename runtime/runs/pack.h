@@ -3,9 +3,14 @@
 #define GRR_RUNS_PACK_H
 #include "error.h"
 
+/* Files of data lie in this folder of a pack, by their whole paths. */
+#define PACK_DATA "files"
+typedef struct { VEC(Str) at; uint64_t bytes; } PackFiles;         /* whole paths, each once */
+enum { PACK_DATA_GB = 4 };                                         /* more is refused, written or read */
+
 /* Program, used modules, card, log, metrics, the first weights of a fork and the last ones; as a whole or not
  * at all (atomic.h). */
-GrStatus pack_write(Arena *a, Str run, Str file, Error *e);
+GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e);
 /* Into a folder that is there.  Nothing in the file is trusted: only files that a run has, only below the
  * folder, and no more bytes than a run of that size may have. */
 GrStatus pack_read(Arena *a, Str file, Str folder, Error *e);
