@@ -64,6 +64,7 @@ typedef struct {
 } Group;
 
 /* ---- what the planner knows of a node ---- */
+enum { LONGEST_LINE = 256 };   /* see select.c */
 typedef enum { PLACE_INLINE, PLACE_CELL, PLACE_SCRATCH, PLACE_REG } Residence;
 typedef struct {
     bool live, stored; /* stored: has a sink of its own */
@@ -78,6 +79,7 @@ typedef struct {
     bool checked;      /* a `check` looks at it */
     bool small;        /* whoever makes it looks whether it is small: fold.c */
     bool outer;        /* something outside its own group reads it */
+    uint32_t line;     /* operations one behind the other that its kernel computes for it */
     float cost;        /* of computing one element with everything inlined into it, ns / 16 lanes */
 } Info;
 

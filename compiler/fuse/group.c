@@ -17,6 +17,26 @@ static void bits_or(uint64_t *to, const uint64_t *from, uint32_t words) {
         to[i] |= from[i];
     }
 }
+/* The first member from i on, or the last one below i; 0 is none. */
+static uint32_t bit_from(const uint64_t *s, uint32_t i, uint32_t words) {
+    for (uint32_t w = i / 64; w < words; w++) {
+        uint64_t rest = w == i / 64 ? s[w] >> i % 64 << i % 64 : s[w];
+        if (rest != 0)
+            return 64 * w + (uint32_t)__builtin_ctzll(rest);
+    }
+    return 0;
+}
+static uint32_t bit_below(const uint64_t *s, uint32_t i) {
+    for (uint32_t w = i / 64 + 1; w-- > 0;) {
+        uint64_t rest = w == i / 64 ? s[w] & (((uint64_t)1 << i % 64) - 1) : s[w];
+        if (rest != 0)
+            return 64 * w + 63 - (uint32_t)__builtin_clzll(rest);
+    }
+    return 0;
+}
+/* i, each member in turn */
+#define EACH_BIT(i, s, words) \
+    for (uint32_t i = bit_from(s, 1, words); i != 0; i = bit_from(s, i + 1, words))
 static bool bits_meet(const uint64_t *a, const uint64_t *b, uint32_t words) {
     for (uint32_t i = 0; i < words; i++) {
         if (a[i] & b[i])
@@ -68,8 +88,8 @@ static double work_of(const Planner *p, Val v) {
 }
 
 static void needs_of(Planner *p, const uint64_t *reads, uint64_t *needs) {
-    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
-        if (bit_has(reads, i) && p->info[i].group != 0) {
+    EACH_BIT(i, reads, words_of(p)) {
+        if (p->info[i].group != 0) {
             bit_set(needs, p->info[i].group - 1);
             bits_or(needs, p->groups.at[p->info[i].group - 1].needs, words_of(p));
         }
@@ -142,8 +162,8 @@ static uint32_t common_head(const Group *g, Shape s, uint32_t head) {
 }
 
 static bool would_cycle(Planner *p, uint32_t group, const uint64_t *reads) {
-    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
-        uint32_t from = bit_has(reads, i) ? p->info[i].group : 0;
+    EACH_BIT(i, reads, words_of(p)) {
+        uint32_t from = p->info[i].group;
         if (from != 0 && from - 1 != group && bit_has(p->groups.at[from - 1].needs, group))
             return true;
     }
@@ -169,6 +189,16 @@ static uint32_t axes_of(const Planner *p, const Group *g, uint32_t head, Val mor
     return head + n;
 }
 
+/* The longest line of operations that ends in v, when the group computes what it reads. */
+static uint32_t line_with(const Planner *p, uint32_t group, Val v, const uint64_t *reads) {
+    uint32_t longest = 0;
+    EACH_BIT(i, reads, words_of(p)) {
+        const Info *x = &p->info[i];
+        longest = x->group == group + 1 && x->line + 1 > longest ? x->line + 1 : longest;
+    }
+    return p->info[v.i].line + longest;
+}
+
 static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, uint32_t *head,
                      RefusalKind *why) {
     Group *g = &p->groups.at[group];
@@ -180,6 +210,10 @@ static bool may_join(Planner *p, uint32_t group, Val v, const uint64_t *reads, u
     }
     if (would_cycle(p, group, reads)) {
         *why = REFUSAL_CYCLE;
+        return false;
+    }
+    if (line_with(p, group, v, reads) >= 2 * LONGEST_LINE) {
+        *why = REFUSAL_LENGTH;
         return false;
     }
     if (g->kind == GROUP_TILE) {
@@ -219,8 +253,8 @@ static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads,
                        uint32_t *head) {
     RefusalKind why = REFUSAL_SIZE;
     bool tried[2] = {false, false};
-    for (uint32_t i = p->g->nodes.n; i-- > 1;) {
-        if (!bit_has(reads, i) || p->info[i].group == 0)
+    for (uint32_t i = bit_below(reads, p->g->nodes.n); i != 0; i = bit_below(reads, i)) {
+        if (p->info[i].group == 0)
             continue;
         *group = p->info[i].group - 1;
         if (may_join(p, *group, v, reads, head, &why))
@@ -276,8 +310,8 @@ static bool reads_own(const Group *g, const uint64_t *reads) {
 
 /* A value of half the elements at least that both read. */
 static bool shares_large(const Planner *p, const Group *g, const uint64_t *reads) {
-    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
-        if (bit_has(reads, i) && bit_has(g->reads, i) &&
+    EACH_BIT(i, reads, words_of(p)) {
+        if (bit_has(g->reads, i) &&
             2 * shape_count(node_of(p->g, (Val){i})->shape) >= shape_count(g->domain))
             return true;
     }
@@ -303,27 +337,45 @@ static void place_value(Planner *p, Val v) {
     bool joins = p->entry->options->fused && (kind == GROUP_MAP || kind == GROUP_ROWS) &&
                  find_group(p, v, kind, reads, &group, &head);
     Sink s = {.val = v, .cell = cell_of_value(p, v, 0)};
-    if (p->entry->options->fused && reduce_sums_head(p->g, v) && find_rows(p, v, reads, &group)) {
-        join_group(p, group, s, 1, reads);
-        p->groups.at[group].lanes = true;
-    } else if (joins || (p->entry->options->fused && kind == GROUP_COLUMNS && find_columns(p, v, reads, &group)))
-        join_group(p, group, s, head, reads);
-    else
+    bool rows = p->entry->options->fused && reduce_sums_head(p->g, v) && find_rows(p, v, reads, &group);
+    bool columns = p->entry->options->fused && kind == GROUP_COLUMNS && !rows && !joins;
+    if (rows || joins || (columns && find_columns(p, v, reads, &group))) {
+        p->info[v.i].line = line_with(p, group, v, reads);
+        join_group(p, group, s, rows ? 1 : head, reads);
+        p->groups.at[group].lanes |= rows;
+    } else {
         group = add_group(p, s, kind, reads);
+    }
     p->info[v.i].group = group + 1;
 }
 
-/* Does the group read what the sink writes, or the other way round? */
-static bool touches(Planner *p, const Group *g, const uint64_t *reads, uint32_t cell) {
+/* Variables that a commit writes (the arguments that read it) and reads (their cells). */
+typedef struct { VEC(uint32_t) readers, cells; } Touched;
+
+static Touched touched_by(Planner *p, const uint64_t *reads, uint32_t cell) {
+    Touched t = {0};
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
         const Node *n = &p->g->nodes.at[i];
         if (n->op != OP_arg || n->attr.arg.kind != ARG_VAR)
             continue;
         uint32_t of = p->entry->var_cell[n->attr.arg.id];
-        if (bit_has(g->reads, i) && of == cell)
+        if (of == cell)
+            vec_push(p->arena, &t.readers, i);
+        if (bit_has(reads, i))
+            vec_push(p->arena, &t.cells, of);
+    }
+    return t;
+}
+
+/* Does the group read what the commit writes, or the other way round? */
+static bool touches(const Group *g, const Touched *t) {
+    for (uint32_t i = 0; i < t->readers.n; i++) {
+        if (bit_has(g->reads, t->readers.at[i]))
             return true;
-        for (uint32_t k = 0; bit_has(reads, i) && k < g->sinks.n; k++) {
-            if (g->sinks.at[k].cell == of)
+    }
+    for (uint32_t i = 0; i < t->cells.n; i++) {
+        for (uint32_t k = 0; k < g->sinks.n; k++) {
+            if (g->sinks.at[k].cell == t->cells.at[i])
                 return true;
         }
     }
@@ -335,9 +387,11 @@ static bool touches(Planner *p, const Group *g, const uint64_t *reads, uint32_t 
  * kernel. */
 static void mirror_gradient(Planner *p, uint32_t var, const uint64_t *reads) {
     const Var *v = &p->entry->module->vars.at[var];
-    for (uint32_t i = 1; v->kind == VAR_PARAM && p->loop == 0 && i < p->g->nodes.n; i++) {
+    if (v->kind != VAR_PARAM || p->loop != 0)
+        return;
+    EACH_BIT(i, reads, words_of(p)) {
         const Info *in = &p->info[i];
-        if (!bit_has(reads, i) || !in->stored || in->group == 0 || node_of(p->g, (Val){i})->op == OP_scan ||
+        if (!in->stored || in->group == 0 || node_of(p->g, (Val){i})->op == OP_scan ||
             node_of(p->g, (Val){i})->op == OP_arg || node_of(p->g, (Val){i})->op == OP_extern)
             continue;
         Cell *c = cell_at(p, in->cell);
@@ -356,10 +410,11 @@ static void place_commit(Planner *p, Val effect) {
     uint32_t var = node_of(p->g, effect)->attr.commit.var;
     Sink s = {.val = v, .cell = cell_of_var(p, var), .commit = true};
     mirror_gradient(p, var, reads);
+    Touched touched = touched_by(p, reads, s.cell);
     for (uint32_t i = 0; p->entry->options->fused && i < p->groups.n; i++) {
         Group *g = &p->groups.at[i];
         if (g->commit && shape_eq(g->domain, node_of(p->g, v)->shape) &&
-            (bits_meet(g->reads, reads, words_of(p)) || touches(p, g, reads, s.cell) ||
+            (bits_meet(g->reads, reads, words_of(p)) || touches(g, &touched) ||
              (cell_at(p, s.cell)->region == REGION_METRIC &&
               cell_at(p, g->sinks.at[0].cell)->region == REGION_METRIC))) {
             bits_or(g->reads, reads, words_of(p));
@@ -379,8 +434,8 @@ static void mark_outer(Planner *p) {
     }
     for (uint32_t k = 0; k < p->groups.n; k++) {
         const Group *g = &p->groups.at[k];
-        for (uint32_t i = 1; i < p->g->nodes.n; i++) {
-            if (bit_has(g->reads, i) && p->info[i].group != k + 1)
+        EACH_BIT(i, g->reads, words_of(p)) {
+            if (p->info[i].group != k + 1)
                 p->info[i].outer = true;
         }
     }
@@ -478,16 +533,33 @@ void group_merge(Planner *p, uint32_t product, uint32_t commit) {
     p->groups.n--;
 }
 
-static void order_visit(Planner *p, uint32_t i, uint8_t *state, Group *to, uint32_t *n, uint32_t *new_id) {
-    if (state[i])
-        return;
-    state[i] = 1;
-    for (uint32_t k = 0; k < p->groups.n; k++) {
-        if (k != i && bit_has(p->groups.at[i].needs, k))
-            order_visit(p, k, state, to, n, new_id);
+/* The first group from *k on that has to run before, and has no number yet. */
+static bool next_needed(const Planner *p, const uint64_t *needs, const uint8_t *state, uint32_t *k) {
+    while (*k < p->groups.n && (state[*k] || !bit_has(needs, *k)))
+        (*k)++;
+    return *k < p->groups.n;
+}
+
+typedef struct { uint32_t group, next; } Visit;
+
+/* Numbers the group, and before it all that it needs. */
+static void order_visit(Planner *p, uint32_t group, uint8_t *state, Visit *stack, Group *to, uint32_t *n,
+                        uint32_t *new_id) {
+    uint32_t depth = 0;
+    if (!state[group])
+        stack[depth++] = (Visit){group, 0};
+    state[group] = 1;
+    while (depth > 0) {
+        Visit *top = &stack[depth - 1];
+        if (next_needed(p, p->groups.at[top->group].needs, state, &top->next)) {
+            state[top->next] = 1;
+            stack[depth++] = (Visit){top->next, 0};
+            continue;
+        }
+        new_id[top->group] = *n;
+        to[(*n)++] = p->groups.at[top->group];
+        depth--;
     }
-    new_id[i] = *n;
-    to[(*n)++] = p->groups.at[i];
 }
 
 static void sort_groups(Planner *p) {
@@ -495,10 +567,11 @@ static void sort_groups(Planner *p) {
     Group *to = PUSH(p->arena, Group, count + 1);
     uint32_t *new_id = PUSH(p->arena, uint32_t, count + 1);
     uint8_t *state = PUSH(p->arena, uint8_t, count + 1);
+    Visit *stack = PUSH(p->arena, Visit, count + 1);
     for (int commits = 0; commits < 2; commits++) {
         for (uint32_t i = 0; i < count; i++) {
             if (p->groups.at[i].commit == (commits == 1))
-                order_visit(p, i, state, to, &n, new_id);
+                order_visit(p, i, state, stack, to, &n, new_id);
         }
     }
     if (count > 0)

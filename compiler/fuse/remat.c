@@ -181,14 +181,39 @@ static Val put(Remake *r, Val from, const Val *in, bool copy) {
     return v;
 }
 
-static Val original(Remake *r, Val v);
+/* ---- walking ----
+ * What is made, an original or a copy, waits for its operands; a graph is deeper than the stack, so the walk has its
+ * own. */
+typedef struct { Val v; uint32_t root, next; Val *in; } Making;    /* root: of a copy's segment; 0: the original */
+typedef struct { Remake *r; VEC(Making) stack; } Walk;
+
+static Val *place_of(Remake *r, Val v, uint32_t root) {
+    if (root == 0)
+        return &r->map[v.i];
+    if (r->copy[root] == NULL)
+        r->copy[root] = PUSH(r->arena, Val, r->g->nodes.n);
+    return &r->copy[root][v.i];
+}
+
+/* The value, if it is made; else it comes next, and what asked is asked again. */
+static Val made(Walk *w, Val v, uint32_t root) {
+    Remake *r = w->r;
+    root = root != 0 && r->event[root].i == 0 ? 0 : root;          /* nothing to wait for: no copy */
+    Val there = *place_of(r, v, root);
+    if (there.i == 0)
+        vec_push(r->arena, &w->stack, ((Making){v, root, 0, PUSH(r->arena, Val, node_of(r->g, v)->n + 1)}));
+    return there;
+}
 
 /* A value that is kept, for a copy to read. */
-static Val behind(Remake *r, Val kept, uint32_t root) {
+static Val behind(Walk *w, Val kept, uint32_t root) {
+    Remake *r = w->r;
     const Node *n = node_of(r->g, kept);
-    Val event = original(r, r->event[root]);
+    Val event = made(w, r->event[root], 0), value = event.i == 0 ? event : made(w, kept, 0);
+    if (value.i == 0)
+        return value;
     Build b = {r->to, n->span, n->name};
-    Val v = build_after(&b, original(r, kept), event);
+    Val v = build_after(&b, value, event);
     while (r->origin.n < r->to->nodes.n) {
         vec_push(r->arena, &r->origin, kept);
         vec_push(r->arena, &r->copies, true);
@@ -196,46 +221,44 @@ static Val behind(Remake *r, Val kept, uint32_t root) {
     return v;
 }
 
-static Val copy_of(Remake *r, Val v, uint32_t root);
-
-static Val copy_operand(Remake *r, Val user, Val x, uint32_t root) {
+static Val copy_operand(Walk *w, Val user, Val x, uint32_t root) {
+    const Remake *r = w->r;
     const Node *n = node_of(r->g, x);
     bool drawn = node_of(r->g, user)->op == OP_random; /* it has no operand but these to wait with */
     bool number = n->op == OP_const || n->op == OP_iota ||
                   (n->op == OP_arg && n->attr.arg.kind == ARG_UNIFORM && !drawn);
     if (number)
-        return original(r, x);
-    if (r->again[x.i])
-        return copy_of(r, x, root);
+        return made(w, x, 0);
     bool lies = r->t->stored[x.i] || n->op == OP_arg || n->op == OP_result;
-    return lies ? behind(r, x, root) : copy_of(r, x, root);
+    return lies && !r->again[x.i] ? behind(w, x, root) : made(w, x, root);
 }
 
-static Val copy_of(Remake *r, Val v, uint32_t root) {
-    if (r->event[root].i == 0)
-        return original(r, v);
-    if (r->copy[root] == NULL)
-        r->copy[root] = PUSH(r->arena, Val, r->g->nodes.n);
-    if (r->copy[root][v.i].i != 0)
-        return r->copy[root][v.i];
-    const Node *n = node_of(r->g, v);
-    Val *in = PUSH(r->arena, Val, n->n + 1);
-    for (uint32_t k = 0; k < n->n; k++) {
-        in[k] = copy_operand(r, v, operand(r->g, v, k), root);
-    }
-    return r->copy[root][v.i] = put(r, v, in, true);
+static Val operand_of(Walk *w, Val user, uint32_t root, uint32_t k) {
+    Val x = operand(w->r->g, user, k);
+    if (root != 0)
+        return copy_operand(w, user, x, root);
+    return made(w, x, reads_copy(w->r, user, x) ? root_of(w->r, x.i) : 0);
 }
 
 static Val original(Remake *r, Val v) {
-    if (r->map[v.i].i != 0)
-        return r->map[v.i];
-    const Node *n = node_of(r->g, v);
-    Val *in = PUSH(r->arena, Val, n->n + 1);
-    for (uint32_t k = 0; k < n->n; k++) {
-        Val x = operand(r->g, v, k);
-        in[k] = reads_copy(r, v, x) ? copy_of(r, x, root_of(r, x.i)) : original(r, x);
+    Walk w = {.r = r};
+    made(&w, v, 0);
+    while (w.stack.n > 0) {
+        uint32_t top = w.stack.n - 1;
+        Making *m = &w.stack.at[top];
+        Val *to = place_of(r, m->v, m->root), in;
+        if (to->i == 0 && m->next < node_of(r->g, m->v)->n) {
+            in = operand_of(&w, m->v, m->root, m->next);
+            m = &w.stack.at[top];                      /* it may have moved */
+            m->in[m->next] = in;
+            m->next += in.i != 0;
+            continue;
+        }
+        if (to->i == 0)
+            *to = put(r, m->v, m->in, m->root != 0);
+        w.stack.n--;
     }
-    return r->map[v.i] = put(r, v, in, false);
+    return r->map[v.i];
 }
 
 Remat remat_graph(Arena *a, const Timeline *t, const bool *drop) {

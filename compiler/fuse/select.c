@@ -314,6 +314,23 @@ static void drop_cheap(Planner *p, const bool *optional) {
     }
 }
 
+/* A long line of operations is stored now and then: a kernel is built by recursion over what is inlined, and what it
+ * costs to compile grows faster than its length. */
+static void cut_lines(Planner *p) {
+    for (uint32_t i = 1; i < p->g->nodes.n; i++) {
+        const Node *n = &p->g->nodes.at[i];
+        Info *in = &p->info[i];
+        for (uint32_t k = 0; k < n->n; k++) {
+            const Info *x = &p->info[operand(p->g, (Val){i}, k).i];
+            uint32_t line = x->stored ? 0 : x->line + 1;
+            in->line = line > in->line ? line : in->line;
+        }
+        bool value = op_class((Op)n->op) == CLASS_ELT || op_class((Op)n->op) == CLASS_VIEW;
+        if (in->live && value && in->line >= LONGEST_LINE)
+            in->stored = true;
+    }
+}
+
 void group_select(Planner *p) {
     mark_live(p);
     add_costs(p);
@@ -330,6 +347,7 @@ void group_select(Planner *p) {
         tell_operands(p, v);
     }
     drop_cheap(p, optional);
+    cut_lines(p);
     protect_commits(p);
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
         p->info[i].place = p->info[i].stored ? PLACE_CELL : PLACE_INLINE;

@@ -101,6 +101,7 @@ static GrStatus formula_open(Session *s, const Common *c, const RecipeData *data
         return fail(e, GR_PROGRAM, "data `%.*s` has errors", FSTR(data->name));
     TRY(compile_plan(s, &free, &f->compiled, "fused", e));
     TRY(compile_load(c, &f->compiled, 0, NULL, e));
+    code_flush(f->compiled.code);                  /* a sweep forks: no thread is left behind */
     PlanCode code = code_table(f->compiled.code);
     PlanCode *kept = PUSH(s->arena, PlanCode, 1);
     *kept = code;
