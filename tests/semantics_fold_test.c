@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct { int64_t k, m, n; bool x_turned, d_turned; } Sizes;
+typedef struct { int64_t k, m, n; bool x_turned, d_turned, x_computed; } Sizes;
 
 static Str two(Arena *a, bool turned, const char *k, const char *other) {
     return turned ? str_format(a, "%s,%s", other, k) : str_format(a, "%s,%s", k, other);
@@ -13,34 +13,38 @@ static Str two(Arena *a, bool turned, const char *k, const char *other) {
 
 static Str number(Arena *a, int64_t n) { return str_format(a, "%lld", (long long)n); }
 
-/* g = sum of x d over k;  s = s + g;  w = w - s.  d is computed, x is a column. */
+/* g = sum of x d over k;  s = s + g;  w = w - s.  d is computed and stored, x a column, or computed where it is
+ * packed. */
 static Scenario *folded(Arena *a, const Sizes *z, const Math *math) {
     Str k = number(a, z->k), m = number(a, z->m), n = number(a, z->n), w = two(a, false, m.s, n.s);
     Str x = two(a, z->x_turned, k.s, m.s), d = two(a, z->d_turned, k.s, n.s);
+    Str at_x = two(a, z->x_turned, "k", "m"), at_d = two(a, z->d_turned, "k", "n");
     Str text = str_format(a,
                           "var param w: f32[%s]\nvar optim s: f32[%s] of=w\ngraph g {\n"
                           "  column x: f32[%s]\n  column d: f32[%s]\n"
                           "  %%1: f32[%s] = arg {var=w}\n  %%2: f32[%s] = arg {var=s}\n"
                           "  %%3: f32[%s] = arg {column=x}\n  %%4: f32[%s] = arg {column=d}\n"
-                          "  %%5: f32[%s] = mul %%4, %%4\n  %%6: f32[%s] = mul %%5, %%4\n"
-                          "  %%7: f32[%s] = contract %%3, %%6 {A=[%s], B=[%s], C=[m,n], over=[k]}\n"
-                          "  %%8: f32[%s] = check %%7 {name=g}\n"
-                          "  %%9: f32[%s] = add %%2, %%7\n  %%10: f32[%s] = sub %%1, %%9\n"
-                          "  %%11: f32[%s] = commit %%9 {var=s}\n  %%12: f32[%s] = commit %%10 {var=w}\n}\n",
-                          w.s, w.s, x.s, d.s, w.s, w.s, x.s, d.s, d.s, d.s, w.s, two(a, z->x_turned, "k", "m").s,
-                          two(a, z->d_turned, "k", "n").s, w.s, w.s, w.s, w.s, w.s);
+                          "  %%5: f32[%s] = mul %%4, %%4\n  %%6: f32[%s] = mul %%5, %%4\n  %%7: f32[%s] = abs %%3\n",
+                          w.s, w.s, x.s, d.s, w.s, w.s, x.s, d.s, d.s, d.s, x.s);
+    text = str_format(a,
+                      "%s  %%8: f32[%s] = contract %%%d, %%6 {A=[%s], B=[%s], C=[m,n], over=[k]}\n"
+                      "  %%9: f32[%s] = check %%8 {name=g}\n"
+                      "  %%10: f32[%s] = add %%2, %%8\n  %%11: f32[%s] = sub %%1, %%10\n"
+                      "  %%12: f32[%s] = commit %%10 {var=s}\n  %%13: f32[%s] = commit %%11 {var=w}\n}\n",
+                      text.s, w.s, z->x_computed ? 7 : 3, at_x.s, at_d.s, w.s, w.s, w.s, w.s, w.s);
     return case_parse(a, text, 1, math);
 }
 
 /* An element of x and one of d, which goes into the product cubed. */
 typedef struct { const char *what; float x, d; uint32_t health; } Case;
+enum { INFINITE = 5 };
 static const Case k_cases[] = {
     {"small", 1, 1, 0},
     {"as large as may be", 0x1p50f, 0x1p16f, 0},
     {"large", 0x1p60f, 1, 0},
     {"large, the other", 1, 0x1p40f, 0},
     {"large, both", 0x1p50f, 0x1p25f, 0},
-    {"infinite", 0x1p60f, 0x1p30f, HEALTH_NONFINITE},
+    [INFINITE] = {"infinite", 0x1p60f, 0x1p30f, HEALTH_NONFINITE},
     {"an infinity", INFINITY, 1, HEALTH_NONFINITE},
     {"an infinity by 0", INFINITY, 0, HEALTH_NONFINITE},
     {"no number", NAN, 1, HEALTH_NONFINITE},
@@ -84,14 +88,21 @@ static const Math *functions(void) {
 }
 
 TEST(a_folded_step_writes_all_or_nothing) {
+    try_case(&(Sizes){3, 23, 41, false, false, false}, &k_cases[INFINITE], functions());
+}
+
+TEST_ALL(a_folded_step_of_any_operands) {
     const Math *math = functions();
-    for (size_t i = 0; i < sizeof k_cases / sizeof *k_cases; i++)
-        try_case(&(Sizes){3, 23, 41, false, false}, &k_cases[i], math);
+    for (size_t i = 0; i < sizeof k_cases / sizeof *k_cases; i++) {
+        try_case(&(Sizes){3, 23, 41, false, false, false}, &k_cases[i], math);
+        try_case(&(Sizes){4, 40, 37, true, false, true}, &k_cases[i], math);
+    }
 }
 
 TEST_ALL(folded_products_of_all_shapes) {
-    static const Sizes sizes[] = {{1, 17, 33, false, false}, {1, 300, 16, false, false}, {2, 15, 129, true, false},
-                                  {5, 64, 64, false, true},  {5, 33, 130, true, true}};
+    static const Sizes sizes[] = {{1, 17, 33, false, false, false}, {1, 300, 16, false, false, true},
+                                  {2, 15, 129, true, false, false}, {5, 64, 64, false, true, false},
+                                  {5, 33, 130, true, true, true}};
     const Math *math = functions();
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         for (size_t k = 0; k < sizeof k_cases / sizeof *k_cases; k += 3)

@@ -93,14 +93,42 @@ static bool folds(Planner *p, uint32_t commit, Val v) {
     return false;
 }
 
-/* Where x is made and stored element by element it is looked at there, else by a kernel that does nothing else. */
+/* What lies behind views that show each element as it is. */
+static Val behind_views(const Planner *p, Val x) {
+    while (!p->info[x.i].stored) {
+        Op op = (Op)node_of(p->g, x)->op;
+        if (op != OP_reshape && op != OP_permute && op != OP_slice && op != OP_broadcast)
+            break;
+        x = operand(p->g, x, 0);
+    }
+    return x;
+}
+
+static bool made_to_be_stored(const Planner *p, Val v) {
+    const Info *in = &p->info[v.i];
+    if (!in->stored || in->group == 0 || node_of(p->g, v)->op == OP_reduce)
+        return false;
+    const Group *g = &p->groups.at[in->group - 1];
+    return !g->commit && (g->kind == GROUP_MAP || g->kind == GROUP_ROWS || g->kind == GROUP_TILE);
+}
+
+/* No load alone gives it, as of an operand that is read where it lies. */
+static bool made_in_packing(const Planner *p, Val v) {
+    const Node *n = node_of(p->g, v);
+    return !p->info[v.i].stored && op_class((Op)n->op) == CLASS_ELT &&
+           (n->op != OP_cast || node_of(p->g, operand(p->g, v, 0))->dtype != n->dtype);
+}
+
+/* Where x is made element by element, to be stored or packed, it is looked at there, else by a kernel that does nothing
+ * else. */
 static void look(Planner *p, Val x) {
-    Info *in = &p->info[x.i];
-    const Group *g = in->stored && in->group != 0 ? &p->groups.at[in->group - 1] : NULL;
-    bool made = g != NULL && (g->kind == GROUP_MAP || g->kind == GROUP_ROWS || g->kind == GROUP_TILE) &&
-                !g->commit && node_of(p->g, x)->op != OP_reduce;
-    if (made) {
-        in->small = true;
+    Val source = behind_views(p, x);
+    if (made_to_be_stored(p, source)) {
+        p->info[source.i].small = true;
+        return;
+    }
+    if (made_in_packing(p, source)) {
+        p->info[x.i].small = true;
         return;
     }
     for (uint32_t i = 0; i < p->groups.n; i++) {

@@ -77,7 +77,7 @@ typedef struct {
     bool updates;      /* a `commit` takes it as it is */
     bool event;        /* an `after` waits for it */
     bool checked;      /* a `check` looks at it */
-    bool small;        /* whoever makes it looks whether it is small: fold.c */
+    bool small;        /* whoever makes it, to store or to pack it, looks whether it is small: fold.c */
     bool outer;        /* something outside its own group reads it */
     uint32_t line;     /* operations one behind the other that its kernel computes for it */
     float cost;        /* of computing one element with everything inlined into it, ns / 16 lanes */

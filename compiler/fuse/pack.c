@@ -80,6 +80,9 @@ void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t pa
         at[i] = dim_at[c->dim[r->role[side]][i]];
     }
     uint32_t value = emit_value(e, r->operand[side], at, 0);
+    const Info *in = &e->p->info[r->operand[side].i];
+    if (in->small && !in->stored) /* computed here only */
+        emit_small(e, value);
     to = index_add(e, index_add(e, to, index_axis(run)), index_scale(flat_k, r->block[side]));
     emit_store(e, out, to, value);
     s = &k->stages.at[stage];
