@@ -28,7 +28,7 @@ bool rig_compilable(const Kernel *k) {
 }
 
 static void add_micros(Plan *p, PlanKernel *pk, const Kernel *k) {
-    Str *names = PUSH(p->arena, Str, k->stages.n + 1);
+    Str *names = PUSH(p->arena, Str, 2 * k->stages.n + 1);
     pk->first_micro = p->micros.n;
     pk->n_micros = kernel_micros(k, p->arena, names);
     for (uint32_t i = 0; i < pk->n_micros; i++)

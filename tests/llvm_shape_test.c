@@ -185,6 +185,36 @@ TEST(tiles_haswell) {
     compare(&ks, "haswell");
 }
 
+/* C[rows, nr] in panels of mr rows, the last of fewer; the columns are the places of a row where they have `edges`. */
+static void panels(Arena *a, Kernels *ks, int rows, int mr, int nr, int k, int list, bool edges) {
+    int n = (rows + mr - 1) / mr, block = mr * k;
+    add(a, ks, str_format(a,
+        "kernel @panels_%d_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
+        "  regs 0\n  head i %d\n  axis r %d of %d by i, q %d\n{\n"
+        "  tile %%a[%d*i] %%b[0] k %d step %d %d list %d step %d %s m i of %d by %d n 0 of %d by %d -> %%t\n"
+        "  map over r, q vec q {\n    v0 = load.f32 %%t[%d*r + q]\n    store(v0) %%c[%d*i + %d*r + q]\n  }\n}\n",
+        rows, mr, nr, k, list, edges, n * block * list, nr * k * list, rows * nr, mr * nr, n, mr, rows, nr,
+        block * list, k, mr, nr, list, block,
+        edges ? str_format(a, "0 columns 1 -1 of %d", nr).s : str_format(a, "%d", nr * k).s, rows, mr, nr, nr,
+        nr, mr * nr, nr));
+}
+
+static void last_panels(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    for (int edges = 0; edges < 2; edges++) {
+        panels(a, &ks, 13, 6, 16, 5, 3, edges);
+        panels(a, &ks, 11, 6, 16, 64, 3, edges);
+        panels(a, &ks, 4, 6, 16, 3, 2, edges);           /* fewer than one panel holds */
+        panels(a, &ks, 12, 6, 16, 7, 2, edges);          /* none that differs */
+        panels(a, &ks, 5, 3, 16, 2000, 3, edges);        /* cut within a block */
+    }
+    compare(&ks, cpu);
+}
+
+TEST(last_panels_host) { last_panels(NULL); }
+TEST(last_panels_haswell) { last_panels("haswell"); }
+
 /* Column sums (or maxima) of x[rows, n] inside a row kernel, and their fold. */
 static void split(Arena *a, Kernels *ks, const char *kind, int rows, int n) {
     int chunks = (rows + 4095) / 4096, partial = 16 * chunks * n;

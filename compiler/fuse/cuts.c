@@ -51,7 +51,7 @@ static bool choose_cuts(const Planner *p, const Product *r, const Lie *b, Cuts *
     int64_t rows = sums / (taps * own->block[1]);
     if (rows == 0)
         return false;
-    product_rows(own, pairs_rows(r) ? rows & -2 : rows);
+    product_rows(own, pairs_rows(r) ? rows & -2 : rows, pairs_rows(r) ? 2 : 1);
     int64_t more = r->outer.n > 1 ? r->c->extent[r->outer.dim[r->outer.n - 2]] : sums;
     if (own->panels[0] == 1 && taps * own->block[1] * own->block[0] * more <= sums)
         cuts->together = 2;

@@ -170,6 +170,12 @@ static double tile_blocks(const Kernel *k, const KTile *t) {
     return blocks;
 }
 
+/* Rows, or columns, of a tile that are part of the matrix, on average over its panels. */
+static double side_average(const Kernel *k, int32_t axis, int64_t extent, int64_t block) {
+    int64_t panels = axis < 0 ? 1 : k->axes.at[axis].extent, whole = panels * block;
+    return (double)(extent < whole ? extent : whole) / (double)panels;
+}
+
 /* What sixteen elements of a stage cost with lanes along an axis, roughly in instructions: side by side is one
  * access, all else one for each lane. */
 static double lanes_cost(const Kernel *k, const Stage *s, uint32_t axis) {
@@ -334,6 +340,7 @@ static int64_t grain_of(const Kernel *k, uint32_t threads) {
 void kernel_finish(Entry *e, Unit *u) {
     Kernel *k = u->kernel;
     double per_point = 5; /* ns */
+    double tile_flops = 0; /* of a point, on average */
     uint64_t flops = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
         Stage *s = &k->stages.at[i];
@@ -341,10 +348,10 @@ void kernel_finish(Entry *e, Unit *u) {
         int64_t points = stage_points(k, s);
         if (s->kind == STAGE_TILE) {
             const KTile *t = &s->tile;
-            double steps = (double)(t->k * points) * tile_blocks(k, t) * t->mr * t->nr;
+            double steps = (double)(t->k * points) * tile_blocks(k, t) * side_average(k, t->m_axis, t->m, t->mr);
             steps /= t->cut >= 0 ? (double)ktile_cuts(t) : 1;
-            flops += (uint64_t)(2 * steps);
-            per_point += 2 * steps / 100;
+            tile_flops += 2 * steps * side_average(k, t->n_axis, t->n, t->nr);
+            per_point += 2 * steps * t->nr / 100;
         }
         if (s->kind == STAGE_CHAIN)
             flops += (uint64_t)points * 2;
@@ -361,7 +368,7 @@ void kernel_finish(Entry *e, Unit *u) {
         uint64_t bytes = (uint64_t)k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype);
         k->bytes += role == KBUF_SCRATCH || role == KBUF_HEALTH ? 0 : role == KBUF_INOUT ? 2 * bytes : bytes;
     }
-    k->flops = flops * (uint64_t)runs;
+    k->flops = flops * (uint64_t)runs + (uint64_t)(tile_flops * (double)runs + 0.5);
     double traffic = (double)k->bytes / 20;
     k->cost_ns = per_point * (double)runs;
     k->cost_ns = k->cost_ns < traffic ? traffic : k->cost_ns;

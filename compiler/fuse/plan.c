@@ -2,21 +2,23 @@
 #include "fuse_parts.h"
 #include "hash.h"
 
-/* The microkernel of its tile, one for all kernels with such tiles. */
-static void add_micro(Arena *a, Plan *plan, PlanKernel *row, const Kernel *k) {
-    for (uint32_t i = 0; i < k->stages.n; i++) {
-        const Stage *s = &k->stages.at[i];
-        if (s->kind != STAGE_TILE)
-            continue;
-        Str symbol = kernel_micro(k, s, a);
-        row->first_micro = 0;
-        row->n_micros = 1;
-        while (row->first_micro < plan->micros.n &&
-               !str_eq(plan->micros.at[row->first_micro].symbol, symbol)) {
-            row->first_micro++;
-        }
-        if (row->first_micro == plan->micros.n)
-            vec_push(a, &plan->micros, (PlanMicro){symbol, hash_str(SEMANTICS_VERSION, symbol)});
+static bool micros_are(const Plan *plan, uint32_t first, const Str *names, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (first + i >= plan->micros.n || !str_eq(plan->micros.at[first + i].symbol, names[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The microkernels of its tiles, which kernels that call the same ones share. */
+static void add_micros(Arena *a, Plan *plan, PlanKernel *row, const Kernel *k) {
+    Str *names = PUSH(a, Str, 2 * k->stages.n + 1);
+    row->n_micros = kernel_micros(k, a, names);
+    while (row->first_micro < plan->micros.n && !micros_are(plan, row->first_micro, names, row->n_micros)) {
+        row->first_micro++;
+    }
+    for (uint32_t i = 0; i < row->n_micros && row->first_micro + i >= plan->micros.n; i++) {
+        vec_push(a, &plan->micros, (PlanMicro){names[i], hash_str(SEMANTICS_VERSION, names[i])});
     }
 }
 
@@ -34,7 +36,7 @@ static uint32_t plan_kernel(Entry *e, const Unit *u, Str entry) {
                                              : "unfused",
                          FSTR(k->name));
     PlanKernel row = {.name = k->name, .key = key, .scratch_bytes = kernel_scratch_bytes(k)};
-    add_micro(e->arena, p->plan, &row, k);
+    add_micros(e->arena, p->plan, &row, k);
     vec_push(e->arena, &p->plan->kernels, row);
     vec_push(e->arena, &p->kernels, k);
     vec_push(e->arena, &p->fused,

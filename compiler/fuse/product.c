@@ -65,15 +65,11 @@ static void list_add(DimList *l, const Contract *c, uint32_t dim) {
 
 static int64_t panels_of(int64_t extent, int64_t block) { return (extent + block - 1) / block; }
 
-/* Rows of a tile: as many as registers hold, or one or two less where fewer rows then lie past the end. */
+/* Rows of a tile: as few panels as registers allow, and all much the same; the last one makes no row too many
+ * (kernel/kernel_micro.c). */
 static int64_t choose_rows(int64_t extent, int64_t most) {
-    int64_t best = 1;
-    for (int64_t rows = most; rows > 0 && rows >= most - 2; rows--) {
-        int64_t panels = panels_of(extent, rows), even = panels > 0 ? panels_of(extent, panels) : 1;
-        if (rows == most || panels * even < panels_of(extent, best) * best)
-            best = even;
-    }
-    return best;
+    int64_t panels = panels_of(extent, most);
+    return panels > 0 ? panels_of(extent, panels) : 1;
 }
 
 static void choose_tile(Product *p, const FuseOptions *o) {
@@ -85,8 +81,8 @@ static void choose_tile(Product *p, const FuseOptions *o) {
     }
 }
 
-void product_rows(Product *r, int64_t most) {
-    r->block[0] = choose_rows(r->run[0].count, most);
+void product_rows(Product *r, int64_t most, int64_t multiple) {
+    r->block[0] = (choose_rows(r->run[0].count, most) + multiple - 1) / multiple * multiple;
     r->panels[0] = panels_of(r->run[0].count, r->block[0]);
 }
 

@@ -40,7 +40,7 @@ Product product_of(const Planner *p, Val v, bool single);
 Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bool single);
 Lie product_lie(Planner *p, const Product *r, int side);
 int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* one for a list of dims, or -1 */
-void product_rows(Product *r, int64_t most);   /* chooses the rows of a tile anew */
+void product_rows(Product *r, int64_t most, int64_t multiple);   /* chooses the rows of a tile anew */
 bool product_lies_right(const Product *r, const Lie *lie, int side);
 
 /* pack.c */

@@ -210,11 +210,12 @@ int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts it
 bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
+int64_t ktile_last_rows(const KTile *t);       /* rows that the microkernel of the last panel of rows makes */
 /* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles, one of "_edges" leaves
  * out columns, "_edges_1" may have one vector of them), each once in order of first use: so they stand behind its
  * buffers. */
-Str kernel_micro(const Kernel *k, const Stage *s, Arena *a);
-uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* stages.n */);
+Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a);    /* last: of the last panel of rows */
+uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* 2 * stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);
 Kernel *kernel_parse(Arena *a, const Source *src, Diags *ds);
 /* addresses of every load and store proved inside their buffers, SSA, types */

@@ -1,32 +1,48 @@
 /* Which microkernels a kernel calls.  The plan lists them (PlanKernel.first_micro), the runtime puts their addresses
- * behind the kernel's buffers, the code generator loads them from there: all three count as this function does. */
+ * behind the kernel's buffers, the code generator loads them from there: all three count as this function does.
+ * Where the rows of the matrix are no multiple of a tile's, the last panel of rows has a microkernel of as many as it
+ * has. */
 #include "kernel.h"
 
-Str kernel_micro(const Kernel *k, const Stage *s, Arena *a) {
+int64_t ktile_last_rows(const KTile *t) {
+    int64_t rest = t->m % t->mr;
+    bool pairs = t->nr % LANES != 0; /* two rows share a vector */
+    return rest == 0 || t->together > 0 || pairs ? t->mr : rest;
+}
+
+Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a) {
     const KTile *t = &s->tile;
+    uint32_t rows = last ? (uint32_t)ktile_last_rows(t) : t->mr;
     int64_t tail = (t->n % t->nr + LANES - 1) / LANES;
     if (ktile_columns(t) != NULL && tail > 0 && tail < t->nr / LANES)
-        return str_format(a, "mk_f32_%ux%u_edges_%lld", t->mr, t->nr, (long long)tail);
+        return str_format(a, "mk_f32_%ux%u_edges_%lld", rows, t->nr, (long long)tail);
     if (ktile_columns(t) != NULL)
-        return str_format(a, "mk_f32_%ux%u_edges", t->mr, t->nr);
+        return str_format(a, "mk_f32_%ux%u_edges", rows, t->nr);
     if (t->together == 0)
-        return str_format(a, "mk_f32_%ux%u", t->mr, t->nr);
+        return str_format(a, "mk_f32_%ux%u", rows, t->nr);
     int64_t inner = k->axes.at[s->axis[s->n_axes - 1]].extent;
     int64_t outer = t->together > 1 ? k->axes.at[s->axis[s->n_axes - 2]].extent : 1;
-    return str_format(a, "mk_f32_%ux%u_%lldx%lld", t->mr, t->nr, (long long)outer, (long long)inner);
+    return str_format(a, "mk_f32_%ux%u_%lldx%lld", rows, t->nr, (long long)outer, (long long)inner);
+}
+
+static uint32_t add_name(Str *names, uint32_t n, Str name) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(names[i], name))
+            return n;
+    }
+    names[n] = name;
+    return n + 1;
 }
 
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < k->stages.n; i++) {
-        if (k->stages.at[i].kind != STAGE_TILE)
+        const Stage *s = &k->stages.at[i];
+        if (s->kind != STAGE_TILE)
             continue;
-        Str name = kernel_micro(k, &k->stages.at[i], a);
-        uint32_t at = 0;
-        while (at < n && !str_eq(names[at], name))
-            at++;
-        if (at == n)
-            names[n++] = name;
+        if (s->tile.m >= s->tile.mr)
+            n = add_name(names, n, kernel_micro(k, s, false, a));
+        n = add_name(names, n, kernel_micro(k, s, true, a));
     }
     return n;
 }

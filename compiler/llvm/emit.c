@@ -38,18 +38,24 @@ static void load_uniforms(Emit *e, Value table) {
     }
 }
 
-/* The microkernel of a tile stage: behind the buffers. */
-static Value load_micro(Emit *e, const Stage *s) {
+/* A microkernel of a tile stage: behind the buffers. */
+static Value load_micro(Emit *e, const Stage *s, bool last) {
     const Kernel *k = e->kernel;
     int64_t slot = 0;
     for (uint32_t i = 0; i < k->bufs.n; i++)
         slot += k->bufs.at[i].role != KBUF_SCRATCH;
-    Str *names = PUSH(e->arena, Str, k->stages.n);
+    Str *names = PUSH(e->arena, Str, 2 * k->stages.n);
     uint32_t n = kernel_micros(k, e->arena, names), at = 0;
-    Str wanted = kernel_micro(k, s, e->arena);
+    Str wanted = kernel_micro(k, s, last, e->arena);
     while (at < n && !str_eq(names[at], wanted))
         at++;
     return emit_load(e, e->ptr, emit_at(e, e->ptr, parameter(e, 0), emit_i64(e, slot + at)), 8);
+}
+
+static void emit_tiles(Emit *e, const Stage *s) {
+    Value last = load_micro(e, s, true);
+    bool alike = ktile_last_rows(&s->tile) == s->tile.mr;
+    emit_tile(e, s, alike || s->tile.m < s->tile.mr ? last : load_micro(e, s, false), last);
 }
 
 static void emit_stage(Emit *e, const Stage *s) {
@@ -57,7 +63,7 @@ static void emit_stage(Emit *e, const Stage *s) {
     case STAGE_MAP:    emit_map(e, s); return;
     case STAGE_REDUCE: emit_reduce(e, s); return;
     case STAGE_CHAIN:  emit_chain(e, s); return;
-    case STAGE_TILE:   emit_tile(e, s, load_micro(e, s)); return;
+    case STAGE_TILE:   emit_tiles(e, s); return;
     case STAGE_ACCUM:  emit_accum(e, s); return;
     case STAGE_FOLD:   emit_fold(e, s); return;
     }

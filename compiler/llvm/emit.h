@@ -236,7 +236,8 @@ void   emit_chain(Emit *e, const Stage *s);
 void   emit_accum(Emit *e, const Stage *s);
 void   emit_accum_clear(Emit *e, const Stage *s);
 void   emit_fold(Emit *e, const Stage *s);
-void   emit_tile(Emit *e, const Stage *s, Value microkernel);
+/* last: the microkernel of the last panel of rows */
+void   emit_tile(Emit *e, const Stage *s, Value microkernel, Value last);
 
 /* ---- emit_combine.c: the states of reductions ---- */
 enum { MAX_STATE = 3 };             /* an i32 count, mean, M2 */

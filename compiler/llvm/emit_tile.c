@@ -14,6 +14,7 @@ typedef struct {
     Emit *e;
     const KTile *t;
     LLVMTypeRef type;
+    Value all_rows, last_rows;               /* microkernels of a panel of rows, and of the last one */
     Value micro, a, b, out, cut;             /* cut: the sum beside the tile; NULL when there is one cut only */
     Value list, pending, begun, later;       /* list of pairs; how many; has this cut a sum; is it not the first */
     int64_t most;                            /* pairs the list holds */
@@ -395,9 +396,18 @@ static void tiles_of_list(Tile *t, const Stage *s) {
     loop_close(e, &l, NULL);
 }
 
+/* The microkernel where the tile stands. */
+static Value micro_here(const Tile *t) {
+    if (t->all_rows == t->last_rows || t->t->m_axis < 0)
+        return t->all_rows;
+    Value last = is(t, LLVMIntEQ, t->e->axis[t->t->m_axis].scalar, t->t->m / t->t->mr);
+    return LLVMBuildSelect(t->e->b, last, t->last_rows, t->all_rows, "");
+}
+
 static void tile_body(Dag *g, void *user) {
     Tile *t = user;
     const KTile *k = t->t;
+    t->micro = micro_here(t);
     for (uint32_t level = 0; level <= g->n_loops; level++) {
         access_enter(g, k->a, level);
         access_enter(g, k->b, level);
@@ -418,10 +428,10 @@ static void tile_body(Dag *g, void *user) {
         one_tile(t);
 }
 
-void emit_tile(Emit *e, const Stage *s, Value microkernel) {
+void emit_tile(Emit *e, const Stage *s, Value microkernel, Value last) {
     const KTile *k = &s->tile;
     int64_t blocks = ktile_blocks(k);
-    Tile t = {.e = e, .t = k, .columns = ktile_columns(k), .micro = microkernel,
+    Tile t = {.e = e, .t = k, .columns = ktile_columns(k), .all_rows = microkernel, .last_rows = last,
               .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST, .extent = {1, 1}, .axis = {-1, -1}};
     for (uint32_t i = 0; i < k->together; i++) { /* of one axis: the inner */
         t.axis[1 - i] = s->axis[s->n_axes - 1 - i];

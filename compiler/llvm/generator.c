@@ -87,7 +87,7 @@ static GrStatus check_tiles(Emit *emit, const Kernel *k, Error *e) {
         if (k->stages.at[i].kind != STAGE_TILE)
             continue;
         MicroShape shape;
-        Str micro = kernel_micro(k, &k->stages.at[i], emit->arena);
+        Str micro = kernel_micro(k, &k->stages.at[i], false, emit->arena);
         if (!micro_shape(micro.s, &shape))
             return fail(e, GR_JIT, "kernel %.*s: there is no microkernel %.*s", FSTR(k->name), FSTR(micro));
         DType a = k->bufs.at[k->accesses.at[t->a].buf].dtype, b = k->bufs.at[k->accesses.at[t->b].buf].dtype;
