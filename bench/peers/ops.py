@@ -47,3 +47,9 @@ for m, k, n in ((64, 1331, 512), (544, 512, 512), (1024, 1024, 1024)):
     x, w, b = torch.randn(m, k), torch.randn(n, k), torch.randn(n)
     with torch.no_grad():
         timed(f"dense {m}x{k}x{n}", lambda: torch.relu(F.linear(x, w, b)), 100)
+x, w, dy = torch.randn(64, 128, 6, 6, 6), torch.randn(256, 128, 3, 3, 3), torch.randn(64, 256, 6, 6, 6)
+with torch.no_grad():
+    timed("conv3d forward", lambda: F.conv3d(x, w, padding=1), 20)
+    for name, mask in (("of_x", [True, False, False]), ("of_w", [False, True, False])):
+        timed(f"conv3d {name}", lambda: torch.ops.aten.convolution_backward(
+            dy, x, w, None, [1, 1, 1], [1, 1, 1], [1, 1, 1], False, [0, 0, 0], 1, mask), 20)

@@ -49,9 +49,10 @@ static bool choose_cuts(const Planner *p, const Product *r, const Lie *b, Cuts *
     int64_t taps = r->c->extent[r->outer.dim[r->outer.n - 1]], sums = most_sums(p) * LANES;
     own->block[1] = pairs_rows(r) ? LANES / 2 : r->block[1];
     int64_t rows = sums / (taps * own->block[1]);
-    if (rows == 0)
+    int64_t multiple = pairs_rows(r) ? 2 : 1;
+    if (rows < multiple)
         return false;
-    product_rows(own, pairs_rows(r) ? rows & -2 : rows, pairs_rows(r) ? 2 : 1);
+    product_rows(own, rows & -multiple, multiple);
     int64_t more = r->outer.n > 1 ? r->c->extent[r->outer.dim[r->outer.n - 2]] : sums;
     if (own->panels[0] == 1 && taps * own->block[1] * own->block[0] * more <= sums)
         cuts->together = 2;

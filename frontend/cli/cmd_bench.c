@@ -6,6 +6,7 @@
 #include "philox.h"
 #include "resident.h"
 #include "run.h"
+#include "shares.h"
 #include "statistics.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static const struct argp parser = {
     .args_doc = "FILE",
     .children = children,
     .doc = "Times the training step fused, unfused (one operation a kernel) and unfused with OpenBLAS for "
-           "the products, then every "
+           "the products, what of it products, their packing and the rest take, then every "
            "launch of the fused step: time, bytes, operations, and its share of what this machine can do."};
 
 typedef struct {
@@ -66,7 +67,8 @@ typedef struct {
     Exec *exec;
     const UValue *uniforms;
     const PlanEntry *entries[VARIANTS];
-    double min_ms[VARIANTS], median_ms[VARIANTS];
+    double min_ms[VARIANTS], median_ms[VARIANTS], shares[VARIANTS][SHARE_COUNT];
+    double *ns[VARIANTS]; /* by step of the variant's entry, at the least */
     uint64_t data_bytes, peak_bytes; /* rows held; of the process, with them, the arena, code and compiler */
     uint32_t rounds;
 } Bench;
@@ -217,11 +219,30 @@ static uint32_t first_line(const Bench *b, const PlanStep *step) {
     return 0;
 }
 
-static void profile(Bench *b, const PlanEntry *entry, double *ns) {
-    exec_profile(b->exec, entry, b->uniforms, b->rounds < 50 ? b->rounds : 50, ns);
+static void profile(Bench *b) {
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        const PlanEntry *entry = b->entries[v];
+        if (!entry) continue;
+        b->ns[v] = PUSH(b->s->arena, double, entry->n_steps + 1);
+        exec_profile(b->exec, entry, b->uniforms, b->rounds < 50 ? b->rounds : 50, b->ns[v]);
+        shares_of(&b->c.planned, entry, b->ns[v], b->shares[v]);
+    }
 }
 
-static void print_table(Bench *b, const Machine *m) {
+/* Where the time of each variant goes, launch by launch at the least. */
+static void print_shares(const Bench *b) {
+    printf("\n%-10s %12s %12s %12s\n", "ms in", "products", "packing", "the rest");
+    for (uint32_t v = 0; v < VARIANTS; v++) {
+        const double *ms = b->shares[v];
+        if (!b->entries[v]) continue;
+        printf("%-10s %12.3f %12.3f %12.3f", variant_names[v], ms[SHARE_PRODUCTS], ms[SHARE_PACKING], ms[SHARE_REST]);
+        if (b->entries[0] && b->shares[0][SHARE_REST] > 0)
+            printf("   %5.2f x fused", ms[SHARE_REST] / b->shares[0][SHARE_REST]);
+        putchar('\n');
+    }
+}
+
+static void print_table(const Bench *b, const Machine *m) {
     Products products = precision_products(b->c.final.graphs.at[0]);
     printf("entry       %.*s\n", FSTR(b->entry.name));
     if (products.rounded > 0)
@@ -238,10 +259,11 @@ static void print_table(Bench *b, const Machine *m) {
             printf("%-10s  min %9.3f ms   median %9.3f ms   %5.2f x fused   (%u runs)\n", variant_names[v],
                    b->min_ms[v], b->median_ms[v], b->entries[0] ? b->min_ms[v] / b->min_ms[0] : 1.0,
                    b->rounds);
+    print_shares(b);
     const PlanEntry *fused = b->entries[0];
     if (!fused) return;
-    double *ns = PUSH(b->s->arena, double, fused->n_steps + 1), total = 0;
-    profile(b, fused, ns);
+    const double *ns = b->ns[0];
+    double total = 0;
     printf("\n%-44s %6s %10s %10s %10s %9s %7s\n", "launch", "line", "us", "MFLOP", "KB", "bound us", "share");
     for (uint32_t i = 0; i < fused->n_steps; i++) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
@@ -257,7 +279,7 @@ static void print_table(Bench *b, const Machine *m) {
     puts("bound: operations at the peak, or least bytes at the bandwidth of where they lie, whichever is longer");
 }
 
-static void print_json(Bench *b, const Machine *m) {
+static void print_json(const Bench *b, const Machine *m) {
     json_t *root = json_object(), *variants = json_object(), *launches = json_array();
     json_object_set_new(root, "file", json_string(b->o->common.file));
     json_object_set_new(root, "entry", json_stringn(b->entry.name.s, b->entry.name.n));
@@ -272,12 +294,12 @@ static void print_json(Bench *b, const Machine *m) {
     for (uint32_t v = 0; v < VARIANTS; v++)
         if (b->entries[v])
             json_object_set_new(variants, variant_names[v],
-                                json_pack("{s:f, s:f}", "min_ms", b->min_ms[v], "median_ms",
-                                          b->median_ms[v]));
+                                json_pack("{s:f, s:f, s:f, s:f, s:f}", "min_ms", b->min_ms[v], "median_ms",
+                                          b->median_ms[v], "products_ms", b->shares[v][SHARE_PRODUCTS], "packing_ms",
+                                          b->shares[v][SHARE_PACKING], "rest_ms", b->shares[v][SHARE_REST]));
     json_object_set_new(root, "variants", variants);
     const PlanEntry *fused = b->entries[0];
-    double *ns = PUSH(b->s->arena, double, (fused ? fused->n_steps : 0) + 1);
-    if (fused) profile(b, fused, ns);
+    const double *ns = b->ns[0];
     for (uint32_t i = 0; fused && i < fused->n_steps; i++) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
@@ -301,6 +323,7 @@ static int bench_entry(Session *s, const Options *o, EntryRequest entry, const M
     if (prepare(&b, &e) != GR_OK) return report_error(&o->common, &e);
     measure(&b);
     b.peak_bytes = resident_peak();
+    profile(&b);
     if (o->common.json) print_json(&b, m);
     else print_table(&b, m);
     compile_times(&b.c, &o->common);
