@@ -276,6 +276,17 @@ static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie 
     unit_finish(&t.e);
 }
 
+/* Points that differ by a place or a tap alone, the last axes of the head, store side by side, often into one line, and
+ * read much the same: a thread gets several in a row while enough are left to share out evenly. */
+static void hand_out_rows(Kernel *k, uint32_t n_panels) {
+    enum { HANDOUTS = 64 };
+    int64_t run = 1;
+    for (uint32_t a = k->n_head; a-- > n_panels && kernel_points(k) / (run * k->axes.at[a].extent) >= HANDOUTS;) {
+        run *= k->axes.at[a].extent;
+    }
+    k->grain = run > k->grain ? run : k->grain;
+}
+
 static void lower_tile(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
     Product r = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
@@ -306,6 +317,8 @@ static void lower_tile(Planner *p, uint32_t group) {
     uint32_t a = tile_operand(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
     tile_stages(&t, a, tile_operand(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
     unit_finish(&t.e);
+    if (r.lists.n > 0)
+        hand_out_rows(k, 2);
 }
 
 /* ---- the baseline's product ---- */

@@ -137,8 +137,7 @@ static void fetch_moved(Dag *g, uint32_t access, Value elements, bool near) {
     const KAccess *a = &e->kernel->accesses.at[access];
     LLVMTypeRef t = emit_storage(e, e->kernel->bufs.at[a->buf].dtype);
     Value at = emit_at(e, t, g->address[g->depth * e->kernel->accesses.n + access], elements);
-    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, near ? 3 : 2), emit_i32(e, 1)};       /* read, how near, data */
-    emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
+    emit_fetch(e, at, near);
 }
 
 /* Of what is updated the last element of a vector: the line of the first was fetched with the tile on its left. */

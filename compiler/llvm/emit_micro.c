@@ -30,6 +30,7 @@ typedef struct {
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
     bool edges;
     Value from, places, end;
+    Value next_a, next_b;            /* how far on the next block lies; NULL: it is not fetched */
     Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
@@ -134,6 +135,15 @@ static Sums unpack(const Micro *m, const Value *in, bool places) {
     return s;
 }
 
+/* The lines of the next block where this one stands.  Blocks lie apart, so the processor does not foresee them. */
+static void fetch_next(const Micro *m, const Sums *s) {
+    Emit *e = m->e;
+    Value b = emit_at(e, e->f32, s->b, m->next_b);
+    emit_fetch(e, emit_at(e, e->f32, s->a, m->next_a), false);
+    for (uint32_t v = 0; v < m->vectors; v++)
+        emit_fetch(e, emit_at(e, e->f32, b, emit_i64(e, v * LANES)), false);
+}
+
 static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, const Value *there) {
     Emit *e = m->e;
     Value carry[MAX_CARRY];
@@ -141,8 +151,11 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
     uint32_t n = pack(m, &s, carry, true);
     loop_open(e, &l, lo, hi, unroll, n, carry);
     s = unpack(m, l.carry, true);
-    for (uint32_t u = 0; u < unroll; u++)
+    for (uint32_t u = 0; u < unroll; u++) {
+        if (m->next_a != NULL)
+            fetch_next(m, &s);
         s = step(m, s, there);
+    }
     pack(m, &s, carry, true);
     loop_close(e, &l, carry);
     return unpack(m, l.carry, true);
@@ -205,6 +218,26 @@ static Sums block_of_places(const Micro *m, Sums s, Value shift) {
     return joined(m, way, from, 3);
 }
 
+static Value block_at(const Micro *m, Value block, int64_t which) {
+    Emit *e = m->e;
+    Value at = emit_at(e, e->i64, m->list, emit_mul_i64(e, block, m->edges ? 3 : 2));
+    return emit_load(e, e->i64, emit_at(e, e->i64, at, emit_i64(e, which)), 8);
+}
+
+/* With the next block fetched, where a step has work enough to hide it; behind the last one that one again. */
+static Micro fetching(const Micro *m, Value block) {
+    enum { ENOUGH = 16 };
+    Emit *e = m->e;
+    Micro f = *m;
+    if (m->edges || m->tiles > 1 || accumulators(m) < ENOUGH)
+        return f;
+    Value one = emit_i64(e, 1), last = LLVMBuildSub(e->b, m->blocks, one, "");
+    Value next = emit_min_i64(e, LLVMBuildAdd(e->b, block, one, ""), last);
+    f.next_a = LLVMBuildSub(e->b, block_at(m, next, 0), block_at(m, block, 0), "");
+    f.next_b = LLVMBuildSub(e->b, block_at(m, next, 1), block_at(m, block, 1), "");
+    return f;
+}
+
 static Sums all_blocks(const Micro *m, Sums s) {
     Emit *e = m->e;
     Value carry[MAX_CARRY];
@@ -212,13 +245,10 @@ static Sums all_blocks(const Micro *m, Sums s) {
     uint32_t n = pack(m, &s, carry, false);
     loop_open(e, &l, emit_i64(e, 0), m->blocks, 1, n, carry);
     s = unpack(m, l.carry, false);
-    Value pair = emit_at(e, e->i64, m->list, emit_mul_i64(e, l.i, m->edges ? 3 : 2));
-    s.a = emit_at(e, e->f32, m->a, emit_load(e, e->i64, pair, 8));
-    s.b = emit_at(e, e->f32, m->b, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 1)), 8));
-    if (m->edges)
-        s = block_of_places(m, s, emit_load(e, e->i64, emit_at(e, e->i64, pair, emit_i64(e, 2)), 8));
-    else
-        s = one_block(m, s, NULL);
+    s.a = emit_at(e, e->f32, m->a, block_at(m, l.i, 0));
+    s.b = emit_at(e, e->f32, m->b, block_at(m, l.i, 1));
+    Micro here = fetching(m, l.i);
+    s = m->edges ? block_of_places(m, s, block_at(m, l.i, 2)) : one_block(&here, s, NULL);
     pack(m, &s, carry, false);
     loop_close(e, &l, carry);
     return unpack(m, l.carry, false);

@@ -119,6 +119,11 @@ Value emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align) {
 void emit_store(Emit *e, Value v, Value at, unsigned align) { LLVMSetAlignment(LLVMBuildStore(e->b, v, at),
     align); }
 
+void emit_fetch(Emit *e, Value at, bool near) {
+    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, near ? 3 : 2), emit_i32(e, 1)};       /* read, how near, data */
+    emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
+}
+
 Value emit_mul_i64(Emit *e, Value x, int64_t by) {
     return by == 1 ? x : LLVMBuildMul(e->b, x, emit_i64(e, by), "");
 }
