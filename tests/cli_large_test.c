@@ -89,3 +89,26 @@ TEST_ALL(waiting_is_measured) {
                 "assert all(0 < r[\"waited\"] < r[\"seconds\"] for r in rows if r[\"event\"] == \"epoch\")'",
                 0, "");
 }
+
+/* A set has one file, however many columns lie in it. */
+TEST(columns_share_a_file) {
+    enum { COLUMNS = 40, ROWS = 1500 };
+    Buf table = buf_make(test_arena()), columns = buf_make(test_arena()), sum = buf_make(test_arena());
+    for (int k = 0; k < COLUMNS; k++) {
+        buf_printf(&table, "%sx%d", k ? "," : "", k);
+        buf_printf(&columns, "x%d : f32;  ", k);
+        buf_printf(&sum, " + b.x%d[n]", k);
+    }
+    for (int i = 0; i < COLUMNS * ROWS; i++) buf_printf(&table, "%s%d", i % COLUMNS ? "," : "\n", i % 97);
+    put("t.csv", buf_str(&table).s);
+    put("p.graph", str_format(test_arena(),
+                              "data d { from csv(\"t.csv\") as train;  %s}\n"
+                              "model net(x : real[N]) -> (y : real[N]) { y = linear(x as [N, 1], 1)[:, 0] }\n"
+                              "objective fit(b : d[N]) { loss e = mean[n] (net(b.x0)[n]%s)^2 }\n"
+                              "train { optimizer sgd(lr = 1e-6);  epochs 2;  batch 100 }\n",
+                              buf_str(&columns).s, buf_str(&sum).s)
+                       .s);
+    test_expect("graphc train p.graph -q --run a", 0, "");
+    test_expect("ulimit -n 24; graphc train p.graph -q --run b --data-memory 1", 0, "");
+    check_same("a", "b");
+}
