@@ -3,15 +3,16 @@
 #include "grid.h"
 #include "json_real.h"
 #include "json_text.h"
+#include "jsonlines.h"
 #include "rundir.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 static Str results_path(const Grid *g) { return rundir_file(g->arena, g->folder, "results.jsonl"); }
 
-static void take_row(Grid *g, json_t *row) {
+static void take_row(void *user, json_t *row) {
+    Grid *g = user;
     const char *id = json_string_value(json_object_get(row, "run")), *name, *why;
     const char *state = json_string_value(json_object_get(row, "state"));
     const char *phase = json_string_value(json_object_get(row, "phase"));
@@ -34,28 +35,9 @@ static void take_row(Grid *g, json_t *row) {
         vec_push(g->arena, &r->values, ((GridValue){str_copy(g->arena, str_of(name)), json_real_read(v)}));
 }
 
-static GrStatus read_rows(Grid *g, FILE *f, Str path, Error *e) {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n = 0;
-    GrStatus status = GR_OK;
-    for (int at = 1; status == GR_OK && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; at++) {
-        json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
-        if (json_is_object(row)) take_row(g, row);
-        else status = fail(e, GR_DATA, "%.*s, line %d: no row of results", FSTR(path), at);
-        json_decref(row);
-    }
-    if (status == GR_OK && n < 0 && !feof(f)) status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    free(line);
-    return status;
-}
-
 GrStatus grid_read_results(Grid *g, Error *e) {
-    Str path = results_path(g);
-    FILE *f = fopen(path.s, "re");
-    if (!f) return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    GrStatus status = read_rows(g, f, path, e);
-    fclose(f);
+    int64_t from = 0;
+    GrStatus status = jsonlines_read(results_path(g), &from, "row of results", take_row, g, e);
     for (uint32_t i = 0; i < g->runs.n; i++) g->kept += grid_finished(&g->runs.at[i]);
     return status;
 }

@@ -2,11 +2,10 @@
  * nan, stand there as texts. */
 #include "history.h"
 #include "json_real.h"
+#include "jsonlines.h"
 #include "rundir.h"
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint32_t count(const json_t *v) {
@@ -52,36 +51,16 @@ static HistoryRow row_of(Arena *a, json_t *line) {
     return r;
 }
 
-static GrStatus read_lines(Arena *a, FILE *f, Str path, int64_t *from, History *out, Error *e) {
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n = 0;
-    GrStatus status = GR_OK;
-    for (int at = 1; status == GR_OK && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; at++) {
-        json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, NULL);
-        if (json_is_object(row))
-            vec_push(a, &out->at, row_of(a, row));
-        else
-            status = fail(e, GR_DATA, "%.*s, line %d: no row of a log", FSTR(path), at);
-        json_decref(row);
-        *from += n;
-    }
-    if (status == GR_OK && n < 0 && !feof(f))           /* no end: what is missing is memory, or the disk */
-        status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    free(line);
-    return status;
+typedef struct { Arena *arena; History *out; } Reading;
+
+static void take_line(void *user, json_t *line) {
+    Reading *r = user;
+    vec_push(r->arena, &r->out->at, row_of(r->arena, line));
 }
 
 GrStatus history_follow(Arena *a, Str run, int64_t *at, History *out, Error *e) {
-    Str path = rundir_file(a, run, RUN_METRICS);
     *out = (History){0};
-    FILE *f = fopen(path.s, "re");
-    if (f == NULL)
-        return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    bool there = fseeko(f, *at, SEEK_SET) == 0;
-    GrStatus status = there ? read_lines(a, f, path, at, out, e) : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    fclose(f);
-    return status;
+    return jsonlines_read(rundir_file(a, run, RUN_METRICS), at, "row of a log", take_line, &(Reading){a, out}, e);
 }
 
 GrStatus history_read(Arena *a, Str run, History *out, Error *e) {
