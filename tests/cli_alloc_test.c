@@ -57,6 +57,13 @@ static const Command k_reading[] = {
     {"true", "dump --stage=plan p.graph", "true"},
     {"true", "peek p.graph", "true"},
     {"true", "doc mlp", "true"},
+    {"true", "data p.graph", "true"},
+    {"rm -f q.graph", "new q", "[ ! -e q.graph ] || graphc check q.graph"},
+    {"true", "completion bash", "true"},
+};
+static const Command k_measuring[] = {
+    {"true", "verify p.graph --steps 1", "true"},
+    {"true", "bench p.graph --rounds=1 --variants=fused", "true"},
 };
 static const Command k_runs[] = {
     {"true", "eval p.graph --run whole --split val", "true"},
@@ -68,6 +75,10 @@ static const Command k_runs[] = {
     {"true", "runs show whole", "true"},
     {"true", "runs diff whole other", "true"},
     {"true", "runs export csv", "true"},
+    {"true", "runs plot whole --metric val.total", "true"},
+    {"true", "runs mark whole --note slow --tag good", "graphc runs show whole | grep -q 'val.total'"},
+    {"rm -rf gone; graphc train p.graph -q --run gone -s epochs=1", "runs rm gone",
+     "graphc runs show whole && { [ ! -e gone ] || graphc runs rm gone; }"},
     {"rm -f whole.tar.gz", "runs pack whole", "[ ! -e whole.tar.gz ] || graphc rerun whole.tar.gz"},
     {"[ -e p.tar.gz ] || graphc runs pack whole -o p.tar.gz", "rerun p.tar.gz", "true"},
 };
@@ -123,8 +134,9 @@ static void fail_each(const Command *commands, size_t n_commands, long points) {
         const Command *c = &commands[i];
         CHECK_INT(run(c, 0).status, 0);                     /* compiles what is not in the cache */
         CHECK_INT(run(c, 0).status, 0);
-        long n = atol(test_read(put("count", NULL)).s), stride = points ? n / points + 1 : 1, failed = 0;
-        for (long nth = points ? i % FIRST + 1 : 1; nth <= n; nth += stride) {
+        long n = atol(test_read(put("count", NULL)).s), failed = 0;
+        bool all = points == 0 || n <= FIRST;
+        for (long nth = all ? 1 : i % FIRST + 1; nth <= n; nth += all ? 1 : n / points + 1) {
             Ran r = run(c, nth);
             failed += r.status == 1;
             CHECK_MSG(r.status == 0 || r.status == 1, "graphc %s, allocation %ld of %ld: status %d: %s", c->line, nth,
@@ -139,10 +151,12 @@ static void fail_each(const Command *commands, size_t n_commands, long points) {
 #define FAIL_EACH(commands, points) fail_each(commands, sizeof commands / sizeof *commands, points)
 
 TEST_ALL(commands_that_read_have_no_memory) { FAIL_EACH(k_reading, 8); }
+TEST_ALL(commands_that_measure_have_no_memory) { FAIL_EACH(k_measuring, 6); }
 TEST_ALL(commands_on_runs_have_no_memory) { FAIL_EACH(k_runs, 6); }
 TEST_ALL(a_training_has_no_memory) { FAIL_EACH(k_training, 12); }
 TEST_ALL(a_sweep_has_no_memory) { FAIL_EACH(k_sweep, 12); }
 TEST_LONG(each_allocation_of_a_reading_command_fails) { FAIL_EACH(k_reading, 0); }
+TEST_LONG(each_allocation_of_a_measuring_command_fails) { FAIL_EACH(k_measuring, 200); }
 TEST_LONG(each_allocation_of_a_command_on_runs_fails) { FAIL_EACH(k_runs, 300); }
 TEST_LONG(each_allocation_of_a_training_fails) { FAIL_EACH(k_training, 600); }
 TEST_LONG(each_allocation_of_a_sweep_fails) { FAIL_EACH(k_sweep, 0); }

@@ -56,6 +56,14 @@ static void prepare(void) {
     test_expect("graphc train p.graph -q --run whole", 0, "");
 }
 
+/* How a run begins: as itself, or with the weights of another one. */
+static const char k_alone[] = "", k_forked[] = " --fork parent";
+
+static void prepare_fork(void) {
+    prepare();
+    test_expect("mv whole parent; graphc train p.graph -q --run whole --fork parent", 0, "");
+}
+
 /* A command with a fault at call n on files whose path has `in` in it. */
 static Ran disturbed(const char *before, const char *in, const char *fault, int n, const char *command) {
     return test_shell(str_format(test_arena(),
@@ -64,26 +72,27 @@ static Ran disturbed(const char *before, const char *in, const char *fault, int 
 }
 
 /* Trains into r. */
-static Ran train(const char *fault, int n) {
-    return disturbed("rm -rf r", "/r/", fault, n, "train p.graph -q --run r");
+static Ran train(const char *how, const char *fault, int n) {
+    Str line = str_format(test_arena(), "train p.graph -q --run r%s", how);
+    return disturbed("rm -rf r", "/r/", fault, n, line.s);
 }
 
 /* What is left goes on; one that had not even its program begins anew. */
-static void goes_on(const char *fault, int n) {
+static void goes_on(const char *how, const char *fault, int n) {
     bool begun = access(path_of("r/resolved.graph").s, F_OK) == 0;
-    Ran r = test_shell(str_format(test_arena(), "graphc train p.graph -q --run r%s", begun ? " --resume" : ""));
+    Ran r = test_shell(str_format(test_arena(), "graphc train p.graph -q --run r%s", begun ? " --resume" : how));
     CHECK_MSG(r.status == 0, "%s=%d: resumed with %d: %s", fault, n, r.status, r.out.s);
     if (r.status == 0)
         CHECK_MSG(str_eq(test_tensors("r"), test_tensors("whole")), "%s=%d: other weights", fault, n);
 }
 
 /* Every call, or one of `stride`: until a run comes through undisturbed. */
-static void fault_each(const char *fault, int stride) {
-    prepare();
+static void fault_each(const char *how, const char *fault, int stride) {
+    (how == k_forked ? prepare_fork : prepare)();
     int failed = 0;
     for (int n = 1; n < 1000; n += stride) {
         bool kill = strcmp(fault, "FAULT_KILL") == 0;
-        Ran r = train(fault, n);
+        Ran r = train(how, fault, n);
         if (r.status == 0 && strstr(r.out.s, "warning") == NULL) {
             CHECK_MSG(failed > 40 / stride, "only %d calls failed", failed);
             return;
@@ -91,17 +100,20 @@ static void fault_each(const char *fault, int stride) {
         failed++;
         CHECK_MSG(kill ? r.status == 137 : r.status == 0 || r.status == 1, "%s=%d: status %d", fault, n, r.status);
         CHECK_MSG(kill || strstr(r.out.s, "graphc: ") != NULL, "%s=%d: no message: %s", fault, n, r.out.s);
-        goes_on(fault, n);
+        goes_on(how, fault, n);
     }
     CHECK_MSG(false, "no run came through");
 }
 
-TEST_ALL(a_full_disk_ends_a_run_that_goes_on) { fault_each("FAULT_FROM", 7); }
-TEST_ALL(a_write_that_fails_once_loses_nothing) { fault_each("FAULT_ONCE", 7); }
-TEST_ALL(a_kill_between_two_writes_loses_nothing) { fault_each("FAULT_KILL", 7); }
-TEST_LONG(every_write_fails) { fault_each("FAULT_FROM", 1); }
-TEST_LONG(every_write_fails_once) { fault_each("FAULT_ONCE", 1); }
-TEST_LONG(every_write_is_the_last) { fault_each("FAULT_KILL", 1); }
+TEST_ALL(a_full_disk_ends_a_run_that_goes_on) { fault_each(k_alone, "FAULT_FROM", 7); }
+TEST_ALL(a_write_that_fails_once_loses_nothing) { fault_each(k_alone, "FAULT_ONCE", 7); }
+TEST_ALL(a_kill_between_two_writes_loses_nothing) { fault_each(k_alone, "FAULT_KILL", 7); }
+TEST_ALL(a_fork_that_is_killed_goes_on) { fault_each(k_forked, "FAULT_KILL", 9); }
+TEST_LONG(every_write_of_a_fork_is_the_last) { fault_each(k_forked, "FAULT_KILL", 1); }
+TEST_LONG(every_write_of_a_fork_fails) { fault_each(k_forked, "FAULT_FROM", 1); }
+TEST_LONG(every_write_fails) { fault_each(k_alone, "FAULT_FROM", 1); }
+TEST_LONG(every_write_fails_once) { fault_each(k_alone, "FAULT_ONCE", 1); }
+TEST_LONG(every_write_is_the_last) { fault_each(k_alone, "FAULT_KILL", 1); }
 
 /* The same command goes on with a sweep, and every run of it has the weights it would have had. */
 static void fault_sweep(const char *fault, int stride) {

@@ -213,14 +213,14 @@ static Str bits_of(Str run) {
     return r.out;
 }
 
-static void check_whole(const char *line) {
+static void check_alone(const char *line, int epochs) {
     json_t *all = told(line), *run;
     size_t i;
     json_array_foreach(json_object_get(all, "runs"), i, run) {
         Str alone = str_format(test_arena(), "alone%zu", i);
         CHECK_STR(str_of(json_string_value(json_object_get(run, "state"))), "done");
-        CHECK_INT(test_shell(str_format(test_arena(), "graphc train p.graph -q --run %s -s epochs=100 -s seed=%s",
-                                        alone.s, setting(run, "seed"))).status, 0);
+        CHECK_INT(test_shell(str_format(test_arena(), "graphc train p.graph -q --run %s -s epochs=%d -s seed=%s",
+                                        alone.s, epochs, setting(run, "seed"))).status, 0);
         CHECK(str_eq(bits_of(alone), bits_of(folder_of("s", run))));
     }
     json_decref(all);
@@ -231,7 +231,7 @@ TEST_ALL(an_interrupted_sweep_goes_on_to_the_same_bits) {
     test_expect(str_format(test_arena(), "%skill -INT $p; wait $p", k_wait).s, 130,
                 "interrupted; what is finished is kept in s\n  help: the same command goes on");
     test_expect("ls s/*/last.safetensors | wc -l", 0, "2\n");
-    check_whole("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json --resume");
+    check_alone("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json --resume", 100);
 }
 
 /* The processes of its runs save when their parent is gone. */
@@ -239,7 +239,7 @@ TEST_ALL(a_killed_sweep_goes_on_to_the_same_bits) {
     put("p.graph", k_program);
     test_expect(str_format(test_arena(), "%skill -9 $p; wait $p", k_wait).s, 137, "");
     test_expect("until flock -n s true; do sleep 0.02; done; ls s/*/last.safetensors | wc -l", 0, "2\n");
-    check_whole("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json");
+    check_alone("graphc sweep p.graph seed=1,2 -s epochs=100 --dir s --json", 100);
 }
 
 TEST_ALL(a_killed_run_is_told_and_tried_again) {
@@ -266,6 +266,19 @@ TEST(a_run_of_a_sweep_is_busy_while_it_trains) {
     test_expect("cat taken", 0, "another training writes into s/");
     test_expect("cat removed", 0, "another training writes into s/");
     test_expect("rm s/*/run.json; graphc runs show $(ls -d s/*/ | head -n 1)", 0, "killed");
+}
+
+/* Two processes, one folder: the second says so and leaves, the first ends as if alone. */
+TEST_ALL(two_sweeps_of_one_folder_do_not_meet) {
+    put("p.graph", k_program);
+    test_expect("sed -i 's/rows = 300/rows = 20000/' p.graph\n"
+                "graphc sweep p.graph seed=1,2 -s epochs=60 --dir s -q > first 2>&1 & p=$!\n"
+                "until ls s/*/metrics.jsonl > list 2>&1; do sleep 0.01; done\n"
+                "graphc sweep p.graph seed=1,2,3 -s epochs=60 --dir s -q > second 2>&1; echo status $?; wait $p", 0,
+                "status 1");
+    test_expect("cat second", 0, "another training writes into s");
+    test_expect("cat first", 0, "best        s/");
+    check_alone("graphc sweep p.graph seed=1,2 -s epochs=60 --dir s --json", 60);
 }
 
 /* One that is gone on with is running again. */

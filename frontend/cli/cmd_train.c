@@ -8,6 +8,7 @@
 #include "rundir.h"
 #include "safetensors.h"
 #include "view.h"
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -182,7 +183,10 @@ static GrStatus open_run(Session *s, const Options *o, const StoreFile *fork, St
     TRY(rundir_lock(s->arena, *run, &lock, e));
     TRY(rundir_use(s->arena, *run, o->resume, e));
     if (rundir_saved(s->arena, *run)) return GR_OK;
-    if (fork) TRY(safetensors_write(s->arena, rundir_file(s->arena, *run, RUN_FORK), fork, e));
+    Str begin = rundir_file(s->arena, *run, RUN_FORK);
+    if (fork) TRY(safetensors_write(s->arena, begin, fork, e));
+    else if (!o->resume && unlink(begin.s) != 0 && errno != ENOENT)         /* of a fork that was killed here */
+        return fail_errno(e, GR_IO, "%.*s", FSTR(begin));
     return atomic_write_text(s->arena, rundir_file(s->arena, *run, RUN_PROGRAM), s->recipe->resolved, e);
 }
 

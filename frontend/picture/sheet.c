@@ -202,3 +202,11 @@ GrStatus sheet_write(Sheet *s, const char *file, Error *e) {
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libfontconfig\nleak:libgvc\nleak:libcgraph\n"; }
 #endif
+
+#if defined(__SANITIZE_THREAD__)
+/* Fonts are looked for by a thread of Pango, whose locks a build without the sanitizer does not show. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void) {
+    return "race:libfontconfig\nrace:libglib-2.0\nrace:libpango\nthread:libglib-2.0\n";
+}
+#endif

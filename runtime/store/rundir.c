@@ -51,7 +51,7 @@ static bool holds_something(const char *path) {
     for (struct dirent *entry; d != NULL && !found && (entry = readdir(d)) != NULL;)
         found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
                 strcmp(entry->d_name, RUN_PROGRAM ".part") != 0 &&   /* of one killed while it wrote its first files */
-                strcmp(entry->d_name, RUN_FORK ".part") != 0;
+                strcmp(entry->d_name, RUN_FORK ".part") != 0 && strcmp(entry->d_name, RUN_FORK) != 0;
     if (d != NULL)
         closedir(d);
     return found;
