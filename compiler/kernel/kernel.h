@@ -39,9 +39,7 @@
  *           position r, i32.  An empty row: sum +0, product 1, max -inf, min +inf (integers: the ends), any
  *           0, all 1, arg 0, moments 0 0; an empty CHAIN is +0.
  *  moments  chunk: mean = sum / n, then M2 = sum (x - mean)^2, both sums in lanes; chunks merge on the
- *           tree.  With `each` > 0 the stage merges moments instead (the upper level of a two-level row):
- *           it yields the mean and M2 of `each` elements, and they merge in lanes and on the tree like sums
- *           do, nothing being the identity.
+ *           tree.
  *  ACCUM    sum, prod, max, min, any, all; one access out[0], in which the coefficient of the head axis
  *           multiplies the point number p (not the row).
  *  FOLD     the partial buffer is dense: row p is bufs[b].count / (16 * fold_chunks) elements behind row p
@@ -156,9 +154,7 @@ typedef struct {
     uint8_t  n_keep, n_axes, axis[MAX_RANK * 2];     /* axes in loop order; the last is innermost */
     /* its DAG: Kernel.insts[first .. first+n); `in` count from `first` */
     uint32_t first, n;
-    /* REDUCE, ACCUM: value; CHAIN: a, b, 1+guard; moments of moments: mean, M2 */
-    uint32_t yield[3];
-    int64_t  each;                                   /* moments of moments: elements behind each pair; else 0 */
+    uint32_t yield[3];                               /* REDUCE, ACCUM: value; CHAIN: a, b, 1+guard */
     uint32_t reg;                                    /* first result register */
     uint32_t out[2];                                 /* 1 + access of results, 0 none (registers) */
     /* FOLD: chunks in the partial buffer (access out[1]-1 is its row 0) */

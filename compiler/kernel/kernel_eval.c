@@ -262,10 +262,7 @@ static void reduce_block(Eval *e, void *user, uint32_t n) {
     (void)user;
     const Stage *s = e->stage;
     run_block(e, n);
-    if (s->each != 0)
-        row_push_moments(&e->row, n, e->slot[s->yield[0]], e->slot[s->yield[1]], s->each);
-    else
-        row_push(&e->row, n, e->slot[s->yield[0]]);
+    row_push(&e->row, n, e->slot[s->yield[0]]);
 }
 
 static void put_part(Eval *e) {

@@ -148,7 +148,7 @@ const char *kernel_disorder(const Kernel *k, const Stage *s) {
         const KInst *in = inst_at(k, s, i);
         if (in->kop == K_STORE && turned < s->n_axes && !apart(k, s, access_of(k, in), turned, s->n_axes))
             return "its schedule turns around stores that may go to one element";
-        if (in->kop == K_LOAD && s->kind == STAGE_REDUCE && s->reduce == REDUCE_MOMENTS && s->each == 0 &&
+        if (in->kop == K_LOAD && s->kind == STAGE_REDUCE && s->reduce == REDUCE_MOMENTS &&
             stores_to(k, s, access_of(k, in)->buf))
             return "moments are computed in two passes, and the second would load what the first one stores";
     }

@@ -220,10 +220,6 @@ static void parse_dag(Parser *p) {
     if (s->kind == STAGE_CHAIN) {
         s->yield[1] = parse_value(p);
         s->yield[2] = text_take(t, "if") ? 1 + parse_value(p) : 0;
-    } else if (s->kind == STAGE_REDUCE && !text_is(t, "}")) {
-        s->yield[1] = parse_value(p);
-        text_want(t, "each");
-        s->each = parse_size(p);
     }
     text_want(t, "}");
 }

@@ -145,10 +145,7 @@ static void put_dag(Printer *p, const Stage *s) {
             put_value(p, " if ", s->yield[2] - 1);
         buf_char(p->out, '\n');
     } else if (s->kind != STAGE_MAP) {
-        buf_printf(p->out, "    yield v%u", s->yield[0]);
-        if (s->each != 0)
-            buf_printf(p->out, " v%u each %lld", s->yield[1], (long long)s->each);
-        buf_char(p->out, '\n');
+        buf_printf(p->out, "    yield v%u\n", s->yield[0]);
     }
     buf_put(p->out, STR("  }"));
 }

@@ -332,10 +332,6 @@ static void check_yield(Verifier *v) {
         NEED(type_at(v, s->yield[0]) == DT_F32 && type_at(v, s->yield[1]) == DT_F32,
              "a chain multiplies f32");
     } else {
-        NEED(s->each == 0 || (s->kind == STAGE_REDUCE && s->reduce == REDUCE_MOMENTS && is_size(s->each)),
-             "only moments merge");
-        NEED(s->each == 0 || (is_value(v, s->yield[1], s->n) && type_at(v, s->yield[1]) == DT_F32),
-             "it yields no M2 beside the mean");
         NEED(reduces_type(s->reduce, type_at(v, s->yield[0])), "there is no %s of %s",
              reduce_names[s->reduce],
              dtype_name(type_at(v, s->yield[0])));

@@ -50,9 +50,7 @@ void row_begin(Row *r, ReduceKind kind, DType type) {
     r->kind = kind;
     r->type = type;
     r->n = 0;
-    r->of_moments = false;
     r->parts.n = 0;
-    memset(r->lane, 0, sizeof r->lane);
 }
 
 /* ---- a chunk ---- */
@@ -144,25 +142,6 @@ void row_push_lanes(Row *r, void *lanes) {
     vec_push(r->arena, &r->parts, part);
 }
 
-static void finish_moments(Row *r) {
-    for (uint32_t half = LANES / 2; half > 0; half /= 2) {
-        for (uint32_t i = 0; i < half; i++)
-            r->lane[i] = merge_moments(r->lane[i], r->lane[i + half]);
-    }
-    vec_push(r->arena, &r->parts, r->lane[0]);
-    memset(r->lane, 0, sizeof r->lane);
-}
-
-void row_push_moments(Row *r, uint32_t n, const float *mean, const float *m2, int64_t each) {
-    r->of_moments = true;
-    for (uint32_t i = 0; i < n; i++) {
-        Part *lane = &r->lane[r->n % LANES];
-        *lane = merge_moments(*lane, (Part){.value = {.f = mean[i]}, .m2 = m2[i], .n = each});
-        if (++r->n % CHUNK == 0)
-            finish_moments(r);
-    }
-}
-
 /* ---- the tree ---- */
 static Part merge(const Row *r, Part x, Part y) {
     if (r->kind == REDUCE_MOMENTS)
@@ -182,9 +161,7 @@ static Part of_nothing(const Row *r) {
 }
 
 Part row_end(Row *r) {
-    if (r->n % CHUNK != 0 && r->of_moments)
-        finish_moments(r);
-    else if (r->n % CHUNK != 0)
+    if (r->n % CHUNK != 0)
         finish_chunk(r);
     if (r->parts.n == 0)
         return of_nothing(r);

@@ -13,15 +13,12 @@ typedef struct {
     ReduceKind kind;
     DType type;                    /* of the values */
     int64_t n;                     /* values so far */
-    bool of_moments;               /* the values are pairs of mean and M2 */
     void *chunk;                   /* the values of the chunk that is being filled */
     VEC(Part) parts;               /* of the chunks that are full */
-    Part lane[LANES];              /* of the chunk that is being filled, when moments are pushed */
 } Row;
 Row   row_create(Arena *a);        /* one row at a time, used over and over */
 void  row_begin(Row *r, ReduceKind kind, DType type);
 void  row_push(Row *r, uint32_t n, const void *values);
-void  row_push_moments(Row *r, uint32_t n, const float *mean, const float *m2, int64_t each);
 Part  row_end(Row *r);
 void  row_push_lanes(Row *r, void *lanes);   /* sixteen lanes of a chunk that others filled; destroyed */
 SOp   reduce_op(ReduceKind k);                        /* of the kinds that are one operation */

@@ -204,10 +204,10 @@ static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts 
 static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc) {
     Emit *e = w->g->e;
     Value extent = dag_extent(e, w->g->s->axis[w->g->s->n_axes - 1]), one = emit_i64(e, 1);
-    Value none = LLVMBuildICmp(e->b, LLVMIntEQ, extent, emit_i64(e, 0), "");   /* then lo is hi, and no segment runs */
+    Value none = LLVMBuildICmp(e->b, LLVMIntEQ, extent, emit_i64(e, 0), "");   /* then hi is 0, and no segment runs */
     extent = LLVMBuildSelect(e->b, none, one, extent, "");
     Value begin = LLVMBuildUDiv(e->b, lo, extent, "");
-    Value end = LLVMBuildAdd(e->b, LLVMBuildUDiv(e->b, LLVMBuildSub(e->b, hi, one, ""), extent, ""), one, "");
+    Value up = LLVMBuildSub(e->b, LLVMBuildAdd(e->b, hi, extent, ""), one, ""), end = LLVMBuildUDiv(e->b, up, extent, "");
     Value carry[MAX_CARRY];
     Loop l;
     loop_open(e, &l, begin, end, 1, to_carry(w, n, false, acc, carry), carry);
