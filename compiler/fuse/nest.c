@@ -226,19 +226,30 @@ static bool stores_to(const Kernel *k, const Stage *s, uint32_t buf) {
     return false;
 }
 
-/* Does a value change along an axis? */
-static bool changes(const Kernel *k, const Stage *s, uint32_t inst, uint32_t axis) {
+/* Does a value change along an axis?  One that is used often is looked at once: `known` is by instruction. */
+static bool value_changes(const Kernel *k, const Stage *s, uint32_t inst, uint32_t axis, const bool *known) {
     const KInst *in = &k->insts.at[s->first + inst];
     if (in->kop == K_LOAD) {
         const KAccess *a = &k->accesses.at[in->access];
-        return a->coef[axis] != 0 || (a->index != 0 && changes(k, s, a->index - 1, axis));
+        return a->coef[axis] != 0 || (a->index != 0 && known[a->index - 1]);
     }
     if (in->kop == K_AXIS)
         return (uint32_t)in->imm.i == axis;
     bool any = in->kop != K_SCALAR && in->kop != K_REG && in->kop != K_UNIFORM;
     for (uint32_t i = 0; in->kop == K_SCALAR && i < sop_operands((SOp)in->op); i++) {
-        any |= changes(k, s, in->in[i], axis);
+        any |= known[in->in[i]];
     }
+    return any;
+}
+
+static bool changes(const Kernel *k, const Stage *s, uint32_t inst, uint32_t axis) {
+    ArenaMark mark = arena_mark(k->arena);
+    bool *known = PUSH(k->arena, bool, inst + 1);
+    for (uint32_t i = 0; i <= inst; i++) {
+        known[i] = value_changes(k, s, i, axis, known);
+    }
+    bool any = known[inst];
+    arena_pop(mark);
     return any;
 }
 
