@@ -207,7 +207,8 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
     Value none = LLVMBuildICmp(e->b, LLVMIntEQ, extent, emit_i64(e, 0), "");   /* then hi is 0, and no segment runs */
     extent = LLVMBuildSelect(e->b, none, one, extent, "");
     Value begin = LLVMBuildUDiv(e->b, lo, extent, "");
-    Value up = LLVMBuildSub(e->b, LLVMBuildAdd(e->b, hi, extent, ""), one, ""), end = LLVMBuildUDiv(e->b, up, extent, "");
+    Value up = LLVMBuildSub(e->b, LLVMBuildAdd(e->b, hi, extent, ""), one, "");
+    Value end = LLVMBuildUDiv(e->b, up, extent, "");
     Value carry[MAX_CARRY];
     Loop l;
     loop_open(e, &l, begin, end, 1, to_carry(w, n, false, acc, carry), carry);
