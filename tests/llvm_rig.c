@@ -165,6 +165,20 @@ bool rig_same(Arena *a, const Kernel *k, const Math *m, const Plan *plan, uint32
     return same_buffers(k, ours, theirs, what);
 }
 
+/* The points from the last to the first, with these bytes in scratch before each. */
+static void **run_back(Arena *a, const Kernel *k, const Kernel *open, const Math *m, uint64_t seed, int bytes) {
+    void **bufs = all_filled(a, open, seed);
+    UValue *u = uniforms(a);
+    for (int64_t p = kernel_points(k); p-- > 0;) {
+        for (uint32_t i = 0; i < k->bufs.n; i++) {
+            if (k->bufs.at[i].role == KBUF_SCRATCH)
+                memset(bufs[i], bytes, (size_t)k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype));
+        }
+        kernel_eval(open, m, bufs, u, p, p + 1);
+    }
+    return bufs;
+}
+
 bool rig_defined(Arena *a, const Kernel *k, const Math *m, uint64_t seed) {
     Kernel open = *k;                /* its scratch is ours, so that we choose what lies there */
     Buf what = buf_make(a);
@@ -174,17 +188,10 @@ bool rig_defined(Arena *a, const Kernel *k, const Math *m, uint64_t seed) {
         if (open.bufs.at[i].role == KBUF_SCRATCH)
             open.bufs.at[i].role = KBUF_OUT;
     }
-    void **forward = all_filled(a, k, seed), **back = all_filled(a, &open, seed);
-    UValue *u = uniforms(a);
-    kernel_eval(k, m, forward, u, 0, kernel_points(k));
-    for (int64_t p = kernel_points(k); p-- > 0;) {
-        for (uint32_t i = 0; i < k->bufs.n; i++) {
-            if (k->bufs.at[i].role == KBUF_SCRATCH)
-                memset(back[i], 0x11, (size_t)k->bufs.at[i].count * dtype_bytes(k->bufs.at[i].dtype));
-        }
-        kernel_eval(&open, m, back, u, p, p + 1);
-    }
-    return same_buffers(k, forward, back, &what);
+    void **forward = all_filled(a, k, seed);
+    kernel_eval(k, m, forward, uniforms(a), 0, kernel_points(k));
+    return same_buffers(k, forward, run_back(a, k, &open, m, seed, 0), &what) &&
+           same_buffers(k, forward, run_back(a, k, &open, m, seed, 0x11), &what);
 }
 
 bool rig_holds(Arena *a, const Kernel *k, const Math *m, const char *cpu, uint64_t seed, Buf *what) {
