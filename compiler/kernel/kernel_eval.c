@@ -364,11 +364,20 @@ static void chain_output(Eval *e, void *user, uint32_t n) {
     put_result(e, 0, DT_F32, (Scalar){.f = c->sum[0]});
 }
 
+/* Has a row another length at each point of the last kept axis? */
+static bool rows_differ(const Eval *e) {
+    const Stage *s = e->stage;
+    bool differ = false;
+    for (uint32_t i = s->n_keep; s->n_keep > 0 && i < s->n_axes; i++)
+        differ = differ || e->k->axes.at[s->axis[i]].clip_by == s->axis[s->n_keep - 1];
+    return differ;
+}
+
 static void run_chain(Eval *e) {
     const Stage *s = e->stage;
     Chain c;
     enum { WIDE = 8 };             /* outputs side by side pay from here on */
-    if (e->width > 1 && s->n_keep > 0 && e->k->axes.at[s->axis[s->n_keep - 1]].extent >= WIDE)
+    if (e->width > 1 && !rows_differ(e) && s->n_keep > 0 && e->k->axes.at[s->axis[s->n_keep - 1]].extent >= WIDE)
         each_block(e, s->axis, s->n_keep, BLOCK, chain_outputs, &c);
     else
         each_point(e, s->axis, s->n_keep, chain_output, &c);
