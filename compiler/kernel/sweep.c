@@ -18,6 +18,14 @@ static bool same_row(const Stage *s, const Stage *t) {
     return same;
 }
 
+/* Is what is there loaded at each point, not once before them? */
+static bool moves(const Stage *s, const KAccess *a) {
+    bool all = true;
+    for (uint32_t j = 0; j < s->n_axes; j++)
+        all = all && a->coef[s->axis[j]] != 0;
+    return all;
+}
+
 /* Does `later` read a result of `earlier`, or meet its memory otherwise than to load what that stored at the same
  * point? */
 static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later) {
@@ -32,7 +40,8 @@ static bool waits_for(const Kernel *k, const Stage *earlier, const Stage *later)
             if (!meet || k->accesses.at[x->access].buf != k->accesses.at[y->access].buf)
                 continue;
             const KAccess *at = &k->accesses.at[x->access];
-            if (y->kop == K_STORE || !access_apart(k, later, at, 0) || !access_same(at, &k->accesses.at[y->access]))
+            bool own = access_apart(k, later, at, 0) && moves(later, at);
+            if (y->kop == K_STORE || !own || !access_same(at, &k->accesses.at[y->access]))
                 return true;
         }
     }
