@@ -87,3 +87,25 @@ TEST_ALL(an_infinite_gradient_writes_nothing) {
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         CHECK_MSG(strstr(r.out.s, says[i]) != NULL, "no `%s` in\n%s", says[i], r.out.s);
 }
+
+/* The operand is a sum over an axis in the middle; the large element is the last of its row. */
+TEST_ALL(a_sum_as_an_operand_is_looked_at_whole) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               STR("graph 1\n"
+                   "data points { from fresh(rows = 20) as train;  x[t < 5, i < 64] = normal() }\n"
+                   "model net(x : real[N, T, 64]) -> (y : real[N, 128]) {\n"
+                   "    a[n, i] = sum[t] tanh(x[n, t, i]) * where(i == 63, 1e25, 1)\n"
+                   "    y = linear(a, 128)\n"
+                   "}\n"
+                   "objective fit(b : points[N]) {\n"
+                   "    y = net(b.x)\n"
+                   "    h = y - stop_gradient(y)\n"
+                   "    loss none = sum[n, i] h[n, i] * 1e14\n"
+                   "}\n"
+                   "train { optimizer sgd(lr = 0.01);  epochs 2;  batch 4 }\n"));
+    CHECK(folds());
+    Ran r = test_shell(STR("graphc train p.graph -q"));
+    CHECK_INT(r.status, 1);
+    CHECK_MSG(strstr(r.out.s, "step 1 (epoch 1, step 1 of it)") != NULL, "%s", r.out.s);
+    CHECK_MSG(strstr(r.out.s, "nothing of the step was written") != NULL, "%s", r.out.s);
+}

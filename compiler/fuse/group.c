@@ -508,7 +508,9 @@ static void place_exports(Planner *p) {
 }
 
 void group_look(Planner *p, Val v) {
-    add_group(p, (Sink){.val = v, .small = true}, GROUP_MAP, reads_of(p, v, false));
+    uint32_t group = add_group(p, (Sink){.val = v, .small = true}, GROUP_MAP, reads_of(p, v, false));
+    p->groups.at[group].domain = node_of(p->g, v)->shape; /* of a stored sum: what it gives, not what it reads */
+    p->groups.at[group].head = p->groups.at[group].domain.rank;
 }
 
 void group_guard(Planner *p, uint32_t product) {
