@@ -1,7 +1,8 @@
-/* Fusion: on random graphs the plans (unfused, fused, fused with the tiles of the other machine, unfused with
+/* Fusion: on random graphs the plans (unfused, fused, fused with the tiles of other machines, unfused with
  * library products) run by the kernel interpreter give the bits of the graph interpreter; kernels and plans
  * pass their verifiers. */
 #include "fuse.h"
+#include "opt.h"
 #include "random_graph.h"
 #include "remat.h"
 #include "test.h"
@@ -13,6 +14,9 @@ typedef struct {
     Tensor *outputs, *vars;
     uint32_t health;
 } Expected;
+
+/* What the random graphs of a test held: those with values to compute again, tiles that multiply pairs of bf16. */
+typedef struct { uint32_t again, pairs; } Seen;
 
 static Tensor *copies(Arena *a, const Tensor *t, uint32_t n) {
     Tensor *r = PUSH(a, Tensor, n + 1);
@@ -62,8 +66,19 @@ static void dump(Arena *a, const Expected *x, const Planned *p) {
     test_failed(__FILE__, __LINE__, "%.*s", (int)b.n, b.s);
 }
 
+static uint32_t count_pairs(const Planned *p) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->kernels.n; i++) {
+        const Kernel *k = p->kernels.at[i];
+        for (uint32_t s = 0; s < k->stages.n; s++) {
+            n += k->stages.at[s].kind == STAGE_TILE && ktile_pairs(k, &k->stages.at[s].tile);
+        }
+    }
+    return n;
+}
+
 static bool run_variant(Arena *a, const Expected *x, const Module *m, const FuseOptions *o, const char *what,
-                        const Math *math) {
+                        const Math *math, Seen *seen) {
     Planned p = {0};
     Error e = {0};
     if (fuse_module(a, m, o, &p, &e) != GR_OK) {
@@ -72,6 +87,7 @@ static bool run_variant(Arena *a, const Expected *x, const Module *m, const Fuse
         return e.status == GR_UNSUPPORTED;
     }
     bool good = true;
+    seen->pairs += count_pairs(&p);
     for (uint32_t i = 0; i < p.kernels.n && good; i++) {
         good = kernel_verify(p.kernels.at[i], &e);
         CHECK_MSG(good, "%s: %s", what, e.what);
@@ -121,7 +137,7 @@ static uint32_t count_copies(const Graph *g) {
 
 /* Values computed again, some of them chosen by chance and those that a limit asks for, change no bit. */
 static bool run_again(Arena *a, const Expected *x, uint64_t seed, const FuseOptions *o, const Math *math,
-                      uint32_t *copies) {
+                      uint32_t *copies, Seen *seen) {
     Planned p = {0};
     Error e = {0};
     Module m = *x->r.module;
@@ -142,7 +158,7 @@ static bool run_again(Arena *a, const Expected *x, uint64_t seed, const FuseOpti
     if (any) {
         graphs[0] = remat_graph(a, &t, drop).graph;
         *copies += count_copies(graphs[0]);
-        if (!run_variant(a, x, &m, o, "some computed again", math))
+        if (!run_variant(a, x, &m, o, "some computed again", math, seen))
             return false;
         graphs[0] = (Graph *)x->g;
     }
@@ -150,10 +166,18 @@ static bool run_again(Arena *a, const Expected *x, uint64_t seed, const FuseOpti
     if (fuse_fit(a, &m, o, p.plan->arena_bytes * 3 / 4, &fit, &e) != GR_OK)
         return e.status == GR_UNSUPPORTED;
     CHECK(fit.reached <= fit.before);
-    return fit.graphs.n == 0 || run_variant(a, x, &m, o, "fitted", math);
+    return fit.graphs.n == 0 || run_variant(a, x, &m, o, "fitted", math, seen);
 }
 
-static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags, uint32_t *again) {
+static bool rounds_products(const Graph *g) {
+    bool rounds = false;
+    for (uint32_t i = 1; i < g->nodes.n; i++) {
+        rounds |= g->nodes.at[i].op == OP_contract && g->nodes.at[i].attr.contract->rounded != DT_F32;
+    }
+    return rounds;
+}
+
+static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags, Seen *seen) {
     uint32_t copies = 0;
     Arena *a = arena_create();
     const Math *math;
@@ -161,20 +185,24 @@ static bool same_everywhere(uint64_t seed, uint32_t size, uint32_t flags, uint32
     bool good = math_create(a, &math, &e) == GR_OK;
     Expected x = {.r = random_graph(a, seed, size, flags, math)};
     good = good && interpret(a, &x);
+    bool rounds = rounds_products(x.g);
+    if (rounds)
+        x.g = x.r.module->graphs.at[0] = opt_precision(a, x.g);
     static const struct {
         const char *name;
         FuseOptions o;
     } variants[] = {{"unfused", {false, false, 2, "avx512", false}},
                     {"fused", {true, false, 2, "avx512", false}},
                     {"fused for avx2", {true, false, 1, "avx2", false}},
+                    {"fused, products in pairs", {true, false, 2, "avx512-bf16", false}},
                     {"blas", {false, true, 2, "avx512", false}}};
-    for (uint32_t i = 0; i < 4 && good; i++) {
-        good = run_variant(a, &x, x.r.module, &variants[i].o, variants[i].name, math) &&
-               run_again(a, &x, seed, &variants[i].o, math, &copies);
+    for (uint32_t i = 0; i < sizeof variants / sizeof *variants && good; i++) {
+        good = run_variant(a, &x, x.r.module, &variants[i].o, variants[i].name, math, seen) &&
+               (rounds || run_again(a, &x, seed, &variants[i].o, math, &copies, seen));
         CHECK_MSG(good, "seed %llu size %u flags %u", (unsigned long long)seed, size, flags);
     }
     arena_destroy(a);
-    *again += copies > 0;
+    seen->again += copies > 0;
     return good;
 }
 
@@ -192,7 +220,7 @@ static Str fuse_text(Arena *a, const TextTest *t) {
         diags_render(ds, &out, false);
         return buf_str(&out);
     }
-    FuseOptions o = {!text_flag(t, "unfused"), false, 2, "avx512", false};
+    FuseOptions o = {!text_flag(t, "unfused"), false, 2, text_flag(t, "pairs") ? "avx512-bf16" : "avx512", false};
     Planned p = {0};
     if (fuse_module(a, m, &o, &p, &e) != GR_OK) {
         buf_printf(&out, "%s\n", e.what);
@@ -209,28 +237,31 @@ static Str fuse_text(Arena *a, const TextTest *t) {
 TEXT_KIND("fuse", "ir", fuse_text)
 
 TEST(random_graphs_easy) {
-    uint32_t again = 0;
+    Seen seen = {0};
     for (uint64_t seed = 1; seed <= 150; seed++) {
-        if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY, &again))
+        if (!same_everywhere(seed, 3 + seed % 12, RANDOM_EASY, &seen))
             return;
     }
-    CHECK_MSG(again > 30, "only %u graphs had values to compute again", again);
+    CHECK_MSG(seen.again > 30, "only %u graphs had values to compute again", seen.again);
+    CHECK_MSG(seen.pairs > 5, "only %u tiles multiplied pairs", seen.pairs);
 }
 
 TEST(random_graphs) {
-    uint32_t again = 0;
+    Seen seen = {0};
     for (uint64_t seed = 1000; seed < 1150; seed++) {
-        if (!same_everywhere(seed, 4 + seed % 20, 0, &again))
+        if (!same_everywhere(seed, 4 + seed % 20, 0, &seen))
             return;
     }
-    CHECK_MSG(again > 30, "only %u graphs had values to compute again", again);
+    CHECK_MSG(seen.again > 30, "only %u graphs had values to compute again", seen.again);
+    CHECK_MSG(seen.pairs > 5, "only %u tiles multiplied pairs", seen.pairs);
 }
 
 TEST_LONG(many_random_graphs) {
-    uint32_t again = 0;
+    Seen seen = {0};
     for (uint64_t seed = 5000; seed < 9000; seed++) {
-        if (!same_everywhere(seed, 4 + seed % 30, 0, &again))
+        if (!same_everywhere(seed, 4 + seed % 30, 0, &seen))
             return;
     }
-    CHECK_MSG(again > 800, "only %u graphs had values to compute again", again);
+    CHECK_MSG(seen.again > 800, "only %u graphs had values to compute again", seen.again);
+    CHECK_MSG(seen.pairs > 150, "only %u tiles multiplied pairs", seen.pairs);
 }

@@ -90,6 +90,7 @@ static bool fits(SOp op, DType t) {
     case S_idiv: case S_mod: case S_shl: case S_shr: case S_sar: return t == DT_I32 || t == DT_I64;
     case S_and: case S_or: case S_xor: case S_not: return !dtype_is_float(t);
     case S_lt: case S_le: case S_eq: case S_isnan: case S_select: case S_cast: return true;
+    case S_pair: return t == DT_I32;
     case S_const: case S_arg: case S_bitcast: case SOP_COUNT: break;
     }
     return false;
@@ -108,7 +109,7 @@ static void add_scalar(Fuzz *f) {
         in.in[2] = some_of(f, t);
     } else {
         for (uint32_t i = 0; i < sop_operands(op); i++)
-            in.in[i] = some_of(f, op == S_cast ? from : t);
+            in.in[i] = some_of(f, op == S_cast ? from : op == S_pair ? DT_F32 : t);
     }
     if (op == S_lt || op == S_le || op == S_eq || op == S_isnan)
         in.type = DT_BOOL;

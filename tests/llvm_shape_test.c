@@ -38,26 +38,33 @@ static void compare(const Kernels *ks, const char *cpu) {
     code_destroy(code);
 }
 
+/* What operands hold: f32, or pairs of bf16; and how many of them k points are. */
+static const char *type(bool pairs) { return pairs ? "i32" : "f32"; }
+static int steps(int k, bool pairs) { return pairs ? (k + 1) / 2 : k; }
+
+static bool has_pairs(void) { return __builtin_cpu_supports("avx512bf16"); }
+
 /* C[mr, nr] from packed panels; the whole tile is written so that every result is seen. */
-static Str tile(Arena *a, int mr, int nr, int k, int list) {
+static Str tile(Arena *a, int mr, int nr, int k, int list, bool pairs) {
+    int n = steps(k, pairs);
     return str_format(a,
-        "kernel @tile_%dx%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
+        "kernel @tile_%dx%d_%d_%d(in %%a: %s[%d], in %%b: %s[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
         "  regs 0\n  head i 1, j 1\n  axis r %d, q %d\n{\n"
         "  tile %%a[%d*i] %%b[%d*j] k %d step %d %d list %d step %d %d m i of %d by %d n j of %d by %d -> %%t\n"
         "  map over r, q vec q {\n    v0 = load.f32 %%t[%d*r + q]\n    store(v0) %%c[%d*r + q]\n  }\n}\n",
-        mr, nr, k, list, mr * k * list, nr * k * list, mr * nr, mr * nr, mr, nr, mr, nr, k, mr, nr, list,
-            mr * k, nr * k,
+        mr, nr, k, list, type(pairs), mr * n * list, type(pairs), nr * n * list, mr * nr, mr * nr, mr, nr, mr, nr, k,
+        mr, nr, list, mr * n, nr * n,
         mr, mr, nr, nr, nr, nr);
 }
 
-static Kernels tiles(Arena *a, int most_rows, int most_columns) {
+static Kernels tiles(Arena *a, int most_rows, int most_columns, bool pairs) {
     static const int k[][2] = {{1, 1}, {3, 1}, {64, 3}, {4096, 1}, {4097, 1}, {1024, 4}, {1000, 5}, {192,
         47}, {4096, 2}, {9000, 2}};
     Kernels ks = {0};
     for (unsigned i = 0; i < sizeof k / sizeof k[0]; i++) {
-        add(a, &ks, tile(a, most_rows, most_columns, k[i][0], k[i][1]));
-        add(a, &ks, tile(a, 1 + (int)i % most_rows, 16, k[i][0], k[i][1]));
-        add(a, &ks, tile(a, 2 + 2 * ((int)i % 3), 8, k[i][0], k[i][1]));
+        add(a, &ks, tile(a, most_rows, most_columns, k[i][0], k[i][1], pairs));
+        add(a, &ks, tile(a, 1 + (int)i % most_rows, 16, k[i][0], k[i][1], pairs));
+        add(a, &ks, tile(a, 2 + 2 * ((int)i % 3), 8, k[i][0], k[i][1], pairs));
     }
     return ks;
 }
@@ -65,124 +72,148 @@ static Kernels tiles(Arena *a, int most_rows, int most_columns) {
 /* A convolution along one axis as C[o, mr, nr] from packed panels: at each of `outs` places the taps whose place in x
  * exists, place = 2 * o + 3 * t - 4 or, from the other side, (o - 3 * t + 4) / 2; `rows` more blocks behind each
  * tap. */
-static void window(Arena *a, Kernels *ks, int outs, int taps, int rows, int k, bool back) {
+static void window(Arena *a, Kernels *ks, int outs, int taps, int rows, int k, bool back, bool pairs) {
     enum { MR = 5, NR = 16, X = 9 };
-    int a_block = MR * k, b_block = NR * k;
+    int a_block = MR * steps(k, pairs), b_block = NR * steps(k, pairs);
     add(a, ks, str_format(a,
-        "kernel @window_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[80])\n"
+        "kernel @window_%d_%d_%d_%d_%d(in %%a: %s[%d], in %%b: %s[%d], out %%c: f32[%d], scratch %%t: f32[80])\n"
         "  regs 0\n  head o %d, i 1, j 1\n  axis r 5, q 16\n{\n"
         "  tile %%a[0] %%b[0] k %d step 5 16 list %d step 0 %d window o %s of 9 step %d 0 list %d step %d %d"
         " m i of 5 by 5 n j of 16 by 16 -> %%t\n"
         "  map over r, q vec q {\n    v0 = load.f32 %%t[16*r + q]\n    store(v0) %%c[80*o + 16*r + q]\n  }\n}\n",
-        outs, taps, rows, k, back, a_block * X * rows, b_block * taps * rows, outs * MR * NR, outs, k, taps,
+        outs, taps, rows, k, back, type(pairs), a_block * X * rows, type(pairs), b_block * taps * rows,
+        outs * MR * NR, outs, k, taps,
         b_block * rows, back ? "1 -3 4 / 2" : "2 3 -4 / 1", a_block * rows, rows, a_block, b_block));
 }
 
 /* The weight gradient of a convolution of 3 x 3, C[cut, ty, i, tx, mr, nr]: a part of the sum over h x w places of k
  * images for each cut; the tiles of `together` axes by one call. */
-static void cuts(Arena *a, Kernels *ks, int h, int w, int k, int stride, int mr, int nr, int together) {
-    int places = CHUNK / k, n = (h * w + places - 1) / places, tile = mr * nr, x = stride * w, block = k * mr;
+static void cuts(Arena *a, Kernels *ks, int h, int w, int k, int stride, int mr, int nr, int together, bool pairs) {
+    int places = CHUNK / k, n = (h * w + places - 1) / places, tile = mr * nr, x = stride * w;
+    int block = steps(k, pairs) * mr, cut = places * steps(k, pairs) * nr;
     bool panels = together < 2;
     int across = panels ? 2 * block : block, rows = panels ? 2 * mr - 1 : mr;
     add(a, ks, str_format(a,
-        "kernel @cuts_%d_%d_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
+        "kernel @cuts_%d_%d_%d_%d_%d_%d_%d(in %%a: %s[%d], in %%b: %s[%d], out %%c: f32[%d], scratch %%t: f32[%d])\n"
         "  regs 0\n  head cut %d\n  axis ty 3, i %d, tx 3, r %d of %d by i, q %d\n{\n"
         "  tile over %s together %d cut cut %%a[%d*i] %%b[%d*cut] k %d step %d %d"
         " list %d step 0 0 window ty 1 %d -1 / 1 of %d step %d 0 list %d step 0 0 window tx 1 %d -1 / 1 of %d step %d 0"
         " m i of %d by %d n 0 of %d by %d -> %%t\n"
         "  map over ty, i, tx, r, q vec q {\n    v0 = load.f32 %%t[%d*ty + %d*i + %d*tx + %d*r + q]\n"
         "    store(v0) %%c[%d*cut + %d*ty + %d*i + %d*tx + %d*r + q]\n  }\n}\n",
-        h, w, k, stride, mr, nr, together, h * stride * x * across, n * CHUNK * nr, n * 18 * tile, 18 * tile,
+        h, w, k, stride, mr, nr, together, type(pairs), h * stride * x * across, type(pairs), n * cut, n * 18 * tile,
+        18 * tile,
         n, panels ? 2 : 1, mr, rows, nr,
-        panels ? "ty, i, tx" : "i, ty, tx", together, block, CHUNK * nr, k, mr, nr,
+        panels ? "ty, i, tx" : "i, ty, tx", together, block, cut, k, mr, nr,
         h, stride, h * stride, x * across, w, stride, x, across,
         rows, mr, nr, nr,
         panels ? 6 * tile : 3 * tile, panels ? 3 * tile : 9 * tile, tile, nr,
         18 * tile, panels ? 6 * tile : 3 * tile, panels ? 3 * tile : 9 * tile, tile, nr));
 }
 
-static void parts(const char *cpu) {
+static void parts(const char *cpu, bool pairs) {
     Arena *a = test_arena();
     Kernels ks = {0};
-    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 2);            /* a cut begins and ends within a row of places */
-    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 1);
-    cuts(a, &ks, 2, 3, 4096, 1, 2, 16, 1);           /* a place is a cut */
-    cuts(a, &ks, 40, 33, 4, 2, 2, 32, 1);            /* more blocks than a list holds */
-    cuts(a, &ks, 40, 33, 4, 1, 3, 16, 2);
-    cuts(a, &ks, 9, 7, 64, 1, 8, 16, 0);             /* one by one */
-    cuts(a, &ks, 3, 5, 512, 1, 2, 8, 2);             /* pairs of rows */
-    cuts(a, &ks, 40, 33, 4, 2, 4, 8, 1);
-    cuts(a, &ks, 9, 7, 64, 1, 6, 8, 0);
+    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 2, pairs);     /* a cut begins and ends within a row of places */
+    cuts(a, &ks, 3, 5, 512, 1, 2, 16, 1, pairs);
+    cuts(a, &ks, 2, 3, 4096, 1, 2, 16, 1, pairs);    /* a place is a cut */
+    cuts(a, &ks, 40, 33, 4, 2, 2, 32, 1, pairs);     /* more blocks than a list holds */
+    cuts(a, &ks, 40, 33, 4, 1, 3, 16, 2, pairs);
+    cuts(a, &ks, 9, 7, 64, 1, 8, 16, 0, pairs);      /* one by one */
+    cuts(a, &ks, 3, 5, 512, 1, 2, 8, 2, pairs);      /* pairs of rows */
+    cuts(a, &ks, 40, 33, 4, 2, 4, 8, 1, pairs);
+    cuts(a, &ks, 9, 7, 64, 1, 6, 8, 0, pairs);
     compare(&ks, cpu);
 }
 
-TEST(parts_host) { parts(NULL); }
-TEST(parts_haswell) { parts("haswell"); }
+TEST(parts_host) { parts(NULL, false); }
+TEST(parts_haswell) { parts("haswell", false); }
+TEST(parts_of_pairs) {
+    if (has_pairs())
+        parts(NULL, true);
+}
 
 /* A convolution of 3 x taps over h x x places, whose columns are the n places of a row; by `turn` taps go back.  Tiles
  * of a row share a list where j is an axis of the stage. */
-static void columns(Arena *a, Kernels *ks, int h, int x, int n, int taps, int k, int mr, int nr, bool turn, bool head) {
-    int tiles = (n + nr - 1) / nr, block = k * mr;
+static void columns(Arena *a, Kernels *ks, int h, int x, int n, int taps, int k, int mr, int nr, bool turn, bool head,
+                    bool pairs) {
+    int tiles = (n + nr - 1) / nr, block = steps(k, pairs) * mr;
     add(a, ks, str_format(a,
-        "kernel @columns_%d_%d_%d_%d_%d_%d_%d_%d_%d(in %%a: f32[%d], in %%b: f32[%d], out %%c: f32[%d],"
+        "kernel @columns_%d_%d_%d_%d_%d_%d_%d_%d_%d(in %%a: %s[%d], in %%b: %s[%d], out %%c: f32[%d],"
         " scratch %%t: f32[%d])\n"
         "  regs 0\n  head o %d%s\n  axis %sr %d, q %d of %d by j\n{\n"
         "  tile %s%%a[0] %%b[%d*j] k %d step %d %d list 3 step %d 0 window o 1 1 -1 / 1 of %d step 0 %d"
         " list %d step %d 0 columns %d %d of %d m 0 of %d by %d n j of %d by %d -> %%t\n"
         "  map over %sr, q vec q {\n    v0 = load.f32 %%t[%s%d*r + q]\n"
         "    store(v0) %%c[%d*o + %d*j + %d*r + q]\n  }\n}\n",
-        h, x, n, taps, k, mr, nr, turn, head, 3 * taps * block, k * h * x, h * mr * n, tiles * mr * nr,
+        h, x, n, taps, k, mr, nr, turn, head, type(pairs), 3 * taps * block, type(pairs), steps(k, pairs) * h * x,
+        h * mr * n, tiles * mr * nr,
         h, head ? str_format(a, ", j %d", tiles).s : "", head ? "" : str_format(a, "j %d, ", tiles).s, mr, nr, n,
         head ? "" : "over j ", nr, k, mr, h * x, taps * block, h, x,
         taps, block, turn ? -2 : 1, turn ? 3 : -1, x, mr, mr, n, nr,
         head ? "" : "j, ", head ? "" : str_format(a, "%d*j + ", mr * nr).s, nr, mr * n, nr, n));
 }
 
-static void rows_of_places(const char *cpu) {
+static void rows_of_places(const char *cpu, bool pairs) {
     Arena *a = test_arena();
     Kernels ks = {0};
     for (int head = 0; head < 2; head++) {
-        columns(a, &ks, 4, 40, 40, 3, 2, 5, 16, false, head);
-        columns(a, &ks, 3, 33, 37, 5, 1, 6, 16, true, head);     /* more columns than places */
-        columns(a, &ks, 3, 50, 19, 3, 7, 3, 32, false, head);
-        columns(a, &ks, 2, 9, 9, 3, 600, 2, 16, true, head);     /* the sum is cut */
-        columns(a, &ks, 2, 3, 40, 60, 1, 2, 16, true, head);     /* more blocks than a list holds, few of them there */
-        columns(a, &ks, 4, 40, 40, 3, 2, 5, 32, false, head);    /* the last tile is narrow */
-        columns(a, &ks, 3, 60, 60, 3, 4, 4, 64, true, head);     /* .. and full, but for columns that are nobody's */
-        columns(a, &ks, 3, 50, 100, 9, 3, 3, 64, false, head);   /* no place for a whole tile */
-        columns(a, &ks, 2, 112, 112, 3, 5, 4, 64, true, head);
+        columns(a, &ks, 4, 40, 40, 3, 2, 5, 16, false, head, pairs);
+        columns(a, &ks, 3, 33, 37, 5, 1, 6, 16, true, head, pairs);     /* more columns than places */
+        columns(a, &ks, 3, 50, 19, 3, 7, 3, 32, false, head, pairs);
+        columns(a, &ks, 2, 9, 9, 3, 600, 2, 16, true, head, pairs);     /* the sum is cut */
+        columns(a, &ks, 2, 3, 40, 60, 1, 2, 16, true, head, pairs); /* more blocks than a list holds, few are there */
+        columns(a, &ks, 4, 40, 40, 3, 2, 5, 32, false, head, pairs);    /* the last tile is narrow */
+        columns(a, &ks, 3, 60, 60, 3, 4, 4, 64, true, head, pairs);     /* .. and full, but for columns that are nobody's */
+        columns(a, &ks, 3, 50, 100, 9, 3, 3, 64, false, head, pairs);   /* no place for a whole tile */
+        columns(a, &ks, 2, 112, 112, 3, 5, 4, 64, true, head, pairs);
     }
     compare(&ks, cpu);
 }
 
-TEST(rows_of_places_host) { rows_of_places(NULL); }
-TEST(rows_of_places_haswell) { rows_of_places("haswell"); }
+TEST(rows_of_places_host) { rows_of_places(NULL, false); }
+TEST(rows_of_places_haswell) { rows_of_places("haswell", false); }
+TEST(rows_of_places_in_pairs) {
+    if (has_pairs())
+        rows_of_places(NULL, true);
+}
 
-static void windows(const char *cpu) {
+static void windows(const char *cpu, bool pairs) {
     Arena *a = test_arena();
     Kernels ks = {0};
     for (int back = 0; back < 2; back++) {
-        window(a, &ks, 5, 3, 1, 1, back);
-        window(a, &ks, 7, 3, 150, 2, back);          /* more blocks than a list holds */
-        window(a, &ks, 5, 3, 40, 64, back);          /* cuts between blocks; some of them empty */
-        window(a, &ks, 5, 5, 11, 100, back);         /* cuts inside blocks */
-        window(a, &ks, 4, 3, 1, 9000, back);         /* blocks longer than a cut */
+        window(a, &ks, 5, 3, 1, 1, back, pairs);
+        window(a, &ks, 7, 3, 150, 2, back, pairs);   /* more blocks than a list holds */
+        window(a, &ks, 5, 3, 40, 64, back, pairs);   /* cuts between blocks; some of them empty */
+        window(a, &ks, 5, 5, 11, 100, back, pairs);  /* cuts inside blocks */
+        window(a, &ks, 4, 3, 1, 9000, back, pairs);  /* blocks longer than a cut */
+        window(a, &ks, 5, 3, 40, 31, back, pairs);   /* odd blocks that are one cut */
     }
     compare(&ks, cpu);
 }
 
-TEST(windows_host) { windows(NULL); }
-TEST(windows_haswell) { windows("haswell"); }
+TEST(windows_host) { windows(NULL, false); }
+TEST(windows_haswell) { windows("haswell", false); }
+TEST(windows_of_pairs) {
+    if (has_pairs())
+        windows(NULL, true);
+}
 
 TEST(tiles_host) {
     Kernels ks = tiles(test_arena(), __builtin_cpu_supports("avx512f") ? 14 : 6,
-        __builtin_cpu_supports("avx512f") ? 32 : 16);
+        __builtin_cpu_supports("avx512f") ? 32 : 16, false);
     compare(&ks, NULL);
 }
 
 TEST(tiles_haswell) {
-    Kernels ks = tiles(test_arena(), 6, 16);
+    Kernels ks = tiles(test_arena(), 6, 16, false);
     compare(&ks, "haswell");
+}
+
+TEST(tiles_of_pairs) {
+    Kernels ks = tiles(test_arena(), 14, 32, true);
+    if (has_pairs())
+        compare(&ks, NULL);
 }
 
 /* C[rows, nr] in panels of mr rows, the last of fewer; the columns are the places of a row where they have `edges`. */

@@ -4,6 +4,7 @@
 #include "exec.h"
 #include "hash.h"
 #include "processor.h"
+#include "target.h"
 #include <string.h>
 
 enum { GARBAGE = 0x7b };
@@ -62,14 +63,8 @@ typedef struct {
     Code *code;
 } Built;
 
-static const char *vector_machine(const char *cpu) {
-    bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
-    return wide && strcmp(cpu, "host") == 0 ? "avx512" : "avx2";
-}
-
 static GrStatus plan_scenario(Arena *a, const Scenario *s, Mode m, Planned *out, Error *e) {
-    FuseOptions o = {.fused = m.fused, .threads = 2, .cpu = vector_machine(m.cpu)};
+    FuseOptions o = {.fused = m.fused, .threads = 2, .cpu = cpu_target_of(m.cpu)};
     TRY(fuse_module(a, s->final, &o, out, e));
     for (uint32_t i = 0; i < out->kernels.n; i++) {
         if (!kernel_verify(out->kernels.at[i], e))

@@ -251,7 +251,7 @@ static bool packs_in_scratch(const Product *r, const Lie *b) {
     int64_t axes = 2 + r->k.n + 1 + 2 * r->panels[0]; /* head, turning, an epilogue for each row panel */
     return b->direct && r->lists.n == 0 && !product_lies_right(r, b, 1) && r->outer.n == 0 &&
            r->panels[0] <= FEW_PANELS && axes <= MAX_AXES && r->panels[1] >= 4 &&
-           r->k.count * r->block[1] <= NEAR_FLOATS;
+           product_steps(r) * r->block[1] <= NEAR_FLOATS;
 }
 
 static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie *b) {
@@ -265,7 +265,7 @@ static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie 
     /* what the tile clips by: its rows are counted from the panel's first */
     t.panel[0] = kernel_axis(k, "i", 1);
     k->n_head = k->axes.n;
-    uint32_t turned = kernel_scratch(k, t.e.unit, "panel", DT_F32, r->k.count * r->block[1]);
+    uint32_t turned = kernel_scratch(k, t.e.unit, "panel", pack_type(r), product_steps(r) * r->block[1]);
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r->block[0] * r->block[1]);
     pack_stage(&t.e, r, b, 1, t.panel[1], NULL, t.dim_at, turned, index_const(0));
     for (int64_t i = 0; i < r->panels[0]; i++) {
@@ -334,8 +334,8 @@ static bool lower_blas(Planner *p, uint32_t group) {
     for (int i = 0; i < 2; i++) {
         run[i] = product_stride(&lie[i], r.c, &r.run[i]);
         k[i] = product_stride(&lie[i], r.c, &r.k);
-        if (!lie[i].direct || lie[i].base != 0 || run[i] < 0 || k[i] < 0 || (run[i] != 1 && k[i] != 1) ||
-            r.outer.n > 0 || r.run[i].count < 2 || r.k.count < 2)
+        bool lies = lie[i].direct && lie[i].rounds == DT_F32 && lie[i].base == 0 && run[i] >= 0 && k[i] >= 0;
+        if (!lies || (run[i] != 1 && k[i] != 1) || r.outer.n > 0 || r.run[i].count < 2 || r.k.count < 2)
             return false;
     }
     b.trans_a = run[0] == 1, b.trans_b = run[1] != 1;
@@ -371,7 +371,17 @@ static void lower_check(Planner *p, uint32_t group) {
     unit_finish(&e);
 }
 
+/* A product of halves that this target would rather have in pairs. */
+static void tell_of_pairs(Planner *p, uint32_t group) {
+    Val v = p->groups.at[group].sinks.at[0].val;
+    if (!product_wants_pairs(p, v))
+        return;
+    if (p->groups.at[group].kind == GROUP_CHAIN || !product_of(p, v, p->groups.at[group].sinks.n > 1).pairs)
+        refuse(p, v, operand(p->g, v, 0), REFUSAL_PAIRS);
+}
+
 void lower_contract(Planner *p, uint32_t group) {
+    tell_of_pairs(p, group);
     if (p->groups.at[group].kind == GROUP_CHAIN) {
         lower_chain(p, group);
     } else if (!p->entry->options->blas || !lower_blas(p, group)) {

@@ -30,7 +30,7 @@ static bool is_gradient_of_weights(const Product *r, const Lie *b) {
 }
 
 /* Vectors of sum that the registers hold, of sixteen columns each. */
-static int64_t most_sums(const Planner *p) { return strcmp(p->entry->options->cpu, "avx512") == 0 ? 28 : 6; }
+static int64_t most_sums(const Planner *p) { return cpu_target(p->entry->options->cpu)->sums; }
 
 /* Few columns leave half of each vector empty: a vector takes two rows then, where all are pairs. */
 static bool pairs_rows(const Product *r) {
@@ -65,7 +65,7 @@ static bool choose_cuts(const Planner *p, const Product *r, const Lie *b, Cuts *
 /* Of a part: [k][column] of a place, as one where they follow in memory, then a line at a time. */
 static bool columns_follow(const Cuts *cuts) {
     const Product *r = &cuts->r;
-    return r->panels[1] == 1 && cuts->pitch == r->run[1].count && cuts->pitch < LANES && cuts->run > 0 &&
+    return !r->pairs && r->panels[1] == 1 && cuts->pitch == r->run[1].count && cuts->pitch < LANES && cuts->run > 0 &&
            r->k.count * cuts->pitch % LANES == 0 &&
            product_stride(cuts->b, r->c, &r->k) == cuts->run * cuts->pitch;
 }
@@ -79,6 +79,7 @@ static void pack_part(Tile *t, const Cuts *cuts, uint32_t part, uint32_t out) {
     Index from = index_const(cuts->b->base), to = index_const(0);
     int64_t step = cuts->pitch;
     bool follow = columns_follow(cuts);
+    int pair = r->pairs ? product_pair_dim(r) : -1;
     if (follow) {
         step *= r->k.count;
         s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", step / LANES);
@@ -86,10 +87,12 @@ static void pack_part(Tile *t, const Cuts *cuts, uint32_t part, uint32_t out) {
         to = index_scale(index_axis(s->axis[0]), LANES);
     }
     for (uint32_t i = 0; i < r->k.n && !follow; i++) {
-        s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", r->c->extent[r->k.dim[i]]);
+        int64_t extent = r->c->extent[r->k.dim[i]];
+        s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", r->k.dim[i] == pair ? extent / 2 : extent);
     }
-    for (uint32_t i = r->k.n; i-- > 0 && !follow; step *= r->c->extent[r->k.dim[i]]) {
-        from = index_add(e, from, index_scale(index_axis(s->axis[i]), cuts->b->stride[r->k.dim[i]]));
+    for (uint32_t i = r->k.n; i-- > 0 && !follow; step *= k->axes.at[s->axis[i]].extent) {
+        int64_t points = r->k.dim[i] == pair ? 2 : 1;
+        from = index_add(e, from, index_scale(index_axis(s->axis[i]), points * cuts->b->stride[r->k.dim[i]]));
         to = index_add(e, to, index_scale(index_axis(s->axis[i]), step));
     }
     uint32_t place = kernel_axis(k, "x", cuts->places), column = kernel_axis(k, "c", follow ? LANES : cuts->pitch);
@@ -106,7 +109,15 @@ static void pack_part(Tile *t, const Cuts *cuts, uint32_t part, uint32_t out) {
     run.coef[t->panel[1]] = follow ? 0 : cuts->pitch;
     from = index_add(e, index_add(e, from, at), index_scale(run, cuts->run));
     to = index_add(e, index_add(e, to, index_scale(index_axis(place), step)), index_axis(column));
-    emit_store(e, out, to, emit_load(e, kernel_buffer(e, cuts->b->cell, false), from, 0, r->operand[1].i));
+    uint32_t buf = kernel_buffer(e, cuts->b->cell, false), value = emit_load(e, buf, from, 0, r->operand[1].i);
+    if (r->pairs) {
+        from.base += cuts->b->stride[pair];
+        uint32_t second = emit_load(e, buf, from, 0, r->operand[1].i);
+        value = emit_scalar(e, S_pair, DT_I32, value, second, 0);
+    } else {
+        value = emit_rounded(e, value, cuts->b->rounds);
+    }
+    emit_store(e, out, to, value);
     s->n = k->insts.n - s->first;
 }
 
@@ -186,7 +197,8 @@ static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
     t.panel[1] = kernel_axis(k, "j", r->panels[1]);
     k->n_head = k->axes.n;
     t.panel[0] = kernel_axis(k, "i", r->panels[0]);
-    uint32_t columns = kernel_scratch(k, t.e.unit, "columns", DT_F32, cuts->places * r->k.count * cuts->pitch);
+    uint32_t columns = kernel_scratch(k, t.e.unit, "columns", pack_type(r),
+                                      cuts->places * product_steps(r) * cuts->pitch);
     t.tile = kernel_scratch(k, t.e.unit, "tiles", DT_F32, cuts->tile);
     pack_part(&t, cuts, part, columns);
     const Stage made = *part_tiles(&t, cuts, part, columns);

@@ -31,7 +31,7 @@ static bool suits(const Product *r, const Lie *b, uint32_t place) {
     int64_t row = r->run[1].count, k = product_stride(b, r->c, &r->k);
     bool full = row >= LANES && row * 5 >= r->panels[1] * r->block[1] * 4;
     bool apart = k % SETS_FLOATS != 0 || r->k.count <= FEW_PLANES;
-    return full && apart && b->direct && b->stride[place] == 1 && k >= 0 && r->lists.n > 0 &&
+    return full && apart && b->direct && b->rounds == DT_F32 && b->stride[place] == 1 && k >= 0 && r->lists.n > 0 &&
            r->lists.count <= LISTED && r->lists.count * r->k.count <= CHUNK;
 }
 

@@ -67,6 +67,7 @@ static uint32_t emit_const(Emit *e, DType t, Imm x) {
 }
 
 uint32_t emit_i32(Emit *e, int64_t x) { return emit_const(e, DT_I32, (Imm){.i = x}); }
+uint32_t emit_number(Emit *e, double x) { return emit_const(e, DT_F32, (Imm){.f = x}); }
 
 static uint32_t both(Emit *e, uint32_t guard, uint32_t more) { /* 1 + instructions, 0 for always */
     return !guard ? more : !more ? guard : 1 + emit_scalar(e, S_and, DT_BOOL, guard - 1, more - 1, 0);
@@ -216,6 +217,8 @@ static uint32_t cast_value(Emit *e, uint32_t x, DType to) {
     return x;
 }
 
+uint32_t emit_rounded(Emit *e, uint32_t x, DType to) { return to == DT_F32 ? x : cast_value(e, x, to); }
+
 static uint32_t emit_elementwise(Emit *e, Val v, const Index *at, uint32_t guard) {
     const Node *n = node_of(e->p->g, v);
     uint32_t in[3] = {0};
@@ -224,7 +227,7 @@ static uint32_t emit_elementwise(Emit *e, Val v, const Index *at, uint32_t guard
     }
     if (n->op == OP_cast) {
         DType from = (DType)node_of(e->p->g, operand(e->p->g, v, 0))->dtype;
-        return from == n->dtype ? in[0] : cast_value(e, in[0], (DType)n->dtype);
+        return from == n->dtype || v.i == e->bare ? in[0] : cast_value(e, in[0], (DType)n->dtype);
     }
     KInst k = {.type = (uint8_t)wide_of((DType)n->dtype), .in = {in[0], in[1], in[2]}, .node = v.i};
     MathFn fn;

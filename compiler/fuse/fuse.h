@@ -7,7 +7,7 @@ typedef struct {
     bool fused;       /* false: one primitive a kernel, the baseline of `bench` */
     bool blas;        /* unfused, with plain products left to OpenBLAS */
     uint32_t threads; /* how many points a kernel should offer at least */
-    const char *cpu;  /* vector machine: "avx512" (tiles of 14x32) or "avx2" (6x16) */
+    const char *cpu;  /* a row of target.c: "avx512-bf16", "avx512", "avx2" */
     bool apart;       /* updates are not folded into the products that make their gradients */
 } FuseOptions;
 

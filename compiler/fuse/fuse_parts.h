@@ -3,6 +3,7 @@
 #ifndef GRC_FUSE_PARTS_H
 #define GRC_FUSE_PARTS_H
 #include "fuse.h"
+#include "target.h"
 
 /* ---- cells: everything a kernel can read or write.  A cell becomes a buffer of the plan, or a moving window
  * of one. ---- */
@@ -190,6 +191,7 @@ typedef struct {
     uint8_t *inside;         /* by node of a pad's or concat's operand: how emit_inside reads it, once that is known */
     uint32_t nodes;
     bool bad; /* an access that the head forbids was met: the stage is of no use */
+    uint32_t bare;   /* a node that rounds, and is read as if it did not: who reads it rounds */
 } Emit;
 
 Index index_const(int64_t x);
@@ -212,6 +214,8 @@ void emit_stage(Emit *e);              /* starts a DAG */
 uint32_t emit_inst(Emit *e, KInst in); /* value-numbered */
 uint32_t emit_scalar(Emit *e, SOp op, DType t, uint32_t a, uint32_t b, uint32_t c);
 uint32_t emit_i32(Emit *e, int64_t x);
+uint32_t emit_number(Emit *e, double x);                  /* f32 */
+uint32_t emit_rounded(Emit *e, uint32_t x, DType to);     /* f32, as a cast to that type */
 uint32_t emit_value(Emit *e, Val v, const Index *at, uint32_t guard);
 uint32_t emit_root(Emit *e, Val v, const Index *at); /* computes v itself even when it has a cell */
 void emit_preset(Emit *e, Val v, const Index *at, uint32_t inst); /* v at this place is that instruction */

@@ -362,7 +362,7 @@ void kernel_finish(Entry *e, Unit *u) {
             double steps = (double)(t->k * points) * tile_blocks(k, t) * side_average(k, t->m_axis, t->m, t->mr);
             steps /= t->cut >= 0 ? (double)ktile_cuts(t) : 1;
             tile_flops += 2 * steps * side_average(k, t->n_axis, t->n, t->nr);
-            per_point += 2 * steps * t->nr / 100;
+            per_point += 2 * steps * t->nr / (ktile_pairs(k, t) ? 200 : 100);
         }
         if (s->kind == STAGE_CHAIN)
             flops += (uint64_t)points * 2;

@@ -72,10 +72,11 @@ static int64_t choose_rows(int64_t extent, int64_t most) {
     return panels > 0 ? panels_of(extent, panels) : 1;
 }
 
+static const CpuTarget *target(const FuseOptions *o) { return cpu_target(o->cpu); }
+
 static void choose_tile(Product *p, const FuseOptions *o) {
-    bool wide = strcmp(o->cpu, "avx512") == 0;
-    p->block[0] = choose_rows(p->run[0].count, wide ? 14 : 6);
-    p->block[1] = wide && p->run[1].count > 16 ? 32 : 16;
+    p->block[0] = choose_rows(p->run[0].count, target(o)->rows);
+    p->block[1] = target(o)->wide && p->run[1].count > 16 ? 32 : 16;
     for (int i = 0; i < 2; i++) {
         p->panels[i] = panels_of(p->run[i].count, p->block[i]);
     }
@@ -108,8 +109,8 @@ static double places_step(double rows, double vectors) {
 
 /* Of all tiles, when m is cut into rows and n into columns. */
 static double cycles(int64_t m, int64_t n, const FuseOptions *o) {
-    bool wide = strcmp(o->cpu, "avx512") == 0;
-    int64_t rows = choose_rows(m, wide ? 14 : 6), columns = wide && n > 16 ? 32 : 16;
+    bool wide = target(o)->wide;
+    int64_t rows = choose_rows(m, target(o)->rows), columns = wide && n > 16 ? 32 : 16;
     return (double)(panels_of(m, rows) * panels_of(n, columns)) *
            one_step((double)rows, (double)columns / (wide ? 16 : 8));
 }
@@ -183,16 +184,43 @@ static Product sorted(const Planner *p, Val v, int b, uint32_t place, bool singl
     return r;
 }
 
+/* ---- pairs ---- */
+int product_pair_dim(const Product *r) {
+    int last = -1;
+    for (uint32_t i = 0; i < r->k.n; i++) {
+        last = r->c->extent[r->k.dim[i]] > 1 ? r->k.dim[i] : last;
+    }
+    return last;
+}
+
+int64_t product_steps(const Product *r) { return r->pairs ? (r->k.count + 1) / 2 : r->k.count; }
+
+/* Both points of a pair are neighbours in the order of the sum: the last dim of k is even, or it is all of k; and no
+ * cut parts them. */
+static bool falls_into_pairs(const Product *r) {
+    int dim = product_pair_dim(r);
+    if (dim < 0)
+        return false;
+    bool even = r->c->extent[dim] % 2 == 0, whole = r->c->extent[dim] == r->k.count;
+    return even || (whole && (r->lists.count == 1 || r->lists.count * r->k.count <= CHUNK));
+}
+
+bool product_wants_pairs(const Planner *p, Val v) {
+    return target(p->entry->options)->pairs && type_of(p->g, operand(p->g, v, 0)).dtype == DT_BF16 &&
+           type_of(p->g, operand(p->g, v, 1)).dtype == DT_BF16;
+}
+
 Product product_of(const Planner *p, Val v, bool single) {
     const Contract *c = node_of(p->g, v)->attr.contract;
     Product r = sorted(p, v, columns_of(c, p->entry->options), 0, single);
     choose_tile(&r, p->entry->options);
+    r.pairs = product_wants_pairs(p, v) && falls_into_pairs(&r);
     return r;
 }
 
 Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bool single) {
     const FuseOptions *o = p->entry->options;
-    bool wide = strcmp(o->cpu, "avx512") == 0;
+    bool wide = target(o)->wide;
     Product r = sorted(p, v, image, 1 + place, single);
     double best = 0;
     for (int64_t columns = LANES; columns <= (wide ? 4 * LANES : LANES); columns += LANES) {
@@ -214,6 +242,21 @@ Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bo
 }
 
 /* ---- how an operand lies ---- */
+/* The cast to halves that only views lie upon. */
+static uint32_t rounding_of(const Planner *p, Val v) {
+    for (;;) {
+        const Node *n = node_of(p->g, v);
+        if (p->info[v.i].stored)
+            return 0;
+        bool halves = n->dtype == DT_BF16 || n->dtype == DT_F16;
+        if (n->op == OP_cast)
+            return halves && type_of(p->g, operand(p->g, v, 0)).dtype == DT_F32 ? v.i : 0;
+        if (n->op != OP_permute && n->op != OP_reshape && n->op != OP_broadcast && n->op != OP_slice)
+            return 0;
+        v = operand(p->g, v, 0);
+    }
+}
+
 Lie product_lie(Planner *p, const Product *r, int side) {
     const Contract *c = r->c;
     ArenaMark mark = arena_mark(p->entry->trial);
@@ -228,9 +271,11 @@ Lie product_lie(Planner *p, const Product *r, int side) {
         at[i] = index_axis(axis[i]);
     }
     emit_stage(&e);
+    Lie lie = {.bare = rounding_of(p, r->operand[side])};
+    lie.rounds = lie.bare ? (DType)p->g->nodes.at[lie.bare].dtype : DT_F32;
+    e.bare = lie.bare;
     uint32_t value = emit_value(&e, r->operand[side], at, 0);
     const KInst *in = &e.k->insts.at[value];
-    Lie lie = {0};
     if (e.k->insts.n == 1 && in->kop == K_LOAD && in->in[0] == 0) {
         const KAccess *a = &e.k->accesses.at[in->access];
         lie.direct = a->index == 0;
@@ -268,7 +313,7 @@ enum { PAGE_FLOATS = 256, REUSE = 6 };
  * sets, which is worth packing away when the panel is read often. */
 bool product_lies_right(const Product *r, const Lie *lie, int side) {
     int64_t run = product_stride(lie, r->c, &r->run[side]), k = product_stride(lie, r->c, &r->k);
-    if (!lie->direct || (run != 1 && r->run[side].count > 1) || k < 0)
+    if (!lie->direct || lie->rounds != DT_F32 || (run != 1 && r->run[side].count > 1) || k < 0)
         return false;
     return k % PAGE_FLOATS != 0 || k == 0 || r->panels[1 - side] < REUSE || r->k.count < 16;
 }

@@ -18,10 +18,14 @@ typedef struct {
     DimList outer, run[2], k;    /* run: m and n */
     DimList lists;               /* the dims summed over before k: windows, and what stands before them */
     int64_t block[2], panels[2]; /* mr, nr */
+    bool pairs;                  /* panels hold pairs of bf16, two points of k in an element */
 } Product;
 
+/* direct: it lies in memory, as f32 that are rounded when they are read, or taken as they are (DT_F32). */
 typedef struct {
     bool direct;
+    DType rounds;
+    uint32_t bare;   /* the node that rounds, 0 none */
     uint32_t cell;
     int64_t base, stride[MAX_DIMS];
 } Lie;
@@ -38,8 +42,11 @@ typedef struct {
 Product product_of(const Planner *p, Val v, bool single);
 /* The columns being places of a window, the last dim of C; `image`: the operand whose places follow them. */
 Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bool single);
+bool product_wants_pairs(const Planner *p, Val v);   /* of bf16, on a target that multiplies pairs faster */
 Lie product_lie(Planner *p, const Product *r, int side);
 int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l); /* one for a list of dims, or -1 */
+int64_t product_steps(const Product *r);       /* elements of a row of a panel: pairs, or all of k */
+int product_pair_dim(const Product *r);        /* the dim of k whose points are paired */
 void product_rows(Product *r, int64_t most, int64_t multiple);   /* chooses the rows of a tile anew */
 bool product_lies_right(const Product *r, const Lie *lie, int side);
 
@@ -48,11 +55,13 @@ uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of th
 void pack_split(Emit *e, const Product *r, int side, Index flat, Index *dim_at);   /* a run's place into its dims */
 void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total);
 /* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
- * begins.  part: the axis that counts pieces of k, or NULL for all of it. */
+ * begins.  part: the axis that counts pieces of k, or NULL for all of it.  Of an odd sum in pairs the last point has a
+ * stage of its own. */
 void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint32_t *part,
                 Index *dim_at, uint32_t out, Index to);
 /* The operand where it lies, or packed by a kernel before the product. */
 Feed pack_source(Planner *p, uint32_t group, const Product *r, int side);
+DType pack_type(const Product *r);          /* of an element of a panel */
 
 /* contract.c */
 /* A product being lowered: its kernel, and where its operands come from. */

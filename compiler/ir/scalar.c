@@ -62,7 +62,7 @@ bool sop_parse(Str s, SOp *out) {
         case S_floor: EACH(T, T, floor(x));                                                                \
         case S_const: case S_arg: case S_idiv: case S_mod: case S_lt: case S_le: case S_eq: case S_isnan:  \
         case S_and: case S_or: case S_xor: case S_not: case S_shl: case S_shr: case S_sar: case S_select:  \
-        case S_cast: case S_bitcast: case SOP_COUNT:                                                       \
+        case S_cast: case S_bitcast: case S_pair: case SOP_COUNT:                                          \
             GR_BUG("%s is not an operation of " #T, sop_name(op));                                         \
         }                                                                                                  \
     }
@@ -105,7 +105,7 @@ DEFINE_DIVISION(int64_t, uint64_t, div_i64, mod_i64)
         case S_sar:  EACH(T, T, x >> ((U)y & (BITS - 1)));                                                 \
         case S_const: case S_arg: case S_mulz: case S_div: case S_fma: case S_sqrt: case S_rint:           \
         case S_floor: case S_lt: case S_le: case S_eq: case S_isnan: case S_select: case S_cast:           \
-        case S_bitcast: case SOP_COUNT:                                                                    \
+        case S_bitcast: case S_pair: case SOP_COUNT:                                                       \
             GR_BUG("%s is not an operation of " #T, sop_name(op));                                         \
         }                                                                                                  \
     }
@@ -261,6 +261,11 @@ static void cast_lanes(DType type, DType from, uint32_t n, void *out, const void
     GR_BUG("cast from %d", (int)from);
 }
 
+static void pair_lanes(uint32_t n, void *out, const void *a, const void *b) {
+    const void *c = NULL;
+    EACH(uint32_t, float, (uint32_t)bf16_of_f32(x) << 16 | bf16_of_f32(y));
+}
+
 static void arithmetic(SOp op, DType type, uint32_t n, void *out, const void *a, const void *b,
                        const void *c) {
     switch (type) {
@@ -291,6 +296,9 @@ void scalar_eval(SOp op, DType type, DType from, uint32_t n, void *out, const vo
         return;
     case S_cast:
         cast_lanes(type, from, n, out, a);
+        return;
+    case S_pair:
+        pair_lanes(n, out, a, b);
         return;
     case S_add: case S_sub: case S_mul: case S_mulz: case S_div: case S_fma: case S_idiv: case S_mod:
     case S_neg: case S_abs: case S_sign: case S_min: case S_max: case S_sqrt: case S_rint: case S_floor:

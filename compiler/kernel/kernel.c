@@ -122,6 +122,10 @@ const KList *ktile_columns(const KTile *t) {
 
 int64_t ktile_cuts(const KTile *t) { return (ktile_blocks(t) * t->k + CHUNK - 1) / CHUNK; }
 
+bool ktile_pairs(const Kernel *k, const KTile *t) { return k->bufs.at[k->accesses.at[t->a].buf].dtype == DT_I32; }
+
+int64_t ktile_steps(const Kernel *k, const KTile *t) { return ktile_pairs(k, t) ? (t->k + 1) / 2 : t->k; }
+
 bool ktile_together(const Stage *s, int32_t axis) {
     for (uint32_t i = s->n_axes - s->tile.together; i < s->n_axes; i++) {
         if (s->axis[i] == axis)

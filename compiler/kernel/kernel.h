@@ -49,6 +49,10 @@
  *           part of `out` is not written, and only valid rows and columns of A and B have to lie inside
  *           their buffers (compiled code may read on within ARENA_SLACK).  i = value of m_axis, j of
  *           n_axis; an axis of -1 is 0.
+ *           Operands of type i32 hold pairs of bf16, point 2q of a block in the upper and 2q + 1 in the
+ *           lower half: element (row, k) lies in the pair at k / 2, a_k and b_k are steps from pair to
+ *           pair.  Pairs are multiplied whole, the upper half first: of an odd block the last half of A by
+ *           that of B has to be -0, which adds nothing.
  *  types    A load gives, and a store takes, the wide type of the buffer: f32 of f32 f16 bf16, i32 of i32
  *           u8, else its own.
  *  guards   A load or store whose guard is false touches no memory, so its address may lie anywhere then.
@@ -203,13 +207,15 @@ void    kernel_sweeps(Kernel *k);
 int64_t ktile_blocks(const KTile *t);          /* points of its lists */
 const KList *ktile_columns(const KTile *t);     /* its list of columns, NULL when there is none */
 int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts its sum into */
+bool    ktile_pairs(const Kernel *k, const KTile *t);    /* are its operands pairs of bf16 */
+int64_t ktile_steps(const Kernel *k, const KTile *t);    /* elements of an operand in a block: pairs, or k */
 bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
 int64_t ktile_last_rows(const KTile *t);       /* rows that the microkernel of the last panel of rows makes */
-/* Names of the microkernels its tiles call ("mk_f32_14x32"; "mk_f32_8x16_1x3" makes three tiles, one of "_edges" leaves
- * out columns, "_edges_1" may have one vector of them), each once in order of first use: so they stand behind its
- * buffers. */
+/* Names of the microkernels its tiles call ("mk_f32_14x32", of pairs "mk_bf16_14x32"; "mk_f32_8x16_1x3" makes three
+ * tiles, one of "_edges" leaves out columns, "_edges_1" may have one vector of them), each once in order of first use:
+ * so they stand behind its buffers. */
 Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a);    /* last: of the last panel of rows */
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* 2 * stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);

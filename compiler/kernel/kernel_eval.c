@@ -394,6 +394,26 @@ static const float *tile_operand(const Eval *e, const KAccess *a, int64_t offset
     return to;
 }
 
+/* What one element of a block, from each operand, adds to the columns lo .. hi-1 of a row. */
+static void tile_step(const Eval *e, const KTile *t, int64_t a_at, int64_t b_at, uint32_t lo, uint32_t hi, Chain *c) {
+    const KAccess *a = &e->k->accesses.at[t->a], *b = &e->k->accesses.at[t->b];
+    float wide_a[UINT8_MAX], wide_b[UINT8_MAX];
+    if (!ktile_pairs(e->k, t)) {
+        float x = *tile_operand(e, a, a_at, 1, wide_a);
+        const float *y = tile_operand(e, b, b_at, hi - lo, wide_b);
+        for (uint32_t j = lo; j < hi; j++)
+            c->acc[j] = fmaf(x, y[j - lo], c->acc[j]);
+        return;
+    }
+    uint32_t x, y;
+    memcpy(&x, lanes_of(e, a).at + a_at * (int64_t)sizeof x, sizeof x);
+    for (uint32_t j = lo; j < hi; j++) {
+        memcpy(&y, lanes_of(e, b).at + (b_at + j - lo) * (int64_t)sizeof y, sizeof y);
+        c->acc[j] = fmaf(f32_of_bf16((uint16_t)(x >> 16)), f32_of_bf16((uint16_t)(y >> 16)), c->acc[j]);
+        c->acc[j] = fmaf(f32_of_bf16((uint16_t)x), f32_of_bf16((uint16_t)y), c->acc[j]);
+    }
+}
+
 static uint32_t tile_side(const Eval *e, int32_t axis, int64_t extent, uint32_t step) {
     int64_t left = extent - (axis < 0 ? 0 : e->axis[axis] * step);
     return left < 0 ? 0 : left < step ? (uint32_t)left : step;
@@ -445,26 +465,23 @@ static void one_tile(Eval *e, void *user, uint32_t width) {
         first = e->axis[t->cut] * (CHUNK / t->k);
         end = first + CHUNK / t->k < end ? first + CHUNK / t->k : end;
     }
-    const KAccess *a = &e->k->accesses.at[t->a], *b = &e->k->accesses.at[t->b];
     uint32_t rows = tile_side(e, t->m_axis, t->m, t->mr), columns = tile_side(e, t->n_axis, t->n, t->nr);
-    float *out = (float *)e->bufs[t->out] + number * t->mr * t->nr, wide_a[UINT8_MAX], wide_b[UINT8_MAX];
+    int64_t steps = ktile_steps(e->k, t), points = ktile_pairs(e->k, t) ? 2 : 1;
+    float *out = (float *)e->bufs[t->out] + number * t->mr * t->nr;
     Chain c;
     for (uint32_t r = 0; r < rows; r++) {
         chain_begin(&c, columns);
         for (int64_t block = first; block < end; block++) {
             int64_t a_at, b_at;
             bool there = tile_block(e, t, block, &a_at, &b_at);
-            b_at = t->cut >= 0 ? (block - first) * t->k * t->b_k : b_at;
+            b_at = t->cut >= 0 ? (block - first) * steps * t->b_k : b_at;
             uint32_t lo = 0, hi = columns;
             tile_columns(e, t, block, &lo, &hi, &b_at);
-            for (int64_t k = 0; k < t->k; k++) {
-                if (there && lo < hi) {
-                    float x = *tile_operand(e, a, a_at + k * t->a_k + r, 1, wide_a);
-                    const float *y = tile_operand(e, b, b_at + k * t->b_k + lo, hi - lo, wide_b);
-                    for (uint32_t j = lo; j < hi; j++)
-                        c.acc[j] = fmaf(x, y[j - lo], c.acc[j]);
-                }
-                chain_count(&c);
+            for (int64_t k = 0; k < steps; k++) {
+                if (there && lo < hi)
+                    tile_step(e, t, a_at + k * t->a_k + r, b_at + k * t->b_k + lo, lo, hi, &c);
+                for (int64_t p = points * k; p < points * (k + 1) && p < t->k; p++)
+                    chain_count(&c);
             }
         }
         chain_end(&c);

@@ -12,17 +12,18 @@ int64_t ktile_last_rows(const KTile *t) {
 
 Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a) {
     const KTile *t = &s->tile;
+    const char *type = ktile_pairs(k, t) ? "bf16" : "f32";
     uint32_t rows = last ? (uint32_t)ktile_last_rows(t) : t->mr;
     int64_t tail = (t->n % t->nr + LANES - 1) / LANES;
     if (ktile_columns(t) != NULL && tail > 0 && tail < t->nr / LANES)
-        return str_format(a, "mk_f32_%ux%u_edges_%lld", rows, t->nr, (long long)tail);
+        return str_format(a, "mk_%s_%ux%u_edges_%lld", type, rows, t->nr, (long long)tail);
     if (ktile_columns(t) != NULL)
-        return str_format(a, "mk_f32_%ux%u_edges", rows, t->nr);
+        return str_format(a, "mk_%s_%ux%u_edges", type, rows, t->nr);
     if (t->together == 0)
-        return str_format(a, "mk_f32_%ux%u", rows, t->nr);
+        return str_format(a, "mk_%s_%ux%u", type, rows, t->nr);
     int64_t inner = k->axes.at[s->axis[s->n_axes - 1]].extent;
     int64_t outer = t->together > 1 ? k->axes.at[s->axis[s->n_axes - 2]].extent : 1;
-    return str_format(a, "mk_f32_%ux%u_%lldx%lld", rows, t->nr, (long long)outer, (long long)inner);
+    return str_format(a, "mk_%s_%ux%u_%lldx%lld", type, rows, t->nr, (long long)outer, (long long)inner);
 }
 
 static uint32_t add_name(Str *names, uint32_t n, Str name) {

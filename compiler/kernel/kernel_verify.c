@@ -161,6 +161,7 @@ static bool op_takes(SOp op, DType t) {
     case S_and: case S_or: case S_xor: case S_not:
         return !is_real(t);
     case S_bitcast: return t != DT_BOOL;
+    case S_pair: return t == DT_F32;
     case S_arg: case SOP_COUNT: break;
     }
     return false;
@@ -185,6 +186,8 @@ static DType scalar_type(const Verifier *v, const KInst *in) {
                                                                                        : DT_COUNT;
     if (op == S_cast)
         return (DType)in->type;
+    if (op == S_pair)
+        return DT_I32;
     return op == S_lt || op == S_le || op == S_eq || op == S_isnan ? DT_BOOL : first;
 }
 
@@ -412,14 +415,13 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     r.lo += stride < 0 ? stride * last : 0;
     r.hi += columns != NULL ? columns->places - 1 : last > 0 && full > most ? full : most;
     bool alone = id == t->b && t->cut >= 0;
-    Wide points = (Wide)ktile_blocks(t) * t->k;
-    widen(&r, (Wide)by_k * ((!alone ? t->k : points < CHUNK ? points : CHUNK) - 1));
+    Wide steps = ktile_steps(v->k, t), points = (Wide)ktile_blocks(t) * t->k;
+    widen(&r, (Wide)by_k * ((!alone ? steps : (points < CHUNK ? points : CHUNK) / t->k * steps) - 1));
     for (uint32_t i = 0; i < t->n_lists && !alone; i++) {
         const KList *l = &t->list[i];
         widen(&r, (Wide)(id == t->a ? l->a_step : l->b_step) * (l->count - 1));
         widen(&r, l->window ? (Wide)(id == t->a ? l->a_place : l->b_place) * (l->places - 1) : 0);
     }
-    NEED(kernel_wide(b->dtype) == DT_F32, "a tile multiplies f32");
     NEED(r.lo >= 0 && r.hi < b->count, "%%%s holds %lld elements, and the tile may reach %lld",
          buffer_name(v, v->k->accesses.at[id].buf), (long long)b->count, (long long)(r.lo < 0 ? r.lo : r.hi));
 }
@@ -471,6 +473,15 @@ static void check_cut(Verifier *v, const KTile *t) {
          (long long)ktile_cuts(t), (long long)v->k->axes.at[t->cut].extent);
 }
 
+/* Pairs do not lie across cuts: a block is even, the only one, or all of them are one cut. */
+static void check_tile_types(Verifier *v, const KTile *t) {
+    DType a = v->k->bufs.at[v->k->accesses.at[t->a].buf].dtype, b = v->k->bufs.at[v->k->accesses.at[t->b].buf].dtype;
+    NEED(kernel_wide(a) == kernel_wide(b) && (kernel_wide(a) == DT_F32 || a == DT_I32),
+         "a tile multiplies f32, or pairs of bf16 in i32");
+    NEED(!ktile_pairs(v->k, t) || t->k % 2 == 0 || ktile_blocks(t) == 1 || (Wide)ktile_blocks(t) * t->k <= CHUNK,
+         "a cut divides a pair");
+}
+
 /* Tiles made together differ by where their windows stand in A, and in nothing else. */
 static void check_together(Verifier *v, const KTile *t) {
     const Stage *s = v->s;
@@ -505,7 +516,11 @@ static void check_tile(Verifier *v) {
     if (v->bad)
         return;
     NEED(t->a < v->k->accesses.n && t->b < v->k->accesses.n, "there is no such access");
+    NEED(v->k->accesses.at[t->a].buf < v->k->bufs.n && v->k->accesses.at[t->b].buf < v->k->bufs.n,
+         "an operand of a tile lies in no buffer");
     check_together(v, t);
+    if (!v->bad)
+        check_tile_types(v, t);
     if (v->bad)
         return;
     check_tile_axis(v, t->m_axis, t->m, t->mr);

@@ -29,7 +29,7 @@ typedef struct {
     LLVMModuleRef  module;
     LLVMBuilderRef b;
     const Math    *math;
-    bool           sanitize;
+    bool           sanitize, has_bf16; /* has_bf16: the processor rounds to bf16 and multiplies pairs of it */
     LLVMTypeRef    i1, i8, i16, i32, i64, f16, f32, f64, ptr;
     Value          iota;               /* 16 x i32: 0 1 .. 15 */
     /* the kernel */

@@ -14,10 +14,13 @@
  * has columns that stand at places: a third number of each block shifts them, and where from + shift + column is no
  * place, the column leaves the block out.  Columns from + column >= end are nobody's, and hold anything.  Blocks that
  * all others have, most of them, take the usual loop.  `_edges_3` sums three vectors alone where no more stand before
- * the end. */
+ * the end.
+ * Of operands that are pairs of bf16 a step is a pair: one instruction, which rounds after each of its two products as
+ * a chain of fma does.  It begins with the upper half, so that is where the pair's first point lies. */
 #include "emit.h"
 #include "micro.h"
 #include <stdio.h>
+#include <string.h>
 
 enum { UNROLL = 2 };
 
@@ -26,7 +29,7 @@ typedef struct {
     LLVMTypeRef vector;
     uint32_t rows, vectors, tiles;   /* of a tile: pairs of rows when they are paired; of sixteen columns */
     uint32_t pitch;                  /* vectors of a row of the tile in memory */
-    bool pairs;
+    bool pairs, halves;              /* halves: operands are pairs of bf16 */
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
     bool edges;
     Value from, places, end;
@@ -87,6 +90,12 @@ static Value row_at(const Micro *m, const Sums *s, uint32_t r) {
     return row_spread(m, emit_at(m->e, m->e->f32, a, emit_i64(m->e, r % m->rows * (m->pairs ? 2 : 1))));
 }
 
+static Value fused_halves(Emit *e, Value x, Value y, Value z) {
+    LLVMTypeRef halves = LLVMVectorType(LLVMBFloatTypeInContext(e->context), 2 * LANES);
+    Value in[3] = {z, LLVMBuildBitCast(e->b, x, halves, ""), LLVMBuildBitCast(e->b, y, halves, "")};
+    return emit_call(e, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 0, in, 3);
+}
+
 /* there: the lanes of each vector of columns that have the block; NULL: all. */
 static Sums step(const Micro *m, Sums s, const Value *there) {
     Emit *e = m->e;
@@ -104,7 +113,8 @@ static Sums step(const Micro *m, Sums s, const Value *there) {
             column[v] = column_at(m, &s, v);
         if (!wide && v == 0)
             row[r] = row_at(m, &s, r);
-        Value before = s.acc[r * m->vectors + v], sum = fused(e, row[r], column[v], before);
+        Value before = s.acc[r * m->vectors + v];
+        Value sum = (m->halves ? fused_halves : fused)(e, row[r], column[v], before);
         s.acc[r * m->vectors + v] = there == NULL ? sum : LLVMBuildSelect(e->b, there[v], sum, before, "");
     }
     s.a = emit_at(e, e->f32, s.a, m->a_k);
@@ -289,14 +299,18 @@ static void finish(const Micro *m, const Sums *s) {
 }
 
 bool micro_shape(const char *symbol, MicroShape *s) {
+    static const char *const prefix[] = {"mk_f32_", "mk_bf16_"};
     char end;
-    *s = (MicroShape){0};
-    int n = sscanf(symbol, "mk_f32_%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
+    *s = (MicroShape){.halves = strncmp(symbol, prefix[1], strlen(prefix[1])) == 0};
+    if (strncmp(symbol, prefix[s->halves], strlen(prefix[s->halves])) != 0)
+        return false;
+    const char *size = symbol + strlen(prefix[s->halves]);
+    int n = sscanf(size, "%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
     bool together = n == 4 && s->outer > 0 && s->inner > 0;
     int used = 0, tail = 0;
-    sscanf(symbol, "mk_f32_%ux%u_edges%n_%u%n", &s->rows, &s->columns, &used, &s->tail, &tail);
-    s->edges = used > 0 && (symbol[used] == 0 || (tail > 0 && symbol[tail] == 0 && s->tail < s->columns / LANES));
-    if (!together && !s->edges && sscanf(symbol, "mk_f32_%ux%u%c", &s->rows, &s->columns, &end) != 2)
+    sscanf(size, "%ux%u_edges%n_%u%n", &s->rows, &s->columns, &used, &s->tail, &tail);
+    s->edges = used > 0 && (size[used] == 0 || (tail > 0 && size[tail] == 0 && s->tail < s->columns / LANES));
+    if (!together && !s->edges && sscanf(size, "%ux%u%c", &s->rows, &s->columns, &end) != 2)
         return false;
     uint64_t floats = (uint64_t)s->rows * s->columns, tiles = together ? (uint64_t)s->outer * s->inner : 1;
     bool pairs = s->columns == LANES / 2 && s->rows % 2 == 0 && !s->edges;
@@ -344,7 +358,8 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     bool pairs = shape->columns < LANES;
     Micro m = {.e = e, .vector = emit_vector(e->f32), .pairs = pairs, .rows = pairs ? shape->rows / 2 : shape->rows,
                .vectors = pairs ? 1 : shape->columns / LANES, .pitch = pairs ? 1 : shape->columns / LANES,
-               .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges};
+               .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges,
+               .halves = shape->halves};
     e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together, shape->edges));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
     for (unsigned i = 0; i < 9; i++)

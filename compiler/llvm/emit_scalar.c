@@ -101,6 +101,36 @@ static Value bf16_of(Emit *e, Value x) {
     return LLVMBuildTrunc(e->b, whole, emit_shape_like(e->i16, x), "");
 }
 
+/* Two vectors to thirty-two halves by one instruction; NaN, which it hands on, is made the one NaN, and then the halves
+ * that belong together are brought together. */
+static Value pair_lanes(Emit *e, Value upper, Value lower) {
+    enum { BOTH = 2 * LANES };
+    LLVMTypeRef halves = LLVMVectorType(e->i16, BOTH);
+    Value at[BOTH], size[BOTH], inf[BOTH], nan[BOTH];
+    for (int i = 0; i < BOTH; i++) {
+        at[i] = emit_i32(e, i % 2 == 0 ? i / 2 : LANES + i / 2);
+        size[i] = LLVMConstInt(e->i16, 0x7fff, false);
+        inf[i] = LLVMConstInt(e->i16, 0x7f80, false);
+        nan[i] = LLVMConstInt(e->i16, 0x7fc0, false);
+    }
+    Value v = emit_call(e, "llvm.x86.avx512bf16.cvtne2ps2bf16.512", NULL, 0, (Value[]){upper, lower}, 2);
+    v = LLVMBuildBitCast(e->b, v, halves, "");
+    Value number = LLVMBuildICmp(e->b, LLVMIntULE, LLVMBuildAnd(e->b, v, LLVMConstVector(size, BOTH), ""),
+                                 LLVMConstVector(inf, BOTH), "");
+    v = LLVMBuildSelect(e->b, number, v, LLVMConstVector(nan, BOTH), "");
+    v = LLVMBuildShuffleVector(e->b, v, v, LLVMConstVector(at, BOTH), "");
+    return LLVMBuildBitCast(e->b, v, emit_vector(e->i32), "");
+}
+
+static Value pair_of(Emit *e, Value upper, Value lower) {
+    if (e->has_bf16 && emit_is_vector(upper))
+        return pair_lanes(e, upper, lower);
+    LLVMTypeRef whole = emit_shape_like(e->i32, upper);
+    Value high = LLVMBuildZExt(e->b, bf16_of(e, upper), whole, "");
+    Value low = LLVMBuildZExt(e->b, bf16_of(e, lower), whole, "");
+    return LLVMBuildOr(e->b, LLVMBuildShl(e->b, high, number_like(e, DT_I32, upper, 16), ""), low, "");
+}
+
 static Value f16_of(Emit *e, Value x) {
     Value half = LLVMBuildFPTrunc(e->b, x, emit_shape_like(e->f16, x), "");
     Value bits = LLVMBuildBitCast(e->b, half, emit_shape_like(e->i16, x), "");
@@ -223,7 +253,7 @@ static Value arithmetic(Emit *e, SOp op, DType t, Value a, Value b) {
     case S_sar:  return shift(e, LLVMAShr, t, a, b);
     case S_const: case S_arg: case S_fma: case S_neg: case S_abs: case S_sign: case S_sqrt: case S_rint:
     case S_floor: case S_lt: case S_le: case S_eq: case S_isnan: case S_not: case S_select: case S_cast:
-    case S_bitcast: case SOP_COUNT: break;
+    case S_bitcast: case S_pair: case SOP_COUNT: break;
     }
     GR_BUG("%s takes no two operands", sop_name(op));
 }
@@ -262,6 +292,7 @@ Value emit_scalar(Emit *e, SOp op, DType type, DType from, Imm imm, Value a, Val
     case S_not:   return LLVMBuildNot(e->b, a, "");
     case S_select: return select_of(e, a, b, c);
     case S_cast:  return emit_cast(e, type, from, a);
+    case S_pair:  return pair_of(e, a, b);
     case S_bitcast: return LLVMBuildBitCast(e->b, a, emit_shape_like(emit_type(e, type), a), "");
     case S_add: case S_sub: case S_mul: case S_mulz: case S_div: case S_idiv: case S_mod: case S_min: case S_max:
     case S_and: case S_or: case S_xor: case S_shl: case S_shr: case S_sar:

@@ -21,6 +21,7 @@ typedef struct {
     uint32_t extent[2];                      /* outer and inner axis of tiles made together, else 0 */
     int32_t axis[2];                         /* their numbers, -1 none */
     const KList *columns;                    /* the list that ties columns to places, or NULL */
+    bool pairs;                              /* an element holds two points of k */
     bool shares;                             /* one list, with room for all blocks, for the tiles of the last axis */
 } Tile;
 
@@ -68,10 +69,19 @@ static void call(const Tile *t, Value k, Value a, Value b, Value blocks, Value l
     set(t, t->begun, number(t, 1));
 }
 
+/* The elements that n points of k take. */
+static Value steps_of(const Tile *t, Value n) {
+    if (!t->pairs)
+        return n;
+    return LLVMBuildLShr(t->e->b, LLVMBuildAdd(t->e->b, n, number(t, 1), ""), number(t, 1), "");
+}
+
+static Value whole_block(const Tile *t) { return number(t, ktile_steps(t->e->kernel, t->t)); }
+
 /* The blocks that wait. */
 static void flush(const Tile *t) {
     If some = if_open(t->e, is(t, LLVMIntSGT, get(t, t->pending), 0));
-    call(t, number(t, t->t->k), t->a, t->b, get(t, t->pending), t->list);
+    call(t, whole_block(t), t->a, t->b, get(t, t->pending), t->list);
     set(t, t->pending, number(t, 0));
     if_close(t->e, some);
 }
@@ -171,7 +181,9 @@ static void piece(const Tile *t, const Block *x, Value p, Value n) {
         f = if_open(e, x->there);
     flush(t);
     list_one(t, x->shift);
-    call(t, n, moved(t, t->a, x->a, p, t->t->a_k), moved(t, t->b, x->b, p, t->t->b_k), number(t, 1), t->list);
+    p = steps_of(t, p);
+    Value a = moved(t, t->a, x->a, p, t->t->a_k), b = moved(t, t->b, x->b, p, t->t->b_k);
+    call(t, steps_of(t, n), a, b, number(t, 1), t->list);
     if (x->there != NULL)
         if_close(e, f);
 }
@@ -307,7 +319,7 @@ static void one_by_one(const Tile *t, const Block *x, const Value *u) {
     If some = if_open(e, there);
     Value tile = LLVMBuildAdd(e->b, emit_mul_i64(e, l[0].i, t->extent[1]), l[1].i, "");
     Value to = emit_at(e, e->f32, t->out, emit_mul_i64(e, tile, (int64_t)t->t->mr * t->t->nr));
-    call_micro(t, number(t, t->t->k), emit_at(e, e->f32, t->a, a), emit_at(e, e->f32, t->b, x->b), to, number(t, 1),
+    call_micro(t, whole_block(t), emit_at(e, e->f32, t->a, a), emit_at(e, e->f32, t->b, x->b), to, number(t, 1),
                t->list, number(t, MICRO_ALONE));
     if_close(e, some);
     for (int i = 2; i-- > 0;)
@@ -341,7 +353,7 @@ static void one_cut(const Tile *t) {
     Block x = {.a = number(t, 0), .b = number(t, 0)};
     for (uint32_t i = 0; i < t->t->n_lists; i++)
         x = inside(t, &t->t->list[i], &x, u[i]);
-    x.b = emit_mul_i64(e, LLVMBuildSub(e->b, l.i, first, ""), t->t->k * t->t->b_k);
+    x.b = emit_mul_i64(e, LLVMBuildSub(e->b, l.i, first, ""), ktile_steps(e->kernel, t->t) * t->t->b_k);
     cut_block(t, &x, u);
     loop_close(e, &l, NULL);
     end_cut(t);
@@ -358,7 +370,7 @@ static void one_tile(Tile *t) {
     }
     if (t->t->n_lists == 0 && t->cut == NULL) {               /* the most frequent tile: one call */
         list_one(t, NULL);
-        call(t, number(t, t->t->k), t->a, t->b, number(t, 1), t->list);
+        call(t, whole_block(t), t->a, t->b, number(t, 1), t->list);
         return;
     }
     lists(t, 0, &(Block){.a = number(t, 0), .b = number(t, 0)}, number(t, 0));
@@ -392,7 +404,7 @@ static void tiles_of_list(Tile *t, const Stage *s) {
     t->a = emit_at(e, e->f32, a, emit_mul_i64(e, l.i, k->accesses.at[t->t->a].coef[axis]));
     t->b = emit_at(e, e->f32, b, emit_mul_i64(e, l.i, k->accesses.at[t->t->b].coef[axis]));
     t->out = emit_at(e, e->f32, out, emit_mul_i64(e, l.i, tile_size(t)));
-    call_micro(t, number(t, t->t->k), t->a, t->b, t->out, blocks, t->list, number(t, MICRO_STORE));
+    call_micro(t, whole_block(t), t->a, t->b, t->out, blocks, t->list, number(t, MICRO_STORE));
     loop_close(e, &l, NULL);
 }
 
@@ -432,6 +444,7 @@ void emit_tile(Emit *e, const Stage *s, Value microkernel, Value last) {
     const KTile *k = &s->tile;
     int64_t blocks = ktile_blocks(k);
     Tile t = {.e = e, .t = k, .columns = ktile_columns(k), .all_rows = microkernel, .last_rows = last,
+              .pairs = ktile_pairs(e->kernel, k),
               .most = blocks < LIST_LONGEST ? blocks : LIST_LONGEST, .extent = {1, 1}, .axis = {-1, -1}};
     for (uint32_t i = 0; i < k->together; i++) { /* of one axis: the inner */
         t.axis[1 - i] = s->axis[s->n_axes - 1 - i];

@@ -91,10 +91,12 @@ static GrStatus check_tiles(Emit *emit, const Kernel *k, Error *e) {
         if (!micro_shape(micro.s, &shape))
             return fail(e, GR_JIT, "kernel %.*s: there is no microkernel %.*s", FSTR(k->name), FSTR(micro));
         DType a = k->bufs.at[k->accesses.at[t->a].buf].dtype, b = k->bufs.at[k->accesses.at[t->b].buf].dtype;
-        if (a != DT_F32 || b != DT_F32)
+        if (a != b || (a != DT_F32 && a != DT_I32))
             return fail(e, GR_JIT,
-                "kernel %.*s: microkernels multiply f32, not %s by %s; widen while packing", FSTR(k->name),
-                        dtype_name(a), dtype_name(b));
+                "kernel %.*s: microkernels multiply f32 or pairs of bf16, not %s by %s; widen while packing",
+                        FSTR(k->name), dtype_name(a), dtype_name(b));
+        if (a == DT_I32 && !emit->has_bf16)
+            return fail(e, GR_JIT, "kernel %.*s: the processor does not multiply pairs of bf16", FSTR(k->name));
     }
     return GR_OK;
 }
@@ -105,7 +107,7 @@ static GrStatus emit_item(Emit *e, const GenItem *item, Error *err) {
     if (item->kernel != NULL) {
         TRY(check_tiles(e, item->kernel, err));
         emit_kernel(e, item->kernel, item->symbol);
-    } else if (micro_shape(item->symbol, &shape)) {
+    } else if (micro_shape(item->symbol, &shape) && (e->has_bf16 || !shape.halves)) {
         emit_micro(e, item->symbol, &shape);
     } else {
         return fail(err, GR_JIT, "no microkernel is called %s", item->symbol);
@@ -155,6 +157,7 @@ static GrStatus unit_begin(Arena *a, const GenTarget *t, Unit *u, Error *e) {
     TRY(math_create(a, &math, e));
     TRY(machine_code_target(t->cpu, &u->machine, e));
     u->e = emit_begin(a, t, math);
+    u->e.has_bf16 = machine_code_has(u->machine, "+avx512bf16");
     machine_code_set_layout(u->machine, u->e.module);
     return GR_OK;
 }

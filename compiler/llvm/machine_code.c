@@ -58,6 +58,13 @@ GrStatus machine_code_target(const char *cpu, LLVMTargetMachineRef *out, Error *
     return GR_USAGE;
 }
 
+bool machine_code_has(LLVMTargetMachineRef machine, const char *feature) {
+    char *features = LLVMGetTargetMachineFeatureString(machine);
+    bool has = has_feature(features, feature);
+    LLVMDisposeMessage(features);
+    return has;
+}
+
 void machine_code_set_layout(LLVMTargetMachineRef machine, LLVMModuleRef module) {
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
     char *triple = LLVMGetTargetMachineTriple(machine);

@@ -8,6 +8,7 @@
 #define MACHINE_CODE_LLVM LLVM_VERSION_STRING
 void     machine_code_start(void);                         /* once a process */
 GrStatus machine_code_target(const char *cpu, LLVMTargetMachineRef *out, Error *e);   /* cpu NULL: the host */
+bool     machine_code_has(LLVMTargetMachineRef machine, const char *feature);         /* "+avx512bf16" */
 void     machine_code_set_layout(LLVMTargetMachineRef machine, LLVMModuleRef module);
 GrStatus machine_code_emit(Arena *a, LLVMTargetMachineRef machine, LLVMModuleRef module,
     LLVMCodeGenFileType what,

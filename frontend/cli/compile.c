@@ -2,6 +2,7 @@
  * --time-passes. */
 #include "clock.h"
 #include "crash.h"
+#include "target.h"
 #include <string.h>
 
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out) {
@@ -27,20 +28,12 @@ bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest 
     return true;
 }
 
-static const char *vector_machine(const Common *c) {
-    if (c->cpu && strcmp(c->cpu, "haswell") == 0) return "avx2";
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")
-               ? "avx512"
-               : "avx2";
-}
-
 GrStatus compile_plan(Session *s, const Common *c, Compiled *compiled, const char *variant, Error *e) {
     double start = clock_seconds();
     FuseOptions o = {.fused = strcmp(variant, "fused") == 0,
                      .blas = strcmp(variant, "blas") == 0,
                      .threads = c->threads,
-                     .cpu = vector_machine(c)};
+                     .cpu = cpu_target_of(c->cpu)};
     bool first = compiled->planned.plan == NULL && c->max_memory > 0;
     FuseOptions runs = {.fused = true, .threads = o.threads, .cpu = o.cpu};     /* what trains: others are compared */
     GrStatus status = first ? compile_fit(s, c, compiled, &runs, e) : GR_OK;
