@@ -1,6 +1,8 @@
 """Training steps of the studies as PyTorch programs, timed: the models and losses of graphs/vox and graphs/splat.
 
-    bench/peers/tuned studies.py NAME [THREADS [STEPS]]        vox_conv, vox_batch_norm, vox_pointnet, splat_conv
+    bench/peers/tuned studies.py NAME [THREADS [STEPS]] [bf16]        vox_conv, vox_batch_norm, vox_pointnet, splat_conv
+
+With `bf16` the models run under autocast, as `graphc bench --precision=bf16` rounds their products; losses stay f32.
 
 bench/peers/tuned sets up the libraries at their best. Prints one JSON line: minimum and median milliseconds a step
 (forward, backward, Adam), seconds to the end of the first step, and the most memory."""
@@ -12,7 +14,9 @@ from torch import nn
 import torch.nn.functional as F
 
 torch.manual_seed(0)
-torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+bf16 = "bf16" in sys.argv
+numbers = [int(a) for a in sys.argv[2:] if a.isdigit()]
+torch.set_num_threads(numbers[0] if numbers else 2)
 
 
 def sample(mu, logvar):
@@ -204,12 +208,21 @@ def step():
     adam.step()
 
 
+if bf16:
+    exact = net.forward
+
+    def forward(*x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = exact(*x)
+        return y.float() if torch.is_tensor(y) else tuple(part.float() for part in y)
+
+    net.forward = forward
 step()
 first = time.perf_counter() - t_start
 times = []
-for _ in range(int(sys.argv[3]) if len(sys.argv) > 3 else 100):
+for _ in range(numbers[1] if len(numbers) > 1 else 100):
     t = time.perf_counter()
     step()
     times.append((time.perf_counter() - t) * 1e3)
-print(json.dumps({"what": sys.argv[1] + " torch", "min_ms": min(times), "median_ms": statistics.median(times),
+print(json.dumps({"what": sys.argv[1] + " torch" + (" bf16" if bf16 else ""), "min_ms": min(times), "median_ms": statistics.median(times),
                   "first_step_s": first, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -2,7 +2,9 @@
  * of a tile are places of a row of the result, its rows channels, and what a tap reads for them lies side by side,
  * too, shifted by the tap.  Nothing is packed but the weights, and the result is stored as the tile has it.  At the
  * ends of a row some columns have no place for a tap: the microkernel leaves the block out for these.  A point of the
- * head is a row of places. */
+ * head is a row of places.
+ * An image that is rounded to bf16 is first copied to where it lies in pairs of channels: as many planes as there are
+ * pairs, read and written along its rows. */
 #include "product.h"
 
 /* The window whose place the last dim of C is, one apart in both. */
@@ -30,9 +32,70 @@ static bool suits(const Product *r, const Lie *b, uint32_t place) {
     enum { LISTED = 128, SETS_FLOATS = 1024, FEW_PLANES = 8 };
     int64_t row = r->run[1].count, k = product_stride(b, r->c, &r->k);
     bool full = row >= LANES && row * 5 >= r->panels[1] * r->block[1] * 4;
-    bool apart = k % SETS_FLOATS != 0 || r->k.count <= FEW_PLANES;
+    bool apart = k % SETS_FLOATS != 0 || product_steps(r) <= FEW_PLANES;
     return full && apart && b->direct && b->rounds == DT_F32 && b->stride[place] == 1 && k >= 0 && r->lists.n > 0 &&
            r->lists.count <= LISTED && r->lists.count * r->k.count <= CHUNK;
+}
+
+static int64_t paired_extent(const Product *r, uint32_t dim) {
+    int64_t extent = r->c->extent[dim];
+    return (int)dim == product_pair_dim(r) ? (extent + 1) / 2 : extent;
+}
+
+/* How the image lies as pairs: in the order of its dims, the last of which are the places. */
+static Lie paired_lie(const Product *r) {
+    Lie b = {.direct = true, .rounds = DT_F32};
+    const uint8_t *dim = r->c->dim[r->role[1]];
+    int64_t stride = 1;
+    for (uint32_t i = r->c->rank[r->role[1]]; i-- > 0; stride *= paired_extent(r, dim[i])) {
+        b.stride[dim[i]] = stride;
+    }
+    return b;
+}
+
+/* Beside the last of an odd number of channels is -0. */
+static uint32_t paired_image(Planner *p, uint32_t group, const Product *r, const Lie *b) {
+    Unit *u = unit_of_group(p, group, "pairs");
+    Kernel *k = u->kernel;
+    Emit e = emit_begin(p, k, u);
+    const uint8_t *dim = r->c->dim[r->role[1]];
+    Index at[MAX_RANK], to = index_const(0);
+    uint32_t pair = 0;
+    int64_t count = 1;
+    kernel_stage(k, STAGE_MAP);
+    for (uint32_t i = 0; i < r->c->rank[r->role[1]]; i++) {
+        int64_t extent = paired_extent(r, dim[i]);
+        at[i] = index_axis(kernel_axis(k, "d", extent));
+        to = index_add(&e, to, index_scale(at[i], b->stride[dim[i]]));
+        count *= extent;
+        if (dim[i] == product_pair_dim(r)) {
+            at[i] = index_scale(at[i], 2);
+            pair = i;
+        }
+    }
+    uint32_t cell = cell_packed(p, str_format(p->arena, "%.*s", FSTR(k->name)), DT_I32, count, r->operand[1]);
+    uint32_t out = kernel_buffer(&e, cell, true);
+    emit_stage(&e);
+    e.bare = product_lie(p, r, 1).bare;
+    uint32_t first = emit_value(&e, r->operand[1], at, 0);
+    at[pair] = index_add(&e, at[pair], index_const(1));
+    uint32_t there = index_inside(&e, &at[pair], 0, r->c->extent[dim[pair]], 0);
+    uint32_t second = emit_value(&e, r->operand[1], at, there);
+    if (there != 0)
+        second = emit_scalar(&e, S_select, DT_F32, there - 1, second, emit_number(&e, -0.0));
+    emit_store(&e, out, to, emit_scalar(&e, S_pair, DT_I32, first, second, 0));
+    k->stages.at[0].n = k->insts.n;
+    kernel_merge(k);
+    kernel_cut(k);
+    unit_finish(&e);
+    return cell;
+}
+
+/* Are the channels one dim, and the places of a row the last? */
+static bool pairs_lie_well(const Product *r, uint32_t place) {
+    const Contract *c = r->c;
+    return r->pairs && c->extent[product_pair_dim(r)] == r->k.count &&
+           c->dim[r->role[1]][c->rank[r->role[1]] - 1] == place;
 }
 
 bool lower_direct(Planner *p, uint32_t group) {
@@ -47,9 +110,12 @@ bool lower_direct(Planner *p, uint32_t group) {
     if (!role_holds(c, image, place) || !role_holds(c, 1 - image, w->t))
         return false;
     Product r = product_of_places(p, v, last, image, g->sinks.n > 1);
-    Lie b = product_lie(p, &r, 1);
+    r.pairs = pairs_lie_well(&r, place);
+    Lie b = r.pairs ? paired_lie(&r) : product_lie(p, &r, 1);
     if (!suits(&r, &b, place))
         return false;
+    if (r.pairs)
+        b.cell = paired_image(p, group, &r, &b);
     Tile t;
     Feed weights = pack_source(p, group, &r, 0);
     tile_begin(p, group, &r, "tile", &t);

@@ -238,6 +238,7 @@ Product product_of_places(const Planner *p, Val v, uint32_t place, int image, bo
             r.panels[i] = panels[i];
         }
     }
+    r.pairs = product_wants_pairs(p, v) && falls_into_pairs(&r);
     return r;
 }
 
