@@ -2,7 +2,7 @@
 
     bench/peers/tuned studies.py NAME [THREADS [STEPS]] [bf16]        vox_conv, vox_batch_norm, vox_pointnet, splat_conv
 
-With `bf16` the models run under autocast, as `graphc bench --precision=bf16` rounds their products; losses stay f32.
+With `bf16` the models run under autocast, as `precision bf16` rounds their products; losses stay f32.
 
 bench/peers/tuned sets up the libraries at their best. Prints one JSON line: minimum and median milliseconds a step
 (forward, backward, Adam), seconds to the end of the first step, and the most memory."""

@@ -192,9 +192,17 @@ static double bandwidth_of(const Machine *m, uint64_t bytes) {
     return m->bandwidth[level][1].copy * 1e9;
 }
 
+static bool multiplies_pairs(const Kernel *k) {
+    bool pairs = false;
+    for (uint32_t i = 0; i < k->stages.n; i++)
+        pairs |= k->stages.at[i].kind == STAGE_TILE && ktile_pairs(k, &k->stages.at[i].tile);
+    return pairs;
+}
+
 /* What the step computes and moves in one run of the entry, at the working set of one of its turns. */
-static double bound_ns(const Machine *m, const PlanStep *step, int64_t runs) {
-    double compute = (double)step->flops / m->fma_l1_gflops[1],
+static double bound_ns(const Bench *b, const Machine *m, const PlanStep *step, int64_t runs) {
+    bool pairs = step->kind == STEP_LAUNCH && multiplies_pairs(b->c.planned.kernels.at[step->kernel]);
+    double compute = (double)step->flops / (pairs ? m->pairs_l1_gflops : m->fma_l1_gflops)[1],
            memory = (double)step->bytes / bandwidth_of(m, step->bytes) * 1e9;
     return (double)runs * (compute > memory ? compute : memory);
 }
@@ -249,9 +257,11 @@ static void print_table(const Bench *b, const Machine *m) {
         printf("products    %u of %u, operands rounded to %s\n", products.rounded, products.all,
                dtype_name(products.type));
     printf(
-        "machine     %.0f GFLOP/s from L1; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
-        m->fma_l1_gflops[1], m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy,
-        m->bandwidth[MACHINE_DRAM][1].copy, m->threads);
+        "machine     %.0f GFLOP/s from L1%s; copying %.0f GB/s in L2, %.0f in L3, %.0f in memory; %u threads\n",
+        m->fma_l1_gflops[1], products.rounded > 0 && m->pairs_l1_gflops[1] > 0
+            ? str_format(b->s->arena, ", %.0f of bf16 pairs", m->pairs_l1_gflops[1]).s : "",
+        m->bandwidth[MACHINE_L2][1].copy, m->bandwidth[MACHINE_L3][1].copy, m->bandwidth[MACHINE_DRAM][1].copy,
+        m->threads);
     printf("memory      %.1f MB of arena, %.1f MB of data, %.1f MB in all at the most\n",
            (double)b->c.planned.plan->arena_bytes / 1e6, (double)b->data_bytes / 1e6, (double)b->peak_bytes / 1e6);
     for (uint32_t v = 0; v < VARIANTS; v++)
@@ -269,7 +279,7 @@ static void print_table(const Bench *b, const Machine *m) {
         const PlanStep *step = &b->c.planned.plan->steps.at[fused->first_step + i];
         if (step->kind == STEP_COMMIT || ns[i] <= 0) continue;
         int64_t runs = plan_step_runs(b->c.planned.plan, fused, i);
-        double bound = bound_ns(m, step, runs);
+        double bound = bound_ns(b, m, step, runs);
         printf("%-44.44s %6u %10.2f %10.2f %10.1f %9.2f %6.0f%%\n", step_name(b, step), first_line(b, step),
                ns[i] / 1e3, (double)runs * (double)step->flops / 1e6, (double)runs * (double)step->bytes / 1e3,
                bound / 1e3, 100 * bound / ns[i]);
@@ -308,7 +318,7 @@ static void print_json(const Bench *b, const Machine *m) {
                                                   "line", (int)first_line(b, step), "ns", ns[i], "runs",
                                                   (json_int_t)runs, "flops", (json_int_t)step->flops * runs, "bytes",
                                                   (json_int_t)step->bytes * runs, "bound_ns",
-                                                  bound_ns(m, step, runs)));
+                                                  bound_ns(b, m, step, runs)));
     }
     json_object_set_new(root, "launches", launches);
     json_dumpf(root, stdout, JSON_INDENT(1));

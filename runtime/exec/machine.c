@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CHAINS_512 = 24, CHAINS_256 = 12, RUNS = 5, MOST_THREADS = 64, FILE_VERSION = 1 };
+enum { CHAINS_512 = 24, CHAINS_256 = 12, RUNS = 5, MOST_THREADS = 64, FILE_VERSION = 2 };
 
 /* ---- the loops: each sweeps n floats (or does n/16 rounds) `repeat` times ---- */
 typedef void Sweep(float *a, float *b, uint64_t n, uint64_t repeat);
@@ -78,9 +78,27 @@ DEFINE_SWEEPS(256, __attribute__((noinline)), __m256, 8, CHAINS_256, _mm256_load
     _mm256_fmadd_ps,
               _mm256_set1_ps, _mm256_add_ps, KEEP256)
 
-typedef enum { WORK_FMA, WORK_FMA_L1, WORK_READ, WORK_WRITE, WORK_COPY, WORK_COUNT } Work;
+/* Sums of products of bf16 pairs, a float's bits being a pair. */
+__attribute__((target("avx512f,avx512bf16"), noinline)) static void pairs_l1(float *a, float *b, uint64_t n,
+                                                                             uint64_t repeat) {
+    enum { CHAINS = 12 };
+    (void)b;
+    __m512 acc[CHAINS];
+    __m512bh y = (__m512bh)_mm512_set1_epi32(0x3f003f00);
+    for (int i = 0; i < CHAINS; i++)
+        acc[i] = _mm512_set1_ps((float)i);
+    for (uint64_t r = 0; r < repeat; r++) {
+        for (uint64_t k = 0; k + CHAINS * 16 <= n; k += CHAINS * 16) {
+            _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++)
+                acc[i] = _mm512_dpbf16_ps(acc[i], (__m512bh)_mm512_load_si512(a + k + i * 16), y);
+        }
+    }
+    _Pragma("GCC unroll 12") for (int i = 0; i < CHAINS; i++) KEEP512(acc[i]);
+}
+
+typedef enum { WORK_PAIRS_L1, WORK_FMA, WORK_FMA_L1, WORK_READ, WORK_WRITE, WORK_COPY, WORK_COUNT } Work;
 static Sweep *const sweeps[WORK_COUNT][2] = {
-    {fma_256, fma_512}, {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256,
+    {NULL, pairs_l1}, {fma_256, fma_512}, {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256,
         copy_512}};
 
 /* ---- threads ---- */
@@ -162,7 +180,7 @@ static void measure_level(const Bench *bench, Machine *m, MachineLevel level, ui
 }
 
 GrStatus machine_measure(uint32_t threads, Machine *out, Error *e) {
-    enum { FMA_FLOATS = 1 << 22, L1_FLOATS = 4096 };
+    enum { FMA_FLOATS = 1 << 22, L1_FLOATS = 4096, PAIRS_FLOATS = 16 * 12 * 21 };
     TRY(processor_check(e));
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     Machine m = {.identity = processor_identity(), .threads = threads != 0 ? threads : processors > 0
@@ -184,6 +202,8 @@ GrStatus machine_measure(uint32_t threads, Machine *out, Error *e) {
         uint32_t n = which == 0 ? 1 : m.threads;
         m.fma_gflops[which] = rate(&bench, WORK_FMA, n, FMA_FLOATS, 4) * 2e-9;
         m.fma_l1_gflops[which] = rate(&bench, WORK_FMA_L1, n, L1_FLOATS, 1024) * 2e-9;
+        if (__builtin_cpu_supports("avx512bf16"))
+            m.pairs_l1_gflops[which] = rate(&bench, WORK_PAIRS_L1, n, PAIRS_FLOATS, 1024) * 4e-9;
         for (int level = 0; level < MACHINE_LEVEL_COUNT; level++)
             measure_level(&bench, &m, (MachineLevel)level, which);
     }
@@ -211,7 +231,7 @@ static bool read_figures(FILE *f, Machine *m) {
     m->identity = identity;
     bool good = true;
     for (int w = 0; w < 2 && good; w++)
-        good = fscanf(f, "%lf %lf", &m->fma_gflops[w], &m->fma_l1_gflops[w]) == 2;
+        good = fscanf(f, "%lf %lf %lf", &m->fma_gflops[w], &m->fma_l1_gflops[w], &m->pairs_l1_gflops[w]) == 3;
     for (int l = 0; l < MACHINE_LEVEL_COUNT && good; l++) {
         unsigned long long bytes;
         good = fscanf(f, "%llu", &bytes) == 1;
@@ -229,7 +249,7 @@ static void write_figures(FILE *f, const Machine *m) {
     fprintf(f, "machine %d %llx %u %u\n", FILE_VERSION, (unsigned long long)m->identity, m->threads,
         m->vector_bits);
     for (int w = 0; w < 2; w++)
-        fprintf(f, "%.6g %.6g\n", m->fma_gflops[w], m->fma_l1_gflops[w]);
+        fprintf(f, "%.6g %.6g %.6g\n", m->fma_gflops[w], m->fma_l1_gflops[w], m->pairs_l1_gflops[w]);
     for (int l = 0; l < MACHINE_LEVEL_COUNT; l++) {
         fprintf(f, "%llu\n", (unsigned long long)m->bytes[l]);
         for (int w = 0; w < 2; w++)
@@ -275,6 +295,8 @@ void machine_print(const Machine *m, Buf *out) {
     buf_printf(out, "%u-bit vectors        1 thread   %u threads\n", m->vector_bits, m->threads);
     buf_printf(out, "fma, registers   %9.1f   %9.1f   GFLOP/s\n", m->fma_gflops[0], m->fma_gflops[1]);
     buf_printf(out, "fma, one from L1 %9.1f   %9.1f   GFLOP/s\n", m->fma_l1_gflops[0], m->fma_l1_gflops[1]);
+    if (m->pairs_l1_gflops[0] > 0)
+        buf_printf(out, "bf16 pairs, L1   %9.1f   %9.1f   GFLOP/s\n", m->pairs_l1_gflops[0], m->pairs_l1_gflops[1]);
     for (int l = 0; l < MACHINE_LEVEL_COUNT; l++) {
         const Bandwidth *one = &m->bandwidth[l][0], *all = &m->bandwidth[l][1];
         const char *name = machine_level_name((MachineLevel)l);

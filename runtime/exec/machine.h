@@ -21,6 +21,7 @@ typedef struct {
     uint64_t  bytes[MACHINE_LEVEL_COUNT];
     double    fma_gflops[2];           /* f32, operands in registers */
     double    fma_l1_gflops[2];        /* one operand of each from the first cache */
+    double    pairs_l1_gflops[2];      /* so of pairs of bf16; 0: they are not multiplied */
     Bandwidth bandwidth[MACHINE_LEVEL_COUNT][2];
 } Machine;
 
