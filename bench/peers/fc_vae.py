@@ -56,5 +56,6 @@ for _ in range(numbers[1] if len(numbers) > 1 else 300):
     t = time.perf_counter()
     step()
     times.append((time.perf_counter() - t) * 1e3)
-print(json.dumps({"what": "fc_vae torch" + (" bf16" if bf16 else ""), "min_ms": min(times), "median_ms": statistics.median(times),
+print(json.dumps({"what": "fc_vae torch" + (" bf16" if bf16 else ""), "min_ms": min(times),
+                  "median_ms": statistics.median(times),
                   "first_step_s": first, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

@@ -224,5 +224,6 @@ for _ in range(numbers[1] if len(numbers) > 1 else 100):
     t = time.perf_counter()
     step()
     times.append((time.perf_counter() - t) * 1e3)
-print(json.dumps({"what": sys.argv[1] + " torch" + (" bf16" if bf16 else ""), "min_ms": min(times), "median_ms": statistics.median(times),
+print(json.dumps({"what": sys.argv[1] + " torch" + (" bf16" if bf16 else ""), "min_ms": min(times),
+                  "median_ms": statistics.median(times),
                   "first_step_s": first, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

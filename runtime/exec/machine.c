@@ -98,7 +98,8 @@ __attribute__((target("avx512f,avx512bf16"), noinline)) static void pairs_l1(flo
 
 typedef enum { WORK_PAIRS_L1, WORK_FMA, WORK_FMA_L1, WORK_READ, WORK_WRITE, WORK_COPY, WORK_COUNT } Work;
 static Sweep *const sweeps[WORK_COUNT][2] = {
-    {NULL, pairs_l1}, {fma_256, fma_512}, {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256,
+    {NULL, pairs_l1}, {fma_256, fma_512},
+    {fma_l1_256, fma_l1_512}, {read_256, read_512}, {write_256, write_512}, {copy_256,
         copy_512}};
 
 /* ---- threads ---- */
