@@ -140,7 +140,18 @@ static uint32_t turned_from(const Stage *s, uint32_t n) {
     return from;
 }
 
+/* A map over no points stores nothing. */
+static bool has_points(const Kernel *k, const Stage *s) {
+    bool any = true;
+    for (uint32_t i = 0; i < s->n_axes && s->kind == STAGE_MAP; i++) {
+        any = any && k->axes.at[s->axis[i]].extent > 0;
+    }
+    return any;
+}
+
 const char *kernel_disorder(const Kernel *k, const Stage *s) {
+    if (!has_points(k, s))
+        return NULL;
     if (s->vec >= 0 && kernel_in_order(k, s, stage_lanes_from(s)))
         return "it meets memory that it stores to at other points, so it has no vector axis";
     uint32_t turned = turned_from(s, s->n_axes), n_axes = s->kind == STAGE_ACCUM ? s->n_axes : s->n_keep;
