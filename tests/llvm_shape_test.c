@@ -164,7 +164,7 @@ static void rows_of_places(const char *cpu, bool pairs) {
         columns(a, &ks, 2, 9, 9, 3, 600, 2, 16, true, head, pairs);     /* the sum is cut */
         columns(a, &ks, 2, 3, 40, 60, 1, 2, 16, true, head, pairs); /* more blocks than a list holds, few are there */
         columns(a, &ks, 4, 40, 40, 3, 2, 5, 32, false, head, pairs);    /* the last tile is narrow */
-        columns(a, &ks, 3, 60, 60, 3, 4, 4, 64, true, head, pairs);     /* .. and full, but for columns that are nobody's */
+        columns(a, &ks, 3, 60, 60, 3, 4, 4, 64, true, head, pairs); /* .. and full, but for columns that are nobody's */
         columns(a, &ks, 3, 50, 100, 9, 3, 3, 64, false, head, pairs);   /* no place for a whole tile */
         columns(a, &ks, 2, 112, 112, 3, 5, 4, 64, true, head, pairs);
     }
