@@ -55,7 +55,7 @@ static Lie paired_lie(const Product *r) {
 
 /* Beside the last of an odd number of channels is -0. */
 static uint32_t paired_image(Planner *p, uint32_t group, const Product *r, const Lie *b) {
-    Unit *u = unit_of_group(p, group, "pairs");
+    Unit *u = unit_of_group(p, group, "pack_b");
     Kernel *k = u->kernel;
     Emit e = emit_begin(p, k, u);
     const uint8_t *dim = r->c->dim[r->role[1]];
