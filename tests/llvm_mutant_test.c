@@ -32,13 +32,13 @@ static Kernel *parsed(Arena *a, Str text) {
 }
 
 /* The kernel changed by the seed, read again from its text; NULL when it is not valid. */
-static Kernel *mutant(Arena *a, Str text, uint64_t seed, Str *as_text) {
+static Kernel *mutant(Arena *a, Str text, uint64_t seed, const char *cpu, Str *as_text) {
     Error e = {0};
     Kernel *k = parsed(a, text);
     if (k == NULL)
         return NULL;
     mutant_change(k, seed);
-    if (!kernel_verify(k, &e) || !mutant_small(k) || !rig_compilable(k))
+    if (!kernel_verify(k, &e) || !mutant_small(k) || !rig_compilable(k, cpu))
         return NULL;
     Buf b = buf_make(a);
     kernel_print(k, NULL, &b);
@@ -80,7 +80,7 @@ static void mutants(const char *cpu, uint64_t first, uint32_t each) {
         for (uint32_t i = 0; done < each && i < TRIES * each; i++, seed++) {
             Arena *a = arena_create();
             Str as_text;
-            Case c = {mutant(a, text, seed, &as_text), m, cpu, seed};
+            Case c = {mutant(a, text, seed, cpu, &as_text), m, cpu, seed};
             GuardEnd end = c.k == NULL ? GUARD_WELL : guard_run(g, run_case, &c, SECONDS);
             CHECK_MSG(end == GUARD_WELL, "%.*s, seed %llu: %s: %s\n%.*s", FSTR(files.at[f]), (unsigned long long)seed,
                       guard_end_name(end), g->what, FSTR(as_text));

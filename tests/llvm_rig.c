@@ -18,10 +18,13 @@ CodeOptions rig_options(const char *cpu, const char *cache_dir) {
         .generator = GRAPHC_BUILD "/lib/libgraphc-llvm.so"};
 }
 
-bool rig_compilable(const Kernel *k) {
+bool rig_compilable(const Kernel *k, const char *cpu) {
+    bool has_pairs = cpu == NULL && __builtin_cpu_supports("avx512bf16");
     for (uint32_t i = 0; i < k->stages.n; i++) {
         const KTile *t = &k->stages.at[i].tile;
         if (k->stages.at[i].kind == STAGE_TILE && (t->nr % LANES != 0 || t->mr * (t->nr / LANES) > 30))
+            return false;
+        if (k->stages.at[i].kind == STAGE_TILE && ktile_pairs(k, t) && !has_pairs)
             return false;
     }
     return true;

@@ -6,8 +6,8 @@
 /* with the microkernels they call */
 Plan *rig_plan(Arena *a, const Kernel *const *kernels, uint32_t n);
 CodeOptions rig_options(const char *cpu, const char *cache_dir);
-/* its tiles have a microkernel */
-bool rig_compilable(const Kernel *k);
+/* its tiles have a microkernel on that processor, NULL: this one */
+bool rig_compilable(const Kernel *k, const char *cpu);
 /* False: `what` says which buffer differs and where, or that there was a write outside it. */
 bool rig_same(Arena *a, const Kernel *k, const Math *m, const Plan *plan, uint32_t number, PlanCode code,
               uint64_t seed, Buf *what);
