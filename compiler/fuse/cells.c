@@ -74,6 +74,38 @@ static uint32_t tuple_members(const Graph *g, Val v) {
     return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
 }
 
+/* Does a kernel load each element that anyone asks for?  Others are given the cell as it lies. */
+static bool only_loaded(const Graph *g, Val v) {
+    for (uint32_t i = 0; i < g->outputs.n; i++) {
+        if (val_eq(g->outputs.at[i].val, v))
+            return false;
+    }
+    for (uint32_t i = v.i + 1; i < g->nodes.n; i++) {
+        const Node *n = &g->nodes.at[i];
+        bool given = n->op == OP_scan || n->op == OP_extern || n->op == OP_check || n->op == OP_commit ||
+                     n->op == OP_after || n->op == OP_result;
+        for (uint32_t k = 0; given && k < n->n; k++) {
+            if (val_eq(operand(g, (Val){i}, k), v))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Places in a short row, of a pooling window, are bytes in memory: a load widens them. */
+static DType stored_as(const Planner *p, Val v, Type t) {
+    enum { BYTES = 256 };
+    const Node *n = node_of(p->g, v);
+    bool place = n->op == OP_reduce && (n->attr.reduce.kind == REDUCE_ARGMAX || n->attr.reduce.kind == REDUCE_ARGMIN);
+    if (!place || t.dtype != DT_I32 || !p->entry->options->fused || !only_loaded(p->g, v))
+        return t.dtype;
+    int64_t row = 1;
+    for (uint32_t i = 0; i < n->attr.reduce.n; i++) {
+        row *= node_of(p->g, operand(p->g, v, 0))->shape.dim[n->attr.reduce.at[i]];
+    }
+    return row > 0 && row <= BYTES ? DT_U8 : t.dtype;
+}
+
 uint32_t cell_of_value(Planner *p, Val v, uint32_t member) {
     Info *in = &p->info[v.i];
     uint32_t members = tuple_members(p->g, v);
@@ -85,7 +117,7 @@ uint32_t cell_of_value(Planner *p, Val v, uint32_t member) {
         text = i > 0 ? str_format(p->arena, "%.*s.%u", FSTR(text), i) : text;
         uint32_t cell = cell_add(p, (Cell){.kind = CELL_VALUE,
                                            .name = text,
-                                           .dtype = t.dtype,
+                                           .dtype = stored_as(p, v, t),
                                            .shape = t.shape,
                                            .region = REGION_ACT,
                                            .loop = p->loop,

@@ -3,7 +3,8 @@
  * sums a[list[l].a + p*a_k + r] * b[list[l].b + p*b_k + c] over l < blocks, p < k in that order into the rows x
  * columns tile t (list: pairs of 64-bit offsets), one fma chain an element, all chains in registers.  accumulate says
  * how chains start: MICRO_STORE from zero, MICRO_CONTINUE from what the tile holds.  The inner loop is what the
- * machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps.
+ * machine is measured by: columns/16 loads, `rows` broadcasts, rows*columns/16 fused steps, and as many lines of later
+ * columns asked for, which may lie apart.
  *     void mk(.., accumulate, outer, inner)
  * makes several tiles, one behind the other in t, which share the columns: those of tile (i, j) come from
  * a + i*outer + j*inner.  So thin tiles together fill the registers and read b once.  MICRO_ALONE continues the first
@@ -34,6 +35,7 @@ typedef struct {
     bool edges;
     Value from, places, end;
     Value next_a, next_b;            /* how far on the next block lies; NULL: it is not fetched */
+    Value far;                       /* how far on columns are asked for, 0 where they are near; NULL: never */
     Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
@@ -154,6 +156,15 @@ static void fetch_next(const Micro *m, const Sums *s) {
         emit_fetch(e, emit_at(e, e->f32, b, emit_i64(e, v * LANES)), false);
 }
 
+/* Lines of columns some steps on.  Panels lie one line behind the other, and the processor fetches these by itself. */
+static void fetch_columns(const Micro *m, const Sums *s) {
+    Emit *e = m->e;
+    for (uint32_t v = 0; v < m->vectors && m->far != NULL; v++) {
+        Value on = LLVMBuildAdd(e->b, m->far, emit_i64(e, v * LANES), "");
+        emit_fetch(e, emit_at(e, e->f32, s->b, on), false);
+    }
+}
+
 static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, const Value *there) {
     Emit *e = m->e;
     Value carry[MAX_CARRY];
@@ -164,6 +175,7 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
     for (uint32_t u = 0; u < unroll; u++) {
         if (m->next_a != NULL)
             fetch_next(m, &s);
+        fetch_columns(m, &s);
         s = step(m, s, there);
     }
     pack(m, &s, carry, true);
@@ -365,6 +377,11 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
+    if (!m.edges && !together && !pairs) {
+        enum { STEPS_ON = 24, APART = 128 };
+        Value apart = LLVMBuildICmp(e->b, LLVMIntSGE, m.b_k, emit_i64(e, APART), "");
+        m.far = LLVMBuildSelect(e->b, apart, emit_mul_i64(e, m.b_k, STEPS_ON), emit_i64(e, 0), "");
+    }
     if (m.edges) {
         m.from = LLVMGetParam(e->function, 9);
         m.places = LLVMGetParam(e->function, 10);
