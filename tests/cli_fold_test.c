@@ -109,3 +109,28 @@ TEST_ALL(a_sum_as_an_operand_is_looked_at_whole) {
     CHECK_MSG(strstr(r.out.s, "step 1 (epoch 1, step 1 of it)") != NULL, "%s", r.out.s);
     CHECK_MSG(strstr(r.out.s, "nothing of the step was written") != NULL, "%s", r.out.s);
 }
+
+/* A rounded operand is read where it lies, so it is looked at where it is made: dy is 1e26. */
+TEST_ALL(a_rounded_operand_is_looked_at_before_the_commit) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               STR("graph 1\n"
+                   "setting big : real = 1\n"
+                   "data points { from fresh(rows = 20) as train;  x[i < 60] = normal();  z[i < 512] = normal() }\n"
+                   "model net(x : real[N, 60]) -> (y : real[N, 512]) {\n"
+                   "    y = linear(x * big, 512)\n"
+                   "}\n"
+                   "objective fit(b : points[N]) {\n"
+                   "    y = net(b.x)\n"
+                   "    h = y - stop_gradient(y)\n"
+                   "    k[n, i] = tanh(tanh(exp(b.z[n, i])) + 0.1 * (sum[j] exp(b.z[n, j])))\n"
+                   "    loss none = sum[n, i] h[n, i] * k[n, i] * 1e26\n"
+                   "}\n"
+                   "train { optimizer sgd(lr = 0.01);  epochs 2;  batch 4;  precision bf16 }\n"));
+    CHECK(folds());
+    same_bits("");
+    CHECK_INT(test_shell(STR("graphc train p.graph -q")).status, 0);
+    Ran r = test_shell(STR("graphc train p.graph -q -s big=1e14"));
+    CHECK_INT(r.status, 1);
+    CHECK_MSG(strstr(r.out.s, "step 1 (epoch 1, step 1 of it)") != NULL, "%s", r.out.s);
+    CHECK_MSG(strstr(r.out.s, "nothing of the step was written") != NULL, "%s", r.out.s);
+}

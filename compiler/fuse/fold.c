@@ -93,11 +93,17 @@ static bool folds(Planner *p, uint32_t commit, Val v) {
     return false;
 }
 
-/* What lies behind views that show each element as it is. */
+/* Rounding a small number to bf16 leaves it small: 2^50 is one. */
+static bool is_rounding(const Planner *p, Val x) {
+    const Node *n = node_of(p->g, x);
+    return n->op == OP_cast && n->dtype == DT_BF16 && node_of(p->g, operand(p->g, x, 0))->dtype == DT_F32;
+}
+
+/* What lies behind views that show each element as it is, or rounded. */
 static Val behind_views(const Planner *p, Val x) {
     while (!p->info[x.i].stored) {
         Op op = (Op)node_of(p->g, x)->op;
-        if (op != OP_reshape && op != OP_permute && op != OP_slice && op != OP_broadcast)
+        if (op != OP_reshape && op != OP_permute && op != OP_slice && op != OP_broadcast && !is_rounding(p, x))
             break;
         x = operand(p->g, x, 0);
     }
@@ -112,11 +118,12 @@ static bool made_to_be_stored(const Planner *p, Val v) {
     return !g->commit && (g->kind == GROUP_MAP || g->kind == GROUP_ROWS || g->kind == GROUP_TILE);
 }
 
-/* No load alone gives it, as of an operand that is read where it lies. */
+/* No load alone gives it, as of an operand that is read where it lies, be it rounded then. */
 static bool made_in_packing(const Planner *p, Val v) {
     const Node *n = node_of(p->g, v);
+    bool rounds = n->dtype == DT_BF16 || n->dtype == DT_F16;
     return !p->info[v.i].stored && op_class((Op)n->op) == CLASS_ELT &&
-           (n->op != OP_cast || node_of(p->g, operand(p->g, v, 0))->dtype != n->dtype);
+           (n->op != OP_cast || (!rounds && node_of(p->g, operand(p->g, v, 0))->dtype != n->dtype));
 }
 
 /* Where x is made element by element, to be stored or packed, it is looked at there, else by a kernel that does nothing
