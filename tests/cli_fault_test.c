@@ -222,6 +222,9 @@ TEST(a_pack_that_does_not_fit) {
     test_expect("ulimit -f 20; graphc runs pack r -o p.tar.gz", 1,
                 "p.tar.gz: File too large\n  help: make room on the disk, or name another place with `--output`");
     test_expect("ls p.tar.gz*", 2, "");
+    test_expect("graphc runs pack r -o p.tar.gz; ulimit -f 20; graphc rerun p.tar.gz -q", 1,
+                "last.safetensors: File too large\n"
+                "  help: make room on the disk, or name another place with `--keep DIR` or TMPDIR\n");
 }
 
 /* Eight bytes after eight are damaged: header, texts and tensors all have to be noticed. */

@@ -175,6 +175,38 @@ TEST(a_pack_with_data_is_repeated_without_them) {
     test_expect("cd away; graphc rerun d.tar.gz -q -s folder=gone", 1, "");
 }
 
+/* Names are bytes, in any locale; `..`, `.` and nothing between two `/` stay what they are, and stay below the pack. */
+TEST(a_pack_holds_data_of_any_path) {
+    test_expect("mkdir -p prog dät '...' z; for f in dät/1 dät/ü .../v z/v; do echo a,b > $f.csv\n"
+                "for i in 1 2 3 4 5 6 7; do echo $i,$i; done >> $f.csv; done", 0, "");
+    put("prog/p.graph",
+        "data d { from csv(\"../dät/*.csv\", \"./..//z/../.../v.csv\") as train;  from csv(\"../.../v.csv\") as val\n"
+        "    a : f32;  b : f32 }\n"
+        "model net(x : real[N]) -> (y : real[N]) { y = linear(x as [N, 1], 1)[:, 0] }\n"
+        "objective fit(b : d[N]) { loss square = mse(net(b.a), b.b) }\n"
+        "train { optimizer adam(lr = 0.1);  epochs 1;  batch 4 }\n");
+    test_expect("graphc train prog/p.graph -q --run rün; LC_ALL=C graphc runs pack rün --with-data -o d.tar.gz", 0,
+                "d.tar.gz  with 4 files of data, 0.0 MB\n");
+    test_expect("mv dät gone; mv ... away; LC_ALL=C graphc rerun d.tar.gz -q", 0, "the same in every bit");
+    test_expect("LC_ALL=C.UTF-8 graphc rerun d.tar.gz -q", 0, "the same in every bit");
+}
+
+/* Nobody could repeat the run with them. */
+TEST(data_that_changed_are_not_packed) {
+    put("p.graph", k_files);
+    test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "
+                "(echo a,b; for i in 1 2 3 4 5 6 7; do echo $i,$((i * i)); done) > $f.csv; done\n"
+                "graphc train p.graph -q --run r; echo 8,64 >> in/1.csv; graphc runs pack r --with-data", 1,
+                "in/1.csv has 8 rows, and had 7\n  help: with the files as they were it can be packed");
+    test_expect("cp in/1.csv in/2.csv; graphc runs pack r --with-data", 1, "there are 3 files, and were 2\n");
+    test_expect("rm in/2.csv; sed -i '$d; s/,49/,50/' in/1.csv; graphc runs pack r --with-data", 1,
+                "the data are not those that the run read: ");
+    test_expect("sed 's/,50/,x/' in/1.csv > x; cp in/1.csv y; cp x in/1.csv; graphc runs pack r --with-data", 1,
+                "graphc: the data of r cannot be read now\n");
+    test_expect("cp y in/1.csv; ls r.tar.gz", 2, "");
+    test_expect("sed -i 's/,50/,49/' in/1.csv; graphc runs pack r --with-data", 0, "packed");
+}
+
 /* Too much is refused with its size before any of it is written; code is never packed. */
 TEST(a_pack_of_data_has_bounds) {
     put("p.graph", "data d { from bytes(\"in/b\") as train;  x : u8 = bytes }\n"

@@ -143,7 +143,7 @@ void sampling_settle(Common *c, const Recipe *r, bool looks) {
 static const struct argp_option common_options[] = {
     {"set", 's', "NAME=VALUE", 0, "give a setting of the file another value; may be repeated", 1},
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 1},
-    {"packed", KEY_PACKED, "DIR", OPTION_HIDDEN, "files of data lie in this folder by their whole paths (rerun)", 1},
+    {"packed", KEY_PACKED, "DIR", OPTION_HIDDEN, "files of data lie in this folder (rerun)", 1},
     {"diag", KEY_DIAG, "FORM", 0, "messages about the file as `text`, or for programs as `json`, an object a line", 1},
     {0}};
 const struct argp common_argp = {.options = common_options, .parser = parse_common};

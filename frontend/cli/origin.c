@@ -1,6 +1,7 @@
 /* Files are held against each other by their number in the program: their paths may be other ones now.  A data.json
  * that is not there, or is not as we write it, tells nothing. */
 #include "origin.h"
+#include "book.h"
 #include "card.h"
 #include "json_text.h"
 #include "rundir.h"
@@ -51,20 +52,46 @@ static const char *text_of(const json_t *file, const char *key) {
     return text ? text : "";
 }
 
-static void compare_file(const json_t *was, const json_t *now) {
-    if (str_eq(str_of(text_of(was, "hash")), str_of(text_of(now, "hash")))) return;
+/* Empty: it is the same. */
+static Str file_change(Arena *a, const json_t *was, const json_t *now) {
+    if (str_eq(str_of(text_of(was, "hash")), str_of(text_of(now, "hash")))) return STR("");
     const char *path = text_of(now, "path");
     json_int_t before = json_integer_value(json_object_get(was, "rows"));
     json_int_t rows = json_integer_value(json_object_get(now, "rows"));
-    if (rows != before) printf("  %s has %lld rows, and had %lld\n", path, (long long)rows, (long long)before);
-    else printf("  %s has other values in its %lld rows\n", path, (long long)rows);
+    return rows != before ? str_format(a, "%s has %lld rows, and had %lld", path, (long long)rows, (long long)before)
+                          : str_format(a, "%s has other values in its %lld rows", path, (long long)rows);
+}
+
+typedef VEC(Str) Changes;
+
+static Changes changes_of(Arena *a, const json_t *was, const json_t *now) {
+    Changes out = {0};
+    size_t n = json_array_size(was), m = json_array_size(now);
+    for (size_t i = 0; i < n && n == m; i++) {
+        Str change = file_change(a, json_array_get(was, i), json_array_get(now, i));
+        if (change.n) vec_push(a, &out, change);
+    }
+    if (was && now && n != m) vec_push(a, &out, str_format(a, "there are %zu files, and were %zu", m, n));
+    return out;
 }
 
 void origin_compare(Arena *a, Str was, Str now) {
     json_t *x = read_files(a, was), *y = read_files(a, now);
-    size_t n = json_array_size(x), m = json_array_size(y);
-    for (size_t i = 0; i < n && n == m; i++) compare_file(json_array_get(x, i), json_array_get(y, i));
-    if (x && y && n != m) printf("  there are %zu files, and were %zu\n", m, n);
+    Changes all = changes_of(a, x, y);
+    for (uint32_t i = 0; i < all.n; i++) printf("  %.*s\n", FSTR(all.at[i]));
     json_decref(x);
     json_decref(y);
+}
+
+GrStatus origin_check(Arena *a, Str run, Str data_hash, const Job *j, Error *e) {
+    const DataFacts *facts = book_facts(a, j);
+    if (data_hash.n == 0 || str_eq(data_hash, str_format(a, "%016llx", (unsigned long long)facts->hash))) return GR_OK;
+    json_t *was = read_files(a, run), *now = json_loadb(facts->files.s, facts->files.n, 0, NULL);
+    Changes all = changes_of(a, was, now);
+    Str first = all.n ? all.at[0] : STR("other rows, values or splits");
+    fail(e, GR_DATA, "the data are not those that the run read: %.*s", FSTR(first));
+    fail_help(e, "with the files as they were it can be packed; without --with-data a pack only names them");
+    json_decref(was);
+    json_decref(now);
+    return GR_DATA;
 }

@@ -1,22 +1,25 @@
 /* graphc runs pack: a run as one file, a compressed tar that holds all that `graphc rerun` needs; of the data it names
  * files and hashes, or with --with-data holds the files.  Which these are is asked of the program as it ran: its paths
- * are whole there, and patterns are looked up as a training does. */
+ * begin with `/` there, and patterns are looked up as a training does.  What they hold has to be what the run read. */
 #include "card.h"
+#include "origin.h"
 #include "pack.h"
 #include "rundir.h"
 #include "source.h"
 #include "view.h"
-#include <string.h>
 #include <sys/stat.h>
 
 static GrStatus add_file(Arena *a, Str path, PackFiles *out, Error *e) {
     struct stat st;
     for (uint32_t i = 0; i < out->at.n; i++)
-        if (str_eq(out->at.at[i], path)) return GR_OK;
+        if (str_eq(out->at.at[i].path, path)) return GR_OK;
     if (stat(path.s, &st) != 0) return fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    if (path.s[0] != '/' || strstr(path.s, "/../") || strstr(path.s, "/./") || strstr(path.s, "//"))
-        return fail(e, GR_DATA, "%.*s is no whole path, so it cannot be found again in a pack", FSTR(path));
-    vec_push(a, &out->at, path);
+    if (path.s[0] != '/') {
+        fail(e, GR_DATA, "%.*s does not begin with `/`, so it cannot be found again in a pack", FSTR(path));
+        fail_help(e, "train with the whole path");
+        return GR_DATA;
+    }
+    vec_push(a, &out->at, ((PackFile){path, source_packed_path(a, path)}));
     out->bytes += (uint64_t)st.st_size;
     return GR_OK;
 }
@@ -44,6 +47,20 @@ static GrStatus add_data(Session *s, PackFiles *out, Error *e) {
          (double)out->bytes * 1e-9, out->at.n, out->at.n == 1 ? "" : "s", PACK_DATA_GB);
     fail_help(e, "without --with-data a pack names them, with a hash of what each gave");
     return GR_DATA;
+}
+
+/* What is packed gives the rows of the run, or none would get its bits again. */
+static GrStatus check_data(Session *s, const Common *c, const SeenRun *run, Error *e) {
+    Job j;
+    GrStatus status = job_open_data(s, c, true, (Str){0}, &j, e);
+    if (status != GR_OK) {
+        report_error(c, e);                /* while the program is there that it points into */
+        fail(e, status, "the data of %.*s cannot be read now", FSTR(run->path));
+    } else {
+        status = origin_check(s->arena, run->path, run->row.data_hash, &j, e);
+    }
+    job_close(&j);
+    return status;
 }
 
 static GrStatus pack(Arena *a, const RunsOptions *o, const SeenRun *run, const PackFiles *data, Error *e) {
@@ -75,6 +92,7 @@ GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e) {
     if (!ok) session_report(&s, &c);
     GrStatus status = ok ? add_data(&s, &data, e) : fail(e, GR_PROGRAM, "the program of %.*s has errors now",
                                                          FSTR(run.path));
+    if (status == GR_OK) status = check_data(&s, &c, &run, e);
     if (status == GR_OK) status = pack(a, o, &run, &data, e);
     session_close(&s);
     return status;

@@ -63,12 +63,27 @@ static void number_folders(Arena *a, ReaderFiles *files) {
     }
 }
 
+/* A component of dots only, or of none, leads elsewhere when it stands in another folder: it gets three dots more, as
+ * `..` in `prog/../data`.  So no two paths get one name, and names keep the order of their paths. */
+Str source_packed_path(Arena *a, Str path) {
+    Buf b = buf_make(a);
+    for (uint32_t from = 1, i = 1; i <= path.n; i++) {
+        if (i < path.n && path.s[i] != '/')
+            continue;
+        Str part = {path.s + from, i - from};
+        bool dots = strspn(str_copy(a, part).s, ".") == part.n;
+        buf_printf(&b, "/%.*s%s", FSTR(part), dots ? "..." : "");
+        from = i + 1;
+    }
+    return buf_str(&b);
+}
+
 /* In the folder of packed files, when they are there. */
 static Str place_of(Arena *a, const RecipeData *d, Str path) {
     glob_t g;
     if (d->packed.n == 0 || path.n == 0 || path.s[0] != '/')
         return path;
-    Str packed = str_format(a, "%.*s%.*s", FSTR(d->packed), FSTR(path));
+    Str packed = str_format(a, "%.*s%.*s", FSTR(d->packed), FSTR(source_packed_path(a, path)));
     int status = glob(escaped(a, packed).s, GLOB_NOSORT, NULL, &g);
     globfree(&g);
     return status == 0 ? packed : path;

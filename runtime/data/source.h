@@ -17,6 +17,8 @@ typedef struct {
 
 /* The files that the paths of a source stand for, in byte order; a pattern that nothing matches is an error. */
 GrStatus source_files(Arena *a, const RecipeData *d, const RecipeSource *s, ReaderFiles *out, Error *e);
+/* Of a path that begins with `/`: where it is in a folder of packed files, below which it stays. */
+Str source_packed_path(Arena *a, Str path);
 /* Every file is described, every wanted column is there with its shape, all agree on the rows. */
 GrStatus source_open(Arena *a, const RecipeData *d, uint32_t source, const RecipeColumn *const *wants,
                      uint32_t n_wants, DataSource *out, Error *e);

@@ -21,25 +21,30 @@ static const char *const k_files[] = {RUN_PROGRAM, CARD_FILE, RUN_METRICS, CSV_F
 
 typedef struct { struct archive *out; Arena *arena; Str run, file; Error *e; } Pack;
 
-static GrStatus failed(struct archive *x, Str path, Error *e) {
+/* help: where there may be more room. */
+static GrStatus failed(struct archive *x, Str path, const char *help, Error *e) {
     const char *why = archive_error_string(x);
     errno = archive_errno(x);
     if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
         fail_errno(e, GR_IO, "writing %.*s", FSTR(path));
-        fail_help(e, "make room on the disk, or name another place with `--output`");
+        fail_help(e, "%s", help);
         return GR_IO;
     }
     return fail(e, GR_IO, "%.*s: %s", FSTR(path), why ? why : "it cannot be packed");
 }
 
 /* ---- writing ---- */
+static GrStatus not_packed(const Pack *p) {
+    return failed(p->out, p->file, "make room on the disk, or name another place with `--output`", p->e);
+}
+
 static GrStatus put_bytes(Pack *p, int fd, Str path) {
     char block[BLOCK];
     for (ssize_t n; (n = read(fd, block, sizeof block)) != 0;) {
         if (n < 0)
             return fail_errno(p->e, GR_IO, "reading %.*s", FSTR(path));
         if (archive_write_data(p->out, block, (size_t)n) != n)
-            return failed(p->out, p->file, p->e);
+            return not_packed(p);
     }
     return GR_OK;
 }
@@ -54,8 +59,7 @@ static GrStatus put_file(Pack *p, Str path, Str name, const struct stat *st) {
     archive_entry_set_perm(entry, 0644);
     archive_entry_set_size(entry, st->st_size);
     archive_entry_set_mtime(entry, st->st_mtime, 0);
-    GrStatus status = archive_write_header(p->out, entry) == ARCHIVE_OK ? put_bytes(p, fd, path)
-                                                                       : failed(p->out, p->file, p->e);
+    GrStatus status = archive_write_header(p->out, entry) == ARCHIVE_OK ? put_bytes(p, fd, path) : not_packed(p);
     archive_entry_free(entry);
     close(fd);
     return status;
@@ -97,10 +101,10 @@ static GrStatus put_all(Pack *p) {
 static GrStatus put_data(Pack *p, const PackFiles *data) {
     for (uint32_t i = 0; i < data->at.n; i++) {
         struct stat st;
-        Str path = data->at.at[i];
+        Str path = data->at.at[i].path;
         if (stat(path.s, &st) != 0 || !S_ISREG(st.st_mode))
             return fail_errno(p->e, GR_IO, "reading %.*s", FSTR(path));
-        TRY(put_file(p, path, str_format(p->arena, PACK_DATA "%.*s", FSTR(path)), &st));
+        TRY(put_file(p, path, str_format(p->arena, PACK_DATA "%.*s", FSTR(data->at.at[i].name)), &st));
     }
     return GR_OK;
 }
@@ -111,11 +115,12 @@ GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e
     Pack p = {archive_write_new(), a, run, file, e};
     archive_write_add_filter_gzip(p.out);
     archive_write_set_format_pax_restricted(p.out);
-    GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : failed(p.out, file, e);
+    archive_write_set_options(p.out, "hdrcharset=BINARY");         /* names are bytes, whatever the locale */
+    GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : not_packed(&p);
     if (status == GR_OK)
         status = put_data(&p, data);
     if (archive_write_close(p.out) != ARCHIVE_OK && status == GR_OK)
-        status = failed(p.out, file, e);
+        status = not_packed(&p);
     archive_write_free(p.out);
     if (status == GR_OK)
         return atomic_finish(&to);
@@ -124,6 +129,10 @@ GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e
 }
 
 /* ---- reading ---- */
+static GrStatus not_unpacked(struct archive *in, Str path, Error *e) {
+    return failed(in, path, "make room on the disk, or name another place with `--keep DIR` or TMPDIR", e);
+}
+
 static bool is_data(Str name) { return str_starts(name, PACK_DATA "/"); }
 
 /* No component is empty, `.` or `..`. */
@@ -164,7 +173,7 @@ static GrStatus take_file(Arena *a, struct archive *in, Str folder, Str name, Er
     int fd = open(path.s, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    GrStatus status = archive_read_data_into_fd(in, fd) == ARCHIVE_OK ? GR_OK : failed(in, path, e);
+    GrStatus status = archive_read_data_into_fd(in, fd) == ARCHIVE_OK ? GR_OK : not_unpacked(in, path, e);
     if (close(fd) != 0 && status == GR_OK)
         status = fail_errno(e, GR_IO, "%.*s", FSTR(path));
     return status;
@@ -196,7 +205,7 @@ static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Err
         *room -= bytes;
         TRY(take_file(a, in, folder, str_copy(a, str_of(name)), e));
     }
-    return next == ARCHIVE_EOF ? GR_OK : failed(in, file, e);
+    return next == ARCHIVE_EOF ? GR_OK : not_unpacked(in, file, e);
 }
 
 GrStatus pack_read(Arena *a, Str file, Str folder, Error *e) {
@@ -204,7 +213,7 @@ GrStatus pack_read(Arena *a, Str file, Str folder, Error *e) {
     archive_read_support_filter_gzip(in);
     archive_read_support_format_tar(in);
     bool open = archive_read_open_filename(in, str_copy(a, file).s, BLOCK) == ARCHIVE_OK;
-    GrStatus status = open ? take_all(a, in, file, folder, e) : failed(in, file, e);
+    GrStatus status = open ? take_all(a, in, file, folder, e) : not_unpacked(in, file, e);
     archive_read_free(in);
     return status;
 }

@@ -3,9 +3,10 @@
 #define GRR_RUNS_PACK_H
 #include "error.h"
 
-/* Files of data lie in this folder of a pack, by their whole paths. */
+/* Files of data lie in this folder of a pack. */
 #define PACK_DATA "files"
-typedef struct { VEC(Str) at; uint64_t bytes; } PackFiles;         /* whole paths, each once */
+typedef struct { Str path, name; } PackFile;                       /* name: in that folder, begins with `/` */
+typedef struct { VEC(PackFile) at; uint64_t bytes; } PackFiles;    /* each once */
 enum { PACK_DATA_GB = 4 };                                         /* more is refused, written or read */
 
 /* Program, used modules, card, log, metrics, the first weights of a fork and the last ones; as a whole or not
