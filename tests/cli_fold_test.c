@@ -134,3 +134,15 @@ TEST_ALL(a_rounded_operand_is_looked_at_before_the_commit) {
     CHECK_MSG(strstr(r.out.s, "step 1 (epoch 1, step 1 of it)") != NULL, "%s", r.out.s);
     CHECK_MSG(strstr(r.out.s, "nothing of the step was written") != NULL, "%s", r.out.s);
 }
+
+/* The scale of f16 is for gradients that are not finite: nothing checks them, and their sums are no updates to fold. */
+TEST_ALL(shards_of_f16_skip_what_is_not_finite) {
+    put("adam(lr = 0.01);  precision f16", 9);
+    same_bits("");
+    Str shards = str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder()));
+    Str text = test_read(shards);
+    const char *batch = strstr(text.s, "batch 9");
+    test_write(shards, str_format(test_arena(), "%.*sbatch 3 shards 3 per shard }\n", (int)(batch - text.s), text.s));
+    same_bits("-s steep=1e3");
+    CHECK_INT(test_shell(STR("graphc train p.graph -q -s steep=1e3")).status, 0);
+}

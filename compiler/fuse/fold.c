@@ -62,11 +62,11 @@ static bool reads_by_element(Planner *p, uint32_t commit, uint32_t product) {
     return true;
 }
 
-/* Is it a plain product of f32, made for its own sake? */
+/* Is it a plain product of f32, made for its own sake, which no step may write unless it is finite? */
 static bool is_product(const Planner *p, Val v) {
     const Node *n = node_of(p->g, v);
     const Info *in = &p->info[v.i];
-    if (n->op != OP_contract || n->dtype != DT_F32 || !in->stored || in->group == 0)
+    if (n->op != OP_contract || n->dtype != DT_F32 || !in->stored || !in->checked || in->group == 0)
         return false;
     const Group *g = &p->groups.at[in->group - 1];
     return g->kind == GROUP_TILE && g->sinks.n == 1 && !g->commit && n->attr.contract->n_windows == 0;
@@ -152,7 +152,6 @@ static void fold(Planner *p, uint32_t commit, Val v) {
     Cell *c = cell_at(p, in->cell);
     c->region = REGION_ACT; /* where nothing is ever put */
     c->mirrors = 0;
-    in->checked = true;
     group_guard(p, product);
     group_merge(p, product, commit);
     for (uint32_t i = 0; i < 2; i++) {
