@@ -211,6 +211,45 @@ TEST(a_damaged_index_is_made_again) {
     test_expect("ls runs.db.damaged", 0, "runs.db.damaged");
 }
 
+/* The runs of somebody else, sound, damaged, without an index: rights that keep even root out. */
+TEST_ALL(runs_are_listed_where_nothing_may_be_written) {
+    static const char *const kinds[] = {"", "mv runs/runs.db ./kept", "echo no database > runs/runs.db"};
+    put("p.graph", k_program);
+    test_expect("graphc train p.graph -q --run 'runs/a%41'; graphc train p.graph -q --run runs/b; rm -r runs/b\n"
+                "sed -i 's/\"done\"/\"running\"/' runs/a*/run.json", 0, "");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        Str line = str_format(test_arena(), "%s\nchmod a-w runs runs/*\n"
+                              "[ $(id -u) = 0 ] && as='setpriv --bounding-set=-dac_override'\n"
+                              "$as touch runs/x 2>/dev/null && echo writable; $as graphc runs; status=$?\n"
+                              "ls runs; chmod -R u+w runs; exit $status", kinds[i]);
+        Ran r = test_expect(line.s, 0, "runs/a%41 ");
+        CHECK_MSG(!strstr(r.out.s, "writable") && !strstr(r.out.s, "damaged"), "%s", r.out.s);
+        CHECK_MSG((strstr(r.out.s, "runs/b ") != NULL) == (i == 0), "%s", r.out.s);        /* only the index knows it */
+    }
+}
+
+/* One process finds the damage, and before it looks again another one has mended it. */
+TEST_ALL(a_mended_index_is_not_put_aside) {
+    prepare();
+    put("late.c", "#define _GNU_SOURCE\n"
+                  "#include <dlfcn.h>\n#include <fcntl.h>\n#include <stdbool.h>\n#include <stdlib.h>\n"
+                  "#include <string.h>\n"
+                  "int open(const char *path, int flags, ...) {\n"
+                  "    bool ours = strcmp(path, \"./runs.db\") == 0 && flags == (O_RDONLY | O_CLOEXEC);\n"
+                  "    if (ours && getenv(\"LD_PRELOAD\")) {\n"
+                  "        unsetenv(\"LD_PRELOAD\");\n"
+                  "        if (system(\"graphc runs --rebuild --in .\") != 0) abort();\n"
+                  "    }\n"
+                  "    int (*real)(const char *, int, ...);\n"
+                  "    *(void **)&real = dlsym(RTLD_NEXT, \"open\");\n"
+                  "    return real(path, flags, 0666);\n}\n");
+    test_expect(GRAPHC_CC " -shared -fPIC -O1 -o late.so late.c", 0, "");
+    test_expect("echo no database, but long enough to be one by its first bytes > runs.db\n"
+                "ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$PWD/late.so graphc runs", 0,
+                "1 run in ./runs.db\n");
+    test_expect("head -c 11 runs.db.damaged; head -c 13 runs.db", 0, "no databaseSQLite format");
+}
+
 /* A pack that does not fit says why, and leaves nothing half. */
 TEST(a_pack_that_does_not_fit) {
     test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())), STR(

@@ -176,7 +176,7 @@ TEST(a_pack_with_data_is_repeated_without_them) {
 }
 
 /* Names are bytes, in any locale; `..`, `.` and nothing between two `/` stay what they are, and stay below the pack. */
-TEST(a_pack_holds_data_of_any_path) {
+TEST_ALL(a_pack_holds_data_of_any_path) {
     test_expect("mkdir -p prog dät '...' z; for f in dät/1 dät/ü .../v z/v; do echo a,b > $f.csv\n"
                 "for i in 1 2 3 4 5 6 7; do echo $i,$i; done >> $f.csv; done", 0, "");
     put("prog/p.graph",
@@ -192,7 +192,7 @@ TEST(a_pack_holds_data_of_any_path) {
 }
 
 /* Nobody could repeat the run with them. */
-TEST(data_that_changed_are_not_packed) {
+TEST_ALL(data_that_changed_are_not_packed) {
     put("p.graph", k_files);
     test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "
                 "(echo a,b; for i in 1 2 3 4 5 6 7; do echo $i,$((i * i)); done) > $f.csv; done\n"

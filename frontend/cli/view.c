@@ -221,8 +221,23 @@ GrStatus view_open(Arena *a, const Common *c, Str folder, Runs **out, Error *e) 
     return status == GR_DATA ? mend(a, c, folder, out, e) : status;
 }
 
-/* Damage that opening has not met is met by reading. */
+static bool may_write(Arena *a, Str folder) {
+    const char *file = rundir_file(a, folder, RUNS_FILE).s;
+    return access(str_copy(a, folder).s, W_OK) == 0 && (access(file, F_OK) != 0 || access(file, W_OK) == 0);
+}
+
+static GrStatus read_unwritten(Arena *a, Str folder, RunRows *rows, Error *e) {
+    Runs *runs;
+    TRY(runs_open_unwritten(a, folder, &runs, e));
+    GrStatus status = runs_read(a, runs, rows, e);
+    runs_close(runs);
+    return status;
+}
+
+/* Damage that opening has not met is met by reading.  runs: NULL where nothing may be written. */
 static GrStatus read_folder(Arena *a, const Common *c, Str folder, Runs **runs, RunRows *rows, Error *e) {
+    *runs = NULL;
+    if (!may_write(a, folder)) return read_unwritten(a, folder, rows, e);
     TRY(view_open(a, c, folder, runs, e));
     GrStatus status = runs_read(a, *runs, rows, e);
     if (status != GR_DATA) return status;
@@ -233,7 +248,7 @@ static GrStatus read_folder(Arena *a, const Common *c, Str folder, Runs **runs, 
 }
 
 static GrStatus add_folder(Arena *a, const Common *c, Str folder, SeenRuns *out, Error *e) {
-    Runs *runs = NULL;
+    Runs *runs;
     RunRows rows = {0};
     GrStatus status = read_folder(a, c, folder, &runs, &rows, e);
     for (uint32_t i = 0; i < rows.at.n && status == GR_OK; i++) {
@@ -241,7 +256,7 @@ static GrStatus add_folder(Arena *a, const Common *c, Str folder, SeenRuns *out,
         SeenRun seen = {joined(a, folder, row->name), folder, *row};
         if (str_eq(row->state, RUN_RUNNING) && !rundir_busy(a, seen.path)) {
             seen.row = card_read(a, folder, row->name);
-            status = runs_put(runs, &seen.row, e);
+            if (runs) status = runs_put(runs, &seen.row, e);
         }
         if (seen.row.sweep.n == 0 && access(seen.path.s, F_OK) != 0) seen.row.state = STR("gone");
         vec_push(a, &out->at, seen);

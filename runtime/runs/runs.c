@@ -318,6 +318,16 @@ static GrStatus fill(Arena *a, Runs *r, Str folder, bool again, uint32_t *found,
     return finish(r, status, e);
 }
 
+static GrStatus hand_out(Arena *a, Runs *r, GrStatus status, Runs **out) {
+    if (status != GR_OK) {
+        runs_close(r);
+        return status;
+    }
+    *out = PUSH(a, Runs, 1);
+    **out = *r;
+    return GR_OK;
+}
+
 GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e) {
     Runs r;
     int64_t version = 0;
@@ -328,13 +338,7 @@ GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e) {
         status = version_of(&r, &version, e);
     if (status == GR_OK && version < VERSION)      /* new, or of an older graphc */
         status = fill(a, &r, folder, false, &found, e);
-    if (status != GR_OK) {
-        runs_close(&r);
-        return status;
-    }
-    *out = PUSH(a, Runs, 1);
-    **out = r;
-    return GR_OK;
+    return hand_out(a, &r, status, out);
 }
 
 void runs_close(Runs *r) {
@@ -350,18 +354,74 @@ static bool is_sound(Runs *r) {
     return sound;
 }
 
-/* Of processes that find it damaged at once the first one renames it; the others find that it has been. */
-static GrStatus put_aside(Arena *a, Str path, Error *e) {
+/* ---- without writing ---- */
+static Str uri_of(Arena *a, Str path, const char *how) {
+    Buf b = buf_make(a);
+    buf_printf(&b, "file:");
+    for (uint32_t i = 0; i < path.n; i++)
+        buf_printf(&b, memchr("?#%", path.s[i], 3) != NULL ? "%%%02X" : "%c", path.s[i]);
+    buf_printf(&b, "?mode=ro%s", how);
+    return buf_str(&b);
+}
+
+/* Sound and as we write it. */
+static bool open_unwritten(Arena *a, Str folder, const char *how, Runs *r, Error *e) {
+    enum { FLAGS = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI };
+    int64_t version;
+    *r = (Runs){.path = str_format(a, "%.*s/" RUNS_FILE, FSTR(folder))};
+    return sqlite3_open_v2(uri_of(a, r->path, how).s, &r->db, FLAGS, NULL) == SQLITE_OK &&
+           version_of(r, &version, e) == GR_OK && version == VERSION && is_sound(r);
+}
+
+/* Changes that lie beside the file are read when what readers share is there too; else the file is all there is. */
+GrStatus runs_open_unwritten(Arena *a, Str folder, Runs **out, Error *e) {
+    static const char *const ways[] = {"", "&immutable=1"};
+    Runs r;
+    uint32_t found = 0;
+    *out = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        if (open_unwritten(a, folder, ways[i], &r, e))
+            return hand_out(a, &r, GR_OK, out);
+        runs_close(&r);
+    }
+    r = (Runs){.path = str_format(a, "%.*s/" RUNS_FILE, FSTR(folder))};
+    GrStatus status = sqlite3_open(":memory:", &r.db) == SQLITE_OK ? GR_OK : failed(&r, e);
+    if (status == GR_OK)
+        status = fill(a, &r, folder, true, &found, e);
+    return hand_out(a, &r, status, out);
+}
+
+/* ---- making it again ---- */
+/* damaged: whoever made it, we cannot use it. */
+static GrStatus examine(Arena *a, Str folder, Runs *r, bool *damaged, Error *e) {
+    int64_t version;
+    GrStatus status = open_file(a, folder, r, e);
+    if (status == GR_OK)
+        status = version_of(r, &version, e);
+    *damaged = status == GR_DATA || status == GR_CHANGED || (status == GR_OK && !is_sound(r));
+    return status;
+}
+
+/* Of processes that find it damaged at once the first one renames it; the others find that another file is there, or,
+ * when that one has been made again before they look, that it is sound. */
+static GrStatus put_aside(Arena *a, Str folder, Str path, Error *e) {
     struct stat ours, there;
     int fd = open(path.s, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
     flock(fd, LOCK_EX);
     bool same = fstat(fd, &ours) == 0 && stat(path.s, &there) == 0 && ours.st_ino == there.st_ino;
+    bool damaged = false;
     GrStatus status = GR_OK;
-    if (same && rename(path.s, str_format(a, "%.*s.damaged", FSTR(path)).s) != 0)
+    if (same) {
+        Runs now;
+        Error known = {0};                 /* from before */
+        (void)examine(a, folder, &now, &damaged, &known);
+        runs_close(&now);
+    }
+    if (damaged && rename(path.s, str_format(a, "%.*s.damaged", FSTR(path)).s) != 0)
         status = fail_errno(e, GR_IO, "renaming %.*s", FSTR(path));
-    if (same && status == GR_OK) {
+    if (damaged && status == GR_OK) {
         unlink(str_format(a, "%.*s-wal", FSTR(path)).s);
         unlink(str_format(a, "%.*s-shm", FSTR(path)).s);
     }
@@ -371,14 +431,12 @@ static GrStatus put_aside(Arena *a, Str path, Error *e) {
 
 GrStatus runs_rebuild(Arena *a, Str folder, uint32_t *found, Error *e) {
     Runs r;
-    int64_t version;
-    GrStatus status = open_file(a, folder, &r, e);
+    bool damaged;
+    GrStatus status = examine(a, folder, &r, &damaged, e);
     *found = 0;
-    if (status == GR_OK)
-        status = version_of(&r, &version, e);
-    if (status == GR_DATA || status == GR_CHANGED || (status == GR_OK && !is_sound(&r))) {
+    if (damaged) {
         runs_close(&r);
-        TRY(put_aside(a, r.path, e));
+        TRY(put_aside(a, folder, r.path, e));
         status = open_file(a, folder, &r, e);
     }
     if (status == GR_OK)

@@ -41,6 +41,9 @@ typedef struct Runs Runs;
 /* The database of a folder; one that is not there is made of the runs in it.  GR_DATA: it is damaged, or no such
  * file; GR_CHANGED: it is of a later graphc. */
 GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e);
+/* For who may not write there: the database as it is or, when there is none that can be read, one in memory, made of
+ * the folders.  Rows are only read. */
+GrStatus runs_open_unwritten(Arena *a, Str folder, Runs **out, Error *e);
 void     runs_close(Runs *r);                              /* NULL is fine */
 GrStatus runs_put(Runs *r, const RunRow *row, Error *e);
 GrStatus runs_drop(Runs *r, Str name, Error *e);
