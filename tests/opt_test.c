@@ -78,6 +78,7 @@ static Str run_pass(Arena *a, const TextTest *t) {
         Graph *g = m->graphs.at[i];
         g = str_is(pass, "split")       ? opt_split_reductions(a, g)
             : str_is(pass, "masks")     ? opt_masks(a, g)
+            : str_is(pass, "channels")  ? opt_channels(a, g)
             : str_is(pass, "precision") ? opt_precision(a, g)
             : str_is(pass, "indices")   ? opt_check_indices(a, g)
                                         : opt_simplify(a, g);

@@ -3,7 +3,7 @@
 #include "product.h"
 #include <string.h>
 
-uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel) {
+uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, Index panel) {
     Index at = index_const(s->base);
     uint8_t others[MAX_DIMS];
     uint32_t n = pack_others(r, side, others);
@@ -11,7 +11,7 @@ uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const 
         if (r->in[others[i]] & IN_C)
             at = index_add(e, at, index_scale(dim_at[others[i]], s->stride[others[i]]));
     }
-    at = index_add(e, at, index_scale(index_axis(panel), s->panel));
+    at = index_add(e, at, index_scale(panel, s->panel));
     return emit_access(e, kernel_buffer(e, s->cell, false), at);
 }
 
@@ -54,11 +54,18 @@ void tile_epilogue(Tile *t, int64_t fixed) {
             s->axis[s->n_axes++] = (uint8_t)t->panel[1];
             in_tile.coef[t->panel[1]] = r->block[0] * r->block[1];
         }
+        if (side == 0 && t->rows_near > 1) {
+            s->axis[s->n_axes++] = (uint8_t)t->row_axis;
+            in_tile.coef[t->row_axis] = r->block[0] * r->block[1];
+        }
         s->axis[s->n_axes++] = (uint8_t)axis;
         run[side] = index_axis(axis);
         in_tile.coef[axis] = side == 0 ? r->block[1] : 1;
         if (constant) {
             run[side].base = fixed * r->block[side];
+        } else if (side == 0 && t->rows_near > 1) {
+            run[side].coef[t->panel[side]] = t->rows_near * r->block[side];
+            run[side].coef[t->row_axis] = r->block[side];
         } else {
             pack_clip(k, axis, t->panel[side], r->run[side].count);
             run[side].coef[t->panel[side]] = r->block[side];
@@ -105,7 +112,7 @@ static bool sweeps_columns(const Product *r) {
 
 void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t) {
     Unit *u = unit_of_group(p, group, what);
-    *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r};
+    *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r, .rows_near = 1};
     t->e.group = group + 1;
     uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
@@ -225,6 +232,9 @@ void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
         s->axis[s->n_axes++] = (uint8_t)t->side_axis;
     if (t->inside)
         s->axis[s->n_axes++] = (uint8_t)t->panel[1];
+    bool near = t->rows_near > 1;
+    if (near)
+        s->axis[s->n_axes++] = (uint8_t)t->row_axis;
     int64_t left = r->run[0].count - (fixed > 0 ? fixed * r->block[0] : 0);
     s->tile = (KTile){.a = a,
                       .b = b,
@@ -232,12 +242,13 @@ void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .k = r->k.count,
                       .a_k = t->source[0].k,
                       .b_k = t->source[1].k,
+                      .a_r = t->source[0].row,
                       .mr = (uint8_t)r->block[0],
                       .nr = (uint8_t)r->block[1],
-                      .m_axis = (int32_t)t->panel[0],
+                      .m_axis = near ? -1 : (int32_t)t->panel[0],
                       .n_axis = (int32_t)t->panel[1],
                       .cut = -1,
-                      .m = fixed < 0 || left < r->block[0] ? left : r->block[0],
+                      .m = near || (fixed >= 0 && left >= r->block[0]) ? r->block[0] : left,
                       .n = r->run[1].count};
     tile_lists(t, &s->tile);
     tile_epilogue(t, fixed);
@@ -267,7 +278,7 @@ static void lower_panel(Planner *p, uint32_t group, const Product *r, const Lie 
     k->n_head = k->axes.n;
     uint32_t turned = kernel_scratch(k, t.e.unit, "panel", pack_type(r), product_steps(r) * r->block[1]);
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, r->block[0] * r->block[1]);
-    pack_stage(&t.e, r, b, 1, t.panel[1], NULL, t.dim_at, turned, index_const(0));
+    pack_stage(&t.e, r, b, 1, t.panel[1], NULL, NULL, t.dim_at, turned, index_const(0));
     for (int64_t i = 0; i < r->panels[0]; i++) {
         Index at = index_const(rows.base + i * rows.panel);
         uint32_t a = emit_access(&t.e, kernel_buffer(&t.e, rows.cell, false), at);
@@ -287,15 +298,50 @@ static void hand_out_rows(Kernel *k, uint32_t n_panels) {
     k->grain = run > k->grain ? run : k->grain;
 }
 
+/* How many panels of rows share their lists of blocks, which cost as much as a few steps of the product each, where
+ * what they read and make stays near. */
+static int64_t rows_near(const Tile *t) {
+    enum { POINTS = 16, TILE_FLOATS = 16 << 10, NEAR_FLOATS = 256 << 10 };
+    const Product *r = t->r;
+    const Contract *c = r->c;
+    int64_t row = 1, points = r->panels[0] * r->panels[1] * r->outer.count, best = 1;
+    for (uint32_t i = 0; i < c->rank[r->role[0]]; i++) {
+        row *= c->extent[c->dim[r->role[0]][i]];
+    }
+    row /= r->run[0].count;
+    if (r->lists.n == 0 || t->side != 0 || r->run[0].count % r->block[0] != 0)
+        return 1;
+    for (int64_t n = 2; n <= r->panels[0]; n++) {
+        if (r->panels[0] % n == 0 && points / n >= POINTS && n * r->block[0] * r->block[1] <= TILE_FLOATS &&
+            n * r->block[0] * row <= NEAR_FLOATS)
+            best = n;
+    }
+    return best;
+}
+
+/* The rows of its tiles: where they lie, if tiles can read them so; of the few steps of a convolution of one channel as
+ * many in all tiles. */
+static Product rows_chosen(Planner *p, const Product *r) {
+    enum { FEW = 16 };
+    Product to = *r;
+    Lie a = product_lie(p, r, 0);
+    if (!product_lies_right(r, &a, 0))
+        product_apart(p, &to, &a);
+    if (r->lists.n > 0 && r->k.count < FEW && side_of(r) == 0)
+        product_even(p, &to);
+    return to;
+}
+
 static void lower_tile(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
-    Product r = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
+    const Product packed = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
+    const Product r = rows_chosen(p, &packed);
     Lie b = product_lie(p, &r, 1);
     if (packs_in_scratch(&r, &b)) {
         lower_panel(p, group, &r, &b);
         return;
     }
-    if (lower_cuts(p, group, &r, &b) || lower_direct(p, group))
+    if (lower_cuts(p, group, &packed, &b) || lower_direct(p, group))
         return;
     Tile t;
     Feed source[2] = {pack_source(p, group, &r, 0), pack_source(p, group, &r, 1)};
@@ -303,19 +349,26 @@ static void lower_tile(Planner *p, uint32_t group) {
     memcpy(t.source, source, sizeof source);
     t.side = side_of(&r);
     t.woven = t.side != 0 && r.c->extent[t.side - 1] <= FEW_PLACES && beside_columns(&r);
+    t.rows_near = rows_near(&t);
     Kernel *k = t.e.k;
     int inner = r.lists.n > 0 ? 0 : sweeps_columns(&r) ? 1 : 0;
     if (r.lists.n == 0)
         tile_outer(&t);
-    t.panel[1 - inner] = kernel_axis(k, inner ? "i" : "j", r.panels[1 - inner]);
-    t.panel[inner] = kernel_axis(k, inner ? "j" : "i", r.panels[inner]);
+    for (int turn = 0; turn < 2; turn++) {
+        int side = turn == 0 ? 1 - inner : inner;
+        t.panel[side] = kernel_axis(k, side == 0 ? "i" : "j", r.panels[side] / (side == 0 ? t.rows_near : 1));
+    }
     if (r.lists.n > 0) /* places innermost: the lines of C, which they share, and a panel of B stay near */
         tile_outer(&t);
     cut_side(&t);
-    int64_t tiles = t.side ? k->axes.at[t.side_axis].extent : 1;
+    int64_t tiles = t.side ? k->axes.at[t.side_axis].extent : t.rows_near;
+    if (t.rows_near > 1)
+        t.row_axis = kernel_axis(k, "p", t.rows_near);
     t.tile = kernel_scratch(k, t.e.unit, "tile", DT_F32, tiles * r.block[0] * r.block[1]);
-    uint32_t a = tile_operand(&t.e, &r, &source[0], 0, t.dim_at, t.panel[0]);
-    tile_stages(&t, a, tile_operand(&t.e, &r, &source[1], 1, t.dim_at, t.panel[1]), -1);
+    Index rows = index_scale(index_axis(t.panel[0]), t.rows_near);
+    rows.coef[t.row_axis] += t.rows_near > 1;
+    uint32_t a = tile_operand(&t.e, &r, &source[0], 0, t.dim_at, rows);
+    tile_stages(&t, a, tile_operand(&t.e, &r, &source[1], 1, t.dim_at, index_axis(t.panel[1])), -1);
     unit_finish(&t.e);
     if (r.lists.n > 0)
         hand_out_rows(k, 2);

@@ -134,12 +134,13 @@ static Stage *part_tiles(Tile *t, const Cuts *cuts, uint32_t part, uint32_t colu
         s->axis[s->n_axes++] = (uint8_t)t->axis_of[dim];
     }
     emit_stage(&t->e);
-    s->tile = (KTile){.a = tile_operand(&t->e, r, &t->source[0], 0, t->dim_at, t->panel[0]),
+    s->tile = (KTile){.a = tile_operand(&t->e, r, &t->source[0], 0, t->dim_at, index_axis(t->panel[0])),
                       .b = emit_access(&t->e, columns, index_const(0)),
                       .out = t->tile,
                       .k = r->k.count,
                       .a_k = t->source[0].k,
                       .b_k = cuts->pitch,
+                      .a_r = t->source[0].row,
                       .mr = (uint8_t)r->block[0],
                       .nr = (uint8_t)r->block[1],
                       .m_axis = (int32_t)t->panel[0],

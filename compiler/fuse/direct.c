@@ -131,8 +131,8 @@ bool lower_direct(Planner *p, uint32_t group) {
     k->n_head = k->axes.n;
     t.panel[1] = kernel_axis(k, "j", r.panels[1]);
     t.tile = kernel_scratch(k, t.e.unit, "row", DT_F32, r.panels[1] * r.block[0] * r.block[1]);
-    uint32_t a = tile_operand(&t.e, &r, &t.source[0], 0, t.dim_at, t.panel[0]);
-    tile_stages(&t, a, tile_operand(&t.e, &r, &t.source[1], 1, t.dim_at, t.panel[1]), -1);
+    uint32_t a = tile_operand(&t.e, &r, &t.source[0], 0, t.dim_at, index_axis(t.panel[0]));
+    tile_stages(&t, a, tile_operand(&t.e, &r, &t.source[1], 1, t.dim_at, index_axis(t.panel[1])), -1);
     unit_finish(&t.e);
     return true;
 }

@@ -144,7 +144,7 @@ static Index rows_of_k(Emit *e, const Product *r, Stage *s, const uint32_t *part
 }
 
 void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint32_t *part,
-                Index *dim_at, uint32_t out, Index to) {
+                const PackPlaces *places, Index *dim_at, uint32_t out, Index to) {
     const Contract *c = r->c;
     Kernel *k = e->k;
     Spot x = {.r = r, .lie = lie, .side = side};
@@ -152,6 +152,12 @@ void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t pa
     for (int last = 0; last <= has_last(r); last++) {
         Stage *s = kernel_stage(k, STAGE_MAP);
         Index row = rows_of_k(e, r, s, part, last, dim_at);
+        if (places != NULL) {
+            uint32_t axis = kernel_axis(k, "x", c->extent[places->dim]);
+            s->axis[s->n_axes++] = (uint8_t)axis;
+            dim_at[places->dim] = index_axis(axis);
+            to = index_add(e, to, index_scale(index_axis(axis), places->step));
+        }
         if (!last) {
             run = kernel_axis(k, "r", r->block[side]);
             pack_clip(k, run, panel, r->run[side].count);
@@ -258,10 +264,19 @@ static void pack_places(Emit *e, Spot *x, uint32_t panel, uint32_t block, int64_
 
 /* Columns side by side, k pages apart: a panel would walk through as many pages as there are k.  Some k of all panels
  * are packed before the next ones. */
+static bool pages_apart(const Product *r, const Lie *lie, int side) {
+    return lie->direct && r->k.n == 1 && product_stride(lie, r->c, &r->run[side]) == 1 &&
+           product_stride(lie, r->c, &r->k) >= PAGE_FLOATS && product_steps(r) >= 2 * PART;
+}
+
 static bool packs_in_parts(const Product *r, const Lie *lie, int side) {
-    return r->c->n_windows == 0 && lie->direct && r->k.n == 1 && !has_last(r) && r->panels[side] > 1 &&
-           product_stride(lie, r->c, &r->run[side]) == 1 && product_stride(lie, r->c, &r->k) >= PAGE_FLOATS &&
-           product_steps(r) >= 2 * PART;
+    return r->c->n_windows == 0 && !has_last(r) && r->panels[side] > 1 && pages_apart(r, lie, side);
+}
+
+/* The places of a row beside their channels, and images pages apart: a row of some images is packed at once. */
+static bool packs_rows(const Product *r, const Lie *lie, int side, uint32_t n, const uint8_t *others) {
+    return r->lists.n > 0 && n > 0 && !r->pairs && pages_apart(r, lie, side) &&
+           lie->stride[others[n - 1]] == r->run[side].count;
 }
 
 static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const Lie *lie, int side) {
@@ -273,14 +288,16 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     Index dim_at[MAX_DIMS];
     uint8_t others[MAX_DIMS];
     uint32_t n_others = pack_others(r, side, others), places = side_by_side(r, lie, side, n_others, others);
-    uint32_t n_heads = n_others - places;
+    bool rows = places == 0 && packs_rows(r, lie, side, n_others, others);
+    uint32_t n_heads = n_others - places - rows;
     int64_t panel_size = product_steps(r) * r->block[side], place_step = r->panels[side] * panel_size;
     int64_t count = place_step;
     for (uint32_t i = 0; i < n_heads; i++) {
         dim_at[others[i]] = index_axis(kernel_axis(k, "o", c->extent[others[i]]));
     }
     uint32_t part = 0;
-    bool parts = places == 0 && packs_in_parts(r, lie, side);
+    bool parts = places == 0 && (rows || packs_in_parts(r, lie, side));
+    PackPlaces row = {n_others > 0 ? others[n_others - 1] : 0, place_step};
     if (parts)
         part = kernel_axis(k, "b", (product_steps(r) + PART - 1) / PART);
     uint32_t panel = kernel_axis(k, "p", r->panels[side]);
@@ -306,7 +323,7 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
     if (places > 0)
         pack_places(&e, &x, panel, block, n_places, dim_at, out, to, place_step);
     else
-        pack_stage(&e, r, lie, side, panel, parts ? &part : NULL, dim_at, out, to);
+        pack_stage(&e, r, lie, side, panel, parts ? &part : NULL, rows ? &row : NULL, dim_at, out, to);
     unit_finish(&e);
     return cell;
 }
@@ -314,10 +331,16 @@ static uint32_t pack_operand(Planner *p, uint32_t group, const Product *r, const
 /* ---- the tile ---- */
 Feed pack_source(Planner *p, uint32_t group, const Product *r, int side) {
     Lie lie = product_lie(p, r, side);
-    Feed s = {.cell = lie.cell, .base = lie.base, .panel = r->block[side]};
+    Feed s = {.cell = lie.cell, .base = lie.base, .panel = r->block[side], .row = 1};
     memcpy(s.stride, lie.stride, sizeof s.stride);
     if (product_lies_right(r, &lie, side)) {
         s.k = product_stride(&lie, r->c, &r->k);
+        return s;
+    }
+    if (side == 0 && r->apart) {
+        s.k = product_stride(&lie, r->c, &r->k);
+        s.row = product_stride(&lie, r->c, &r->run[0]);
+        s.panel = r->block[0] * s.row;
         return s;
     }
     uint8_t others[MAX_DIMS];

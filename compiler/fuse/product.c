@@ -308,7 +308,7 @@ int64_t product_stride(const Lie *lie, const Contract *c, const DimList *l) {
     return stride;
 }
 
-enum { PAGE_FLOATS = 256, REUSE = 6 };
+enum { PAGE_FLOATS = 256, REUSE = 6, FAR_FLOATS = 1024, MANY = 32 };
 
 /* Rows (columns) contiguous and one stride along k.  A stride of a power of two folds a panel into few cache
  * sets, which is worth packing away when the panel is read often. */
@@ -316,5 +316,38 @@ bool product_lies_right(const Product *r, const Lie *lie, int side) {
     int64_t run = product_stride(lie, r->c, &r->run[side]), k = product_stride(lie, r->c, &r->k);
     if (!lie->direct || lie->rounds != DT_F32 || (run != 1 && r->run[side].count > 1) || k < 0)
         return false;
+    if (r->lists.n > 0 && k >= FAR_FLOATS && r->k.count >= MANY) /* each on a page of its own, once for each tap */
+        return false;
     return k % PAGE_FLOATS != 0 || k == 0 || r->panels[1 - side] < REUSE || r->k.count < 16;
+}
+
+/* Fewer rows would not keep the registers busy. */
+bool product_even(const Planner *p, Product *r) {
+    bool wide = target(p->entry->options)->wide;
+    for (int64_t rows = target(p->entry->options)->rows; rows >= (wide ? 8 : 4); rows--) {
+        if (r->run[0].count % rows != 0)
+            continue;
+        r->block[0] = rows;
+        r->panels[0] = r->run[0].count / rows;
+        return true;
+    }
+    return false;
+}
+
+/* Rows that run along k need no packing: a line holds sixteen steps of one.  But some cache sets must not hold all, and
+ * tiles of fewer rows take a little longer, which with many columns is more than packing. */
+void product_apart(const Planner *p, Product *r, const Lie *a) {
+    enum { SETS_FLOATS = 1024, LINE_FLOATS = 16, WAYS = 4, NARROW = 512 };
+    int64_t row = product_stride(a, r->c, &r->run[0]), k = product_stride(a, r->c, &r->k), sets = 1;
+    if (r->pairs || !a->direct || a->rounds != DT_F32 || row <= 1 || row > INT32_MAX || k != 1 ||
+        r->k.count < LINE_FLOATS || r->run[1].count > NARROW || r->block[1] % LANES != 0)
+        return;
+    while (sets * row % SETS_FLOATS != 0 && sets < LINE_FLOATS) {
+        sets++;
+    }
+    Product even = *r;
+    if (!product_even(p, &even) || even.block[0] > WAYS * sets)
+        return;
+    *r = even;
+    r->apart = true;
 }

@@ -19,6 +19,7 @@ typedef struct {
     DimList lists;               /* the dims summed over before k: windows, and what stands before them */
     int64_t block[2], panels[2]; /* mr, nr */
     bool pairs;                  /* panels hold pairs of bf16, two points of k in an element */
+    bool apart;                  /* A is read where it lies, row by row */
 } Product;
 
 /* direct: it lies in memory, as f32 that are rounded when they are read, or taken as they are (DT_F32). */
@@ -34,7 +35,7 @@ typedef struct {
  * dims. */
 typedef struct {
     uint32_t cell;
-    int64_t base, k, stride[MAX_DIMS], panel;
+    int64_t base, k, stride[MAX_DIMS], panel, row; /* row: from row to row, of A */
     bool packed;
 } Feed;
 
@@ -49,16 +50,25 @@ int64_t product_steps(const Product *r);       /* elements of a row of a panel: 
 int product_pair_dim(const Product *r);        /* the dim of k whose points are paired */
 void product_rows(Product *r, int64_t most, int64_t multiple);   /* chooses the rows of a tile anew */
 bool product_lies_right(const Product *r, const Lie *lie, int side);
+/* Cuts rows so that no tile has fewer than the others, if there is such a number. */
+bool product_even(const Planner *p, Product *r);
+/* Can tiles read A where it lies, row by row?  Then its rows are cut so. */
+void product_apart(const Planner *p, Product *r, const Lie *a);
 
 /* pack.c */
 uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of the operand outside its run and k */
 void pack_split(Emit *e, const Product *r, int side, Index flat, Index *dim_at);   /* a run's place into its dims */
 void pack_clip(Kernel *k, uint32_t axis, uint32_t block, int64_t total);
-/* The stage that packs one panel: axes k.., then the run; `panel` is its number, `to` where in buffer `out` it
- * begins.  part: the axis that counts pieces of k, or NULL for all of it.  Of an odd sum in pairs the last point has a
- * stage of its own. */
+/* Places that lie one run apart, next to it: which dim, and how far apart they are packed. */
+typedef struct {
+    uint8_t dim;
+    int64_t step;
+} PackPlaces;
+/* The stage that packs one panel: axes k.., places if there are any (not of pairs), then the run; `panel` is its
+ * number, `to` where in buffer `out` it begins.  part: the axis that counts pieces of k, or NULL for all of it.  Of an
+ * odd sum in pairs the last point has a stage of its own. */
 void pack_stage(Emit *e, const Product *r, const Lie *lie, int side, uint32_t panel, const uint32_t *part,
-                Index *dim_at, uint32_t out, Index to);
+                const PackPlaces *places, Index *dim_at, uint32_t out, Index to);
 /* The operand where it lies, or packed by a kernel before the product. */
 Feed pack_source(Planner *p, uint32_t group, const Product *r, int side);
 DType pack_type(const Product *r);          /* of an element of a panel */
@@ -76,13 +86,17 @@ typedef struct {
      * writes along them.  side: 1 + the dim, whose axis is cut by side_block */
     uint32_t side, side_axis, side_block;
     bool woven;                   /* few, next to the columns: lanes run along these */
+    /* Panels of rows that a head point takes together, since they share their lists; 1, or row_axis counts them and
+     * all panels are whole. */
+    int64_t rows_near;
+    uint32_t row_axis;
     bool inside;                  /* panels of columns are an axis of the stage, the last */
     Index dim_at[MAX_DIMS];
 } Tile;
 void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t);
 void tile_outer(Tile *t);                          /* head axes of the other dims of C */
 void tile_lists(const Tile *t, KTile *tile);
-uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, uint32_t panel);
+uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, Index panel);
 /* The tile stage and its epilogue. */
 void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed);
 /* What becomes of a tile.  fixed: the number of the row panel where it is constant, else -1 and panel[0] its axis. */

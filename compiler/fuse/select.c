@@ -135,7 +135,8 @@ static bool stored_fused(Planner *p, Val v) {
     if (node_is_leaf(p->g, v) || node_of(p->g, v)->op == OP_result || node_of(p->g, v)->op == OP_iota)
         return false;
     if (is_view(p->g, v)) {
-        Op op = (Op)node_of(p->g, v)->op;
+        Val x = node_of(p->g, v)->op == OP_permute ? operand(p->g, v, 0) : v; /* in the order in which it is read */
+        Op op = (Op)node_of(p->g, x)->op;
         return (op == OP_pad || op == OP_concat) && in->many && in->cost > CHEAP_VIEW;
     }
     if (is_rounding(p->g, v))

@@ -143,7 +143,8 @@ typedef struct {
 typedef struct {
     uint32_t a, b;                 /* accesses over the axes of head and stage */
     uint32_t out;                  /* scratch buffer of mr*nr f32 for each point of the stage's axis */
-    int64_t  k, a_k, b_k;
+    int64_t  k, a_k, b_k;          /* steps along k */
+    int64_t  a_r;                  /* from row to row of A, at least 1 */
     uint8_t  n_lists; KList list[MAX_LISTS];
     uint8_t  mr, nr;               /* rows of the tile, columns (16 or 32) */
     int32_t  m_axis, n_axis;       /* axes i and j, of the head or the stage */
@@ -214,8 +215,8 @@ bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
 int64_t ktile_last_rows(const KTile *t);       /* rows that the microkernel of the last panel of rows makes */
 /* Names of the microkernels its tiles call ("mk_f32_14x32", of pairs "mk_bf16_14x32"; "mk_f32_8x16_1x3" makes three
- * tiles, one of "_edges" leaves out columns, "_edges_1" may have one vector of them), each once in order of first use:
- * so they stand behind its buffers. */
+ * tiles, one of "_edges" leaves out columns, "_edges_1" may have one vector of them, one of "_by512" reads rows that
+ * lie 512 apart), each once in order of first use: so they stand behind its buffers. */
 Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a);    /* last: of the last panel of rows */
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names /* 2 * stages.n */);
 void    kernel_print(const Kernel *k, const SourceSet *s, Buf *out);

@@ -479,7 +479,7 @@ static void one_tile(Eval *e, void *user, uint32_t width) {
             tile_columns(e, t, block, &lo, &hi, &b_at);
             for (int64_t k = 0; k < steps; k++) {
                 if (there && lo < hi)
-                    tile_step(e, t, a_at + k * t->a_k + r, b_at + k * t->b_k + lo, lo, hi, &c);
+                    tile_step(e, t, a_at + k * t->a_k + r * t->a_r, b_at + k * t->b_k + lo, lo, hi, &c);
                 for (int64_t p = points * k; p < points * (k + 1) && p < t->k; p++)
                     chain_count(&c);
             }

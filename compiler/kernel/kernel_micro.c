@@ -10,7 +10,7 @@ int64_t ktile_last_rows(const KTile *t) {
     return rest == 0 || t->together > 0 || pairs ? t->mr : rest;
 }
 
-Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a) {
+static Str shape_name(const Kernel *k, const Stage *s, bool last, Arena *a) {
     const KTile *t = &s->tile;
     const char *type = ktile_pairs(k, t) ? "bf16" : "f32";
     uint32_t rows = last ? (uint32_t)ktile_last_rows(t) : t->mr;
@@ -33,6 +33,11 @@ static uint32_t add_name(Str *names, uint32_t n, Str name) {
     }
     names[n] = name;
     return n + 1;
+}
+
+Str kernel_micro(const Kernel *k, const Stage *s, bool last, Arena *a) {
+    Str name = shape_name(k, s, last, a);
+    return s->tile.a_r == 1 ? name : str_format(a, "%.*s_by%lld", FSTR(name), (long long)s->tile.a_r);
 }
 
 uint32_t kernel_micros(const Kernel *k, Arena *a, Str *names) {

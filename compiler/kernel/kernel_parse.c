@@ -279,6 +279,7 @@ static void parse_tile(Parser *p, KTile *tile) {
     text_want(t, "step");
     tile->a_k = text_int(t);
     tile->b_k = text_int(t);
+    tile->a_r = text_take(t, "rows") ? parse_size(p) : 1;
     while (text_take(t, "list")) {
         KList l = parse_list(p);
         if (tile->n_lists == MAX_LISTS)

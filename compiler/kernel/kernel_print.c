@@ -183,6 +183,8 @@ static void put_tile(Printer *p, const KTile *t) {
     put_access(p, " %", t->a);
     put_access(p, " %", t->b);
     buf_printf(p->out, " k %lld step %lld %lld", (long long)t->k, (long long)t->a_k, (long long)t->b_k);
+    if (t->a_r != 1)
+        buf_printf(p->out, " rows %lld", (long long)t->a_r);
     for (uint32_t i = 0; i < t->n_lists; i++)
         put_list(p, &t->list[i]);
     put_tile_side(p, "m", t->m_axis, t->m, t->mr);

@@ -407,9 +407,9 @@ static void check_tile_operand(Verifier *v, uint32_t id, int32_t axis, int64_t e
     if (axis >= 0)
         rest.coef[axis] = 0;
     Range r = access_range(stage_ranges(v->arena, v->k, v->s), &rest, 0, v->s->n_axes, -1);
-    Wide last = (extent - 1) / step, full = stride * (last - 1) + step - 1;
-    Wide tail = stride * last + extent - 1 - last * step;
-    Wide first = (last > 0 ? step : extent) - 1, most = first > tail ? first : tail;
+    Wide last = (extent - 1) / step, apart = id == t->a ? t->a_r : 1, full = stride * (last - 1) + (step - 1) * apart;
+    Wide tail = stride * last + (extent - 1 - last * step) * apart;
+    Wide first = ((last > 0 ? step : extent) - 1) * apart, most = first > tail ? first : tail;
     const KList *columns = id == t->b ? ktile_columns(t) : NULL;
     NEED(columns == NULL || axis < 0 || stride == step, "columns that stand at places lie side by side");
     r.lo += stride < 0 ? stride * last : 0;
@@ -524,6 +524,8 @@ static void check_tile(Verifier *v) {
     if (v->bad)
         return;
     check_tile_axis(v, t->m_axis, t->m, t->mr);
+    NEED(t->a_r >= 1 && t->a_r <= INT32_MAX && (t->a_r == 1 || t->m % t->mr == 0),
+         "rows that lie %lld apart are read by whole tiles", (long long)t->a_r);
     check_tile_axis(v, t->n_axis, t->n, t->nr);
     NEED(t->out < v->k->bufs.n, "there is no buffer %u", t->out);
     const KBuf *out = &v->k->bufs.at[t->out];

@@ -17,13 +17,14 @@
  * all others have, most of them, take the usual loop.  `_edges_3` sums three vectors alone where no more stand before
  * the end.
  * Of operands that are pairs of bf16 a step is a pair: one instruction, which rounds after each of its two products as
- * a chain of fma does.  It begins with the upper half, so that is where the pair's first point lies. */
+ * a chain of fma does.  It begins with the upper half, so that is where the pair's first point lies.
+ * Rows of a may lie further apart than one element; how far is part of the name, and a constant of each instruction. */
 #include "emit.h"
 #include "micro.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { UNROLL = 2 };
+enum { UNROLL = 2, MICRO_NAME = 64 };
 
 typedef struct {
     Emit *e;
@@ -31,6 +32,7 @@ typedef struct {
     uint32_t rows, vectors, tiles;   /* of a tile: pairs of rows when they are paired; of sixteen columns */
     uint32_t pitch;                  /* vectors of a row of the tile in memory */
     bool pairs, halves;              /* halves: operands are pairs of bf16 */
+    int64_t step;                    /* from row to row of a, or from pair to pair */
     Value k, a, a_k, b, b_k, t, blocks, list, accumulate;
     bool edges;
     Value from, places, end;
@@ -89,7 +91,7 @@ static Value column_at(const Micro *m, const Sums *s, uint32_t v) {
 
 static Value row_at(const Micro *m, const Sums *s, uint32_t r) {
     Value apart = m->apart[r / m->rows], a = apart == NULL ? s->a : emit_at(m->e, m->e->f32, s->a, apart);
-    return row_spread(m, emit_at(m->e, m->e->f32, a, emit_i64(m->e, r % m->rows * (m->pairs ? 2 : 1))));
+    return row_spread(m, emit_at(m->e, m->e->f32, a, emit_i64(m->e, r % m->rows * m->step)));
 }
 
 static Value fused_halves(Emit *e, Value x, Value y, Value z) {
@@ -310,11 +312,24 @@ static void finish(const Micro *m, const Sums *s) {
     LLVMBuildRetVoid(m->e->b);
 }
 
-bool micro_shape(const char *symbol, MicroShape *s) {
+/* "_by512" at the end: how far apart rows lie.  The name before it. */
+static bool shape_rows(const char *symbol, MicroShape *s, char name[MICRO_NAME]) {
+    const char *by = strstr(symbol, "_by");
+    size_t n = by == NULL ? strlen(symbol) : (size_t)(by - symbol);
+    int used = 0;
+    bool known = by == NULL || (sscanf(by, "_by%lld%n", &s->apart, &used) == 1 && by[used] == 0);
+    if (n >= MICRO_NAME || !known || s->apart < 1 || s->apart > INT32_MAX)
+        return false;
+    memcpy(name, symbol, n);
+    name[n] = 0;
+    return true;
+}
+
+bool micro_shape(const char *whole, MicroShape *s) {
     static const char *const prefix[] = {"mk_f32_", "mk_bf16_"};
-    char end;
-    *s = (MicroShape){.halves = strncmp(symbol, prefix[1], strlen(prefix[1])) == 0};
-    if (strncmp(symbol, prefix[s->halves], strlen(prefix[s->halves])) != 0)
+    char end, symbol[MICRO_NAME];
+    *s = (MicroShape){.halves = strncmp(whole, prefix[1], strlen(prefix[1])) == 0, .apart = 1};
+    if (!shape_rows(whole, s, symbol) || strncmp(symbol, prefix[s->halves], strlen(prefix[s->halves])) != 0)
         return false;
     const char *size = symbol + strlen(prefix[s->halves]);
     int n = sscanf(size, "%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
@@ -325,7 +340,7 @@ bool micro_shape(const char *symbol, MicroShape *s) {
     if (!together && !s->edges && sscanf(size, "%ux%u%c", &s->rows, &s->columns, &end) != 2)
         return false;
     uint64_t floats = (uint64_t)s->rows * s->columns, tiles = together ? (uint64_t)s->outer * s->inner : 1;
-    bool pairs = s->columns == LANES / 2 && s->rows % 2 == 0 && !s->edges;
+    bool pairs = s->columns == LANES / 2 && s->rows % 2 == 0 && !s->edges && s->apart == 1;
     return floats > 0 && (s->columns % LANES == 0 || pairs) && s->columns / LANES <= MICRO_MAX_VECTORS &&
            floats / LANES * tiles <= MICRO_MAX_ACCUMULATORS - 2;
 }
@@ -371,7 +386,7 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     Micro m = {.e = e, .vector = emit_vector(e->f32), .pairs = pairs, .rows = pairs ? shape->rows / 2 : shape->rows,
                .vectors = pairs ? 1 : shape->columns / LANES, .pitch = pairs ? 1 : shape->columns / LANES,
                .tiles = together ? shape->outer * shape->inner : 1, .edges = shape->edges,
-               .halves = shape->halves};
+               .halves = shape->halves, .step = pairs ? 2 : shape->apart};
     e->function = LLVMAddFunction(e->module, symbol, emit_micro_type(e, together, shape->edges));
     Value *at[9] = {&m.k, &m.a, &m.a_k, &m.b, &m.b_k, &m.t, &m.blocks, &m.list, &m.accumulate};
     for (unsigned i = 0; i < 9; i++)

@@ -1,27 +1,59 @@
 /* Reductions in the one order of semantics 2: element r of a row goes to lane r mod 16 of chunk r / 4096,
  * lanes fold 8, 4, 2, 1, chunks as a tree.  Two shapes of the same thing.  Along the row the sixteen lanes
  * are one vector, and a step takes sixteen elements (emit_along.c).  Across rows (the vector axis is a kept
- * one, or there is none) the lanes are sixteen accumulators, each a value of its own, on the stack; short
- * rows of this shape are written out so that the accumulators are registers. */
+ * one, or there is none) the lanes are sixteen accumulators, each a value of its own: registers where sixteen elements
+ * are few enough instructions, else on the stack; short rows of this shape are written out. */
 #include "emit.h"
 
-/* instructions a row may become, when it is written out; those of rows that are walked at once */
-enum { WRITE_OUT = 320, AT_ONCE = 160 };
+/* instructions a row may become, when it is written out; those of rows that are walked at once; of lanes together */
+enum { WRITE_OUT = 320, AT_ONCE = 160, TOGETHER = 512 };
 
 /* ---- across rows ---- */
-static Parts chunk_across(const Row *w, Value lo, Value hi) {
+/* Sixteen elements at once, each for a lane that stays in a register. */
+static void lanes_together(const Row *w, Value lo, Value hi, Parts *lane) {
     Emit *e = w->g->e;
-    const State *s = &w->state;
-    Chunks lanes = chunks_create(e, s, LANES, w->g->vec >= 0);
-    for (int l = 0; l < LANES; l++)
-        chunks_put(e, &lanes, emit_i64(e, l), state_identity(e, s, false));
+    Value carry[LANES];
+    Loop l;
+    for (int k = 0; k < LANES; k++)
+        carry[k] = dag_spread(w->g, state_identity(e, &w->state, false).part[0]);
+    loop_open(e, &l, lo, hi, LANES, LANES, carry);
+    for (int k = 0; k < LANES; k++) {
+        Parts more = row_element(w, LLVMBuildNSWAdd(e->b, l.i, emit_i64(e, k), ""));
+        carry[k] = state_combine(e, &w->state, (Parts){{l.carry[k]}}, more).part[0];
+    }
+    loop_close(e, &l, carry);
+    for (int k = 0; k < LANES; k++)
+        lane[k] = (Parts){{l.carry[k]}};
+}
+
+/* Elements lo .. hi-1, which begin a round of lanes, one after the other. */
+static void one_by_one(const Row *w, const Chunks *lanes, Value lo, Value hi) {
+    Emit *e = w->g->e;
     Loop l;
     loop_open(e, &l, lo, hi, 1, 0, NULL);
     Parts more = row_element(w, l.i);
     Value lane = LLVMBuildAnd(e->b, l.i, emit_i64(e, LANES - 1), "");
-    chunks_put(e, &lanes, lane, state_combine(e, s, chunks_get(e, &lanes, lane), more));
+    chunks_put(e, lanes, lane, state_combine(e, &w->state, chunks_get(e, lanes, lane), more));
     loop_close(e, &l, NULL);
+}
+
+static Parts chunk_across(const Row *w, Value lo, Value hi) {
+    Emit *e = w->g->e;
+    const State *s = &w->state;
+    bool together = s->n == 1 && w->g->vec >= 0 && LANES * stage_weight(e, w->g->s) <= TOGETHER;
+    Value left = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, LANES - 1), "");
+    Value whole = together ? LLVMBuildSub(e->b, hi, left, "") : lo;
     Parts all[LANES];
+    for (int k = 0; k < LANES; k++)
+        all[k] = state_identity(e, s, false);
+    if (together)
+        lanes_together(w, lo, whole, all);
+    if (together && dag_longest_row(w->g) % LANES == 0 && LLVMIsAConstantInt(dag_row_extent(w->g)))
+        return state_fold_array(e, s, all, LANES);
+    Chunks lanes = chunks_create(e, s, LANES, w->g->vec >= 0);
+    for (int k = 0; k < LANES; k++)
+        chunks_put(e, &lanes, emit_i64(e, k), all[k]);
+    one_by_one(w, &lanes, whole, hi);
     for (int k = 0; k < LANES; k++)
         all[k] = chunks_get(e, &lanes, emit_i64(e, k));
     return state_fold_array(e, s, all, LANES);

@@ -378,15 +378,18 @@ static void one_tile(Tile *t) {
         end_cut(t);
 }
 
-/* Can the tiles of the last axis share a list?  Columns move along it, and no block differs by it. */
+/* Can the tiles of the last axis share a list?  No block differs by it: it counts panels. */
 static bool shares_list(const Tile *t, const Stage *s) {
+    int32_t last = s->n_axes > 0 ? s->axis[s->n_axes - 1] : -1;
     for (uint32_t i = 0; i < t->t->n_lists; i++) {
         const KList *l = &t->t->list[i];
-        if (l->window && (l->axis == t->t->n_axis || l->outer == t->t->n_axis))
+        if (l->window && (l->axis == last || l->outer == last))
             return false;
     }
-    return t->columns != NULL && t->cut == NULL && s->n_axes > 0 && t->t->n_axis == s->axis[s->n_axes - 1] &&
-           ktile_blocks(t->t) <= LIST_LONGEST;
+    if (last < 0)
+        return false;
+    return t->t->n_lists > 0 && t->t->cut < 0 && t->cut == NULL && ktile_blocks(t->t) <= LIST_LONGEST &&
+           (t->columns == NULL || t->t->n_axis == last);
 }
 
 /* Its last axis, with one list for all. */

@@ -13,5 +13,6 @@ typedef void (*MicroFn)(int64_t k, const float *a, int64_t a_k, const float *b, 
 /* outer x inner tiles that share the columns; 0 x 0: one tile, and two arguments less */
 /* edges: columns stand at places; three arguments more, from, places and end, and triples in the list */
 /* tail: vectors of a last tile that has fewer, 0 none */
-typedef struct { unsigned rows, columns, outer, inner, tail; bool edges, halves; } MicroShape;
+/* apart: from row to row of a; halves: operands are pairs of bf16 */
+typedef struct { unsigned rows, columns, outer, inner, tail; bool edges, halves; long long apart; } MicroShape;
 #endif

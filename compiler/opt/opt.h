@@ -20,6 +20,9 @@ Graph *opt_split_reductions(Arena *a, const Graph *g);
 /* Results that a scan collects and nobody reads go. */
 Graph *opt_prune_scans(Arena *a, const Graph *g);
 
+/* Convolutions whose rows are short give their channels last, and what reads them has them so; the last pass. */
+Graph *opt_channels(Arena *a, const Graph *g);
+
 /* For the test that tries every rule. */
 uint32_t    opt_rule_count(void);
 const char *opt_rule_pattern(uint32_t i);

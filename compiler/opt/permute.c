@@ -74,6 +74,12 @@ static Val unturn(Build *b, Val x, Turn t, uint32_t depth) {
     return op_class((Op)n.op) == CLASS_ELT ? unturn_elementwise(b, x, t, depth) : (Val){0};
 }
 
+Val permute_undone(Build *b, Val x, uint32_t n, const uint8_t *at) {
+    Turn t = {.n = (uint8_t)n};
+    for (uint32_t i = 0; i < n; i++) t.at[i] = at[i];
+    return unturn(b, x, t, DEPTH);
+}
+
 static Val elementwise(Build *b, Val v) {
     const Node n = *node_of(b->g, v);
     Val first = {0}, in[3] = {{0}};

@@ -13,6 +13,7 @@ static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; ret
 static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }
 
 static Graph *masks_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_masks(a, g); }
+static Graph *channels_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_channels(a, g); }
 static Graph *prune_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_prune_scans(a, g); }
 
 typedef enum { REWRITE, NEEDED } PassNeed;
