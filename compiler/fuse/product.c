@@ -336,7 +336,7 @@ bool product_even(const Planner *p, Product *r) {
 
 /* Rows that run along k need no packing: a line holds sixteen steps of one.  But some cache sets must not hold all, and
  * tiles of fewer rows take a little longer, which with many columns is more than packing. */
-void product_apart(const Planner *p, Product *r, const Lie *a) {
+void product_apart(Planner *p, Product *r, const Lie *a) {
     enum { SETS_FLOATS = 1024, LINE_FLOATS = 16, WAYS = 4, NARROW = 512 };
     int64_t row = product_stride(a, r->c, &r->run[0]), k = product_stride(a, r->c, &r->k), sets = 1;
     if (r->pairs || !a->direct || a->rounds != DT_F32 || row <= 1 || row > INT32_MAX || k != 1 ||
@@ -347,6 +347,9 @@ void product_apart(const Planner *p, Product *r, const Lie *a) {
     }
     Product even = *r;
     if (!product_even(p, &even) || even.block[0] > WAYS * sets)
+        return;
+    Lie b = product_lie(p, r, 1);
+    if (product_lies_right(r, &b, 1) && !product_lies_right(&even, &b, 1)) /* more panels of rows, and B were packed */
         return;
     *r = even;
     r->apart = true;

@@ -53,7 +53,7 @@ bool product_lies_right(const Product *r, const Lie *lie, int side);
 /* Cuts rows so that no tile has fewer than the others, if there is such a number. */
 bool product_even(const Planner *p, Product *r);
 /* Can tiles read A where it lies, row by row?  Then its rows are cut so. */
-void product_apart(const Planner *p, Product *r, const Lie *a);
+void product_apart(Planner *p, Product *r, const Lie *a);
 
 /* pack.c */
 uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of the operand outside its run and k */
