@@ -256,6 +256,12 @@ TEST(random_graphs) {
     CHECK_MSG(seen.pairs > 5, "only %u tiles multiplied pairs", seen.pairs);
 }
 
+/* Values computed again waited for one that was made of them. */
+TEST(a_random_graph_that_waited_for_itself) {
+    Seen seen = {0};
+    CHECK(same_everywhere(5976, 10, 0, &seen));
+}
+
 TEST_LONG(many_random_graphs) {
     Seen seen = {0};
     for (uint64_t seed = 5000; seed < 9000; seed++) {

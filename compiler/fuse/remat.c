@@ -136,21 +136,35 @@ static void find_segments(Remake *r) {
     }
 }
 
-/* The last value made before `wave`. */
-static Val last_before(const Timeline *t, uint32_t wave) {
+/* By value: the last wave in which it, or something it is made of, is made.  A value that is not stored is made where
+ * it is read, which may be behind another that is made of it as well. */
+static uint32_t *last_waves(const Remake *r) {
+    uint32_t *last = PUSH(r->arena, uint32_t, r->g->nodes.n);
+    for (uint32_t i = 1; i < r->g->nodes.n; i++) {
+        last[i] = r->t->wave[i];
+        for (uint32_t k = 0; k < r->g->nodes.at[i].n; k++) {
+            uint32_t x = operand(r->g, (Val){i}, k).i;
+            last[i] = last[x] > last[i] ? last[x] : last[i];
+        }
+    }
+    return last;
+}
+
+/* The last value that is made before `wave` with all it is made of: none of that reads a copy which waits for it. */
+static Val last_before(const Timeline *t, const uint32_t *waves, uint32_t wave) {
     Val last = {0};
     for (uint32_t i = 1; i < t->g->nodes.n; i++) {
         const Node *n = &t->g->nodes.at[i];
         bool plain = n->op != OP_scan && n->op != OP_extern &&
                      !(n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS);
-        if (plain && t->stored[i] && t->wave[i] < wave && (last.i == 0 || t->wave[i] >= t->wave[last.i]))
+        if (plain && t->stored[i] && waves[i] < wave && (last.i == 0 || t->wave[i] >= t->wave[last.i]))
             last = (Val){i};
     }
     return last;
 }
 
 static void find_events(Remake *r) {
-    uint32_t *need = PUSH(r->arena, uint32_t, r->g->nodes.n);
+    uint32_t *need = PUSH(r->arena, uint32_t, r->g->nodes.n), *waves = last_waves(r);
     for (uint32_t i = 1; i < r->g->nodes.n; i++) {
         need[i] = NEVER;
     }
@@ -165,7 +179,7 @@ static void find_events(Remake *r) {
     }
     for (uint32_t i = 1; i < r->g->nodes.n; i++) {
         if (need[i] != NEVER)
-            r->event[i] = last_before(r->t, need[i]);
+            r->event[i] = last_before(r->t, waves, need[i]);
     }
 }
 
