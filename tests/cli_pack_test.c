@@ -131,6 +131,21 @@ TEST(an_interrupted_rerun_says_what_is_left) {
                 "  help: `--keep DIR` leaves both runs in that folder\n130\n0\n");
 }
 
+/* A sweep keeps the weights of its best run only. */
+TEST_ALL(a_run_without_its_weights_is_repeated) {
+    put_program();
+    test_expect("graphc sweep p.graph rate=0.1,0.2 --dir s", 0, "");
+    test_expect("for r in s/*/resolved.graph; do r=${r%/*}; [ -e $r/last.safetensors ] || break; done; mv $r r\n"
+                "graphc runs pack r && graphc rerun r.tar.gz -q", 0,
+                "bits        all 3 epochs are the same\n"
+                "weights     not in the pack; those behind each epoch are the same\n");
+    test_expect("graphc train p.graph --run f --fork r", 1,
+                "  help: `graphc train r/resolved.graph --run OTHER` trains it anew, with its settings\n");
+    test_expect("graphc train r/resolved.graph -q --run other && graphc train p.graph -q --run f --fork other", 0, "");
+    test_expect("mkdir k; touch k/x; graphc rerun r.tar.gz --keep k", 1,
+                "\n  help: `--keep` takes a new or an empty folder\n");
+}
+
 /* Files from elsewhere do not get out of the folder. */
 TEST(packed_files_are_not_trusted) {
     put_program();

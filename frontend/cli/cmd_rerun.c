@@ -115,6 +115,10 @@ static GrStatus compare(Arena *a, Str was, Str now, const RunRow *row, bool *sam
     *same = str_eq(row->state, again.state);
     if (!*same) printf("end         %.*s, and now %.*s\n", FSTR(row->state), FSTR(again.state));
     if (!*same) return GR_OK;
+    if (access(rundir_file(a, was, RUN_LAST).s, F_OK) != 0) {          /* a sweep keeps those of the best run */
+        puts("weights     not in the pack; those behind each epoch are the same");
+        return GR_OK;
+    }
     TRY(same_weights(a, was, now, same, e));
     printf("weights     %s\n", *same ? "the same in every bit" : "differ");
     return GR_OK;
@@ -164,7 +168,8 @@ int cmd_rerun(int argc, char **argv) {
     Str folder = o.keep ? str_of(o.keep) : str_format(a, "%s/graphc-rerun-XXXXXX", parent ? parent : "/tmp");
     int code = 0;
     if (o.keep ? rundir_use(a, folder, false, &e) != GR_OK : mkdtemp((char *)folder.s) == NULL) {
-        if (!o.keep) fail_errno(&e, GR_IO, "%.*s", FSTR(folder));
+        if (o.keep) fail_help(&e, "`--keep` takes a new or an empty folder");
+        else fail_errno(&e, GR_IO, "%.*s", FSTR(folder));
         code = report_error(&o.common, &e);
     } else {
         code = rerun(a, &o, folder, &e);

@@ -76,7 +76,7 @@ GrStatus rundir_trained(Arena *a, Str path, Error *e) {
     if (rundir_saved(a, path))
         return GR_OK;
     fail(e, GR_IO, "the run in %.*s has saved nothing yet", FSTR(path));
-    fail_help(e, "`graphc train FILE --run %.*s --resume` trains it", FSTR(path));
+    fail_help(e, "`graphc train %.*s/" RUN_PROGRAM " --run OTHER` trains it anew, with its settings", FSTR(path));
     return GR_IO;
 }
 
