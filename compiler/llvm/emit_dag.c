@@ -401,7 +401,8 @@ void dag_enter_row(Dag *g, Value r) {
             row_axes_lanes(g, r);
         }
     }
-    dag_enter(g, g->depth);
+    if (g->row) /* else all is done where the last loop was entered */
+        dag_enter(g, g->depth);
 }
 
 bool dag_row_scattered(const Dag *g) {
