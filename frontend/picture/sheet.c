@@ -200,7 +200,9 @@ GrStatus sheet_write(Sheet *s, const char *file, Error *e) {
 #if defined(__SANITIZE_ADDRESS__)
 /* What the libraries keep until the process ends. */
 const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libfontconfig\nleak:libgvc\nleak:libcgraph\n"; }
+const char *__lsan_default_suppressions(void) {
+    return "leak:libfontconfig\nleak:libglib\nleak:libgvc\nleak:libcgraph\n";
+}
 #endif
 
 #if defined(__SANITIZE_THREAD__)
