@@ -207,6 +207,29 @@ TEST_ALL(a_pack_holds_data_of_any_path) {
 }
 
 /* Nobody could repeat the run with them. */
+/* A library that somebody put among the packed files is not loaded. */
+TEST_ALL(a_pack_brings_no_functions) {
+    Arena *a = test_arena();
+    Str folder = test_folder();
+    test_write(str_format(a, "%.*s/p.graph", FSTR(folder)),
+               STR("graph 1\ndata d { from extern(\"own.so\", \"gen\", key = 1) as train;  x : f32 }\n"
+                   "model net(x : real[N, 1]) -> (y : real[N, 1]) { y = linear(x, 1) }\n"
+                   "objective o(b : d[N]) { p = (net(b.x as [N, 1]))[:, 0];  loss fit = mean[..] (p - b.x)^2 }\n"
+                   "train { optimizer sgd(lr = 1e-2);  epochs 2;  batch 32;  seed 1 }\n"));
+    test_write(str_format(a, "%.*s/own.c", FSTR(folder)),
+               STR("#include <stdint.h>\n"
+                   "int64_t gen_rows(uint64_t k) { (void)k; return 64; }\n"
+                   "int gen(uint64_t k, const char *c, const char *t, int64_t items, int64_t first, int64_t rows,\n"
+                   "        void *to) {\n"
+                   "    (void)k, (void)c, (void)t;\n"
+                   "    for (int64_t i = 0; i < rows * items; i++) ((float *)to)[i] = (float)((first + i) % 7) / 7;\n"
+                   "    return 0;\n}\n"));
+    CHECK_INT(test_shell(STR(GRAPHC_CC " -O1 -shared -fPIC -o own.so own.c")).status, 0);
+    test_expect("graphc train p.graph -q --run r; graphc runs pack r; mkdir x; cd x; tar xzf ../r.tar.gz\n"
+                "d=files$(cd ..; pwd); mkdir -p $d; mv ../own.so $d; tar czf ../y.tar.gz *; cd ..\n"
+                "graphc rerun y.tar.gz -q", 1, "own.so");
+}
+
 TEST_ALL(data_that_changed_are_not_packed) {
     put("p.graph", k_files);
     test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "
