@@ -114,6 +114,16 @@ TEST_ALL(units_that_never_fire) {
     test_expect("grep -c '\"event\":\"stop\"' s/metrics.jsonl", 0, "1");
 }
 
+/* Units that are dead stay so: who goes on in spite of it is not stopped by them again. */
+TEST_ALL(a_run_goes_on_in_spite_of_dead_units) {
+    put("y = linear(relu(linear(x, 8) - shift), 1)[:, 0]", "    loss l = mean[n] (y[n] - b.x[n,0])^2  weight w",
+        "sgd(lr = 0.001);  epochs 4");
+    Ran r = ran("graphc train p.graph -q --sample 4 -s shift=50 --monitor dead=stop --run r", 3);
+    CHECK_MSG(says(r, "stopped after step 17: dead"), "%s", r.out.s);
+    r = ran("graphc train p.graph -q --sample 4 -s shift=50 --monitor dead=stop --run r --resume", 0);
+    CHECK_MSG(!says(r, "dead:"), "%s", r.out.s);
+}
+
 TEST_ALL(gradients_that_explode) {
     put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2  weight w", "sgd(lr = 2 * w);  epochs 2");
     Ran r = ran("graphc train p.graph -q --sample 2 --run up", 0);

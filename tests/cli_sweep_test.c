@@ -397,6 +397,22 @@ TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
     json_decref(other);
 }
 
+/* Without weights: a fork says how to make them, and what was measured is not thrown away for another program. */
+TEST_ALL(a_run_without_weights) {
+    put("p.graph", k_program);
+    sweep("seed=1,2 -q --dir s", 0, "");
+    test_expect("h=$(for r in s/*/; do test -e $r/last.safetensors || echo $r; done); mv ${h%/} r", 0, "");
+    test_expect("cp -r r was; graphc runs pack r -o r.tgz; graphc rerun r.tgz -q", 0,
+                "bits        all 4 epochs are the same\nweights     not in the pack; ");
+    test_expect("graphc train p.graph -q --fork r --run f", 1,
+                "the run in r has no weights\n  help: `graphc train r/resolved.graph --run OTHER` trains it once more");
+    test_expect("graphc train p.graph -q --run r --resume -s lr=1e-4", 1, "r was trained with another program: ");
+    test_expect("diff -r r was", 0, "");
+    test_expect("graphc train r/resolved.graph -q --run other; graphc train p.graph -q --fork other --run f", 0, "");
+    test_expect("graphc train r/resolved.graph -q --run r --resume; graphc runs diff r other", 0,
+                "all 4 epochs are the same");
+}
+
 /* The name of a folder need not be UTF-8, what is JSON is. */
 TEST(a_folder_of_any_bytes_is_told) {
     put("p.graph", k_program);

@@ -379,8 +379,9 @@ TEST(a_disk_that_is_full) {
     CHECK_MSG(says(r, "writing r/last.safetensors: File too large"), "%s", r.out.s);
     CHECK(exists("r/resolved.graph") && !exists("r/last.safetensors") && !exists("r/last.safetensors.part"));
     expect("train dots.graph -q --run r", 1, "r holds a run that ended before it saved anything");
-    expect("eval dots.graph --run r", 1, "the run in r has saved nothing yet");
-    expect("train dots.graph -q --run r --resume", 0, "");
+    expect("eval dots.graph --run r", 1, "the run in r has no weights");
+    expect("train dots.graph -q --run r --resume", 1, "`-s width=4000` makes it the program of the run");
+    expect("train dots.graph -q --run r --resume -s width=4000", 0, "");
 #ifdef __SANITIZE_THREAD__            /* its runtime writes before our program can say what it wants of the signal */
     r = ran_after("trap '' XFSZ; ulimit -f 0;", "train dots.graph -q --run r2");
 #else

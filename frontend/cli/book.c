@@ -90,6 +90,8 @@ const DataFacts *book_facts(Arena *a, const Job *j) {
 
 static Str hex(Arena *a, uint64_t x) { return str_format(a, "%016llx", (unsigned long long)x); }
 
+Str book_text_hash(Arena *a, const Session *s) { return hex(a, hash_str(1, s->recipe->resolved)); }
+
 static void add_words(Book *b, const BookWords *w) {
     RunRow *r = &b->row;
     if (w->note.n) r->note = w->note;
@@ -111,7 +113,7 @@ static void describe(Book *b, const BookWords *words) {
     r->name = b->name;
     r->program = s->recipe->name;
     r->file = str_of(b->job->c->file);
-    r->text_hash = hex(b->arena, hash_str(1, s->recipe->resolved));
+    r->text_hash = book_text_hash(b->arena, s);
     r->program_hash = hex(b->arena, b->job->job.program);
     r->data_hash = hex(b->arena, facts->hash);
     r->state = RUN_RUNNING;

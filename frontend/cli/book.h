@@ -22,6 +22,8 @@ void  book_event(Book *b, const TrainProgress *p);
 void  book_close(Book *b, GrStatus status, const Error *e);
 /* What `state` will say; NUL-terminated. */
 Str   book_state(GrStatus status);
+/* As run.json has it; settings are part of the text. */
+Str   book_text_hash(Arena *a, const Session *s);
 /* Reads all rows once: who trains many runs on the same data keeps it in Job.facts. */
 const DataFacts *book_facts(Arena *a, const Job *j);
 #endif

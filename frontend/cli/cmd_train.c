@@ -169,6 +169,17 @@ static GrStatus read_fork(Session *s, Arena *a, const Options *o, StoreFile *fil
     return safetensors_read(a, from, file, e);
 }
 
+/* A run that has a log and no checkpoint begins again, and its log with it: only for the text that was measured. */
+static GrStatus check_text(Session *s, Str run, Error *e) {
+    Str folder, name;
+    run_split(s->arena, run, &folder, &name);
+    Str was = card_read(s->arena, folder, name).text_hash;
+    if (was.n == 0 || !rundir_logged(s->arena, run) || str_eq(was, book_text_hash(s->arena, s))) return GR_OK;
+    fail(e, GR_CHANGED, "%.*s was trained with another program", FSTR(run));
+    fail_help(e, "a changed program begins a run of its own: another `--run`");
+    return GR_CHANGED;
+}
+
 /* The folder, ours until the process ends, and in it the program as it runs.  Whether it is free is asked
  * once more when it is ours: another training may have come and gone in between.  The weights of a fork (or NULL) are
  * kept with the run, since the other one may change or go; they come first, so where the program is, they are. */
@@ -183,6 +194,7 @@ static GrStatus open_run(Session *s, const Options *o, const StoreFile *fork, St
     TRY(rundir_lock(s->arena, *run, &lock, e));
     TRY(rundir_use(s->arena, *run, o->resume, e));
     if (rundir_saved(s->arena, *run)) return GR_OK;
+    if (o->resume) TRY(check_text(s, *run, e));
     Str begin = rundir_file(s->arena, *run, RUN_FORK);
     if (fork) TRY(safetensors_write(s->arena, begin, fork, e));
     else if (!o->resume && unlink(begin.s) != 0 && errno != ENOENT)         /* of a fork that was killed here */

@@ -63,6 +63,11 @@ static bool has_file(Arena *a, Str run, const char *name) {
 
 bool rundir_saved(Arena *a, Str path) { return has_file(a, path, RUN_LAST); }
 
+bool rundir_logged(Arena *a, Str path) {
+    struct stat st;
+    return stat(rundir_file(a, path, RUN_METRICS).s, &st) == 0 && st.st_size > 0;
+}
+
 static GrStatus check_resume(Arena *a, Str path, Error *e) {
     if (has_file(a, path, RUN_LAST) || has_file(a, path, RUN_PROGRAM))
         return GR_OK;
@@ -75,6 +80,12 @@ GrStatus rundir_trained(Arena *a, Str path, Error *e) {
     TRY(check_resume(a, path, e));
     if (rundir_saved(a, path))
         return GR_OK;
+    if (rundir_logged(a, path)) {
+        fail(e, GR_IO, "the run in %.*s has no weights", FSTR(path));
+        fail_help(e, "`graphc train %.*s/" RUN_PROGRAM " --run OTHER` trains it once more; "
+                     "a sweep keeps weights of its best run only", FSTR(path));
+        return GR_IO;
+    }
     fail(e, GR_IO, "the run in %.*s has saved nothing yet", FSTR(path));
     fail_help(e, "`graphc train %.*s/" RUN_PROGRAM " --run OTHER` trains it anew, with its settings", FSTR(path));
     return GR_IO;

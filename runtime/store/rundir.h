@@ -17,6 +17,8 @@ GrStatus rundir_use(Arena *a, Str path, bool resume, Error *e);
 GrStatus rundir_trained(Arena *a, Str path, Error *e);
 /* There is a checkpoint to go on from; a run without one begins again. */
 bool     rundir_saved(Arena *a, Str path);
+/* Something was measured; a run of a sweep may have that and no checkpoint. */
+bool     rundir_logged(Arena *a, Str path);
 /* Takes the folder for this process, until the descriptor is closed or the process ends; nothing is left behind.
  * Refused while another training has it. */
 GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e);

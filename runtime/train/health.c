@@ -56,17 +56,19 @@ static double of_term(Trainer *t, const TrainValues *v, const RecipeObjective *o
 }
 
 /* ---- units ---- */
+enum { SAMPLES = 5 };
+
 double health_units(Trainer *t, const RecipeRun *run, Str layer, const float *largest, int64_t n) {
-    enum { SAMPLES = 5 };
     Silent *s = NULL;
     for (uint32_t i = 0; i < t->silent.n && s == NULL; i++)
         s = t->silent.at[i].run == run && str_eq(t->silent.at[i].layer, layer) ? &t->silent.at[i] : NULL;
     if (s == NULL) {
-        Silent all = {run, str_copy(t->s.arena, layer), PUSH(t->s.arena, int32_t, n), n, 0};
+        Silent all = {run, str_copy(t->s.arena, layer), PUSH(t->s.arena, int32_t, n), n, 0, 0};
         vec_push(t->s.arena, &t->silent, all);
         s = &t->silent.at[t->silent.n - 1];
     }
     s->dead = 0;
+    s->seen++;
     for (int64_t i = 0; i < n; i++) {
         s->samples[i] = largest[i] > 0 ? 0 : s->samples[i] + 1;
         s->dead += s->samples[i] >= SAMPLES;
@@ -74,13 +76,15 @@ double health_units(Trainer *t, const RecipeRun *run, Str layer, const float *la
     return (double)s->dead / (double)n;
 }
 
+/* Nobody knows before the fifth sample: how often it held stays what the checkpoint says, so a run that goes on in
+ * spite of it is not stopped by the same units again. */
 static GrStatus look_at_units(Trainer *t, const RecipeRun *run) {
     for (uint32_t i = 0; i < t->silent.n; i++) {
         const Silent *s = &t->silent.at[i];
-        if (s->run != run)
+        if (s->run != run || s->seen < SAMPLES)
             continue;
-        Str said = str_format(t->values, "%lld of %lld relu units of `%.*s` fired for no row of 5 samples",
-                              (long long)s->dead, (long long)s->n, FSTR(s->layer));
+        Str said = str_format(t->values, "%lld of %lld relu units of `%.*s` fired for no row of %d samples",
+                              (long long)s->dead, (long long)s->n, FSTR(s->layer), SAMPLES);
         TRY(note(t, MONITOR_DEAD, key_of(t, "dead", run, s->layer), 2 * s->dead >= s->n, said, STR("train")));
     }
     return GR_OK;

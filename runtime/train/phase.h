@@ -23,8 +23,9 @@ typedef struct { char **copies; } Restart; /* by RecipePhase.fresh */
 /* A kept checkpoint that waits in memory (later.c); final: no step comes after it, and nothing had to be copied. */
 typedef struct { Str file; char *variables; TrainState state; bool waits, final; } Later;
 
-/* The units of a layer in a run: for how many samples each has not fired, and how many for too long (health.c). */
-typedef struct { const RecipeRun *run; Str layer; int32_t *samples; int64_t n, dead; } Silent;
+/* The units of a layer in a run, as `seen` samples of this process show them: for how many each has not fired, and how
+ * many for too long (health.c). */
+typedef struct { const RecipeRun *run; Str layer; int32_t *samples; int64_t n, dead, seen; } Silent;
 
 typedef struct {
     Session s;
