@@ -311,7 +311,7 @@ TEST(two_processes_do_not_share_a_run) {
                 "until [ -s r/metrics.jsonl ]; do sleep 0.02; done; graphc train p.graph -q --run r --resume; "
                 "echo \"status $?\"; graphc runs rm r; kill -INT $pid; wait $pid; echo \"status $?\"", 0,
                 "graphc: another training writes into r\n"
-                "  help: wait until it ends, or name another folder with `--run`\nstatus 1\n");
+                "  help: wait until it ends, or name another folder: `--run`, of a sweep `--dir`\nstatus 1\n");
     test_expect("cat r/run.json", 0, "\"state\": \"interrupted\"");
 }
 

@@ -277,6 +277,20 @@ TEST(epochs_tell_weights_and_shares) {
     CHECK(isnan(noted("b", "epoch", 0, "train.a.weight")));           /* a term alone has all */
 }
 
+/* Each objective has its own last step, and what only one has is called by its name alone, as its mean is. */
+TEST(objectives_tell_weights_of_their_own) {
+    put_two("    loss l = mean[n] y[n]^2\n    loss s = mean[n] y[n]    weight step + 1",
+            "    loss l = mean[n] y[n]^2\\n    loss k = mean[n] y[n]    weight step + 1",
+            "optimizer sgd(lr = 0);  epochs 1");
+    ran("graphc train p.graph -q --run a --sample 1", 0);
+    CHECK_NEAR(noted("a", "epoch", 0, "train.s.weight"), 15, 0);
+    CHECK_NEAR(noted("a", "epoch", 0, "train.k.weight"), 16, 0);
+    CHECK_NEAR(noted("a", "epoch", 0, "train.fit.l.weight"), 1, 0);
+    CHECK(!isnan(noted("a", "epoch", 0, "train.s")) && isnan(noted("a", "epoch", 0, "train.l")));
+    CHECK(!isnan(sampled("a", 1, "train.k.gradient")) && !isnan(sampled("a", 1, "train.other.l.gradient")));
+    CHECK(!isnan(sampled("a", 1, "train.other.total.gradient")));
+}
+
 /* A training that lasts looks at its steps by itself, one that is over soon does not. */
 TEST(a_long_training_takes_samples) {
     put(line, "    loss l = mean[n] (y[n] - b.x[n,0])^2", "sgd(lr = 0.01);  epochs 2");

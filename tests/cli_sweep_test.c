@@ -276,7 +276,7 @@ TEST_ALL(two_sweeps_of_one_folder_do_not_meet) {
                 "until ls s/*/metrics.jsonl > list 2>&1; do sleep 0.01; done\n"
                 "graphc sweep p.graph seed=1,2,3 -s epochs=60 --dir s -q > second 2>&1; echo status $?; wait $p", 0,
                 "status 1");
-    test_expect("cat second", 0, "another training writes into s");
+    test_expect("cat second", 0, "name another folder: `--run`, of a sweep `--dir`");
     test_expect("cat first", 0, "best        s/");
     check_alone("graphc sweep p.graph seed=1,2 -s epochs=60 --dir s --json", 60);
 }
@@ -374,9 +374,17 @@ TEST(halving_goes_over_phases) {
 TEST(halving_waits_for_what_judges) {
     put("p.graph", k_phases);
     test_shell(STR("sed -i 's/epochs 3;  batch 20 }/epochs 3;  batch 20;  validate begin every 3 epochs }/' p.graph"));
-    sweep("lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir s", 0, "is not measured so early: all 4 go on\n");
+    sweep("lr=1e-1,1e-2,1e-3,1e-4 --halve 2 --dir s", 0, "is not measured so early: none is stopped\n");
     test_expect("cut -d , -f 4,6,7 s/table.csv | sort | uniq -c | tr -s ' '", 0,
                 " 1 \"done\",\"5\",\"8\"");
+}
+
+/* Who has failed is not waited for. */
+TEST(halving_of_failed_runs_says_nothing_of_measures) {
+    put("p.graph", k_phases);
+    test_expect("graphc sweep p.graph lr=1e30,1e31,1e35,1e36 --halve 2 --dir s > said; grep -c 'not measured' said", 1,
+                "0\n");
+    test_expect("cut -d , -f 4 s/table.csv | sort | uniq -c | tr -s ' '", 0, " 4 \"failed\"\n");
 }
 
 TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
@@ -397,20 +405,16 @@ TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {
     json_decref(other);
 }
 
-/* Without weights: a fork says how to make them, and what was measured is not thrown away for another program. */
-TEST_ALL(a_run_without_weights) {
+/* Without weights a run begins again: what it measured is not thrown away for another program. */
+TEST_ALL(a_run_without_weights_begins_again_as_it_was) {
     put("p.graph", k_program);
     sweep("seed=1,2 -q --dir s", 0, "");
-    test_expect("h=$(for r in s/*/; do test -e $r/last.safetensors || echo $r; done); mv ${h%/} r", 0, "");
-    test_expect("cp -r r was; graphc runs pack r -o r.tgz; graphc rerun r.tgz -q", 0,
-                "bits        all 4 epochs are the same\nweights     not in the pack; ");
-    test_expect("graphc train p.graph -q --fork r --run f", 1,
-                "the run in r has no weights\n  help: `graphc train r/resolved.graph --run OTHER` trains it once more");
+    test_expect("for r in s/*/; do test -e $r/last.safetensors || mv ${r%/} r; done; cp -r r was", 0, "");
+    test_expect("graphc train p.graph -q --fork r --run f", 1, "the run in r has no weights\n");
     test_expect("graphc train p.graph -q --run r --resume -s lr=1e-4", 1, "r was trained with another program: ");
     test_expect("diff -r r was", 0, "");
-    test_expect("graphc train r/resolved.graph -q --run other; graphc train p.graph -q --fork other --run f", 0, "");
-    test_expect("graphc train r/resolved.graph -q --run r --resume; graphc runs diff r other", 0,
-                "all 4 epochs are the same");
+    test_expect("graphc train r/resolved.graph -q --run other; graphc train r/resolved.graph -q --run r --resume\n"
+                "graphc runs diff r other", 0, "all 4 epochs are the same");
 }
 
 /* The name of a folder need not be UTF-8, what is JSON is. */

@@ -52,23 +52,22 @@ static GrStatus train_rung(Grid *g, const bool *in, uint32_t below, Error *e) {
 }
 
 /* ---- who goes on ---- */
-typedef struct { bool judged; uint32_t phase; double *score; } Rung;       /* score: by run */
+typedef struct { bool judged, early; uint32_t phase; double *score; } Rung;     /* early: some run; score: by run */
 
 static bool can_be_judged(const GridRun *r) { return r->state != GRID_FAILED && r->state != GRID_CRASHED; }
 
 /* The first phase that a run which goes on is in; one that has stopped is judged in it if it came so far. */
 static GrStatus find_phase(const Grid *g, const bool *stays, uint32_t below, Rung *rung, Arena *a, Error *e) {
     rung->phase = UINT32_MAX;
-    rung->judged = true;
     for (uint32_t i = 0; i < g->runs.n; i++) {
         const GridRun *r = &g->runs.at[i];
         uint32_t phase;
         if (!stays[i] || !can_be_judged(r) || r->state == GRID_STOPPED) continue;
         TRY(grid_phase_at(g, r, until_of(g, i, below), &phase, a, e));
-        rung->judged &= phase != UINT32_MAX;
+        rung->early |= phase == UINT32_MAX;
         rung->phase = phase < rung->phase ? phase : rung->phase;
     }
-    rung->judged &= rung->phase != UINT32_MAX;
+    rung->judged = !rung->early && rung->phase != UINT32_MAX;
     return GR_OK;
 }
 
@@ -83,6 +82,7 @@ static GrStatus judge(const Grid *g, const bool *stays, uint32_t below, Rung *ru
         TRY(grid_score_at(g, r, until_of(g, i, below), rung->phase, &now, a, e));
         rung->score[i] = now.score;
         rung->judged = now.measured || r->state == GRID_STOPPED;
+        rung->early |= !rung->judged;
         any |= !isnan(now.score);
     }
     rung->judged &= any;
@@ -117,7 +117,8 @@ static GrStatus halve(Grid *g, bool *in, uint32_t below, int64_t left, Error *e)
     arena_destroy(scratch);
     TRY(status);
     if (rung.judged) keep_best(g, &rung, in, left);
-    else if (!g->quiet) printf("halving     %.*s is not measured so early: all %u go on\n", FSTR(g->score), n);
+    else if (rung.early && !g->quiet)
+        printf("halving     %.*s is not measured so early: none is stopped\n", FSTR(g->score));
     return GR_OK;
 }
 

@@ -150,7 +150,8 @@ const struct argp common_argp = {.options = common_options, .parser = parse_comm
 
 static const struct argp_option sampling_options[] = {
     {"sample", KEY_SAMPLE, "N", 0,
-     "look at the gradient of each loss term every N steps, `auto` or `off`; `auto` takes a hundredth of the time", 7},
+     "look at the gradient of each loss term every N steps, `auto` (a hundredth of the time) or `off`; "
+     "without it as `auto` in a training that lasts, and in a sweep not at all", 7},
     {"conflict", KEY_CONFLICT, 0, 0, "samples tell the cosines between the terms' gradients, too", 7},
     {0}};
 const struct argp sampling_argp = {.options = sampling_options, .parser = parse_sampling};

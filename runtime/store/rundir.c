@@ -80,13 +80,8 @@ GrStatus rundir_trained(Arena *a, Str path, Error *e) {
     TRY(check_resume(a, path, e));
     if (rundir_saved(a, path))
         return GR_OK;
-    if (rundir_logged(a, path)) {
-        fail(e, GR_IO, "the run in %.*s has no weights", FSTR(path));
-        fail_help(e, "`graphc train %.*s/" RUN_PROGRAM " --run OTHER` trains it once more; "
-                     "a sweep keeps weights of its best run only", FSTR(path));
-        return GR_IO;
-    }
-    fail(e, GR_IO, "the run in %.*s has saved nothing yet", FSTR(path));
+    fail(e, GR_IO, "the run in %.*s %s", FSTR(path),
+         rundir_logged(a, path) ? "has no weights" : "has saved nothing yet");
     fail_help(e, "`graphc train %.*s/" RUN_PROGRAM " --run OTHER` trains it anew, with its settings", FSTR(path));
     return GR_IO;
 }
@@ -145,7 +140,7 @@ GrStatus rundir_lock(Arena *a, Str path, int *fd, Error *e) {
         return GR_OK;
     close(*fd);
     fail(e, GR_IO, "another training writes into %.*s", FSTR(path));
-    fail_help(e, "wait until it ends, or name another folder with `--run`");
+    fail_help(e, "wait until it ends, or name another folder: `--run`, of a sweep `--dir`");
     return GR_IO;
 }
 

@@ -63,6 +63,8 @@ uint32_t measure_improved(Trainer *t);     /* kept lines that are better than ev
 
 /* ---- terms.c ---- */
 /* Weights and shares of an objective's terms, whose means are among the values. */
+/* A term's numbers are called as its mean is: without the objective where no other one has a series of that name. */
+bool     terms_alone(const Trainer *t, Str term);
 void     terms_measure(Trainer *t, const RecipeObjective *o, TrainValues *out);
 
 /* ---- finite.c ---- */

@@ -57,10 +57,21 @@ static void put_batch(Trainer *t, const PlanEntry *from, const char *kept, const
 }
 
 /* ---- what it gives ---- */
-static void add_value(Trainer *t, const RecipeObjective *o, Str name, float x, TrainValues *out) {
+/* "kl.gradient.encoder" is of the term `kl`; what is of none is of the whole. */
+static Str term_of(const RecipeObjective *o, Str name) {
+    Str term = STR("total");
+    for (uint32_t i = 0; i < o->losses.n; i++) {
+        Str loss = o->losses.at[i].name;
+        if (loss.n < name.n && name.s[loss.n] == '.' && str_eq((Str){name.s, loss.n}, loss))
+            term = loss;
+    }
+    return term;
+}
+
+static void add_value(Trainer *t, const RecipeObjective *o, Str term, Str name, float x, TrainValues *out) {
     TrainValue v = {.whole = str_format(t->values, "train.%.*s.%.*s", FSTR(o->name), FSTR(name)),
                     .values = memcpy(PUSH(t->values, float, 1), &x, sizeof x)};
-    v.name = t->s.phase->runs.n > 1 ? v.whole : str_format(t->values, "train.%.*s", FSTR(name));
+    v.name = terms_alone(t, term) ? str_format(t->values, "train.%.*s", FSTR(name)) : v.whole;
     vec_push(t->values, &out->at, v);
 }
 
@@ -72,12 +83,13 @@ static void read_outputs(Trainer *t, const RecipeRun *run, const PlanEntry *entr
         const float *at = exec_buffer(t->s.job->exec, b->buffer);
         GR_ASSERT(p->buffers.at[b->buffer].dtype == DT_F32);
         if (!str_starts(b->name, k_units)) {
-            add_value(t, o, b->name, *at, out);
+            add_value(t, o, term_of(o, b->name), b->name, *at, out);
             continue;
         }
         Str layer = {b->name.s + sizeof k_units - 1, b->name.n - (uint32_t)(sizeof k_units - 1)};
         double dead = health_units(t, run, layer, at, shape_count(p->buffers.at[b->buffer].shape));
-        add_value(t, o, str_format(t->values, "units.dead.%.*s", FSTR(layer)), (float)dead, out);
+        Str name = str_format(t->values, "units.dead.%.*s", FSTR(layer));
+        add_value(t, o, STR("total"), name, (float)dead, out);
     }
 }
 

@@ -17,21 +17,35 @@ static double weight_of(Trainer *t, const RecipeLoss *l, const Counters *at) {
     return l->has_inst ? (double)(float)inputs_value(&t->s.uniforms, u, l->inst, at, &t->s.state) : l->weight;
 }
 
+bool terms_alone(const Trainer *t, Str term) {
+    return recipe_series_owners(t->s.job->recipe, t->s.phase, STR("train"), term) < 2;
+}
+
 static void add(Trainer *t, const RecipeObjective *o, Str term, const char *what, double x, TrainValues *out) {
     float *value = PUSH(t->values, float, 1);
     *value = (float)x;
     TrainValue v = {.whole = str_format(t->values, "train.%.*s.%.*s.%s", FSTR(o->name), FSTR(term), what),
                     .values = value, .detail = true};
-    v.name = t->s.phase->runs.n > 1 ? v.whole : str_format(t->values, "train.%.*s.%s", FSTR(term), what);
+    v.name = terms_alone(t, term) ? str_format(t->values, "train.%.*s.%s", FSTR(term), what) : v.whole;
     vec_push(t->values, &out->at, v);
+}
+
+/* With several objectives it may be some steps back; there is one, since this one has had rows. */
+static int64_t last_step(const Trainer *t, const RecipeObjective *o) {
+    const RecipePhase *p = t->s.phase;
+    const RecipeObjective *all = t->s.job->recipe->objectives.at;
+    int64_t step = t->s.state.step - 1;
+    while (step > 0 && &all[p->runs.at[recipe_run_at(p, step)].objective] != o)
+        step--;
+    return step;
 }
 
 void terms_measure(Trainer *t, const RecipeObjective *o, TrainValues *out) {
     double *weight = PUSH(t->values, double, o->losses.n + 1), *part = PUSH(t->values, double, o->losses.n + 1);
     double sum = 0;
     Counters last = t->s.counters;
-    last.step = t->s.state.step - 1;
-    last.update = last.clock = t->s.state.step;
+    last.step = last_step(t, o);
+    last.update = last.clock = last.step + 1;
     for (uint32_t i = 0; i < o->losses.n && o->losses.n > 1; i++) {
         const RecipeLoss *l = &o->losses.at[i];
         double mean = mean_of(out, str_format(t->values, "train.%.*s.%.*s", FSTR(o->name), FSTR(l->name)));
