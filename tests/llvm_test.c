@@ -73,3 +73,23 @@ TEST(files_haswell) {
     Kernels ks = kernels_of_files(test_arena(), "haswell");
     compare_all(&ks, "haswell", 3);
 }
+
+/* Kernels that come later may be, or call, what was compiled before; without a cache nothing else knows of it. */
+TEST(code_is_compiled_once_for_all_loads) {
+    Arena *a = test_arena();
+    Kernels ks = kernels_of_files(a, NULL);
+    const Kernel *tile = NULL;
+    for (uint32_t i = 0; i < ks.n && tile == NULL; i++)
+        tile = rig_plan(a, &ks.at[i], 1)->micros.n > 0 ? ks.at[i] : NULL;
+    REQUIRE(tile != NULL);
+    const Kernel *twice[] = {tile, tile};
+    Plan *plan = rig_plan(a, twice, 2);
+    CodeOptions o = rig_options(NULL, "");
+    Error e;
+    Code *code;
+    REQUIRE(code_create(a, &o, &code, &e) == GR_OK);
+    for (uint32_t i = 0; i < 2; i++)
+        CHECK_MSG(code_load(code, plan, &twice[i], 1, &i, &e) == GR_OK, "%s", e.what);
+    CHECK(code_table(code).kernels[0] == code_table(code).kernels[1]);
+    code_destroy(code);
+}

@@ -29,6 +29,8 @@ typedef struct Written {
     bool started;
 } Written;
 
+typedef struct { uint64_t key; void *address; } Linked;
+
 struct Code {
     Arena *arena;
     GenTarget target;
@@ -39,6 +41,7 @@ struct Code {
     GenLink *link;
     Store *store;
     Written *written;
+    VEC(Linked) linked;                /* compiled here: not in the store until it is written, if there is one */
     KernelFn *kernels; uint32_t n_kernels;
     void **micros; uint32_t n_micros;
     CodeStats stats;
@@ -111,7 +114,10 @@ static void grow_tables(Code *c, const Plan *plan) {
 static void want(Code *c, Arena *scratch, WantedList *list, Wanted w) {
     if (*w.slot != NULL)
         return;
-    if (c->store != NULL)
+    for (uint32_t i = 0; i < c->linked.n && *w.slot == NULL; i++)
+        if (c->linked.at[i].key == w.key)
+            *w.slot = c->linked.at[i].address;
+    if (*w.slot == NULL && c->store != NULL)
         *w.slot = store_find(c->store, w.key);
     if (*w.slot != NULL) {
         c->stats.found++;
@@ -216,8 +222,11 @@ static GrStatus compile_wanted(Code *c, Written *w, const WantedList *list, Erro
         TRY(c->generator->link_create(c->arena, &c->target, &c->link, e));
     for (uint32_t g = 0; g < w->objects.n; g++)
         TRY(c->generator->link_add(c->link, w->objects.object[g], e));
-    for (uint32_t i = 0; i < list->n; i++)
+    for (uint32_t i = 0; i < list->n; i++) {
         TRY(c->generator->link_find(c->link, items[number[i]].symbol, list->at[i].slot, e));
+        if (first_with_key(list, i) == i)
+            vec_push(c->arena, &c->linked, ((Linked){list->at[i].key, *list->at[i].slot}));
+    }
     c->stats.compile_ms += now_ms() - begin;
     c->stats.compiled += w->n;
     c->stats.objects += w->objects.n;
