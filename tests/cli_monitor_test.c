@@ -307,7 +307,7 @@ TEST(a_long_training_takes_samples) {
     CHECK(isnan(sampled("none", 0, "train.l.gradient")));
     test_expect("graphc train p.graph --sample off --conflict", 2, "`--sample off` takes none");
     test_expect("graphc train p.graph --sample off --monitor dead=stop", 2, "`--sample off` takes none");
-    test_expect("graphc train p.graph --sample 0", 2, "--sample takes");
+    test_expect("graphc train p.graph --sample 0", 2, "--sample, neither `auto` nor `off`, takes a whole number");
 }
 
 /* Points of a sweep take samples when they are asked to, the ones that `train` takes. */

@@ -123,7 +123,7 @@ static error_t parse_sampling(int key, char *arg, struct argp_state *state) {
         c->sample_given = true;
         if (strcmp(arg, "auto") == 0) c->sample_steps = SAMPLE_AUTO;
         else if (strcmp(arg, "off") == 0) c->sample_steps = 0;
-        else c->sample_steps = option_count(arg, 1, 1u << 30, "--sample", state);
+        else c->sample_steps = option_count(arg, 1, 1u << 30, "--sample, neither `auto` nor `off`,", state);
         return 0;
     case KEY_CONFLICT: c->conflict = true; return 0;
     case ARGP_KEY_END:
