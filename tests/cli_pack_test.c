@@ -190,6 +190,43 @@ TEST(a_pack_with_data_is_repeated_without_them) {
     test_expect("cd away; graphc rerun d.tar.gz -q -s folder=gone", 1, "");
 }
 
+/* Below a path that is typed files are those that lie there, though a pack has others of the same path. */
+TEST(a_typed_path_is_read_as_it_lies_there) {
+    put("p.graph", k_files);
+    test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "
+                "(echo a,b; for i in 1 2 3 4 5 6 7; do echo $i,$((i * i)); done) > $f.csv; done\n"
+                "graphc train p.graph -q --run r; graphc runs pack r --with-data; rm -r deep\n"
+                "sed -i s/,49/,50/ in/1.csv; graphc rerun r.tar.gz -q -s folder=in", 1,
+                "in/1.csv has other values in its 7 rows");
+    test_expect("graphc rerun r.tar.gz -q -s folder=i", 1, "No such file or directory");
+}
+
+/* What `rerun` leaves is a program with its data, and so is what tar makes of a pack. */
+TEST(a_kept_pack_is_trained_again) {
+    put("p.graph", k_files);
+    test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "
+                "(echo a,b; for i in 1 2 3 4 5 6 7; do echo $i,$((i * i)); done) > $f.csv; done\n"
+                "graphc train p.graph -q --run r; graphc runs pack r --with-data; rm -r in deep\n"
+                "graphc rerun r.tar.gz -q --keep k; graphc train k/packed/resolved.graph -q --run t", 0, "");
+    CHECK(test_tensors("r").n > 0 && str_eq(test_tensors("t"), test_tensors("r")));
+    test_expect("mkdir x; cd x; tar xzf ../r.tar.gz; graphc data resolved.graph", 0, "7 rows");
+}
+
+/* Nothing tells which weights a run loaded, so they are named. */
+TEST(weights_that_are_loaded_are_named) {
+    put("p.graph", "data d { from fresh(rows = 40) as train;  x[i < 4] = normal() }\n"
+                   "model net(x : real[N, 4]) -> (y : real[N, 1]) { y = linear(x, 1) }\n"
+                   "objective fit(b : d[N]) { loss s = mean[..] (net(b.x) - 1)^2 }\n"
+                   "train { optimizer sgd(lr = 0.1);  epochs 2;  batch 20 }\n");
+    test_expect("graphc train p.graph -q --run a\n"
+                "sed 's,train { ,&load net from \"a/last.safetensors\";  ,' p.graph > q.graph\n"
+                "graphc train q.graph -q --run q; graphc runs pack q --with-data", 0,
+                "weights that `load` reads are not in the pack: /");
+    test_expect("graphc rerun q.tar.gz -q", 0, "the same in every bit");
+    test_expect("rm a/last.safetensors; graphc rerun q.tar.gz -q", 1,
+                "  help: `load` reads its weights there when the phase begins; a packed run does not hold them");
+}
+
 /* Names are bytes, in any locale; `..`, `.` and nothing between two `/` stay what they are, and stay below the pack. */
 TEST_ALL(a_pack_holds_data_of_any_path) {
     test_expect("mkdir -p prog dät '...' z; for f in dät/1 dät/ü .../v z/v; do echo a,b > $f.csv\n"
@@ -206,7 +243,6 @@ TEST_ALL(a_pack_holds_data_of_any_path) {
     test_expect("LC_ALL=C.UTF-8 graphc rerun d.tar.gz -q", 0, "the same in every bit");
 }
 
-/* Nobody could repeat the run with them. */
 /* A library that somebody put among the packed files is not loaded. */
 TEST_ALL(a_pack_brings_no_functions) {
     Arena *a = test_arena();
@@ -230,6 +266,7 @@ TEST_ALL(a_pack_brings_no_functions) {
                 "graphc rerun y.tar.gz -q", 1, "own.so");
 }
 
+/* Nobody could repeat the run with them. */
 TEST_ALL(data_that_changed_are_not_packed) {
     put("p.graph", k_files);
     test_expect("mkdir -p in deep/.er; for f in in/1 deep/.er/v; do "

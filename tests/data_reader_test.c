@@ -178,7 +178,7 @@ TEST(ragged_rows_have_zeros_behind_them) {
     Dataset *d;
     Error e = {0};
     Str path = file_of("names", "anna\n\nbo\n");
-    vec_push(test_arena(), &r.files, (RecipeFile){STR("bytes"), path, {0, 0}});
+    vec_push(test_arena(), &r.files, (RecipeFile){.column = STR("bytes"), .path = path});
     vec_push(test_arena(), &r.sources, (RecipeSource){.reader = READER_LINES, .n_files = 1});
     vec_push(test_arena(), &r.columns, ragged_of("word", false, shape_of(1, (int64_t[]){4})));
     vec_push(test_arena(), &r.columns, ragged_of("word.length", true, (Shape){0}));

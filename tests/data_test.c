@@ -379,8 +379,8 @@ TEST(permutation_is_fixed) {
 static RecipeData *clothes(Str images, Str labels, int64_t classes) {
     RecipeData *d = PUSH(test_arena(), RecipeData, 1);
     d->name = STR("clothes");
-    vec_push(test_arena(), &d->files, (RecipeFile){STR("image"), images, {0, 0}});
-    vec_push(test_arena(), &d->files, (RecipeFile){STR("label"), labels, {0, 0}});
+    vec_push(test_arena(), &d->files, (RecipeFile){.column = STR("image"), .path = images});
+    vec_push(test_arena(), &d->files, (RecipeFile){.column = STR("label"), .path = labels});
     vec_push(test_arena(), &d->sources,
              (RecipeSource){.reader = READER_IDX, .n_files = 2, .split = STR("train")});
     vec_push(test_arena(), &d->columns,
@@ -458,7 +458,7 @@ TEST(dataset_refuses_nan) {
     const float x[6] = {1, 2, 3, 4, (float)NAN, 6};
     RecipeData r = {.name = STR("d")};
     Str path = npy_of("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", x, 24);
-    vec_push(test_arena(), &r.files, (RecipeFile){STR("x"), path, {0, 0}});
+    vec_push(test_arena(), &r.files, (RecipeFile){.column = STR("x"), .path = path});
     vec_push(test_arena(), &r.sources, (RecipeSource){.reader = READER_NPY, .n_files = 1});
     vec_push(test_arena(), &r.columns,
              (RecipeColumn){.name = STR("x"),

@@ -27,7 +27,6 @@ typedef struct {
     uint32_t    n_settings;
     SettingArg  settings[MAX_SETTINGS];  /* -s NAME=VALUE */
     const char *point;                   /* --point: NULL; a sweep of one point, whose settings are taken */
-    const char *packed;                  /* --packed: NULL; a folder that has files of data (pack.h) */
     bool        probed;                  /* files of data have been looked into with these settings */
     const char *cpu;                     /* --cpu: NULL for this one */
     uint32_t    threads;                 /* --threads: as many as there are cores */

@@ -40,7 +40,8 @@ static const struct argp parser = {
     .children = children,
     .doc = "Repeats a run that `graphc runs pack` put into FILE, and compares all its epochs bit by bit: the first "
            "that differs is named. The data are those of the pack, or are read from where the run had them; "
-           "`-s folder=..` names another place."};
+           "below a path that `-s folder=..` names they are read as they lie there. What --keep leaves can be "
+           "trained again: `graphc train DIR/packed/resolved.graph`."};
 
 static void remove_tree(Str folder) {
     char *roots[] = {(char *)folder.s, NULL};
@@ -51,7 +52,7 @@ static void remove_tree(Str folder) {
 }
 
 /* Status of `graphc train` in the child; a child that a signal ended counts as interrupted. */
-static int train(Arena *a, const Options *o, Str program, Str run, Str fork_from, Str packed) {
+static int train(Arena *a, const Options *o, Str program, Str run, Str fork_from) {
     char *argv[2 * MAX_SETTINGS + 16];
     int n = 0;
     argv[n++] = (char *)"graphc";
@@ -61,7 +62,6 @@ static int train(Arena *a, const Options *o, Str program, Str run, Str fork_from
     argv[n++] = (char *)run.s;
     if (fork_from.n) argv[n++] = (char *)"--fork", argv[n++] = (char *)fork_from.s;
     argv[n++] = (char *)"--sample", argv[n++] = (char *)"off";     /* they would change nothing that is compared */
-    if (packed.n) argv[n++] = (char *)"--packed", argv[n++] = (char *)packed.s;
     if (o->quiet) argv[n++] = (char *)"--quiet";
     if (o->common.diag_json) argv[n++] = (char *)"--diag=json";
     if (o->common.point) argv[n++] = (char *)"--point", argv[n++] = (char *)o->common.point;
@@ -151,8 +151,7 @@ static int rerun(Arena *a, const Options *o, Str folder, Error *e) {
     if (status != GR_OK) return report_error(&o->common, e);
     RunRow row = card_read(a, folder, STR("packed"));
     Str fork_from = row.fork.n ? rundir_file(a, was, RUN_FORK) : STR("");
-    Str data = rundir_file(a, was, PACK_DATA), program = rundir_file(a, was, RUN_PROGRAM);
-    int code = train(a, o, program, now, fork_from, access(data.s, F_OK) == 0 ? data : STR(""));
+    int code = train(a, o, rundir_file(a, was, RUN_PROGRAM), now, fork_from);
     if (code == EXIT_INTERRUPTED) return interrupted(o, now, e);
     if (code != 0 && code != EXIT_STOPPED) return code;
     if (compare(a, was, now, &row, &same, e) != GR_OK) return report_error(&o->common, e);

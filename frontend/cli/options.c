@@ -7,8 +7,7 @@
 
 enum {
     KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
-    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY, KEY_SAMPLE, KEY_CONFLICT,
-    KEY_PACKED
+    KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY, KEY_SAMPLE, KEY_CONFLICT
 };
 
 /* Instrumented kernels report to the sanitizer of the program that runs them. */
@@ -68,7 +67,6 @@ static error_t parse_common(int key, char *arg, struct argp_state *state) {
     switch (key) {
     case 's': add_setting(c, arg, state); return 0;
     case KEY_POINT: c->point = arg; return 0;
-    case KEY_PACKED: c->packed = arg; return 0;
     case KEY_DIAG:
         if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)
             argp_error(state, "--diag takes `text` or `json`, not `%s`", arg);
@@ -143,7 +141,6 @@ void sampling_settle(Common *c, const Recipe *r, bool looks) {
 static const struct argp_option common_options[] = {
     {"set", 's', "NAME=VALUE", 0, "give a setting of the file another value; may be repeated", 1},
     {"point", KEY_POINT, "NAME", 0, "with the settings of this sweep, which has one point", 1},
-    {"packed", KEY_PACKED, "DIR", OPTION_HIDDEN, "files of data lie in this folder (rerun)", 1},
     {"diag", KEY_DIAG, "FORM", 0, "messages about the file as `text`, or for programs as `json`, an object a line", 1},
     {0}};
 const struct argp common_argp = {.options = common_options, .parser = parse_common};

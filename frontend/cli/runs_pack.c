@@ -77,6 +77,18 @@ static GrStatus pack(Arena *a, const RunsOptions *o, const SeenRun *run, const P
     return GR_OK;
 }
 
+/* They may be of any run, and change with it. */
+static void name_loads(const Session *s, const Common *c) {
+    Buf b = buf_make(s->arena);
+    for (uint32_t i = 0; i < s->recipe->phases.n; i++) {
+        const RecipePhase *p = &s->recipe->phases.at[i];
+        for (uint32_t k = 0; k < p->loads.n; k++)
+            buf_printf(&b, "%s%.*s", b.n ? ", " : "", FSTR(p->loads.at[k].path));
+    }
+    Str what = str_format(s->arena, "weights that `load` reads are not in the pack: %.*s", FSTR(buf_str(&b)));
+    if (b.n) report_remark(c, SEV_WARNING, "load", what);
+}
+
 GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e) {
     SeenRun run;
     PackFiles data = {0};
@@ -94,6 +106,7 @@ GrStatus runs_pack(Arena *a, const RunsOptions *o, Error *e) {
                                                          FSTR(run.path));
     if (status == GR_OK) status = check_data(&s, &c, &run, e);
     if (status == GR_OK) status = pack(a, o, &run, &data, e);
+    if (status == GR_OK) name_loads(&s, &c);
     session_close(&s);
     return status;
 }

@@ -1,5 +1,7 @@
 /* Opening a program: read, parse, check. */
 #include "gradients.h"
+#include "pack.h"
+#include "rundir.h"
 #include "source.h"
 #include <string.h>
 #include <unistd.h>
@@ -45,11 +47,19 @@ static bool check_program(Session *s, const Common *c, uint32_t n, const Setting
     return diags_errors(s->diags) == 0;
 }
 
+/* The program of a run that was packed with its data reads these, wherever it is unpacked. */
+static void use_pack(Session *s, Str file) {
+    Str folder = str_ends(file, RUN_PROGRAM) ? (Str){file.s, file.n - (uint32_t)strlen(RUN_PROGRAM)} : STR("");
+    Str data = str_format(s->arena, "%.*s" PACK_DATA, FSTR(folder));
+    bool beside = str_is(file, RUN_PROGRAM) || str_ends(folder, "/");
+    if (beside && access(data.s, F_OK) == 0) sources_pack(s->files, data);
+}
+
 bool session_open(Session *s, const Common *c) {
     *s = (Session){.arena = arena_create()};
     arena_on_full(s->arena, out_of_memory, NULL);
     s->files = sources_create(s->arena);
-    if (c->packed) sources_pack(s->files, str_of(c->packed));
+    use_pack(s, str_of(c->file));
     s->diags = diags_create(s->arena, s->files);
     Error e = {0};
     if (sources_load(s->files, str_of(c->file), &s->main, &e) != GR_OK ||

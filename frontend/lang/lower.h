@@ -523,6 +523,7 @@ V     settings_value(Lower *l, Str name);                   /* of the frame's ow
 /* true or false with the settings as they are; reports what depends on more; false: reported */
 bool  settings_condition(Lower *l, const Expr *e, const char *what, bool *out);
 const Setting *settings_find(const Program *p, const Scope *s, Str name);
+bool  settings_typed_path(const Program *p, Str path);         /* below the value of a path setting that -s gave */
 bool  settings_known(const Program *p, Str name);           /* `latent`, `a.latent` */
 const TypeSyntax *settings_type(Lower *l, Str name);        /* NULL: none */
 bool  setting_is_no_dim(Lower *l, V v, Span at);            /* reports a run-time setting as an extent */

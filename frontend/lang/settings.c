@@ -128,6 +128,20 @@ static const SettingArg *given_for(const Program *p, Str name) {
     return found;
 }
 
+bool settings_typed_path(const Program *p, Str path) {
+    for (uint32_t i = 0; i < p->settings.n; i++) {
+        const RecipeSetting *s = &p->settings.at[i].recipe;
+        if (s->kind != SETTING_PATH || !s->given || given_for(p, s->name)->point || s->text.n == 0 ||
+            path.n < s->text.n || !str_eq((Str){path.s, s->text.n}, s->text)) {
+            continue;
+        }
+        if (path.n == s->text.n || path.s[s->text.n] == '/' || s->text.s[s->text.n - 1] == '/') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_word_type(const TypeSyntax *t) {
     return t->kind == TYPE_PLAIN && (str_is(t->base.text, "path") || str_is(t->base.text, "text"));
 }

@@ -173,7 +173,9 @@ static void take_argument(Lower *l, RecipeData *d, RecipeSource *s, const Arg *a
         Str column = named                     ? a->name.text
                      : names_column(s->reader) ? str_of(k_readers[s->reader].columns)
                                                : (Str){0};
-        vec_push(l->m->arena, &d->files, (RecipeFile){column, resolved_path(l, v->text), a->value->at});
+        Str path = resolved_path(l, v->text);
+        bool typed = settings_typed_path(l->p, path);
+        vec_push(l->m->arena, &d->files, ((RecipeFile){column, path, a->value->at, typed}));
     } else {
         report(l, DIAG_DATA_DECL, a->value->at, "an empty path");
     }

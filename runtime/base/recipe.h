@@ -41,7 +41,8 @@ typedef enum {
 } ReaderKind;
 /* path is resolved against the file that says it, and may be a pattern (`a*.csv`); column: of a reader whose
  * arguments name the columns, else empty */
-typedef struct { Str column, path; Span span; } RecipeFile;
+/* typed: below a path that was typed, so read from there and of no pack */
+typedef struct { Str column, path; Span span; bool typed; } RecipeFile;
 typedef struct {
     ReaderKind reader; Span span;
     uint32_t first_file, n_files;                                      /* RecipeData.files */

@@ -79,9 +79,10 @@ Str source_packed_path(Arena *a, Str path) {
 }
 
 /* In the folder of packed files, when they are there; a library of functions never is: a pack runs nothing. */
-static Str place_of(Arena *a, const RecipeData *d, const RecipeSource *s, Str path) {
+static Str place_of(Arena *a, const RecipeData *d, const RecipeSource *s, const RecipeFile *f) {
+    Str path = f->path;
     glob_t g;
-    if (d->packed.n == 0 || s->reader == READER_EXTERN || path.n == 0 || path.s[0] != '/')
+    if (d->packed.n == 0 || s->reader == READER_EXTERN || f->typed || path.n == 0 || path.s[0] != '/')
         return path;
     Str packed = str_format(a, "%.*s%.*s", FSTR(d->packed), FSTR(source_packed_path(a, path)));
     int status = glob(escaped(a, packed).s, GLOB_NOSORT, NULL, &g);
@@ -92,7 +93,7 @@ static Str place_of(Arena *a, const RecipeData *d, const RecipeSource *s, Str pa
 GrStatus source_files(Arena *a, const RecipeData *d, const RecipeSource *s, ReaderFiles *out, Error *e) {
     for (uint32_t i = s->first_file; i < s->first_file + s->n_files; i++) {
         RecipeFile f = d->files.at[i];
-        f.path = place_of(a, d, s, f.path);
+        f.path = place_of(a, d, s, &f);
         if (is_pattern(f.path))
             TRY(match(a, s, &f, out, e));
         else

@@ -169,13 +169,20 @@ static void take(Load *l) {
     }
 }
 
+static GrStatus read_file(Load *l) {
+    GrStatus status = safetensors_read(l->arena, l->clause->path, &l->file, l->s->e);
+    if (status == GR_IO)
+        fail_help(l->s->e, "`load` reads its weights there when the phase begins; a packed run does not hold them");
+    return status;
+}
+
 GrStatus load_weights(Session *s, Arena *scratch, const RecipePhase *p, Str *note) {
     Load *all = PUSH(scratch, Load, p->loads.n + 1);
     Buf b = buf_make(scratch);
     for (uint32_t i = 0; i < p->loads.n; i++) {
         Load *l = &all[i];
         *l = (Load){.s = s, .arena = scratch, .clause = &p->loads.at[i], .missing = buf_make(scratch)};
-        TRY(safetensors_read(scratch, l->clause->path, &l->file, s->e));
+        TRY(read_file(l));
         TRY(check_names(l));
         TRY(find_wanted(l));
         TRY(check_missing(l));
