@@ -385,6 +385,21 @@ TEST(halving_of_failed_runs_says_nothing_of_measures) {
     test_expect("graphc sweep p.graph lr=1e30,1e31,1e35,1e36 --halve 2 --dir s > said; grep -c 'not measured' said", 1,
                 "0\n");
     test_expect("cut -d , -f 4 s/table.csv | sort | uniq -c | tr -s ' '", 0, " 4 \"failed\"\n");
+    test_expect("graphc sweep p.graph lr=1e30,1e31,1e35,1e36 --halve 2 --dir s", 1,
+                "graphc: all 4 runs failed\n  help: log.txt in the folder of a run says why: s/*/log.txt\n");
+    test_expect("graphc sweep p.graph lr=1e30,1e31,1e35,1e36 --dir s --json | tail -n +2 | grep -c '^{'", 1, "0\n");
+    test_expect("graphc sweep p.graph lr=1e30,1e-2 -q --dir t", 0, "failed");
+}
+
+/* What is planned is told to programs, too. */
+TEST(a_plan_is_an_object) {
+    put("p.graph", k_phases);
+    json_t *all = told("graphc sweep p.graph lr=1e-1,1e-2 --plan --json");
+    json_t *x = json_object_get(all, "estimate");
+    CHECK_INT(json_integer_value(json_object_get(x, "runs")), 2);
+    CHECK(json_integer_value(json_object_get(x, "bytes")) > 0 && json_number_value(json_object_get(x, "seconds")) > 0);
+    CHECK_INT((int64_t)json_array_size(json_object_get(all, "points")), 2);
+    CHECK(access(path_of("runs").s, F_OK) != 0);
 }
 
 TEST_ALL(a_halving_that_is_interrupted_stops_the_same_points) {

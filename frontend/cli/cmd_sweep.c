@@ -189,19 +189,32 @@ static GrStatus train(Grid *g, Error *e) {
     return grid_train(g, n, open, NULL, e);
 }
 
+static void put_json(const Grid *g, bool plan) {
+    json_t *all = grid_json(g, plan);
+    char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    puts(text);
+    free(text);
+    json_decref(all);
+}
+
+/* The object of --json has their states, and stays the only one. */
+static GrStatus some_trained(const Grid *g, const Options *o, Error *e) {
+    for (uint32_t i = 0; i < g->runs.n; i++)
+        if (g->runs.at[i].state != GRID_FAILED && g->runs.at[i].state != GRID_CRASHED) return GR_OK;
+    if (o->common.json) return GR_PROGRAM;
+    fflush(stdout);
+    if (g->runs.n == 1) fail(e, GR_PROGRAM, "the only run failed");
+    else fail(e, GR_PROGRAM, "all %u runs failed", g->runs.n);
+    fail_help(e, "log.txt in the folder of a run says why: %.*s/*/log.txt", FSTR(g->folder));
+    return GR_PROGRAM;
+}
+
 static GrStatus tell(const Grid *g, const Options *o, Error *e) {
     TRY(grid_write_csv(g, e));
     if (o->picture) TRY(grid_picture(g, o->picture, e));
-    if (o->common.json) {
-        json_t *all = grid_json(g);
-        char *text = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-        puts(text);
-        free(text);
-        json_decref(all);
-    } else {
-        grid_print(g, o->top);
-    }
-    return GR_OK;
+    if (o->common.json) put_json(g, false);
+    else grid_print(g, o->top);
+    return some_trained(g, o, e);
 }
 
 static GrStatus sweep(Grid *g, const Options *o, Error *e) {
@@ -215,6 +228,7 @@ static GrStatus sweep(Grid *g, const Options *o, Error *e) {
     TRY(grid_make(g, o->plan, e));
     TRY(grid_plan(g, e));
     if (!o->quiet && !o->common.json) grid_print_plan(g);
+    if (o->plan && o->common.json) put_json(g, true);
     if (o->plan) return GR_OK;
     TRY(grid_freeze(g, e));
     GrStatus status = train(g, e);

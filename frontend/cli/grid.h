@@ -81,6 +81,9 @@ GrStatus grid_load(Grid *g, uint32_t program, Error *e);
 void     grid_close(Grid *g);
 /* Of all phases that run by themselves, if none of them ends early; steps count as the epochs they come to. */
 int64_t  grid_epochs(const Grid *g, const GridRun *r);
+/* Runs that are not finished, what the largest needs in memory, and how long all of them take side by side. */
+typedef struct { uint32_t open; uint64_t bytes; double seconds; } GridEstimate;
+GridEstimate grid_estimate(const Grid *g);
 void     grid_print_plan(const Grid *g);
 
 /* ---- grid_score.c ---- */
@@ -120,7 +123,7 @@ GridMean grid_mean(const Grid *g, uint32_t point);               /* of the score
 const uint32_t *grid_order(Arena *a, const Grid *g);
 void     grid_print(const Grid *g, uint32_t most);
 GrStatus grid_write_csv(const Grid *g, Error *e);
-json_t  *grid_json(const Grid *g);
+json_t  *grid_json(const Grid *g, bool plan);                     /* plan: with the estimate */
 
 /* ---- grid_picture.c ---- */
 GrStatus grid_picture_check(const char *path, Error *e);         /* it names a kind of picture */

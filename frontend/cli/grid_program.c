@@ -174,17 +174,21 @@ static Str duration(Arena *a, double s) {
     return str_format(a, "%.1f h", s / 3600);
 }
 
-void grid_print_plan(const Grid *g) {
-    double seconds = 0;
-    uint64_t most = 0;
-    uint32_t open = 0;
+GridEstimate grid_estimate(const Grid *g) {
+    GridEstimate x = {0};
     for (uint32_t i = 0; i < g->runs.n; i++) {
         const GridProgram *p = g->programs.at[g->runs.at[i].program];
-        most = p->bytes > most ? p->bytes : most;
+        x.bytes = p->bytes > x.bytes ? p->bytes : x.bytes;
         if (grid_finished(&g->runs.at[i])) continue;
-        open++;
-        seconds += run_seconds(g, &g->runs.at[i]);
+        x.open++;
+        x.seconds += run_seconds(g, &g->runs.at[i]);
     }
+    x.seconds /= x.open == 0 ? 1 : x.open < g->jobs ? x.open : g->jobs;
+    return x;
+}
+
+void grid_print_plan(const Grid *g) {
+    GridEstimate x = grid_estimate(g);
     printf("sweep       %.*s: %u point%s", FSTR(g->sweep->name.n ? g->sweep->name : g->s->recipe->name),
            g->sweep->points, g->sweep->points == 1 ? "" : "s");
     if (g->sweep->runs.n != g->sweep->points) printf(", %u runs", g->sweep->runs.n);
@@ -193,9 +197,9 @@ void grid_print_plan(const Grid *g) {
         printf(", %u of them the same as others", g->sweep->runs.n - g->runs.n);
     printf("; %u program%s\n", g->programs.n, g->programs.n == 1 ? "" : "s");
     if (g->kept) printf("kept        %u of %u are finished\n", g->kept, g->runs.n);
-    if (open)
-        printf("estimate    %.1f MB a run, %u at a time; %.*s of training\n", (double)most * 1e-6, g->jobs,
-               FSTR(duration(g->arena, seconds / (open < g->jobs ? open : g->jobs))));
+    if (x.open)
+        printf("estimate    %.1f MB a run, %u at a time; %.*s of training\n", (double)x.bytes * 1e-6, g->jobs,
+               FSTR(duration(g->arena, x.seconds)));
     grid_print_halving(g);
     fflush(stdout);
 }

@@ -229,7 +229,17 @@ static json_t *point_json(const Grid *g, uint32_t point) {
     return j;
 }
 
-json_t *grid_json(const Grid *g) {
+static json_t *estimate_json(const Grid *g) {
+    GridEstimate x = grid_estimate(g);
+    json_t *j = json_object();
+    json_object_set_new(j, "runs", json_integer(x.open));
+    json_object_set_new(j, "jobs", json_integer(g->jobs));
+    json_object_set_new(j, "bytes", json_integer((json_int_t)x.bytes));
+    json_object_set_new(j, "seconds", number(x.seconds));
+    return j;
+}
+
+json_t *grid_json(const Grid *g, bool plan) {
     json_t *all = json_object(), *points = json_array(), *runs = json_array();
     const uint32_t *order = grid_order(g->arena, g);
     for (uint32_t i = 0; i < g->sweep->points; i++) json_array_append_new(points, point_json(g, order[i]));
@@ -243,6 +253,7 @@ json_t *grid_json(const Grid *g) {
     json_object_set_new(all, "best", g->best_run == UINT32_MAX ? json_null() : json_text(g->runs.at[g->best_run].id));
     if (g->best_run != UINT32_MAX)
         json_object_set_new(all, "weights", json_boolean(rundir_saved(g->arena, grid_folder_of(g, g->best_run))));
+    if (plan) json_object_set_new(all, "estimate", estimate_json(g));
     json_object_set_new(all, "points", points);
     json_object_set_new(all, "runs", runs);
     return all;
