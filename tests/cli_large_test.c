@@ -60,8 +60,11 @@ TEST_LONG(sets_larger_than_memory_train) {
 TEST_ALL(a_disk_without_place_is_a_message) {
     put_set(3000, "", "");
     test_expect("TMPDIR=nowhere graphc train p.graph --run a --data-memory 1MB", 1,
-                "error[io]: columns of 3 MB do not fit into memory, and no file of this size can be made in nowhere: "
-                "No such file or directory");
+                "error[io]: a column of 3.1 MB does not fit into memory, and no file of this size can be made in "
+                "nowhere: No such file or directory");
+    put_set(12000, "", "");
+    put("q.graph", "data d { from npy(k = \"k.npy\");  k : u8 < 5 }\n");
+    test_expect("TMPDIR=nowhere graphc data q.graph --data-memory 1", 1, "a column of 12 kB does not fit");
     test_expect("graphc train p.graph --run a --data-memory none", 2, "--data-memory takes bytes, as in `300MB`");
 }
 

@@ -130,6 +130,13 @@ TEST(the_log_is_read_row_by_row) {
     test_write(here("r/metrics.jsonl"), STR("{}\n[1]\n"));
     CHECK(history_read(test_arena(), here("r"), &h, &e) == GR_DATA);
     CHECK_MSG(strstr(e.what, "line 2: no row"), "%s", e.what);
+    CHECK_STR(str_of(e.help), "take the line out of the file: what it says is lost, and no more");
+    int64_t at = 0;
+    test_write(here("r/metrics.jsonl"), STR("{}\n{}\n"));
+    CHECK(history_follow(test_arena(), here("r"), &at, &h, &e) == GR_OK && h.at.n == 2);
+    test_write(here("r/metrics.jsonl"), STR("{}\n{}\n{}\nno\n"));       /* who follows counts from the beginning */
+    CHECK(history_follow(test_arena(), here("r"), &at, &h, &e) == GR_DATA && h.at.n == 1);
+    CHECK_MSG(strstr(e.what, "line 4: no row"), "%s", e.what);
     CHECK(history_read(test_arena(), here("none"), &h, &e) == GR_OK && h.at.n == 0);
 }
 

@@ -48,8 +48,9 @@ static const char *folder(void) {
 
 static GrStatus no_file(size_t bytes, int code, Error *e) {
     errno = code;
-    fail_errno(e, GR_IO, "columns of %zu MB do not fit into memory, and no file of this size can be made in %s",
-               bytes >> 20, folder());
+    bool small = bytes < 1000000;
+    fail_errno(e, GR_IO, "a column of %.*f %s does not fit into memory, and no file of this size can be made in %s",
+               !small, (double)bytes / (small ? 1e3 : 1e6), small ? "kB" : "MB", folder());
     if (code == EMFILE || code == ENFILE)
         fail_help(e, "`ulimit -n` allows more open files, --data-memory more columns in memory");
     else

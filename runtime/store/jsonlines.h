@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 typedef void JsonLine(void *user, json_t *object);
-/* Of a path that ends with NUL, from byte *from on, which then is behind the last whole line.  A file that is not there
- * has none.  GR_DATA: a line is no object; `what` it should be. */
+/* Of a path that ends with NUL, from byte *from on, which then is behind the last line that is whole and well.  A file
+ * that is not there has none.  GR_DATA: a line is no object; `what` it should be. */
 GrStatus jsonlines_read(Str path, int64_t *from, const char *what, JsonLine *line, void *user, Error *e);
 #endif
