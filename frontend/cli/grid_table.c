@@ -1,11 +1,11 @@
 /* What came of a sweep: points from the best on, as a table, as CSV and as JSON.  A point that is repeated is as good
  * as the mean of its repeats, with their standard deviation beside it (of a sample: n - 1). */
 #include "atomic.h"
+#include "csvcell.h"
 #include "grid.h"
 #include "json_text.h"
 #include "rundir.h"
 #include "table.h"
-#include <csv.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,19 +120,6 @@ void grid_print(const Grid *g, uint32_t most) {
 }
 
 /* ---- CSV ---- */
-static void put_csv(Buf *b, Str text) {
-    size_t room = csv_write(NULL, 0, text.s, text.n);
-    char *quoted = PUSH(b->arena, char, room + 1);
-    if (b->n && b->s[b->n - 1] != '\n') buf_char(b, ',');
-    buf_put(b, (Str){quoted, (uint32_t)csv_write(quoted, room, text.s, text.n)});
-}
-
-static void put_number(Buf *b, double x) {
-    Buf text = buf_make(b->arena);
-    if (!isnan(x)) buf_real(&text, x);
-    put_csv(b, buf_str(&text));
-}
-
 /* The values of all runs, in the order in which they are first met. */
 static void all_names(const Grid *g, Arena *a, uint32_t *n, Str **out) {
     VEC(Str) names = {0};
@@ -159,26 +146,26 @@ GrStatus grid_write_csv(const Grid *g, Error *e) {
     uint32_t n;
     Str *names;
     all_names(g, a, &n, &names);
-    put_csv(&b, STR("run"));
+    csv_cell(&b, true, STR("run"));
     const RecipeSweepRun *first = &g->sweep->runs.at[0];
-    for (uint32_t i = 0; i < first->values.n; i++) put_csv(&b, first->values.at[i].name);
+    for (uint32_t i = 0; i < first->values.n; i++) csv_cell(&b, false, first->values.at[i].name);
     static const char *const more[] = {"point", "state", "phase", "epoch", "epochs", "seconds", "score"};
-    for (uint32_t i = 0; i < sizeof more / sizeof *more; i++) put_csv(&b, str_of(more[i]));
-    for (uint32_t i = 0; i < n; i++) put_csv(&b, names[i]);
+    for (uint32_t i = 0; i < sizeof more / sizeof *more; i++) csv_cell(&b, false, str_of(more[i]));
+    for (uint32_t i = 0; i < n; i++) csv_cell(&b, false, names[i]);
     buf_char(&b, '\n');
     for (uint32_t k = 0; k < g->sweep->runs.n; k++) {
         const RecipeSweepRun *run = &g->sweep->runs.at[k];
         const GridRun *r = &g->runs.at[g->of[k]];
-        put_csv(&b, r->id);
-        for (uint32_t i = 0; i < run->values.n; i++) put_csv(&b, run->values.at[i].value);
-        put_number(&b, run->point);
-        put_csv(&b, str_of(grid_state(r->state)));
-        put_csv(&b, r->phase);
-        put_number(&b, (double)r->epoch);
-        put_number(&b, (double)r->epochs);
-        put_number(&b, r->seconds);
-        put_number(&b, r->score);
-        for (uint32_t i = 0; i < n; i++) put_number(&b, value_of(r, names[i]));
+        csv_cell(&b, true, r->id);
+        for (uint32_t i = 0; i < run->values.n; i++) csv_cell(&b, false, run->values.at[i].value);
+        csv_number(&b, false, run->point);
+        csv_cell(&b, false, str_of(grid_state(r->state)));
+        csv_cell(&b, false, r->phase);
+        csv_number(&b, false, (double)r->epoch);
+        csv_number(&b, false, (double)r->epochs);
+        csv_number(&b, false, r->seconds);
+        csv_number(&b, false, r->score);
+        for (uint32_t i = 0; i < n; i++) csv_number(&b, false, value_of(r, names[i]));
         buf_char(&b, '\n');
     }
     GrStatus status = atomic_write_text(a, rundir_file(a, g->folder, "table.csv"), buf_str(&b), e);

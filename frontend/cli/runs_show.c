@@ -1,5 +1,6 @@
 /* graphc runs show, mark, export: one run at a time. */
 #include "card.h"
+#include "csvcell.h"
 #include "csvlog.h"
 #include "table.h"
 #include "view.h"
@@ -86,11 +87,6 @@ GrStatus runs_mark(Arena *a, const RunsOptions *o, Error *e) {
 }
 
 /* ---- export ---- */
-static void csv_cell(Str s, bool first) {
-    if (!first) putchar(',');
-    csvlog_cell(stdout, s);
-}
-
 /* A line a run: fields, settings, then each series with its latest, lowest and highest value. */
 static void export_all(Arena *a, const SeenRuns *runs) {
     VEC(Str) keys = {0};
@@ -112,14 +108,18 @@ static void export_all(Arena *a, const SeenRuns *runs) {
             if (metric) vec_push(a, &keys, str_format(a, "highest %.*s", FSTR(name)));
         }
     }
-    for (uint32_t k = 0; k < keys.n; k++) csv_cell(keys.at[k], k == 0);
-    putchar('\n');
+    Buf head = buf_make(a);
+    for (uint32_t k = 0; k < keys.n; k++) csv_cell(&head, k == 0, keys.at[k]);
+    puts(buf_str(&head).s);
     for (uint32_t i = 0; i < runs->at.n; i++) {
+        ArenaMark mark = arena_mark(a);
+        Buf row = buf_make(a);
         for (uint32_t k = 0; k < keys.n; k++) {
             double x;
-            csv_cell(view_value(a, &runs->at.at[i], keys.at[k], &x), k == 0);
+            csv_cell(&row, k == 0, view_value(a, &runs->at.at[i], keys.at[k], &x));
         }
-        putchar('\n');
+        puts(buf_str(&row).s);
+        arena_pop(mark);
     }
 }
 

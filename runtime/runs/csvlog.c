@@ -1,25 +1,11 @@
 /* Columns are event, phase, epoch, step, seconds, and the series of one number in the order in which they first appear;
- * tables of numbers are in metrics.jsonl only.  libcsv puts the quotes. */
+ * tables of numbers are in metrics.jsonl only. */
 #include "csvlog.h"
+#include "csvcell.h"
 #include "rundir.h"
-#include <csv.h>
-#include <string.h>
 
 typedef struct { VEC(Str) at; } Columns;
 struct CsvLog { Arena *arena; Str run, path; FILE *file; int64_t read; Columns columns; };
-
-void csvlog_cell(FILE *f, Str s) {
-    if (memchr(s.s, '"', s.n) || memchr(s.s, ',', s.n) || memchr(s.s, '\n', s.n) || memchr(s.s, '\r', s.n))
-        csv_fwrite(f, s.s, s.n);
-    else
-        fwrite(s.s, 1, s.n, f);
-}
-
-static void put_text(FILE *f, Str s, bool first) {
-    if (!first)
-        putc(',', f);
-    csvlog_cell(f, s);
-}
 
 static bool add_columns(Arena *a, Columns *c, const HistoryRow *r) {
     uint32_t before = c->at.n;
@@ -33,28 +19,35 @@ static bool add_columns(Arena *a, Columns *c, const HistoryRow *r) {
     return c->at.n > before;
 }
 
-static void put_header(FILE *f, const Columns *c) {
-    fputs("event,phase,epoch,step,seconds", f);
+static void put_line(FILE *f, Buf *row) {
+    buf_char(row, '\n');
+    fwrite(row->s, 1, row->n, f);
+}
+
+static void put_header(Arena *a, FILE *f, const Columns *c) {
+    Buf row = buf_make(a);
+    buf_put(&row, STR("event,phase,epoch,step,seconds"));
     for (uint32_t i = 0; i < c->at.n; i++)
-        put_text(f, c->at.at[i], false);
-    putc('\n', f);
+        csv_cell(&row, false, c->at.at[i]);
+    put_line(f, &row);
 }
 
 static void put_row(Arena *a, FILE *f, const Columns *c, const HistoryRow *r) {
     if (r->values.n == 0)
         return;
     ArenaMark mark = arena_mark(a);
-    put_text(f, r->event, true);
-    put_text(f, r->phase, false);
-    fprintf(f, ",%lld,%lld,%.9g", (long long)r->epoch, (long long)r->step, r->seconds);
+    Buf row = buf_make(a);
+    csv_cell(&row, true, r->event);
+    csv_cell(&row, false, r->phase);
+    buf_printf(&row, ",%lld,%lld,%.9g", (long long)r->epoch, (long long)r->step, r->seconds);
     for (uint32_t i = 0; i < c->at.n; i++) {
         const HistoryValue *v = history_value(r, c->at.at[i]);
         Buf b = buf_make(a);
         if (v != NULL)
             buf_real32(&b, (float)v->values[0]);
-        put_text(f, v ? buf_str(&b) : STR(""), false);
+        csv_cell(&row, false, v ? buf_str(&b) : STR(""));
     }
-    putc('\n', f);
+    put_line(f, &row);
     arena_pop(mark);
 }
 
@@ -62,7 +55,7 @@ void csvlog_print(Arena *a, const History *h, FILE *out) {
     Columns c = {0};
     for (uint32_t i = 0; i < h->at.n; i++)
         add_columns(a, &c, &h->at.at[i]);
-    put_header(out, &c);
+    put_header(a, out, &c);
     for (uint32_t i = 0; i < h->at.n; i++)
         put_row(a, out, &c, &h->at.at[i]);
 }
@@ -82,7 +75,7 @@ static GrStatus write_anew(CsvLog *l, Error *e) {
         add_columns(l->arena, &l->columns, &h.at.at[i]);
     l->file = l->file ? freopen(l->path.s, "we", l->file) : fopen(l->path.s, "we");
     if (l->file != NULL)
-        put_header(l->file, &l->columns);
+        put_header(scratch, l->file, &l->columns);
     for (uint32_t i = 0; i < h.at.n && l->file != NULL; i++)
         put_row(scratch, l->file, &l->columns, &h.at.at[i]);
     arena_destroy(scratch);

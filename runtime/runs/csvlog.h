@@ -14,6 +14,4 @@ GrStatus csvlog_follow(CsvLog *l, Error *e);
 void     csvlog_close(CsvLog *l);                              /* NULL is fine */
 /* The same table into any file. */
 void     csvlog_print(Arena *a, const History *h, FILE *out);
-/* A cell as it has to be written. */
-void     csvlog_cell(FILE *out, Str text);
 #endif
