@@ -24,15 +24,18 @@ static Str found(Arena *a, const TextTest *t) {
 }
 TEXT_KIND("found", "ir", found)
 
-TEST_ALL(products_of_bf16) {
+static void graphs_agree(const char *name) {
     Arena *a = test_arena();
-    Str text = test_read(str_format(a, "%.*s/tests/bits/products-of-bf16.ir", FSTR(test_root())));
+    Str text = test_read(str_format(a, "%.*s/tests/bits/%s.ir", FSTR(test_root()), name));
     Buf what = buf_make(a);
     uint32_t failed;
     Scenario *s = case_parse(a, text, 71, math());
     REQUIRE(s != NULL);
     CHECK_MSG(modes_agree(a, s, MODES_ALL, &failed, &what), "%.*s", FSTR(buf_str(&what)));
 }
+
+TEST_ALL(products_of_bf16) { graphs_agree("products-of-bf16"); }
+TEST_ALL(pools_of_convolutions) { graphs_agree("pools"); }
 
 static void program_agrees(const ProgramWish *w, uint32_t set) {
     Arena *a = test_arena();

@@ -110,13 +110,18 @@ static bool sweeps_columns(const Product *r) {
     return b * 4 <= NEAR_BYTES || b <= a;
 }
 
-void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t) {
-    Unit *u = unit_of_group(p, group, what);
-    *t = (Tile){.e = emit_begin(p, u->kernel, u), .group = group, .r = r, .rows_near = 1};
-    t->e.group = group + 1;
+Tile tile_in(Planner *p, uint32_t group, const Product *r, Kernel *k, Unit *u) {
+    Tile t = {.e = emit_begin(p, k, u), .group = group, .r = r, .rows_near = 1};
+    t.e.group = group + 1;
     uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
-    t->e.done = done;
+    t.e.done = done;
+    return t;
+}
+
+void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t) {
+    Unit *u = unit_of_group(p, group, what);
+    *t = tile_in(p, group, r, u->kernel, u);
 }
 
 /* Head axes of the other dims of C. */
@@ -251,7 +256,11 @@ void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed) {
                       .m = near || (fixed >= 0 && left >= r->block[0]) ? r->block[0] : left,
                       .n = r->run[1].count};
     tile_lists(t, &s->tile);
-    tile_epilogue(t, fixed);
+    const Group *g = &t->e.p->groups.at[t->group];
+    if (g->pool.columns > 0)
+        pool_epilogue(t, &g->pool, g->sinks.at + 1, g->sinks.n - 1);
+    else
+        tile_epilogue(t, fixed);
 }
 
 /* A matrix that lies across and is read by few row panels (a weight, in the gradient of a small batch): each of
@@ -334,6 +343,10 @@ static Product rows_chosen(Planner *p, const Product *r) {
 
 static void lower_tile(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
+    if (g->pool.columns > 0) { /* pool.c has seen that it is one */
+        lower_direct(p, group);
+        return;
+    }
     const Product packed = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
     const Product r = rows_chosen(p, &packed);
     Lie b = product_lie(p, &r, 1);

@@ -98,9 +98,7 @@ static bool pairs_lie_well(const Product *r, uint32_t place) {
            c->dim[r->role[1]][c->rank[r->role[1]] - 1] == place;
 }
 
-bool lower_direct(Planner *p, uint32_t group) {
-    const Group *g = &p->groups.at[group];
-    Val v = g->sinks.at[0].val;
+bool direct_product(Planner *p, Val v, bool single, Direct *d) {
     const Contract *c = node_of(p->g, v)->attr.contract;
     const Window *w = window_of(c);
     if (w == NULL)
@@ -109,30 +107,54 @@ bool lower_direct(Planner *p, uint32_t group) {
     int image = role_holds(c, 0, place) ? 0 : 1;
     if (!role_holds(c, image, place) || !role_holds(c, 1 - image, w->t))
         return false;
-    Product r = product_of_places(p, v, last, image, g->sinks.n > 1);
-    r.pairs = pairs_lie_well(&r, place);
-    Lie b = r.pairs ? paired_lie(&r) : product_lie(p, &r, 1);
-    if (!suits(&r, &b, place))
-        return false;
-    if (r.pairs)
-        b.cell = paired_image(p, group, &r, &b);
-    Tile t;
-    Feed weights = pack_source(p, group, &r, 0);
-    tile_begin(p, group, &r, "tile", &t);
-    t.inside = true;
-    t.source[0] = weights;
-    t.source[1] = (Feed){.cell = b.cell, .base = b.base, .k = product_stride(&b, c, &r.k), .panel = r.block[1]};
-    for (uint32_t i = 0; i < c->n_dims; i++) {
-        t.source[1].stride[i] = b.stride[i];
-    }
-    Kernel *k = t.e.k;
-    tile_outer(&t);
-    t.panel[0] = kernel_axis(k, "i", r.panels[0]);
+    d->r = product_of_places(p, v, last, image, single);
+    d->r.pairs = pairs_lie_well(&d->r, place);
+    d->b = d->r.pairs ? paired_lie(&d->r) : product_lie(p, &d->r, 1);
+    return suits(&d->r, &d->b, place);
+}
+
+void direct_axes(Tile *t, const Pool *pool) {
+    const Product *r = t->r;
+    Kernel *k = t->e.k;
+    uint8_t row = r->c->dim[2][pool ? r->c->rank[2] - 2 : 0];
+    t->inside = true;
+    t->side = pool ? row + 1u : 0;
+    tile_outer(t);
+    if (pool)
+        t->side_block = kernel_axis(k, "b", r->c->extent[row] / pool->rows);
+    t->panel[0] = kernel_axis(k, "i", r->panels[0]);
     k->n_head = k->axes.n;
-    t.panel[1] = kernel_axis(k, "j", r.panels[1]);
-    t.tile = kernel_scratch(k, t.e.unit, "row", DT_F32, r.panels[1] * r.block[0] * r.block[1]);
-    uint32_t a = tile_operand(&t.e, &r, &t.source[0], 0, t.dim_at, index_axis(t.panel[0]));
-    tile_stages(&t, a, tile_operand(&t.e, &r, &t.source[1], 1, t.dim_at, index_axis(t.panel[1])), -1);
+    if (pool) {
+        t->side_axis = kernel_axis(k, "y", pool->rows);
+        t->dim_at[row] = index_axis(t->side_axis);
+        t->dim_at[row].coef[t->side_block] = r->c->extent[row] > pool->rows ? pool->rows : 0;
+    }
+    t->panel[1] = kernel_axis(k, "j", r->panels[1]);
+    int64_t rows = pool ? pool->rows : 1, beyond = pool ? pool->columns * LANES : 0; /* so that no load needs a mask */
+    t->tile = kernel_scratch(k, t->e.unit, "row", DT_F32, rows * r->panels[1] * r->block[0] * r->block[1] + beyond);
+}
+
+bool lower_direct(Planner *p, uint32_t group) {
+    const Group *g = &p->groups.at[group];
+    Val v = g->sinks.at[0].val;
+    Direct d;
+    if (!direct_product(p, v, g->sinks.n > 1, &d))
+        return false;
+    const Product *r = &d.r;
+    if (r->pairs)
+        d.b.cell = paired_image(p, group, r, &d.b);
+    Tile t;
+    Feed weights = pack_source(p, group, r, 0);
+    tile_begin(p, group, r, "tile", &t);
+    t.source[0] = weights;
+    t.source[1] =
+        (Feed){.cell = d.b.cell, .base = d.b.base, .k = product_stride(&d.b, r->c, &r->k), .panel = r->block[1]};
+    for (uint32_t i = 0; i < r->c->n_dims; i++) {
+        t.source[1].stride[i] = d.b.stride[i];
+    }
+    direct_axes(&t, g->pool.columns > 0 ? &g->pool : NULL);
+    uint32_t a = tile_operand(&t.e, r, &t.source[0], 0, t.dim_at, index_axis(t.panel[0]));
+    tile_stages(&t, a, tile_operand(&t.e, r, &t.source[1], 1, t.dim_at, index_axis(t.panel[1])), -1);
     unit_finish(&t.e);
     return true;
 }

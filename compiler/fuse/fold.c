@@ -20,18 +20,6 @@ static int64_t points_of(const Contract *c) {
     return n;
 }
 
-static bool read_elsewhere(const Planner *p, Val v, uint32_t commit) {
-    for (uint32_t k = 0; k < p->groups.n; k++) {
-        if (k != commit && group_reads(p, k, v))
-            return true;
-    }
-    for (uint32_t i = 0; i < p->g->outputs.n; i++) {
-        if (val_eq(p->g->outputs.at[i].val, v))
-            return true;
-    }
-    return p->info[v.i].event;
-}
-
 /* A variable that the step writes: it would be the new one by then, or half of it. */
 static bool reads_written(const Planner *p, uint32_t group) {
     for (uint32_t i = 1; i < p->g->nodes.n; i++) {
@@ -79,7 +67,7 @@ static bool folds(Planner *p, uint32_t commit, Val v) {
         return false;
     uint32_t product = p->info[v.i].group - 1;
     RefusalKind why;
-    if (read_elsewhere(p, v, commit))
+    if (!group_alone(p, commit, v))
         why = REFUSAL_GRADIENT;
     else if (!operands_are_few(p, v))
         why = REFUSAL_OPERANDS;

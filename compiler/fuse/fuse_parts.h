@@ -52,11 +52,16 @@ typedef enum {
     GROUP_LOOP,
     GROUP_EXTERN
 } GroupKind;
+/* Places that a reduction takes together, windows side by side in the last two dims of what it reads. */
+typedef struct {
+    int64_t rows, columns;
+} Pool;
 typedef struct {
     GroupKind kind;
     bool commit, lanes; /* lanes: its head is split, because a member sums over it */
     bool unsure;        /* runs only when an operand was not small: fold.c */
     uint32_t head;      /* leading axes shared by all members */
+    Pool pool;          /* TILE: its other sinks are reductions of such windows; columns 0: they are its epilogue */
     Shape domain;       /* MAP: of all members; else the longest common part that matters */
     VEC(Sink) sinks;    /* in topological order */
     uint64_t *needs;    /* bit set of groups that have to run before */
@@ -251,7 +256,11 @@ void group_nodes(Planner *p);  /* sinks -> groups, in an order that runs */
 void group_look(Planner *p, Val v);                              /* adds one that looks whether v is small */
 void group_guard(Planner *p, uint32_t product);                  /* adds one that checks it when unsure */
 void group_merge(Planner *p, uint32_t product, uint32_t commit); /* the commit becomes its epilogue */
+bool group_alone(const Planner *p, uint32_t group, Val v);       /* nobody else asks for v */
+bool group_between(const Planner *p, uint32_t first, uint32_t last); /* some have to run after one, before the other */
+void group_take(Planner *p, uint32_t product, uint32_t reductions);  /* all that the other makes of it */
 void fold_updates(Planner *p);                                   /* fold.c */
+void pool_windows(Planner *p);                                   /* pool.c */
 Unit *unit_add(Planner *p, UnitKind kind, Str name);
 Unit *unit_of_group(Planner *p, uint32_t group, const char *what);
 void unit_finish(Emit *e);

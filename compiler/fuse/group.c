@@ -535,6 +535,48 @@ void group_merge(Planner *p, uint32_t product, uint32_t commit) {
     p->groups.n--;
 }
 
+bool group_alone(const Planner *p, uint32_t group, Val v) {
+    for (uint32_t k = 0; k < p->groups.n; k++) {
+        if (k != group && group_reads(p, k, v))
+            return false;
+    }
+    for (uint32_t i = 0; i < p->g->outputs.n; i++) {
+        if (val_eq(p->g->outputs.at[i].val, v))
+            return false;
+    }
+    return !p->info[v.i].event;
+}
+
+bool group_between(const Planner *p, uint32_t first, uint32_t last) {
+    for (uint32_t i = 0; i < p->groups.n; i++) {
+        if (i != first && i != last && bit_has(p->groups.at[last].needs, i) && bit_has(p->groups.at[i].needs, first))
+            return true;
+    }
+    return false;
+}
+
+/* What is left of the other is a group without sinks, which is no kernel. */
+void group_take(Planner *p, uint32_t product, uint32_t reductions) {
+    Group *to = &p->groups.at[product], *from = &p->groups.at[reductions];
+    uint32_t v = to->sinks.at[0].val.i;
+    for (uint32_t i = 0; i < from->sinks.n; i++) {
+        vec_push(p->arena, &to->sinks, from->sinks.at[i]);
+        p->info[from->sinks.at[i].val.i].group = product + 1;
+    }
+    from->sinks.n = 0;
+    bits_or(to->reads, from->reads, words_of(p));
+    to->reads[v / 64] &= ~((uint64_t)1 << v % 64);
+    from->reads = PUSH(p->arena, uint64_t, words_of(p));
+    bits_or(to->needs, from->needs, words_of(p));
+    to->needs[product / 64] &= ~((uint64_t)1 << product % 64);
+    for (uint32_t i = 0; i < p->groups.n; i++) {
+        if (i != product && bit_has(p->groups.at[i].needs, product))
+            bits_or(p->groups.at[i].needs, to->needs, words_of(p));
+        if (i != product && i != reductions && bit_has(p->groups.at[i].needs, reductions))
+            bit_set(p->groups.at[i].needs, product);
+    }
+}
+
 /* The first group from *k on that has to run before, and has no number yet. */
 static bool next_needed(const Planner *p, const uint64_t *needs, const uint8_t *state, uint32_t *k) {
     while (*k < p->groups.n && (state[*k] || !bit_has(needs, *k)))
@@ -595,6 +637,7 @@ void group_nodes(Planner *p) {
             place_commit(p, p->g->effects.at[i]);
     }
     fold_updates(p);
+    pool_windows(p);
     mark_outer(p);
     widen_short_rows(p);
     choose_places(p);

@@ -94,6 +94,7 @@ typedef struct {
     Index dim_at[MAX_DIMS];
 } Tile;
 void tile_begin(Planner *p, uint32_t group, const Product *r, const char *what, Tile *t);
+Tile tile_in(Planner *p, uint32_t group, const Product *r, Kernel *k, Unit *u);   /* in a kernel that is there */
 void tile_outer(Tile *t);                          /* head axes of the other dims of C */
 void tile_lists(const Tile *t, KTile *tile);
 uint32_t tile_operand(Emit *e, const Product *r, const Feed *s, int side, const Index *dim_at, Index panel);
@@ -103,7 +104,19 @@ void tile_stages(Tile *t, uint32_t a, uint32_t b, int64_t fixed);
 void tile_epilogue(Tile *t, int64_t fixed);
 
 /* direct.c */
+/* A convolution read where it lies: its places are columns. */
+typedef struct {
+    Product r;
+    Lie b;
+} Direct;
+bool direct_product(Planner *p, Val v, bool single, Direct *d);   /* false: it is none */
+/* The axes of the head, that of the tiles of a row, and what holds these.  Of pooled rows a window's stand side by
+ * side. */
+void direct_axes(Tile *t, const Pool *pool);
 bool lower_direct(Planner *p, uint32_t group);
+
+/* pool.c */
+void pool_epilogue(Tile *t, const Pool *pool, const Sink *sinks, uint32_t n);
 
 /* cuts.c */
 bool lower_cuts(Planner *p, uint32_t group, const Product *r, const Lie *b);

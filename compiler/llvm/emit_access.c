@@ -277,6 +277,26 @@ static void store_lanes(Emit *e, const Spot *p, Value v, Value mask) {
     }
 }
 
+/* Does scratch hold what lanes behind the end of a row would load?  Then all lanes are loaded where they lie apart,
+ * since a mask would make that a gather; what is loaded there is used by no one. */
+static bool loads_beyond(const Dag *g, uint32_t access) {
+    const Kernel *k = g->e->kernel;
+    const KAccess *a = access_of(g, access);
+    const KBuf *b = buffer_of(g, access);
+    int64_t last = a->base;
+    if (b->role != KBUF_SCRATCH || a->index != 0 || g->row_lanes)
+        return false;
+    for (uint32_t i = 0; i < k->axes.n; i++) {
+        int64_t extent = k->axes.at[i].extent;
+        if (a->coef[i] < 0)
+            return false;
+        if ((int32_t)i == g->vec)
+            extent = (extent + LANES - 1) / LANES * LANES;
+        last += a->coef[i] * (extent - 1);
+    }
+    return last < b->count;
+}
+
 static Value guarded_address(Emit *e, Value guard, Value at) {
     return guard == NULL ? at : LLVMBuildSelect(e->b, guard, at, e->dummy, "");
 }
@@ -308,6 +328,8 @@ Value access_load(Dag *g, const KInst *in) {
          * lane on, the address can be anywhere.  With one on, it is within a vector of the buffer, and the arena
          * has slack on both sides. */
         Value mask = and_masks(e, guard, g->mask);
+        if (guard == NULL && p.apart > 1 && p.apart <= LANES_APART && loads_beyond(g, in->access))
+            mask = NULL;
         p.shared = guard == NULL ? p.shared : 0;        /* the lanes of an element might not agree */
         if (guard != NULL && p.apart == 1)
             p.at = guarded_address(e, emit_any(e, mask), p.at);
