@@ -49,6 +49,17 @@ static void check_cases(const char *command, int status, const Case *cases, size
 #define CHECK_CASES(command, status, cases)                                                                  \
     check_cases(command, status, cases, sizeof(cases) / sizeof *(cases))
 
+/* Three rows of no elements, as numpy writes them: rows all the same. */
+TEST(rows_without_elements_are_rows) {
+    static const char dict[] = "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 0), }\n";
+    Str head = str_format(test_arena(), "?NUMPY??%c?%s", (int)sizeof dict - 1, dict);
+    memcpy((char *)head.s, "\x93NUMPY\1", 8);
+    ((char *)head.s)[9] = 0;
+    test_write(str_format(test_arena(), "%.*s/none.npy", FSTR(test_folder())), head);
+    static const Case cases[] = {{"from npy(x = \"none.npy\");  x : u8[0] < 3", "b.x", "train.sum_ 0"}};
+    CHECK_CASES("graphc check p.graph && graphc train p.graph --run run", 0, cases);
+}
+
 TEST_ALL(programs_read_every_format) {
     static const Case cases[] = {
         {"from csv(\"houses.csv\", separator = \";\");  price : f32;  rooms : u8 < 10", "b.price * b.rooms",

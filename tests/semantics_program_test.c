@@ -139,10 +139,8 @@ TEST(clause_6_a_term_of_weight_zero_trains_as_if_it_were_not_there) {
     program_case_close(&y);
 }
 
-TEST(clause_6_softmax_of_minus_infinity_is_zero) {
-    const char *terms = "    z[n, k] = where(b.kind[n] == 0, -inf, h[n, k])\n"
-                        "    loss s = mean[..] (softmax(z) - 0.2)^2\n";
-    ProgramWish w = {.file = write_program("softmax", "", "", terms, k_adam), .steps = 2};
+static void check_trains_finite(const char *name, const char *terms) {
+    ProgramWish w = {.file = write_program(name, "", "", terms, k_adam), .steps = 2};
     ProgramCase c;
     opened(&w, &c);
     const After *a = interpreted(&c);
@@ -155,6 +153,19 @@ TEST(clause_6_softmax_of_minus_infinity_is_zero) {
         }
     }
     program_case_close(&c);
+}
+
+TEST(clause_6_softmax_of_minus_infinity_is_zero) {
+    check_trains_finite("softmax", "    z[n, k] = where(b.kind[n] == 0, -inf, h[n, k])\n"
+                                   "    loss s = mean[..] (softmax(z) - 0.2)^2\n");
+}
+
+TEST(clause_2_the_mean_of_nothing_is_zero) {
+    check_trains_finite("nothing", "    none = h[:, 1:1]\n"
+                                   "    loss no_dims = mean[..] none^2\n"
+                                   "    each[n] = mean[k] none[n,k]^2\n"
+                                   "    loss no_terms = mean[n] (each[n] + h[n,0])^2\n"
+                                   "    loss none_accepted = mean[n, k, k > 5] h[n,k]^2\n");
 }
 
 /* ---- 7 ---- */

@@ -15,7 +15,7 @@ typedef struct {
     Build *to;     /* the finish graph; NULL: accumulate only */
     bool *batch;   /* by node: depends on the rows of the batch */
     uint8_t *rows; /* by node: its axes that are rows */
-    bool *inner;   /* by node: has a reduction over the batch inside something that still has rows */
+    bool *inner;   /* by node: it still has rows, and they are told apart by what this batch holds */
     Val *map;
     bool constants; /* what is the same in every row counts as of the rows: a sum of it has to know how many */
     bool exact, failed;
@@ -128,6 +128,27 @@ static bool is_rows_number(const Lower *l, const Node *n) {
            inst_has_rows(l->m->uniforms, l->m->uniforms->outputs.at[n->attr.arg.id].inst);
 }
 
+/* Does a node tell rows apart by their place in the batch, or has it pairs of them?  rows: its axes of them. */
+static bool of_places(const Graph *g, const Node *n, uint8_t rows, const uint8_t *all) {
+    if ((rows & (rows - 1)) != 0) {
+        return true;
+    }
+    if (n->op == OP_iota) {
+        return rows >> n->attr.axis & 1;
+    }
+    const Shape *from = n->n ? &node_of(g, g->operands.at[n->first])->shape : NULL;
+    uint8_t in = n->n ? all[g->operands.at[n->first].i] : 0;
+    bool cut = false;
+    for (uint32_t i = 0; i < n->shape.rank; i++) {
+        bool of_row = rows >> i & 1;
+        cut = cut || (of_row && n->op == OP_slice &&
+                      (n->attr.slice.step[i] != 1 || n->shape.dim[i] != from->dim[i]));
+        cut = cut || (of_row && n->op == OP_pad && n->shape.dim[i] != from->dim[i]);
+    }
+    return cut || (n->op == OP_window && in >> n->attr.window.axis & 1) ||
+           (n->op == OP_gather && in >> n->attr.gather.batch & 1);
+}
+
 static void learn(Cut *c) {
     Lower *l = c->l;
     const Graph *g = l->main_graph;
@@ -155,6 +176,7 @@ static void learn(Cut *c) {
         /* its members know their axes, it does not */
         bool tuple = n->op == OP_scan || n->op == OP_extern || n->op == OP_grad;
         c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);
+        of_batch = of_batch || (!tuple && of_places(g, n, c->rows[i], c->rows));
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
     }
 }

@@ -304,8 +304,8 @@ static Array like(Lower *l, Val v, const Array *x) {
     return array_make(l, v, x->n_lead, x->lead, x->rank, x->dim);
 }
 
-/* How many elements a mean divides by: of all, the product of the extents; of some, those the mask lets in,
- * at least 1. */
+/* How many elements a mean divides by: of all, the product of the extents; of some, those the mask lets in;
+ * at least 1, so that the mean of nothing is 0. */
 static Val divisor(Bracket *b, const Array *x, const Array *mask, const Array *result) {
     Lower *l = b->l;
     if (mask) {
@@ -321,7 +321,7 @@ static Val divisor(Bracket *b, const Array *x, const Array *mask, const Array *r
     for (uint32_t i = 0; b->rest && i < x->rank; i++) {
         count = dim_mul(l->a, count, x->dim[i]);
     }
-    Val n = uniform_val(l, value_dim(l, b->e->at, count), DT_F32);
+    Val n = uniform_val(l, value_dim(l, b->e->at, dim_value(count) == 0 ? dim_const(l->a, 1) : count), DT_F32);
     return build_broadcast_like(&l->b, n, result->val);
 }
 

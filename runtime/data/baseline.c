@@ -6,12 +6,12 @@
 enum { MOST_ELEMENTS = 1 << 22, MOST_CLASSES = 1 << 10 };
 
 static bool cheap(Arena *a, const RecipeData *d, const RecipeColumn *c, Str split) {
-    int64_t rows = dataset_count(a, d, split);
-    bool files = true;
+    int64_t rows = dataset_count(a, d, split), of_row = shape_count(c->shape);
+    bool files = of_row > 0;
     for (uint32_t i = 0; i < d->sources.n; i++)
         files = files && d->sources.at[i].reader != READER_EXTERN && d->sources.at[i].reader != READER_FRESH;
-    return files && rows > 0 && rows <= MOST_ELEMENTS / shape_count(c->shape) && c->raw && !c->cut && !c->ragged &&
-           !c->lengths && c->bound > 1 && c->bound <= MOST_CLASSES && c->dtype == DT_U8;
+    return files && rows > 0 && rows <= MOST_ELEMENTS / of_row && c->raw && !c->cut && !c->ragged && !c->lengths &&
+           c->bound > 1 && c->bound <= MOST_CLASSES && c->dtype == DT_U8;
 }
 
 bool dataset_baseline(Arena *a, const RecipeData *d, uint32_t column, Str split, DataBaseline *out) {

@@ -54,8 +54,8 @@ int64_t shape_within(Shape s, uint64_t most) {
 
 Blocks blocks_of(Shape s, uint32_t element_bytes) {
     int64_t n = shape_within(s, INT64_MAX / element_bytes);
-    if (n <= 0 || s.rank == 0)
+    if (n < 0 || s.rank == 0 || s.dim[0] == 0)
         return (Blocks){0};
-    int64_t row = n / s.dim[0] * element_bytes;
-    return (Blocks){s.dim[0], row >= BLOCK_BYTES ? 1 : BLOCK_BYTES / row, row};
+    int64_t row = n / s.dim[0] * element_bytes; /* 0: rows without elements are rows, too */
+    return (Blocks){s.dim[0], row >= BLOCK_BYTES ? 1 : BLOCK_BYTES / (row > 0 ? row : 1), row};
 }

@@ -37,7 +37,7 @@ static GrStatus read_rows(Arena *a, FILE *in, const ReaderFile *f, const StoreTe
         return fail_errno(e, GR_IO, "%.*s", FSTR(f->path));
     for (int64_t at = 0; at < b.rows; at += b.most) {
         int64_t n = b.rows - at < b.most ? b.rows - at : b.most;
-        if (fread(block, (size_t)b.row_bytes, (size_t)n, in) != (size_t)n)
+        if (fread(block, 1, (size_t)(n * b.row_bytes), in) != (size_t)(n * b.row_bytes))
             return fail(e, GR_IO, "%.*s changed while it was read", FSTR(f->path));
         TRY(sink_put(sink, t->name, t->dtype, block, n, NULL, e));
     }
