@@ -45,6 +45,30 @@ TEST(pool_runs_each_chunk_once) {
         pool_counts(threads, 3000);
 }
 
+typedef struct { atomic_int *by; atomic_uint again; } Ends;
+
+static void note_thread(void *work, uint32_t chunk, uint32_t thread) {
+    Ends *ends = work;
+    if (atomic_exchange(&ends->by[chunk], (int)thread + 1) != 0)
+        atomic_fetch_add(&ends->again, 1);
+}
+
+/* More chunks than one ticket counts; of each ticket the caller has the first ones, the worker the last. */
+TEST(pool_works_from_both_ends) {
+    enum { CHUNKS = 70000, TICKET = 65535 };
+    Pool *p;
+    Error e;
+    Ends ends = {.by = PUSH(test_arena(), atomic_int, CHUNKS)};
+    REQUIRE(pool_create(test_arena(), 2, &p, &e) == GR_OK);
+    pool_run(p, note_thread, &ends, CHUNKS);
+    CHECK_INT(ends.again, 0);
+    for (uint32_t i = 0; i < CHUNKS; i++) {
+        CHECK(ends.by[i] == 1 || ends.by[i] == 2);
+        CHECK(i % TICKET == 0 || ends.by[i] >= ends.by[i - 1]);
+    }
+    pool_destroy(p);
+}
+
 static void wake_late(void *work, uint32_t chunk, uint32_t thread) {
     (void)thread;
     ((uint32_t *)work)[chunk]++;

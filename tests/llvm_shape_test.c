@@ -246,6 +246,40 @@ static void last_panels(const char *cpu) {
 TEST(last_panels_host) { last_panels(NULL); }
 TEST(last_panels_haswell) { last_panels("haswell"); }
 
+/* p[m, n] and s[m, n] updated by x^T y over k points, tile by tile; a p that is no `f32` is not woven. */
+static void update(Arena *a, Kernels *ks, int m, int n, int k, int mr, int nr, const char *p) {
+    add(a, ks, str_format(a,
+        "kernel @update_%d_%d_%d_%d_%d_%s(in %%x: f32[%d], in %%y: f32[%d], inout %%p: %s[%d], inout %%s: f32[%d],"
+        " health %%h: i32[1], scratch %%t: f32[%d])\n  regs 0 commit uniforms 0\n"
+        "  head i %d, j %d\n  axis r %d of %d by i, c %d of %d by j\n{\n"
+        "  tile %%x[%d*i] %%y[%d*j] k %d step %d %d m i of %d by %d n j of %d by %d -> %%t\n"
+        "  map over r, c vec c {\n    v0 = load.f32 %%t[%d*r + c]\n    v1 = load.f32 %%s[%d*i + %d*j + %d*r + c]\n"
+        "    v2 = uniform.f32 0\n    v3 = fma.f32(v0, v2, v1)\n    v4 = load.f32 %%p[%d*i + %d*j + %d*r + c]\n"
+        "    v5 = sqrt.f32(v3)\n    v6 = div.f32(v4, v5)\n    store(v6) %%p[%d*i + %d*j + %d*r + c]\n"
+        "    store(v3) %%s[%d*i + %d*j + %d*r + c]\n  }\n}\n",
+        m, n, k, mr, nr, p, (m + 16) * k, (n + 32) * k, p, m * n, m * n, mr * nr, (m + mr - 1) / mr,
+        (n + nr - 1) / nr, mr, m, nr, n, mr, nr, k, m + 16, n + 32, m, mr, n, nr, nr, mr * n, nr, n, mr * n, nr, n,
+        mr * n, nr, n, mr * n, nr, n));
+}
+
+static void updates(const char *cpu) {
+    Arena *a = test_arena();
+    Kernels ks = {0};
+    static const int size[][2] = {{12, 32}, {1, 40}, {13, 33}, {24, 64}, {30, 77}, {36, 31}, {47, 160}};
+    for (size_t i = 0; i < sizeof size / sizeof size[0]; i++) {
+        update(a, &ks, size[i][0], size[i][1], 64, 12, 32, "f32");
+        update(a, &ks, size[i][0], size[i][1], 12 + (int)i, 12, 32, "f32");     /* a row each step */
+        update(a, &ks, size[i][0], size[i][1], 11, 12, 32, "f32");              /* too few steps */
+        update(a, &ks, size[i][0], size[i][1], 50 + (int)i, 7, 32, "f32");
+        update(a, &ks, size[i][0], size[i][1], 29, 12, 32, "bf16");
+        update(a, &ks, size[i][0], size[i][1], 29, 6, 16, "f32");
+    }
+    compare(&ks, cpu);
+}
+
+TEST(updates_host) { updates(NULL); }
+TEST(updates_haswell) { updates("haswell"); }
+
 /* Column sums (or maxima) of x[rows, n] inside a row kernel, and their fold. */
 static void split(Arena *a, Kernels *ks, const char *kind, int rows, int n) {
     int chunks = (rows + 4095) / 4096, partial = 16 * chunks * n;

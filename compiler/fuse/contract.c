@@ -341,6 +341,14 @@ static Product rows_chosen(Planner *p, const Product *r) {
     return to;
 }
 
+/* Of a product whose epilogue is an update: one tile is updated while the next is summed (llvm/emit_folded.c), which
+ * takes the registers of two rows. */
+static void rows_of_update(Product *r) {
+    enum { ROWS = 12, WIDE = 2 * LANES };
+    if (r->block[1] == WIDE && !r->pairs && !r->apart && r->block[0] > ROWS && r->k.count >= ROWS)
+        product_rows(r, ROWS, 1);
+}
+
 static void lower_tile(Planner *p, uint32_t group) {
     Group *g = &p->groups.at[group];
     if (g->pool.columns > 0) { /* pool.c has seen that it is one */
@@ -348,7 +356,9 @@ static void lower_tile(Planner *p, uint32_t group) {
         return;
     }
     const Product packed = product_of(p, g->sinks.at[0].val, g->sinks.n > 1);
-    const Product r = rows_chosen(p, &packed);
+    Product r = rows_chosen(p, &packed);
+    if (g->commit)
+        rows_of_update(&r);
     Lie b = product_lie(p, &r, 1);
     if (packs_in_scratch(&r, &b)) {
         lower_panel(p, group, &r, &b);

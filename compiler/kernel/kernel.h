@@ -72,7 +72,7 @@ typedef struct { Str name; int64_t extent; int32_t clip_by; int64_t clip_total; 
         /* clip_by >= 0: axis number of the block index; runs i < min(extent, clip_total - extent * value(clip_by)) */
 
 /* An element address: base + sum coef[axis] * axis (+ the i32 value `index` * index_coef). In elements. */
-enum { MAX_AXES = 16 };
+enum { MAX_AXES = 24 };
 /* index: 1 + instruction, 0 none */
 typedef struct { uint32_t buf; int64_t base; int64_t coef[MAX_AXES]; uint32_t index; int64_t index_coef; } KAccess;
 
@@ -214,6 +214,11 @@ bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);
 int64_t ktile_last_rows(const KTile *t);       /* rows that the microkernel of the last panel of rows makes */
+/* What the map behind a product updates: `n` arrays, the rows of a tile `pitch` elements apart, and in so many steps of
+ * k a row of the tile before.  n == 0: it does not, or there are too few steps. */
+enum { MAX_UPDATES = 4 };
+typedef struct { uint32_t n, access[MAX_UPDATES], steps; int64_t pitch; } KUpdates;
+KUpdates kernel_updates(const Kernel *k);
 /* Names of the microkernels its tiles call ("mk_f32_14x32", of pairs "mk_bf16_14x32"; "mk_f32_8x16_1x3" makes three
  * tiles, one of "_edges" leaves out columns, "_edges_1" may have one vector of them, one of "_by512" reads rows that
  * lie 512 apart), each once in order of first use: so they stand behind its buffers. */

@@ -39,7 +39,7 @@ static void load_uniforms(Emit *e, Value table) {
 }
 
 /* A microkernel of a tile stage: behind the buffers. */
-static Value load_micro(Emit *e, const Stage *s, bool last) {
+Value emit_load_micro(Emit *e, const Stage *s, bool last) {
     const Kernel *k = e->kernel;
     int64_t slot = 0;
     for (uint32_t i = 0; i < k->bufs.n; i++)
@@ -53,9 +53,9 @@ static Value load_micro(Emit *e, const Stage *s, bool last) {
 }
 
 static void emit_tiles(Emit *e, const Stage *s) {
-    Value last = load_micro(e, s, true);
+    Value last = emit_load_micro(e, s, true);
     bool alike = ktile_last_rows(&s->tile) == s->tile.mr;
-    emit_tile(e, s, alike || s->tile.m < s->tile.mr ? last : load_micro(e, s, false), last);
+    emit_tile(e, s, alike || s->tile.m < s->tile.mr ? last : emit_load_micro(e, s, false), last);
 }
 
 static void emit_stage(Emit *e, const Stage *s) {
@@ -76,7 +76,7 @@ static void emit_stages(Emit *e) {
 }
 
 /* ---- the head ---- */
-static void set_point(Emit *e, Value p, Value *at) {
+void emit_set_point(Emit *e, Value p, Value *at) {
     for (uint32_t h = e->kernel->n_head; h-- > 0;) {
         Value extent = emit_i64(e, e->kernel->axes.at[h].extent);
         at[h] = h == 0 ? p : LLVMBuildURem(e->b, p, extent, "");
@@ -98,11 +98,11 @@ static void head_points(Emit *e, Value first, Value last) {
     Value at[MAX_AXES];
     Loop l;
     loop_open(e, &l, first, last, 1, 0, NULL);
-    set_point(e, l.i, at);
+    emit_set_point(e, l.i, at);
     for (uint32_t h = 0; h < e->kernel->n_head; h++)
         e->axis[h] = (AxisAt){at[h], NULL};
     if (e->ahead.n > 0)
-        set_point(e, if_below(e, LLVMBuildAdd(e->b, l.i, emit_i64(e, 1), ""), last, l.i), e->ahead.point);
+        emit_set_point(e, if_below(e, LLVMBuildAdd(e->b, l.i, emit_i64(e, 1), ""), last, l.i), e->ahead.point);
     emit_stages(e);
     loop_close(e, &l, NULL);
 }
@@ -179,8 +179,12 @@ void emit_kernel(Emit *e, const Kernel *k, const char *symbol) {
     load_uniforms(e, parameter(e, 1));
     if (k->commit)
         leave_when_unhealthy(e);
-    ahead_plan(e);
-    if (k->lanes) {
+    e->ahead.n = 0;
+    if (!folded_fits(k))
+        ahead_plan(e);
+    if (folded_fits(k)) {
+        emit_folded(e, parameter(e, 2), parameter(e, 3));
+    } else if (k->lanes) {
         split_points(e, parameter(e, 2), parameter(e, 3));
     } else {
         head_points(e, parameter(e, 2), parameter(e, 3));

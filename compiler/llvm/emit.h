@@ -158,6 +158,9 @@ void   dag_enter_segment(Dag *g, Value r, Value segment);
 Value  dag_tail_mask(Emit *e, Value i, Value hi);             /* 16 x i1: lanes i.. below hi */
 void   dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user);
 /* the innermost plain loop, in sixteens */
+/* .. in two parts: what is outside the first loop, and one turn of it */
+void   dag_begin(Dag *g);
+void   dag_turn(Dag *g, Value first);
 void   dag_vector_loop(Dag *g, Value lo, Value hi, void (*body)(Dag *g, void *user), void *user);
 Dag   *dag_copy(const Dag *g);                               /* the same values so far, then on its own */
 int64_t dag_longest_row(const Dag *g);                       /* unclipped */
@@ -274,9 +277,19 @@ Parts  row_element(const Row *w, Value r);                           /* element 
 /* Elements lo .. hi-1 of each of n rows, lanes along them, folded to one state each; whole: a multiple of sixteen. */
 void   row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, Parts *out);
 
+/* ---- emit_folded.c: kernels that update a tile while the next one is summed ---- */
+bool   folded_fits(const Kernel *k);
+void   emit_folded(Emit *e, Value first, Value last);       /* all head points */
+
 /* ---- emit.c, emit_micro.c ---- */
+void   emit_set_point(Emit *e, Value point, Value *at);     /* the head axes of a point */
+Value  emit_load_micro(Emit *e, const Stage *s, bool last);  /* of the last panel of rows */
 void   emit_kernel(Emit *e, const Kernel *k, const char *symbol);
 LLVMTypeRef emit_micro_type(const Emit *e, bool together, bool edges);     /* of more than one tile, or with edges */
+/* A tile of f32 without lists, k at most 4096, made where the code stands.  put: called once, emits what runs before
+ * steps 0, steps, 2 * steps .. of k, and is given the number of that. */
+typedef struct { uint32_t steps; void (*put)(void *user, Value number); void *user; } MicroBetween;
+void   emit_micro_here(Emit *e, const KTile *t, Value a, Value b, const MicroBetween *between);
 bool   micro_shape(const char *symbol, MicroShape *shape);   /* false: no microkernel is called that */
 void   emit_micro(Emit *e, const char *symbol, const MicroShape *shape);
 #endif

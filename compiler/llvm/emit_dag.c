@@ -559,14 +559,20 @@ void dag_vector_loop(Dag *g, Value lo, Value hi, void (*body)(Dag *g, void *user
     vector_loop(g, g->n_loops - 1, lo, hi, body, user);
 }
 
-void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {
+void dag_begin(Dag *g) {
     g->mask = NULL;
     prepare_words(g);
     dag_enter(g, 0);
+}
+
+void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {
+    dag_begin(g);
     loops(g, 0, body, user);
 }
 
 static void nothing_more(Dag *g, void *user) { (void)g, (void)user; }
+
+void dag_turn(Dag *g, Value first) { inside(g, 0, (AxisAt){first, NULL}, nothing_more, NULL); }
 
 void emit_map(Emit *e, const Stage *s) {
     Dag *g = turn_create(e, s);

@@ -38,6 +38,7 @@ typedef struct {
     Value from, places, end;
     Value next_a, next_b;            /* how far on the next block lies; NULL: it is not fetched */
     Value far;                       /* how far on columns are asked for, 0 where they are near; NULL: never */
+    const MicroBetween *between;           /* NULL: steps of k follow each other */
     Value apart[MICRO_MAX_ACCUMULATORS];   /* of each tile: how far from the first its rows lie; of that NULL */
 } Micro;
 
@@ -174,6 +175,8 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
     uint32_t n = pack(m, &s, carry, true);
     loop_open(e, &l, lo, hi, unroll, n, carry);
     s = unpack(m, l.carry, true);
+    if (m->between != NULL && unroll == m->between->steps)
+        m->between->put(m->between->user, LLVMBuildUDiv(e->b, l.i, emit_i64(e, unroll), ""));
     for (uint32_t u = 0; u < unroll; u++) {
         if (m->next_a != NULL)
             fetch_next(m, &s);
@@ -185,10 +188,11 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
     return unpack(m, l.carry, true);
 }
 
-/* k steps in pairs, then the rest. */
+/* k steps in pairs, or as many as stand between two insertions, then the rest. */
 static Sums one_block(const Micro *m, Sums s, const Value *there) {
-    Value whole = LLVMBuildAnd(m->e->b, m->k, emit_i64(m->e, -UNROLL), "");
-    s = steps(m, s, emit_i64(m->e, 0), whole, UNROLL, there);
+    uint32_t unroll = m->between != NULL ? m->between->steps : UNROLL;
+    Value whole = LLVMBuildAnd(m->e->b, m->k, emit_i64(m->e, -(int64_t)unroll), "");
+    s = steps(m, s, emit_i64(m->e, 0), whole, unroll, there);
     return steps(m, s, whole, m->k, 1, there);
 }
 
@@ -306,9 +310,13 @@ static Sums start(const Micro *m) {
     return s;
 }
 
-static void finish(const Micro *m, const Sums *s) {
+static void stored(const Micro *m, const Sums *s) {
     for (uint32_t i = 0; i < accumulators(m); i++)
         emit_store(m->e, interleave(m, s->acc[i], true), tile_at(m, i), 4);
+}
+
+static void finish(const Micro *m, const Sums *s) {
+    stored(m, s);
     LLVMBuildRetVoid(m->e->b);
 }
 
@@ -410,4 +418,15 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     }
     Sums s = all_blocks(&m, start(&m));
     finish(&m, &s);
+}
+
+void emit_micro_here(Emit *e, const KTile *t, Value a, Value b, const MicroBetween *between) {
+    Micro m = {.e = e, .vector = emit_vector(e->f32), .rows = t->mr, .vectors = t->nr / LANES, .pitch = t->nr / LANES,
+               .tiles = 1, .step = t->a_r, .k = emit_i64(e, t->k), .a_k = emit_i64(e, t->a_k),
+               .b_k = emit_i64(e, t->b_k), .t = e->buffer[t->out], .between = between};
+    Sums s = {.a = a, .b = b};
+    for (uint32_t i = 0; i < accumulators(&m); i++)
+        s.acc[i] = LLVMConstNull(m.vector);
+    s = one_block(&m, s, NULL);
+    stored(&m, &s);
 }

@@ -1,10 +1,12 @@
 /* Threads that wait for work by spinning for some 30 us and then sleep on a futex.
  *
- * A region is published as a ticket {generation, chunks left}: whoever takes one off owns that chunk.  A
- * thread that slept through a region finds another generation in the ticket and keeps its hands off, so the
- * join waits for chunks to be done and never for workers to show up; a worker that lost its processor costs
- * nothing but its help.  The fields of a region may be read while the next one is being written, but then
- * nothing is left in the reader's ticket, or its exchange fails.
+ * A region is published as a ticket {generation, first chunk left, chunks left}: whoever takes one off owns that
+ * chunk.  The caller and every second worker take the first one, the others the last, so that of two threads each has
+ * its half of every region, whatever the time it takes: what one kernel left in the caches of a processor the next one
+ * finds there, and so does the next step.  A thread that slept through a region finds another generation in the ticket
+ * and keeps its hands off, so the join waits for chunks to be done and never for workers to show up; a worker that lost
+ * its processor costs nothing but its help.  The fields of a region may be read while the next one is being written,
+ * but then nothing is left in the reader's ticket, or its exchange fails.
  *
  * A pool that takes every processor there is gives each thread one of its own: two that spin are left together
  * on one processor by the scheduler for as long as they please.  The caller is somebody else's thread, so it is
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 enum { LINE = 64, SPIN_NS = 30000, LOOKS_AT_CLOCK = 32, LOOKS_BEFORE_YIELD = 2000, THREADS_MOST = 1024 };
+enum { FIELD_BITS = 16, REGION_MOST = (1 << FIELD_BITS) - 1 };
 
 typedef struct {
     Pool *pool;
@@ -32,10 +35,10 @@ typedef struct {
 typedef struct { uint32_t n; cpu_set_t of_caller, own; } Places;
 
 struct Pool {
-    _Alignas(LINE) _Atomic uint64_t ticket;      /* generation << 32 | chunks left */
+    _Alignas(LINE) _Atomic uint64_t ticket;      /* generation << 32 | first << 16 | left */
     _Atomic(PoolFn *) fn;
     _Atomic(void *) work;
-    _Atomic uint32_t chunks;
+    _Atomic uint32_t base;                       /* what chunks of this region are counted from */
     _Alignas(LINE) _Atomic uint32_t done;        /* chunks of this region that are finished */
     _Alignas(LINE) _Atomic uint32_t generation;  /* the futex: changes when there is a new region */
     _Atomic uint32_t sleepers;
@@ -61,16 +64,20 @@ static void futex_wake_all(_Atomic uint32_t *word) {
 
 /* Takes chunks of one generation until none is left. */
 static void help(Pool *p, uint32_t generation, uint32_t thread) {
+    const uint64_t first_left = (uint64_t)1 << FIELD_BITS;
+    bool from_end = thread % 2 != 0;
     uint32_t mine = 0;
     uint64_t ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
-    while (ticket >> 32 == generation && (uint32_t)ticket > 0) {
+    while (ticket >> 32 == generation && (ticket & REGION_MOST) > 0) {
         PoolFn *fn = atomic_load_explicit(&p->fn, memory_order_relaxed);
         void *work = atomic_load_explicit(&p->work, memory_order_relaxed);
-        uint32_t chunk = atomic_load_explicit(&p->chunks, memory_order_relaxed) - (uint32_t)ticket;
-        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel,
+        uint32_t base = atomic_load_explicit(&p->base, memory_order_relaxed);
+        uint32_t first = ticket >> FIELD_BITS & REGION_MOST, left = ticket & REGION_MOST;
+        uint64_t then = ticket - 1 + (from_end ? 0 : first_left);
+        if (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket, then, memory_order_acq_rel,
                                                    memory_order_acquire))
             continue;
-        fn(work, chunk, thread);
+        fn(work, base + first + (from_end ? left - 1 : 0), thread);
         mine++;
         ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
     }
@@ -205,19 +212,26 @@ static void wait_for_chunks(Pool *p, uint32_t chunks) {
     }
 }
 
+static void run_region(Pool *p, PoolFn *fn, void *work, uint32_t base, uint32_t chunks) {
+    uint32_t generation = atomic_load_explicit(&p->generation, memory_order_relaxed) + 1;
+    atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
+    atomic_store_explicit(&p->work, work, memory_order_relaxed);
+    atomic_store_explicit(&p->base, base, memory_order_relaxed);
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->ticket, (uint64_t)generation << 32 | chunks, memory_order_release);
+    publish(p, generation);
+    help(p, generation, 0);
+    wait_for_chunks(p, chunks);
+}
+
 void pool_run(Pool *p, PoolFn *fn, void *work, uint32_t chunks) {
     if (p->threads == 1 || chunks <= 1) {
         for (uint32_t i = 0; i < chunks; i++)
             fn(work, i, 0);
         return;
     }
-    uint32_t generation = atomic_load_explicit(&p->generation, memory_order_relaxed) + 1;
-    atomic_store_explicit(&p->fn, fn, memory_order_relaxed);
-    atomic_store_explicit(&p->work, work, memory_order_relaxed);
-    atomic_store_explicit(&p->chunks, chunks, memory_order_relaxed);
-    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&p->ticket, (uint64_t)generation << 32 | chunks, memory_order_release);
-    publish(p, generation);
-    help(p, generation, 0);
-    wait_for_chunks(p, chunks);
+    for (uint32_t base = 0, n; base < chunks; base += n) {
+        n = chunks - base < REGION_MOST ? chunks - base : REGION_MOST;
+        run_region(p, fn, work, base, n);
+    }
 }
