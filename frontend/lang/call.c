@@ -239,7 +239,7 @@ bool call_bind(Lower *l, const Expr *e, const ParamVec *ps, const GivenVec *give
         }
         v = type_accept(l, p->type, v, p->name.text, p->name.at);
         fine = fine && v->kind != VAL_POISON;
-        vec_push(l->a, &f->names, (Binding){.name = p->name.text, .value = v, .at = p->name.at});
+        scope_add(l, f, (Binding){.name = p->name.text, .value = v, .at = p->name.at});
     }
     return fine;
 }
@@ -382,6 +382,21 @@ static Frame *enter(Lower *l, const Expr *e, const Function *f, Str written) {
     return to;
 }
 
+static void too_deep(Lower *l, const Expr *e, const Function *f) {
+    bool again = false;
+    for (const Frame *k = l->frame; k && !again; k = k->caller) {
+        again = k->decl == f->decl;
+    }
+    if (again) {
+        Diag *d = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself", MOST_FRAMES,
+                         FSTR(f->name));
+        diag_help(d, "a loop is `for` or `scan`");
+    } else {
+        Diag *d = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep, are the most there may be", MOST_FRAMES);
+        diag_help(d, "write the body of some of these functions where it is called");
+    }
+}
+
 static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, const GivenVec *given) {
     const Decl *d = f->decl;
     if (lacks_first(l, &d->function.sig.args, given)) {
@@ -395,9 +410,7 @@ static V call_decl(Lower *l, const Expr *e, const Function *f, Str written, cons
         return value_poison(l);
     }
     if (l->depth >= MOST_FRAMES) {
-        Diag *diag = report(l, DIAG_CALL, e->at, "calls inside calls, %d deep: `%.*s` calls itself",
-                            MOST_FRAMES, FSTR(f->name));
-        diag_help(diag, "a loop is `for` or `scan`");
+        too_deep(l, e, f);
         return value_poison(l);
     }
     if (d->kind == DECL_MODEL) {

@@ -6,13 +6,12 @@
 
 uint32_t name_id(Lower *l, Str s) { return intern_id(l->m->names, s); }
 
-uint32_t cell_find(Lower *l, Str path) {
-    for (uint32_t i = 0; i < l->m->vars.n; i++) {
-        if (str_eq(l->m->vars.at[i].path, path)) {
-            return i + 1;
-        }
-    }
-    return 0;
+uint32_t cell_find(Lower *l, Str path) { return strmap_get(&l->p->var_places, path); }
+
+void cell_rename(Lower *l, uint32_t var, Str path) {
+    strmap_put(l->m->arena, &l->p->var_places, l->m->vars.at[var].path, 0);
+    strmap_put(l->m->arena, &l->p->var_places, path, var + 1);
+    l->m->vars.at[var].path = path;
 }
 
 uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, bool *fresh) {
@@ -30,6 +29,7 @@ uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, 
              .model = model.n ? name_id(l, model) : 0,
              .of = k == VAR_OPTIM ? l->optim_of : 0};
     vec_push(l->m->arena, &l->m->vars, v);
+    strmap_put(l->m->arena, &l->p->var_places, v.path, l->m->vars.n);
     return l->m->vars.n - 1;
 }
 

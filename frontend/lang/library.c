@@ -11,7 +11,7 @@ void library_load(Program *p, Diags *ds) {
         p->library_lo = i == 0 ? s->base : p->library_lo;
         p->library_hi = s->base + s->text.n;
         for (uint32_t k = 0; k < file->decls.n; k++) {
-            vec_push(p->arena, &p->library.decls, file->decls.at[k]);
+            scope_declare(p, &p->library, file->decls.at[k]);
         }
     }
 }

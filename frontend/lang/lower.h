@@ -9,6 +9,7 @@
 #define GRF_LANG_LOWER_H
 #include "hash.h"
 #include "lang.h"
+#include "strmap.h"
 
 typedef struct Lower Lower;
 struct RunFacts;                            /* facts.h */
@@ -100,6 +101,7 @@ typedef enum {
 typedef struct Scope {
     const AstFile *file;            /* NULL: the library */
     VEC(const Decl *) decls;
+    StrMap named;                   /* the first decl of each name that a value may have, counted from 1 */
     Str prefix;                     /* of its settings, weights and data: "" of the main file, "a.", "a.b." */
     Str folder;                     /* its relative paths start here; with the last `/` */
     const struct Scope *parent;     /* the text that uses it; NULL: none */
@@ -118,6 +120,7 @@ typedef struct Frame {
     const Decl *follows;            /* in a copy of a model: whose variables these are; else NULL */
     bool training;
     VEC(Binding) names;
+    StrMap places;                  /* of names, counted from 1, once there are many (bindings.c) */
     VEC(Span) broken;               /* statements that did not parse */
     VEC(Index *) indices;           /* bound in the statement being evaluated */
     uint32_t n_ambient;             /* indices the arguments of the call carry */
@@ -166,6 +169,7 @@ struct Program {
     VEC(Setting) settings;
     struct Lower *file;                     /* of the names of the file */
     Module *module;
+    StrMap var_places;                      /* of the module's variables by path, counted from 1 */
     Graph *init;
     Recipe *recipe;
     uint32_t n_given; const SettingArg *given;
@@ -277,10 +281,12 @@ Shape array_shape(const Array *a);
 int   array_lead_of(const Array *a, const Index *i);        /* -1 */
 bool  shape_fits(Lower *l, Span at, uint32_t n_lead, const Index *const *lead, uint32_t rank, const Dim *dim);
 
-/* ---- scope.c ------------------------------------------------------------------------------------------- */
+/* ---- bindings.c, scope.c ------------------------------------------------------------------------------- */
 Binding *scope_find(Frame *f, Str name);
+void  scope_add(Lower *l, Frame *f, Binding b);
 void  scope_bind(Lower *l, Name name, V value);
 void  scope_unbind(Lower *l, Str name);
+void  scope_declare(Program *p, Scope *s, const Decl *d);
 Index *scope_index(Frame *f, Str name);
 bool  scope_is_value(Lower *l, Str name, Span *at);         /* something an index may not be called */
 V     scope_name(Lower *l, Name name);                      /* any name; reports */
@@ -425,6 +431,7 @@ void  cell_param(Lower *l, const Stmt *s);
 void  cell_state(Lower *l, const Stmt *s);
 void  cell_update(Lower *l, const Stmt *s);
 uint32_t cell_find(Lower *l, Str path);                     /* 1 + var, 0 */
+void  cell_rename(Lower *l, uint32_t var, Str path);        /* the path stays */
 uint32_t cell_var(Lower *l, VarKind k, Str path, DType t, Shape shape, Span at, bool *fresh);
 Val   cell_now(Lower *l, uint32_t var);
 Array cell_array(Lower *l, uint32_t var, uint32_t rank, const Dim *dim);

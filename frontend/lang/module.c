@@ -46,7 +46,7 @@ Scope *module_scope(Program *p, const AstFile *file) {
     s->folder = folder_of(p->arena, file->source->path);
     s->real = real_path(p->arena, file->source->path);
     for (uint32_t i = 0; i < file->decls.n; i++) {
-        vec_push(p->arena, &s->decls, file->decls.at[i]);
+        scope_declare(p, s, file->decls.at[i]);
     }
     vec_push(p->arena, &p->scopes, s);
     return s;

@@ -272,7 +272,7 @@ static void enter_condition(Lower *l) {
         }
         b.var = 0;
         if (b.value->kind != VAL_ARRAY) {
-            vec_push(l->a, &to->names, b);
+            scope_add(l, to, b);
         }
     }
     for (uint32_t i = 0; i < l->watches.n; i++) {

@@ -404,6 +404,8 @@ static V stand_in(Lower *l, const Param *a) {
 static void check_unused_model(Program *p, const Decl *d) {
     Module *module = p->module;
     Graph *init = p->init;
+    StrMap var_places = p->var_places;
+    p->var_places = (StrMap){0};
     p->module = module_create(p->arena, p->sources, p->math);
     p->module->uniforms = module->uniforms;
     p->init = graph_create(p->module, STR("init"));
@@ -427,6 +429,7 @@ static void check_unused_model(Program *p, const Decl *d) {
     vec_push(p->arena, &p->unused, ((UnusedModel){d, parameters_of(p, d)}));
     p->module = module;
     p->init = init;
+    p->var_places = var_places;
 }
 
 static void note_writes(const Lower *l, bool *writes) {

@@ -4,37 +4,6 @@
 #include "lower.h"
 #include <string.h>
 
-Binding *scope_find(Frame *f, Str name) {
-    for (uint32_t i = f->names.n; i-- > 0;) {
-        if (str_eq(f->names.at[i].name, name)) {
-            return &f->names.at[i];
-        }
-    }
-    return NULL;
-}
-
-void scope_bind(Lower *l, Name name, V value) {
-    if (str_is(name.text, "_")) {
-        return;
-    }
-    if (l->peek) {
-        peek_note(l, name, value);
-    }
-    Binding *b = scope_find(l->frame, name.text);
-    if (b) {
-        *b = (Binding){.name = name.text, .value = value, .at = name.at};
-    } else {
-        vec_push(l->a, &l->frame->names, (Binding){.name = name.text, .value = value, .at = name.at});
-    }
-}
-
-void scope_unbind(Lower *l, Str name) {
-    Binding *b = scope_find(l->frame, name);
-    if (b) {
-        *b = l->frame->names.at[--l->frame->names.n];
-    }
-}
-
 Index *scope_index(Frame *f, Str name) {
     for (uint32_t i = f->indices.n; i-- > 0;) {
         if (str_eq(f->indices.at[i]->name.text, name)) {
@@ -57,15 +26,17 @@ const Scope *scope_of(const Program *p, Span at) {
     return p->scopes.at[0];
 }
 
-static const Decl *own_decl(const Scope *s, Str name) {
-    for (uint32_t i = 0; i < s->decls.n; i++) {
-        const Decl *d = s->decls.at[i];
-        if (d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP &&
-            str_eq(d->name.text, name)) {
-            return d;
-        }
+void scope_declare(Program *p, Scope *s, const Decl *d) {
+    vec_push(p->arena, &s->decls, d);
+    bool value = d->kind != DECL_SETTING && d->kind != DECL_TRAIN && d->kind != DECL_SWEEP;
+    if (value && strmap_get(&s->named, d->name.text) == 0) {
+        strmap_put(p->arena, &s->named, d->name.text, s->decls.n);
     }
-    return NULL;
+}
+
+static const Decl *own_decl(const Scope *s, Str name) {
+    uint32_t place = strmap_get(&s->named, name);
+    return place ? s->decls.at[place - 1] : NULL;
 }
 
 /* Text of the library sees only the library: a file's own `relu` changes no layer of ours. */
@@ -237,8 +208,13 @@ void scope_suggest_of(Lower *l, Diag *d, const Scope *s, Str name) {
     report_near(d, &near);
 }
 
+/* Of a file that is no program of ours, say, the first few errors are enough to see it. */
 void scope_suggest(Lower *l, Diag *d, Str name) {
+    enum { HELPED = 100 };
     Nearest near = nearest_to(name);
+    if (diags_errors(l->ds) > HELPED) {
+        return;
+    }
     for (uint32_t i = 0; i < l->frame->names.n; i++) {
         nearest_consider(&near, l->frame->names.at[i].name);
     }

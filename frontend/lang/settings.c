@@ -11,11 +11,8 @@ double uniform_now(Lower *l, uint32_t inst) {
     UValue *out = PUSH(l->a, UValue, u->outputs.n + 1);
     for (uint32_t i = 0; i < l->p->settings.n; i++) {
         const Setting *s = &l->p->settings.at[i];
-        for (uint32_t k = 0; k < u->inputs.n; k++) {
-            Str name = u->inputs.at[k].name;
-            if (str_starts(name, "setting.") && str_eq((Str){name.s + 8, name.n - 8}, s->recipe.name)) {
-                in[k] = s->recipe.value;
-            }
+        if (s->value->kind == VAL_UNIFORM) {
+            in[u->insts.at[s->value->uniform.inst].input] = s->recipe.value;
         }
     }
     uniforms_run(u, in, values, out);

@@ -149,7 +149,8 @@ V statistic_bound(DataWalk *w, Name name, V v) {
         Str path = str_format(l->m->arena, "%.*s.%.*s", FSTR(d->name), FSTR(name.text));
         s->name = name.text;
         if (cell_find(l, path) == 0) {                  /* a name bound twice keeps the number of the second */
-            s->path = l->m->vars.at[var].path = path;
+            cell_rename(l, var, path);
+            s->path = path;
         }
     }
     return kept;

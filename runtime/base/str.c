@@ -1,11 +1,11 @@
 /* Strings, text building, and names as numbers.
  *
  * A number is printed with the fewest digits that read back to the same bits, tried from one digit upwards: exact by
- * construction, and fast enough for everything we print.  Interning is an open hash table of ids beside an array of
- * the strings, so that an id is an index and the order of ids is the order of first use. */
+ * construction, and fast enough for everything we print.  Interning is an array of the strings and a table of ids by
+ * them, so that an id is an index and the order of ids is the order of first use. */
 #include "str.h"
 #include "error.h"
-#include "hash.h"
+#include "strmap.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +83,8 @@ Nearest nearest_to(Str want) {
 }
 
 void nearest_consider(Nearest *n, Str candidate) {
-    uint32_t edits = str_distance(n->want, candidate);
+    uint32_t longer = candidate.n > n->want.n ? candidate.n - n->want.n : n->want.n - candidate.n;
+    uint32_t edits = longer < n->edits ? str_distance(n->want, candidate) : longer;
     if (candidate.n > 0 && edits < n->edits) {
         n->edits = edits;
         n->best = candidate;
@@ -190,53 +191,31 @@ Str buf_str(const Buf *b) {
     return (Str){b->n == 0 ? "" : b->s, (uint32_t)b->n};
 }
 
-typedef struct { Str text; uint64_t hash; } Name;
-
 struct Intern {
     Arena *arena;
-    VEC(Name) names;               /* the name of id i is at[i - 1] */
-    uint32_t *slots, n_slots;      /* ids, 0 for free; a power of two, at most half full */
+    VEC(Str) names;                /* the name of id i is at[i - 1] */
+    StrMap ids;
 };
 
 Intern *intern_create(Arena *a) {
     Intern *t = PUSH(a, Intern, 1);
     t->arena = a;
-    t->n_slots = 64;
-    t->slots = PUSH(a, uint32_t, t->n_slots);
     return t;
 }
 
-/* The slot that holds s, or the free one where it belongs. */
-static uint32_t *slot_of(const Intern *t, Str s, uint64_t hash) {
-    for (uint32_t i = (uint32_t)hash & (t->n_slots - 1);; i = (i + 1) & (t->n_slots - 1)) {
-        uint32_t id = t->slots[i];
-        if (id == 0 || (t->names.at[id - 1].hash == hash && str_eq(t->names.at[id - 1].text, s)))
-            return &t->slots[i];
-    }
-}
-
-static void double_slots(Intern *t) {
-    t->n_slots *= 2;
-    t->slots = PUSH(t->arena, uint32_t, t->n_slots);
-    for (uint32_t id = 1; id <= t->names.n; id++)
-        *slot_of(t, t->names.at[id - 1].text, t->names.at[id - 1].hash) = id;
-}
-
 uint32_t intern_id(Intern *t, Str s) {
-    uint64_t hash = hash_str(0, s);
-    uint32_t *slot = slot_of(t, s, hash);
-    if (*slot != 0)
-        return *slot;
-    vec_push(t->arena, &t->names, (Name){str_copy(t->arena, s), hash});
-    uint32_t id = *slot = t->names.n;
-    if (id >= t->n_slots / 2)
-        double_slots(t);
+    uint32_t id = strmap_get(&t->ids, s);
+    if (id == 0) {
+        vec_push(t->arena, &t->names, str_copy(t->arena, s));
+        id = t->names.n;
+        strmap_put(t->arena, &t->ids, t->names.at[id - 1], id);
+    }
     return id;
 }
 
 Str intern_str(const Intern *t, uint32_t id) {
     GR_ASSERT(id >= 1 && id <= t->names.n);
-    return t->names.at[id - 1].text;
+    return t->names.at[id - 1];
 }
 
-uint32_t intern_find(const Intern *t, Str s) { return *slot_of(t, s, hash_str(0, s)); }
+uint32_t intern_find(const Intern *t, Str s) { return strmap_get(&t->ids, s); }
