@@ -247,7 +247,16 @@ static bool same_kind_of_work(const Group *g, GroupKind kind) {
     return (g->kind == GROUP_MAP || g->kind == GROUP_ROWS) && (kind == GROUP_MAP || kind == GROUP_ROWS);
 }
 
-/* The best group to join, or none: first those whose values v reads, latest first, then those that read the
+/* Elements of what both read. */
+static int64_t shared_elements(const Planner *p, const Group *g, const uint64_t *reads) {
+    int64_t n = 0;
+    EACH_BIT(i, reads, words_of(p)) {
+        n += bit_has(g->reads, i) ? shape_count(node_of(p->g, (Val){i})->shape) : 0;
+    }
+    return n;
+}
+
+/* The best group to join, or none: first those whose values v reads, latest first, then the one that reads most of the
  * same. */
 static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads, uint32_t *group,
                        uint32_t *head) {
@@ -263,19 +272,21 @@ static bool find_group(Planner *p, Val v, GroupKind kind, const uint64_t *reads,
             refuse(p, v, (Val){i}, why);
         tried[0] = true;
     }
+    int64_t most = -1;
     for (uint32_t i = p->groups.n, tries = 0; i-- > 0 && tries < 8;) {
         Group *g = &p->groups.at[i];
-        if (!same_kind_of_work(g, kind) || g->commit || !bits_meet(g->reads, reads, words_of(p)) ||
-            common_head(g, domain_of(p, v), head_of(p, v)) == 0)
+        uint32_t common = common_head(g, domain_of(p, v), head_of(p, v)), at;
+        if (!same_kind_of_work(g, kind) || g->commit || !bits_meet(g->reads, reads, words_of(p)) || common == 0)
             continue;
         tries++;
-        *group = i;
-        if (points_of(g->domain, g->head) ==
-                points_of(domain_of(p, v), common_head(g, domain_of(p, v), head_of(p, v))) &&
-            may_join(p, i, v, reads, head, &why))
-            return true;
+        int64_t shared = shared_elements(p, g, reads);
+        if (shared > most && points_of(g->domain, g->head) == points_of(domain_of(p, v), common) &&
+            may_join(p, i, v, reads, &at, &why)) {
+            most = shared;
+            *group = i, *head = at;
+        }
     }
-    return false;
+    return most >= 0;
 }
 
 /* A sum over the rows of a row kernel: the rows of a lane run one after another there, which is the order of
@@ -318,16 +329,19 @@ static bool shares_large(const Planner *p, const Group *g, const uint64_t *reads
     return false;
 }
 
-/* Reductions of columns that are alike, of the same large tensor. */
+/* Reductions of columns that are alike, of the same large tensors: those that read most of the same. */
 static bool find_columns(Planner *p, Val v, const uint64_t *reads, uint32_t *group) {
+    int64_t most = -1;
     for (uint32_t i = p->groups.n; i-- > 0;) {
         const Group *g = &p->groups.at[i];
-        *group = i;
         if (g->kind == GROUP_COLUMNS && !reads_own(g, reads) && shares_large(p, g, reads) &&
-            !would_cycle(p, i, reads) && columns_alike(p, g->sinks.at[0].val, v))
-            return true;
+            shared_elements(p, g, reads) > most && !would_cycle(p, i, reads) &&
+            columns_alike(p, g->sinks.at[0].val, v)) {
+            most = shared_elements(p, g, reads);
+            *group = i;
+        }
     }
-    return false;
+    return most >= 0;
 }
 
 static void place_value(Planner *p, Val v) {

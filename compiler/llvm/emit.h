@@ -137,6 +137,7 @@ struct Dag {
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
     bool     stores_apart;     /* the innermost stores wait for dag_stores */
     const Dag *before;         /* of a sweep: the stage whose values come before, NULL */
+    Dag *after;                /* of a sweep: the stage that runs in the same loops, behind this one, NULL */
     void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
     int32_t  turned;           /* number of the axis that accesses run along in turned blocks, -1 */
     /* by instruction: where a turned load or store has its block; NULL for the others */
@@ -149,10 +150,14 @@ Value  dag_extent(Emit *e, uint32_t axis);                   /* what the axis ru
 Value  dag_row_extent(Dag *g);
 void   dag_enter(Dag *g, uint32_t level);                    /* computes what belongs to the level */
 void   dag_stores(Dag *g);                                   /* the stores that waited */
+bool   dag_full_blocks(const Dag *g);                        /* has the innermost plain loop lanes, and no tail? */
 /* sets the row's axes to element r, then enters */
 void   dag_enter_row(Dag *g, Value r);
 /* Do sixteen elements of the row lie apart, because the last of its axes is no multiple of sixteen? */
 bool   dag_row_scattered(const Dag *g);
+/* .. and are these whole segments, that many at each step? */
+bool   dag_row_in_turns(const Dag *g);
+int64_t dag_segment_extent(const Dag *g);                    /* of the last axis of the row, unclipped */
 /* Elements r .. r+15 of the row, counted from the begin of one segment: all of the last axis. */
 void   dag_enter_segment(Dag *g, Value r, Value segment);
 Value  dag_tail_mask(Emit *e, Value i, Value hi);             /* 16 x i1: lanes i.. below hi */
@@ -224,7 +229,8 @@ void   weave_load(Emit *e, DType stored, Value square, Value from, uint32_t n, V
 /* ---- emit_ahead.c: inputs of the next head point ---- */
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
 void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */
-void ahead_segment(Dag *g, Value segment);       /* of a row in segments */
+void   ahead_segment(Dag *g, Value segment);                 /* of a row in segments */
+void   ahead_turns(Dag *g, Value r);                         /* .. of which sixteen elements from r on hold some */
 void   ahead_turned(Dag *g);                                 /* of the block behind a turned one */
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
@@ -264,7 +270,7 @@ Parts  chunks_get(Emit *e, const Chunks *c, Value index);
 Parts  chunks_fold(Emit *e, const Chunks *c, Value n);               /* the first n as a tree by index */
 
 /* ---- emit_along.c: rows that a reduction walks ---- */
-enum { MAX_ROWS = MAX_SWEEP };      /* at once */
+enum { MAX_ROWS = 4 * MAX_SWEEP };  /* at once: of each stage of a sweep some */
 typedef struct {
     Dag *g;
     State state;

@@ -2,12 +2,12 @@
  * ones, so that memory rests while it computes.  Here its costlier passes ask for the rows of the next head
  * point meanwhile: a line of an input for each sixteen elements they compute.  Only for inputs that do not
  * fit into the caches, and rows that do.  A fetch never faults, so the last ones need no guard.  A row in segments
- * (emit_along.c) asks for the lines of one some segments on, a block that is turned (emit_turn.c) for those of the
+ * (emit_along.c) asks for the lines of the next, a block that is turned (emit_turn.c) for those of the
  * next, into the second cache: its rows lie pages apart, often in few sets of the first. */
 #include "emit.h"
 
 enum { INPUT_LEAST = 4 << 20, ROW_LEAST = 1 << 10, ROW_LONG = 8 << 10, ROW_MOST = 256 << 10 };
-enum { SEGMENTS_ON = 8, SEGMENT_MOST = 512, INPUT_NEAR = 1 << 20, JUMP_LEAST = 2 << 10 };
+enum { SEGMENT_MOST = 512, INPUT_NEAR = 1 << 20, JUMP_LEAST = 2 << 10 };
 
 static bool in_stage(const Stage *s, uint32_t axis) {
     for (uint32_t j = 0; j < s->n_axes; j++)
@@ -156,15 +156,23 @@ static bool jumps(const Kernel *k, const KAccess *a, uint32_t outer, uint32_t la
            a->coef[outer] * bytes >= JUMP_LEAST;
 }
 
-static bool fetched_before(const Dag *g, uint32_t i) {
-    const Kernel *k = g->e->kernel;
-    for (uint32_t j = 0; j < i; j++) {
-        const KInst *in = &k->insts.at[g->s->first + j];
-        if (in->kop == K_LOAD &&
-            same_lines(k, &k->accesses.at[in->access], &k->accesses.at[k->insts.at[g->s->first + i].access]))
+/* Does one of the first n instructions of a stage load the lines that this access does? */
+static bool loads_lines(const Kernel *k, const Stage *s, uint32_t n, const KAccess *a) {
+    for (uint32_t j = 0; j < n; j++) {
+        const KInst *in = &k->insts.at[s->first + j];
+        if (in->kop == K_LOAD && same_lines(k, &k->accesses.at[in->access], a))
             return true;
     }
     return false;
+}
+
+static bool fetched_before(const Dag *g, uint32_t i) {
+    const Kernel *k = g->e->kernel;
+    const KAccess *a = &k->accesses.at[k->insts.at[g->s->first + i].access];
+    bool any = loads_lines(k, g->s, i, a);
+    for (const Dag *d = g->before; d != NULL; d = d->before)
+        any = any || loads_lines(k, d->s, d->s->n, a);
+    return any;
 }
 
 void ahead_segment(Dag *g, Value segment) {
@@ -173,7 +181,7 @@ void ahead_segment(Dag *g, Value segment) {
     uint32_t last = g->s->axis[g->s->n_axes - 1], outer = g->s->axis[g->s->n_axes - 2];
     if (g->s->n_axes != g->n_loops + 2 || k->axes.at[last].extent > SEGMENT_MOST)
         return;
-    Value there = LLVMBuildAdd(e->b, segment, emit_i64(e, SEGMENTS_ON), "");
+    Value there = LLVMBuildAdd(e->b, segment, emit_i64(e, 1), "");
     for (uint32_t i = 0; i < g->s->n; i++) {
         const KInst *in = &k->insts.at[g->s->first + i];
         bool side_by_side = true;
@@ -188,6 +196,14 @@ void ahead_segment(Dag *g, Value segment) {
         for (int64_t at = 0; at < k->axes.at[last].extent; at += line)
             fetch_moved(g, in->access, emit_i64(e, at), true);
     }
+}
+
+void ahead_turns(Dag *g, Value r) {
+    Emit *e = g->e;
+    int64_t extent = dag_segment_extent(g);
+    Value first = LLVMBuildUDiv(e->b, r, emit_i64(e, extent), "");
+    for (int64_t i = 0; i < LANES / extent; i++)
+        ahead_segment(g, LLVMBuildAdd(e->b, first, emit_i64(e, LANES / extent - 1 + i), ""));
 }
 
 /* ---- turned blocks ---- */

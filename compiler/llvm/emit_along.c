@@ -130,8 +130,8 @@ static void two_steps(const Row *w, uint32_t n, Value i, Parts *acc) {
         acc[u] = step(e, &w[u].state, step(e, &w[u].state, acc[u], first[u]), second[u]);
 }
 
-/* TAIL: masked.  PAIRS: braided, for a multiple of 32 elements. */
-typedef enum { PLAIN, TAIL, PAIRS } How;
+/* TAIL: masked.  PAIRS: braided, for a multiple of 32 elements.  TURNS: sixteen elements are some segments. */
+typedef enum { PLAIN, TAIL, PAIRS, TURNS } How;
 
 /* Adds elements lo .. hi-1 of each row to its accumulator. */
 static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc, How how) {
@@ -147,6 +147,8 @@ static void loop_along(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc,
         two_steps(w, n, l.i, acc);
     } else {
         Parts more[MAX_ROWS];
+        for (uint32_t u = 0; u < n && how == TURNS; u++)
+            ahead_turns(w[u].g, l.i);
         elements(w, n, l.i, how == TAIL ? mask_of(w, l.i, hi) : NULL, more);
         for (uint32_t u = 0; u < n; u++)
             acc[u] = step(e, &w[u].state, acc[u], more[u]);
@@ -180,14 +182,14 @@ static bool braids(const Row *w, uint32_t n, int64_t elements) {
  * begins and ends inside one. */
 static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts *acc) {
     Emit *e = w->g->e;
-    const KAxis *last_axis = &e->kernel->axes.at[w->g->s->axis[w->g->s->n_axes - 1]];
+    int64_t longest = dag_segment_extent(w->g);
     Row part[MAX_ROWS];
     for (uint32_t u = 0; u < n; u++) {
         part[u] = w[u];
         part[u].from = from;
     }
     Value first = LLVMBuildAnd(e->b, from, emit_i64(e, -LANES), "");
-    if (last_axis->extent < SHORT_SEGMENT || emit_once(weight_of(w, n), last_axis->extent)) {
+    if (longest < SHORT_SEGMENT || emit_once(weight_of(w, n), longest)) {
         loop_along(part, n, first, to, acc, TAIL);
         return;
     }
@@ -201,6 +203,15 @@ static void segment_along(const Row *w, uint32_t n, Value from, Value to, Parts 
     loop_along(part, n, after, to, acc, TAIL);
 }
 
+/* How many of the rows are those of one place: the stages of a sweep. */
+static uint32_t stages_of(const Row *w, uint32_t n) {
+    uint32_t stages = 1;
+    while (stages < n && w[stages].g->before != NULL)
+        stages++;
+    return stages;
+}
+
+/* Long segments of neighbouring rows are walked one after the other, as they lie in memory. */
 static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc) {
     Emit *e = w->g->e;
     Value extent = dag_extent(e, w->g->s->axis[w->g->s->n_axes - 1]), one = emit_i64(e, 1);
@@ -221,7 +232,10 @@ static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Part
     }
     Value start = LLVMBuildMul(e->b, l.i, extent, ""), stop = LLVMBuildAdd(e->b, start, extent, "");
     Value from = LLVMBuildSelect(e->b, LLVMBuildICmp(e->b, LLVMIntSGT, lo, start, ""), lo, start, "");
-    segment_along(part, n, from, emit_min_i64(e, hi, stop), acc);
+    Value to = emit_min_i64(e, hi, stop);
+    uint32_t pair = 2 * stages_of(w, n), at_once = dag_segment_extent(w->g) < SHORT_SEGMENT || n < pair ? n : pair;
+    for (uint32_t u = 0; u < n; u += at_once)
+        segment_along(part + u, at_once, from, to, acc + u);
     to_carry(w, n, false, acc, carry);
     loop_close(e, &l, carry);
     of_carry(w, n, false, l.carry, acc);
@@ -233,7 +247,9 @@ void row_chunk_along(const Row *w, uint32_t n, Value lo, Value hi, bool whole, P
     bool pairs = braids(w, n, longest);
     for (uint32_t u = 0; u < n; u++)
         out[u] = state_identity(e, &w[u].state, true);
-    if (dag_row_scattered(w->g)) {
+    if (whole && dag_row_in_turns(w->g)) {
+        loop_along(w, n, lo, hi, out, TURNS);
+    } else if (dag_row_scattered(w->g)) {
         chunk_in_segments(w, n, lo, hi, out);
     } else if (!pairs && (whole || emit_once(weight_of(w, n), longest))) {
         loop_along(w, n, lo, hi, out, whole ? PLAIN : TAIL);

@@ -366,9 +366,17 @@ static void row_axes_lanes(Dag *g, Value r) {
     }
 }
 
+int64_t dag_segment_extent(const Dag *g) { return g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]].extent; }
+
+bool dag_row_scattered(const Dag *g) {
+    const KAxis *last = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
+    return g->row_lanes && g->s->n_axes > g->n_loops + 1 && (last->extent % LANES != 0 || last->clip_by >= 0) &&
+           row_needs_axes(g);
+}
+
 /* Do sixteen elements take whole turns of the last axis, and none of them the axis before it to its end? */
-static bool row_in_turns(const Dag *g) {
-    if (g->s->n_axes < g->n_loops + 2u)
+bool dag_row_in_turns(const Dag *g) {
+    if (!dag_row_scattered(g))
         return false;
     const KAxis *last = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
     const KAxis *before = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 2]];
@@ -395,7 +403,7 @@ void dag_enter_row(Dag *g, Value r) {
         bool aligned = g->s->n_axes == g->n_loops + 1 || (x->extent % LANES == 0 && x->clip_by < 0);
         if (!g->row_lanes || aligned) {
             row_axes_scalar(g, r);
-        } else if (row_in_turns(g)) {
+        } else if (dag_row_in_turns(g)) {
             row_axes_in_turns(g, r);
         } else {
             row_axes_lanes(g, r);
@@ -403,12 +411,6 @@ void dag_enter_row(Dag *g, Value r) {
     }
     if (g->row) /* else all is done where the last loop was entered */
         dag_enter(g, g->depth);
-}
-
-bool dag_row_scattered(const Dag *g) {
-    const KAxis *last = &g->e->kernel->axes.at[g->s->axis[g->s->n_axes - 1]];
-    return g->row_lanes && g->s->n_axes > g->n_loops + 1 && (last->extent % LANES != 0 || last->clip_by >= 0) &&
-           row_needs_axes(g);
 }
 
 void dag_enter_segment(Dag *g, Value r, Value segment) {
@@ -466,17 +468,34 @@ Value dag_tail_mask(Emit *e, Value i, Value hi) {
 }
 
 typedef void (*Body)(Dag *g, void *user);
+
+/* Of a sweep each stage, in their order. */
+static void enter_all(Dag *g, uint32_t level) {
+    for (; g != NULL; g = g->after)
+        dag_enter(g, level);
+}
+
+static void mask_all(Dag *g, Value mask) {
+    for (; g != NULL; g = g->after)
+        g->mask = mask;
+}
+
 static void loops(Dag *g, uint32_t d, Body body, void *user);
 
 static void inside(Dag *g, uint32_t d, AxisAt at, Body body, void *user) {
     g->e->axis[g->s->axis[d]] = at;
-    dag_enter(g, d + 1);
+    enter_all(g, d + 1);
     loops(g, d + 1, body, user);
 }
 
 /* Is every row of the axis made of full blocks, the last one of a clipped axis too? */
 static bool full_blocks(const KAxis *x) {
     return x->extent % LANES == 0 && (x->clip_by < 0 || x->clip_total % LANES == 0);
+}
+
+bool dag_full_blocks(const Dag *g) {
+    return g->n_loops > 0 && g->vec >= 0 && g->s->axis[g->n_loops - 1] == g->vec &&
+           full_blocks(&g->e->kernel->axes.at[g->vec]);
 }
 
 /* A step of a braided loop is two blocks. */
@@ -495,10 +514,10 @@ static void masked_blocks(Dag *g, uint32_t d, Value lo, Value hi, Body body, voi
     bool one = known && LLVMConstIntGetSExtValue(hi) - LLVMConstIntGetSExtValue(lo) < LANES;
     Loop l;
     loop_open(e, &l, lo, hi, LANES, 0, NULL);
-    g->mask = dag_tail_mask(e, one ? lo : l.i, hi);
+    mask_all(g, dag_tail_mask(e, one ? lo : l.i, hi));
     inside(g, d, (AxisAt){l.i, e->iota}, body, user);
     loop_close(e, &l, NULL);
-    g->mask = NULL;
+    mask_all(g, NULL);
 }
 
 /* Full blocks and a tail that is masked; or everything masked, where two copies of the body do not pay. */
@@ -529,9 +548,9 @@ static void vector_loop(Dag *g, uint32_t d, Value lo, Value hi, Body body, void 
     if (full)
         return;
     If some = if_open(e, LLVMBuildICmp(e->b, LLVMIntSLT, whole, hi, ""));
-    g->mask = dag_tail_mask(e, whole, hi);
+    mask_all(g, dag_tail_mask(e, whole, hi));
     inside(g, d, (AxisAt){whole, e->iota}, body, user);
-    g->mask = NULL;
+    mask_all(g, NULL);
     if_close(e, some);
 }
 
@@ -560,9 +579,10 @@ void dag_vector_loop(Dag *g, Value lo, Value hi, void (*body)(Dag *g, void *user
 }
 
 void dag_begin(Dag *g) {
-    g->mask = NULL;
-    prepare_words(g);
-    dag_enter(g, 0);
+    mask_all(g, NULL);
+    for (Dag *each = g; each != NULL; each = each->after)
+        prepare_words(each);
+    enter_all(g, 0);
 }
 
 void dag_loops(Dag *g, void (*body)(Dag *g, void *user), void *user) {

@@ -26,50 +26,65 @@ static void lanes_together(const Row *w, Value lo, Value hi, Parts *lane) {
         lane[k] = (Parts){{l.carry[k]}};
 }
 
-/* Elements lo .. hi-1, which begin a round of lanes, one after the other. */
-static void one_by_one(const Row *w, const Chunks *lanes, Value lo, Value hi) {
+/* Elements lo .. hi-1 of each row, which begin a round of lanes, one after the other. */
+static void one_by_one(const Row *w, uint32_t n, const Chunks *lanes, Value lo, Value hi) {
     Emit *e = w->g->e;
     Loop l;
     loop_open(e, &l, lo, hi, 1, 0, NULL);
-    Parts more = row_element(w, l.i);
     Value lane = LLVMBuildAnd(e->b, l.i, emit_i64(e, LANES - 1), "");
-    chunks_put(e, lanes, lane, state_combine(e, &w->state, chunks_get(e, lanes, lane), more));
+    Parts more[MAX_ROWS];
+    for (uint32_t u = 0; u < n; u++)
+        more[u] = row_element(&w[u], l.i);
+    for (uint32_t u = 0; u < n; u++)
+        chunks_put(e, &lanes[u], lane, state_combine(e, &w[u].state, chunks_get(e, &lanes[u], lane), more[u]));
     loop_close(e, &l, NULL);
 }
 
-static Parts chunk_across(const Row *w, Value lo, Value hi) {
+/* One row keeps its lanes in registers, where that is little code; those of several are too many. */
+static void chunk_across(const Row *w, uint32_t n, Value lo, Value hi, Parts *out) {
     Emit *e = w->g->e;
     const State *s = &w->state;
-    bool together = s->n == 1 && w->g->vec >= 0 && LANES * stage_weight(e, w->g->s) <= TOGETHER;
+    bool vectors = w->g->vec >= 0, one = n == 1 && s->n == 1;
+    bool together = one && vectors && LANES * stage_weight(e, w->g->s) <= TOGETHER;
     Value left = LLVMBuildAnd(e->b, LLVMBuildSub(e->b, hi, lo, ""), emit_i64(e, LANES - 1), "");
     Value whole = together ? LLVMBuildSub(e->b, hi, left, "") : lo;
-    Parts all[LANES];
-    for (int k = 0; k < LANES; k++)
-        all[k] = state_identity(e, s, false);
+    Parts all[MAX_ROWS][LANES];
+    Chunks lanes[MAX_ROWS];
+    for (uint32_t u = 0; u < n; u++)
+        for (int k = 0; k < LANES; k++)
+            all[u][k] = state_identity(e, &w[u].state, false);
     if (together)
-        lanes_together(w, lo, whole, all);
-    if (together && dag_longest_row(w->g) % LANES == 0 && LLVMIsAConstantInt(dag_row_extent(w->g)))
-        return state_fold_array(e, s, all, LANES);
-    Chunks lanes = chunks_create(e, s, LANES, w->g->vec >= 0);
-    for (int k = 0; k < LANES; k++)
-        chunks_put(e, &lanes, emit_i64(e, k), all[k]);
-    one_by_one(w, &lanes, whole, hi);
-    for (int k = 0; k < LANES; k++)
-        all[k] = chunks_get(e, &lanes, emit_i64(e, k));
-    return state_fold_array(e, s, all, LANES);
-}
-
-static Parts row_written_out(const Row *w, int64_t n) {
-    Emit *e = w->g->e;
-    Parts lane[LANES];
-    for (int64_t r = 0; r < n; r++) {
-        Parts more = row_element(w, emit_i64(e, r));
-        lane[r % LANES] = r < LANES ? more : state_combine(e, &w->state, lane[r % LANES], more);
+        lanes_together(w, lo, whole, all[0]);
+    if (together && dag_longest_row(w->g) % LANES == 0 && LLVMIsAConstantInt(dag_row_extent(w->g))) {
+        *out = state_fold_array(e, s, all[0], LANES);
+        return;
     }
-    return state_fold_array(e, &w->state, lane, n < LANES ? (uint32_t)n : LANES);
+    for (uint32_t u = 0; u < n; u++) {
+        lanes[u] = chunks_create(e, &w[u].state, LANES, vectors);
+        for (int k = 0; k < LANES; k++)
+            chunks_put(e, &lanes[u], emit_i64(e, k), all[u][k]);
+    }
+    one_by_one(w, n, lanes, whole, hi);
+    for (uint32_t u = 0; u < n; u++) {
+        for (int k = 0; k < LANES; k++)
+            all[u][k] = chunks_get(e, &lanes[u], emit_i64(e, k));
+        out[u] = state_fold_array(e, &w[u].state, all[u], LANES);
+    }
 }
 
-/* Elements lo .. hi-1 of n rows; more than one only when lanes run along them. */
+static void rows_written_out(const Row *w, uint32_t n, int64_t elements, Parts *out) {
+    Emit *e = w->g->e;
+    Parts lane[MAX_ROWS][LANES];
+    for (int64_t r = 0; r < elements; r++)
+        for (uint32_t u = 0; u < n; u++) {
+            Parts more = row_element(&w[u], emit_i64(e, r)), *to = &lane[u][r % LANES];
+            *to = r < LANES ? more : state_combine(e, &w[u].state, *to, more);
+        }
+    for (uint32_t u = 0; u < n; u++)
+        out[u] = state_fold_array(e, &w[u].state, lane[u], elements < LANES ? (uint32_t)elements : LANES);
+}
+
+/* Elements lo .. hi-1 of n rows; of more than one stage a sweep, of more than one place when lanes run along them. */
 static void chunk(const Row *w, uint32_t n, Value lo, Value hi, Parts *out) {
     int64_t longest = dag_longest_row(w->g);
     bool known = LLVMIsAConstantInt(dag_row_extent(w->g)) != NULL;
@@ -77,10 +92,13 @@ static void chunk(const Row *w, uint32_t n, Value lo, Value hi, Parts *out) {
         row_chunk_along(w, n, lo, hi, known && longest % LANES == 0, out);
         return;
     }
-    GR_ASSERT(n == 1);
-    bool short_row = known && longest <= CHUNK && longest > 0 &&
-                     longest * (stage_weight(w->g->e, w->g->s) + 2) <= WRITE_OUT;
-    *out = short_row ? row_written_out(w, longest) : chunk_across(w, lo, hi);
+    uint32_t weight = 0;
+    for (uint32_t u = 0; u < n; u++)
+        weight += stage_weight(w->g->e, w[u].g->s) + 2;
+    if (known && longest > 0 && longest <= CHUNK && longest * weight <= n * WRITE_OUT)
+        rows_written_out(w, n, longest, out);
+    else
+        chunk_across(w, n, lo, hi, out);
 }
 
 /* Two sweeps of a chunk that lies in the first cache: its mean, then the squares around it. */
@@ -172,26 +190,40 @@ static void put_row(const Row *w, Parts p) {
 }
 
 static void reduce_body(Dag *g, void *user) {
-    Row w = row_of(g);
-    Parts p;
+    Row w[MAX_ROWS] = {{0}};
+    Parts p[MAX_ROWS];
+    uint32_t n = 0;
     (void)user;
-    rows(&w, 1, &p);
-    put_row(&w, p);
+    for (; g != NULL; g = g->after)
+        w[n++] = row_of(g);
+    rows(w, n, p);
+    for (uint32_t u = 0; u < n; u++)
+        put_row(&w[u], p[u]);
 }
 
-/* Rows first .. first+n-1 of the last kept axis. */
+/* Points of the last kept axis that a row stands for. */
+static int64_t width_of(const Dag *g) { return g->vec >= 0 ? LANES : 1; }
+
+/* n rows from `first` of the last kept axis on, of each stage. */
 static void rows_at(Dag *g, Value first, uint32_t n) {
     Emit *e = g->e;
     Row w[MAX_ROWS] = {{0}};
     Parts p[MAX_ROWS];
+    uint32_t count = 0;
     for (uint32_t u = 0; u < n; u++) {
-        Dag *one = n == 1 ? g : dag_copy(g);
-        e->axis[g->s->axis[g->n_loops - 1]] = (AxisAt){LLVMBuildNSWAdd(e->b, first, emit_i64(e, u), ""), NULL};
-        dag_enter(one, one->n_loops);
-        w[u] = row_of(one);
+        const Dag *before = NULL;
+        Value at = LLVMBuildNSWAdd(e->b, first, emit_i64(e, u * width_of(g)), "");
+        e->axis[g->s->axis[g->n_loops - 1]] = (AxisAt){at, g->vec >= 0 ? e->iota : NULL};
+        for (Dag *each = g; each != NULL; each = each->after) {
+            Dag *one = n == 1 ? each : dag_copy(each);
+            one->before = before;
+            dag_enter(one, one->n_loops);
+            w[count++] = row_of(one);
+            before = one;
+        }
     }
-    rows(w, n, p);
-    for (uint32_t u = 0; u < n; u++)
+    rows(w, count, p);
+    for (uint32_t u = 0; u < count; u++)
         put_row(&w[u], p[u]);
 }
 
@@ -208,44 +240,58 @@ static bool reads_only(const Dag *g) {
     return true;
 }
 
+static uint32_t moving_loads(const Dag *g) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->s->n; i++)
+        n += g->level[i] == g->depth && g->e->kernel->insts.at[g->s->first + i].kop == K_LOAD;
+    return n;
+}
+
+/* Lanes across rows: vectors beside each other are walked together where that is more than one load a step.  Each of
+ * them alone would take a piece of every line of memory that lies behind the other, and prefetching two such is beyond
+ * the processor. */
+static bool walks_beside(const Dag *g, uint32_t weight, uint32_t loads) {
+    bool written_out = dag_longest_row(g) * weight <= WRITE_OUT;
+    return dag_full_blocks(g) && !written_out && loads > 1;
+}
+
 /* A power of two: as many as keep the loop small, when rows do not depend on where the last kept axis stands. */
 static uint32_t rows_at_once(const Dag *g) {
+    enum { MOST = 8, MOST_BESIDE = 4 };
     const Kernel *k = g->e->kernel;
-    if (!g->row_lanes || g->n_loops == 0 || !reads_only(g))
+    uint32_t weight = 0, stages = 0, loads = 0;
+    bool along = g->row_lanes && g->n_loops > 0;
+    for (const Dag *each = g; each != NULL; each = each->after) {
+        if (!reads_only(each))
+            return 1;
+        weight += stage_weight(g->e, each->s);
+        loads += moving_loads(each);
+        stages++;
+    }
+    if (!along && !walks_beside(g, weight, loads))
         return 1;
-    uint32_t axis = g->s->axis[g->n_loops - 1], n = MAX_ROWS;
+    uint32_t axis = g->s->axis[g->n_loops - 1], n = along ? MOST : MOST_BESIDE, most = along ? AT_ONCE : TOGETHER;
     for (uint32_t j = g->n_loops; j < g->s->n_axes; j++)
         if (k->axes.at[g->s->axis[j]].clip_by == (int32_t)axis)
             return 1;
-    while (n > 1 && (n > k->axes.at[axis].extent || n * stage_weight(g->e, g->s) > AT_ONCE))
+    while (n > 1 && (n * width_of(g) > k->axes.at[axis].extent || n * weight > most || n * stages > MAX_ROWS))
         n /= 2;
     return n;
 }
 
 static void rows_loop(Dag *g, Value hi) {
     Emit *e = g->e;
-    uint32_t n = rows_at_once(g);
-    Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -(int64_t)n), "");
+    int64_t n = rows_at_once(g), width = width_of(g);
+    Value whole = LLVMBuildAnd(e->b, hi, emit_i64(e, -n * width), "");
     Loop l;
-    loop_open(e, &l, emit_i64(e, 0), whole, n, 0, NULL);
-    rows_at(g, l.i, n);
+    loop_open(e, &l, emit_i64(e, 0), whole, n * width, 0, NULL);
+    rows_at(g, l.i, (uint32_t)n);
     loop_close(e, &l, NULL);
-    if (LLVMIsAConstantInt(hi) && LLVMConstIntGetSExtValue(hi) % n == 0)
+    if (LLVMIsAConstantInt(hi) && LLVMConstIntGetSExtValue(hi) % (n * width) == 0)
         return;
-    loop_open(e, &l, whole, hi, 1, 0, NULL);
+    loop_open(e, &l, whole, hi, width, 0, NULL);
     rows_at(g, l.i, 1);
     loop_close(e, &l, NULL);
-}
-
-static void reduce_alone(Emit *e, const Stage *s) {
-    if (pick_fits(e, s)) {
-        emit_pick(e, s);
-        return;
-    }
-    Dag *g = dag_create(e, s, s->n_keep);
-    if (rows_at_once(g) > 1)
-        g->inner = rows_loop;
-    dag_loops(g, reduce_body, NULL);
 }
 
 /* Does a stage behind it, up to `last`, load what it stores? */
@@ -261,32 +307,32 @@ static bool is_read_behind(const Kernel *k, const Stage *s, const Stage *last) {
     return false;
 }
 
-static void no_body(Dag *g, void *user) { (void)g, (void)user; }
-
 /* Stages of one sweep are rows side by side, each with the DAG of its stage (what they have in common is computed
  * once, emit_share.c).  A sum with one term is no row; it comes when all is stored that it may read. */
 void emit_reduce(Emit *e, const Stage *s) {
-    const Stage *alone[MAX_ROWS] = {s};
-    uint32_t n = 0, n_alone = s->with == 0;
-    Row w[MAX_ROWS] = {{0}};
-    Parts p[MAX_ROWS];
-    for (const Stage *t = s; s->with > 0 && t <= s + s->with; t++) {
-        Dag *g = dag_create(e, t, 0);
-        if (!g->row_lanes || pick_fits(e, t)) {
-            alone[n_alone++] = t;
+    const Stage *last = s + s->with, *picked[MAX_SWEEP];
+    Dag *first = NULL, *before = NULL;
+    uint32_t n_picked = 0;
+    for (const Stage *t = s; t <= last; t++) {
+        if (pick_fits(e, t)) {
+            picked[n_picked++] = t;
             continue;
         }
-        g->stores_apart = !is_read_behind(e->kernel, t, s + s->with);
-        g->before = n > 0 ? w[n - 1].g : NULL;
-        dag_loops(g, no_body, NULL);
-        w[n++] = row_of(g);
+        Dag *g = dag_create(e, t, t->n_keep);
+        g->stores_apart = s->with > 0 && g->row_lanes && !is_read_behind(e->kernel, t, last);
+        g->before = before;
+        if (before != NULL)
+            before->after = g;
+        first = first == NULL ? g : first;
+        before = g;
     }
-    if (n > 0)
-        rows(w, n, p);
-    for (uint32_t u = 0; u < n; u++)
-        put_row(&w[u], p[u]);
-    for (uint32_t u = 0; u < n_alone; u++)
-        reduce_alone(e, alone[u]);
+    if (first != NULL) {
+        if (rows_at_once(first) > 1)
+            first->inner = rows_loop;
+        dag_loops(first, reduce_body, NULL);
+    }
+    for (uint32_t i = 0; i < n_picked; i++)
+        emit_pick(e, picked[i]);
 }
 
 /* ---- a reduction over the head: rows of a partial buffer, and their fold ---- */
