@@ -105,6 +105,27 @@ TEST(library_with_a_wrong_byte) { damaged("lib-", flip_a_byte); }
 TEST(library_cut_short) { damaged("lib-", cut_short); }
 TEST(key_that_leads_elsewhere) { damaged("key-", write_nonsense); }
 
+/* All keys lead to the kernel of the first one, a sound one. */
+static void lead_astray(const char *path) {
+    static char line[1024];
+    static size_t n;
+    int fd = open(path, O_RDWR | (n ? O_TRUNC : 0));
+    if (n == 0)
+        n = (size_t)read(fd, line, sizeof line);
+    else
+        CHECK(write(fd, line, n) == (ssize_t)n);
+    close(fd);
+}
+TEST(key_of_another_kernel) {
+    Arena *a = test_arena();
+    Set s = set_create(a);
+    CodeOptions o = rig_options(NULL, s.dir);
+    run(a, &s, &o, true);
+    CHECK_INT(each_file(&s, "key-", lead_astray), 3);
+    CHECK_INT(run(a, &s, &o, true).compiled, 2);
+    CHECK_INT(run(a, &s, &o, true).compiled, 0);
+}
+
 TEST(missing_without_kernels) {
     Arena *a = test_arena();
     Set s = set_create(a);

@@ -1,6 +1,6 @@
 /* The cache on disk.  Layout of the folder:
  *     lib-HASH.so   an object of several kernels, linked, followed by a trailer with the hash of all before it
- *     key-HASH      one line: the library's name and the symbol; HASH is the kernel's key
+ *     key-HASH      one line: the library's name, the symbol, and a hash of both and HASH, the kernel's key
  *     tmp-*         being written; renamed when complete, so a reader sees nothing or everything
  * Names say what is inside, so processes that write at the same time write the same.  Nothing found is
  * trusted: the folder has to be ours and private, a library must match its trailer, else it is removed and
@@ -23,7 +23,8 @@
 
 extern char **environ;
 
-enum { PATH_BYTES = 4096, NAME_BYTES = 64, SYMBOL_BYTES = 512, YOUNG_SECONDS = 3600 };
+enum { PATH_BYTES = 4096, NAME_BYTES = 64, SYMBOL_BYTES = 512, YOUNG_SECONDS = 3600,
+       LINE_BYTES = NAME_BYTES + SYMBOL_BYTES + 32 };
 typedef struct { char magic[8]; uint64_t hash; } Trailer;
 static const char trailer_magic[8] = "graphc\1";
 
@@ -109,8 +110,15 @@ static void *library_handle(Store *s, const char *name) {
     return handle;
 }
 
+/* A line under another key's name would be another kernel, which sound libraries do not show. */
+static uint64_t line_hash(uint64_t key, const char *library, const char *symbol) {
+    uint64_t h = hash_bytes(key, library, strlen(library));
+    return hash_bytes(h, symbol, strlen(symbol));
+}
+
 void *store_find(Store *s, uint64_t key) {
-    char file[NAME_BYTES], line[NAME_BYTES + SYMBOL_BYTES], name[NAME_BYTES], symbol[SYMBOL_BYTES];
+    char file[NAME_BYTES], line[LINE_BYTES], name[NAME_BYTES], symbol[SYMBOL_BYTES];
+    uint64_t hash;
     snprintf(file, sizeof file, "key-%016" PRIx64, key);
     int fd = openat(s->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
@@ -119,7 +127,8 @@ void *store_find(Store *s, uint64_t key) {
     close(fd);
     line[n < 0 ? 0 : n] = '\0';
     void *handle = NULL, *address = NULL;
-    if (sscanf(line, "%63s %511s", name, symbol) == 2 && name_is_plain(name))
+    if (sscanf(line, "%63s %511s %16" SCNx64, name, symbol, &hash) == 3 &&
+        hash == line_hash(key, name, symbol) && name_is_plain(name))
         handle = library_handle(s, name);
     if (handle != NULL)
         address = dlsym(handle, symbol);
@@ -186,11 +195,12 @@ static bool add_trailer(const Store *s, const char *name) {
 static void put_keys(const Store *s, const char *library, const char *stem, const StoreItem *items,
     uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
-        char temporary[2 * NAME_BYTES], name[NAME_BYTES], line[NAME_BYTES + SYMBOL_BYTES];
+        char temporary[2 * NAME_BYTES], name[NAME_BYTES], line[LINE_BYTES];
         snprintf(temporary, sizeof temporary, "%s-%u", stem, i);
         snprintf(name, sizeof name, "key-%016" PRIx64, items[i].key);
-        int bytes = snprintf(line, sizeof line, "%s %s\n", library, items[i].symbol);
-        if (write_file(s, temporary, line, (size_t)bytes))
+        int bytes = snprintf(line, sizeof line, "%s %s %016" PRIx64 "\n", library, items[i].symbol,
+                             line_hash(items[i].key, library, items[i].symbol));
+        if (bytes < (int)sizeof line && write_file(s, temporary, line, (size_t)bytes))
             renameat(s->dir, temporary, s->dir, name);
     }
 }
