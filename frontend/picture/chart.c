@@ -171,6 +171,17 @@ static void draw_title(const Chart *m) {
                        FSTR(scaled_text(m->arena, (double)m->p->plan->arena_bytes, "B"))));
 }
 
+/* The name, without its front where that is too wide: its end tells most. */
+static Str cut_to(const Chart *m, Str name, double width) {
+    cairo_text_extents_t size;
+    cairo_set_font_size(m->c, 12);
+    for (uint32_t from = 0;; from++) {
+        Str part = from == 0 ? name : str_format(m->arena, "..%.*s", (int)(name.n - from), name.s + from);
+        cairo_text_extents(m->c, str_copy(m->arena, part).s, &size);
+        if (size.width <= width || from + 1 >= name.n) return part;
+    }
+}
+
 static void list_box(const Chart *m, uint32_t i, double y) {
     const Box *b = &m->boxes.at[i];
     const Node *n = node_in(&b->held);
@@ -183,11 +194,11 @@ static void list_box(const Chart *m, uint32_t i, double y) {
     text_at(m, LIST + 15, y, 12, str_format(m->arena, "%u", b->rank));
     text_at(m, LIST + 38, y, 12, scaled_text(m->arena, (double)b->bytes, "B"));
     Str type = str_format(m->arena, "%s%.*s", dtype_name((DType)n->dtype), FSTR(buf_str(&shape)));
-    text_at(m, LIST + 108, y, 12, str_format(m->arena, "%.*s  %.*s", FSTR(box_name(m, b)), FSTR(type)));
+    text_at(m, LIST + 108, y, 12, cut_to(m, box_name(m, b), WIDTH - LIST - 116));
     ink(m, 0.45);
     Str place = place_text(m->arena, m->files, n->span);
     text_at(m, LIST + 108, y + 13, 10,
-            str_format(m->arena, "%.*s, waves %u to %u", FSTR(place), b->held.first, b->held.last));
+            str_format(m->arena, "%.*s, %.*s, waves %u to %u", FSTR(type), FSTR(place), b->held.first, b->held.last));
 }
 
 static void draw_list(const Chart *m) {

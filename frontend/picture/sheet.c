@@ -158,9 +158,18 @@ static const char *format_of(const char *file) {
 
 bool sheet_known(const char *file) { return format_of(file) != NULL; }
 
+/* Of many boxes the places are looked for until they are good, not the best: that would take minutes. */
+static void bound_layout(Sheet *s) {
+    enum { FEW = 100, STEPS = 4000 };
+    if (s->boxes <= FEW) return;
+    Str turns = str_format(s->arena, "%u", STEPS / s->boxes + 1); /* of so many steps as there are boxes */
+    agattr(s->root, AGRAPH, text("nslimit"), text(str_copy(s->arena, turns).s));
+}
+
 static GrStatus render(Sheet *s, GVC_t *gvc, const char *format, Str *out, Error *e) {
     char *data = NULL;
     unsigned int n = 0;
+    bound_layout(s);
     bool laid = gvLayout(gvc, s->root, "dot") == 0;
     bool drawn = laid && gvRenderData(gvc, s->root, format, &data, &n) == 0 && data && n > 0;
     if (drawn) *out = str_copy(s->arena, (Str){data, n});
