@@ -36,6 +36,7 @@ static void graphs_agree(const char *name) {
 
 TEST_ALL(products_of_bf16) { graphs_agree("products-of-bf16"); }
 TEST_ALL(pools_of_convolutions) { graphs_agree("pools"); }
+TEST_ALL(sums_in_chunks) { graphs_agree("chunks"); }
 
 static void program_agrees(const ProgramWish *w, uint32_t set) {
     Arena *a = test_arena();

@@ -99,10 +99,7 @@ static DType stored_as(const Planner *p, Val v, Type t) {
     bool place = n->op == OP_reduce && (n->attr.reduce.kind == REDUCE_ARGMAX || n->attr.reduce.kind == REDUCE_ARGMIN);
     if (!place || t.dtype != DT_I32 || !p->entry->options->fused || !only_loaded(p->g, v))
         return t.dtype;
-    int64_t row = 1;
-    for (uint32_t i = 0; i < n->attr.reduce.n; i++) {
-        row *= node_of(p->g, operand(p->g, v, 0))->shape.dim[n->attr.reduce.at[i]];
-    }
+    int64_t row = reduce_row(p->g, v);
     return row > 0 && row <= BYTES ? DT_U8 : t.dtype;
 }
 
@@ -179,6 +176,15 @@ float node_cost(const Graph *g, Val v) {
 
 uint32_t reduce_members(const Node *n) {
     return n->op == OP_reduce && n->attr.reduce.kind == REDUCE_MOMENTS ? 2 : 1;
+}
+
+int64_t reduce_row(const Graph *g, Val v) {
+    const Node *n = node_of(g, v);
+    int64_t row = 1;
+    for (uint32_t i = 0; i < n->attr.reduce.n; i++) {
+        row *= node_of(g, operand(g, v, 0))->shape.dim[n->attr.reduce.at[i]];
+    }
+    return row;
 }
 
 /* Its kept axes all stand before the reduced ones. */

@@ -163,6 +163,7 @@ bool node_is_stage(const Graph *g, Val v);    /* reduce, contract, scatter_add o
 int64_t scatter_picks(const Graph *g, Val v); /* how many updates may meet in one element */
 float node_cost(const Graph *g, Val v);
 uint32_t reduce_members(const Node *n); /* tensors it makes: moments are two */
+int64_t reduce_row(const Graph *g, Val v);                /* how many elements it sums */
 bool reduce_is_trailing(const Graph *g, Val v);
 bool reduce_sums_head(const Graph *g,
                       Val v); /* over axis 0 alone, of many rows: can be an ACCUM of a row kernel */
@@ -240,6 +241,8 @@ enum { FEW_PLACES = 8 };
 
 /* nest.c: axes of a kernel. */
 uint32_t kernel_axis(Kernel *k, const char *name, int64_t extent);
+/* Before axis `at`; stages and accesses go on as they were. */
+void kernel_insert_axis(Kernel *k, uint32_t at, int64_t extent);
 Stage *kernel_stage(Kernel *k, StageKind kind); /* appended, schedule scalar, no axes */
 void kernel_merge(Kernel *k); /* one MAP stage without head: axes crossed as one become one */
 /* The reduced axes of the stages, which are the same in all, that every access crosses as one become one. */
@@ -267,6 +270,8 @@ void unit_finish(Emit *e);
 void put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at);
 void lower_map(Planner *p, uint32_t group);
 void lower_rows(Planner *p, uint32_t group);
+/* The fold of a table of partial sums, 16 rows for each chunk. */
+void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial);
 void lower_columns(Planner *p, uint32_t group);
 bool columns_alike(Planner *p, Val v, Val w); /* two reductions of GROUP_COLUMNS: can be stages of one kernel */
 void lower_contract(Planner *p, uint32_t group);

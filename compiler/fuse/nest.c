@@ -73,6 +73,29 @@ static void block_axis(Kernel *k, uint32_t axis, int64_t size) {
     }
 }
 
+void kernel_insert_axis(Kernel *k, uint32_t at, int64_t extent) {
+    vec_push(k->arena, &k->axes, (KAxis){0});
+    memmove(&k->axes.at[at + 1], &k->axes.at[at], sizeof(KAxis) * (k->axes.n - 1 - at));
+    k->axes.at[at] = (KAxis){str_format(k->arena, "c%u", k->axes.n), extent, -1, 0};
+    for (uint32_t i = 0; i < k->axes.n; i++) {
+        k->axes.at[i].clip_by += k->axes.at[i].clip_by >= (int32_t)at;
+    }
+    for (uint32_t i = 0; i < k->accesses.n; i++) {
+        int64_t *c = k->accesses.at[i].coef;
+        memmove(c + at + 1, c + at, sizeof *c * (MAX_AXES - at - 1));
+        c[at] = 0;
+    }
+    for (uint32_t i = 0; i < k->insts.n; i++) {
+        k->insts.at[i].imm.i += k->insts.at[i].kop == K_AXIS && k->insts.at[i].imm.i >= at;
+    }
+    for (uint32_t i = 0; i < k->stages.n; i++) {
+        Stage *s = &k->stages.at[i];
+        for (uint32_t j = 0; j < s->n_axes; j++) {
+            s->axis[j] += s->axis[j] >= at;
+        }
+    }
+}
+
 static int64_t block_size(int64_t extent) {
     int64_t size = (extent / 8 + 15) / 16 * 16;
     return size < BLOCK_LEAST ? BLOCK_LEAST : size > BLOCK ? BLOCK : size;

@@ -343,13 +343,13 @@ static uint32_t accum_member(Rows *r, Sink sink) {
     return cell;
 }
 
-static void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial) {
+void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial) {
     enum { FOLD_BLOCK = 256 };
     const Node *n = node_of(p->g, sink.val);
     Unit *u = unit_of_group(p, group, "fold");
     Kernel *k = u->kernel;
     Emit e = emit_begin(p, k, u);
-    int64_t count = shape_count(n->shape), rows = node_of(p->g, operand(p->g, sink.val, 0))->shape.dim[0];
+    int64_t count = shape_count(n->shape);
     uint32_t block = kernel_axis(k, "b", (count + FOLD_BLOCK - 1) / FOLD_BLOCK);
     uint32_t inner = kernel_axis(k, "k", FOLD_BLOCK);
     k->n_head = 1;
@@ -361,7 +361,7 @@ static void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial) 
     Stage *s = kernel_stage(k, STAGE_FOLD);
     s->axis[0] = (uint8_t)inner, s->n_axes = s->n_keep = 1, s->vec = 0;
     s->reduce = n->attr.reduce.kind;
-    s->fold_chunks = (rows + CHUNK - 1) / CHUNK;
+    s->fold_chunks = (reduce_row(p->g, sink.val) + CHUNK - 1) / CHUNK;
     uint32_t to = kernel_buffer(&e, sink.cell, true), from = kernel_buffer(&e, partial, false);
     s->out[0] = 1 + emit_access(&e, to, at);
     s->out[1] = 1 + emit_access(&e, from, at);
