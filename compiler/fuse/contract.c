@@ -78,6 +78,10 @@ void tile_epilogue(Tile *t, int64_t fixed) {
         s->axis[s->n_axes++] = (uint8_t)t->side_axis;
         in_tile.coef[t->side_axis] = r->block[0] * r->block[1];
     }
+    if (t->across) { /* lanes run along the tile, what is stored and read beside it is turned */
+        s->vec = (int8_t)(s->n_axes - 1);
+        s->transpose = (int8_t)(s->n_axes - 2);
+    }
     emit_stage(e);
     uint32_t value = emit_load(e, t->tile, in_tile, 0, v.i);
     if (p->info[v.i].checked && !g->commit)
@@ -360,17 +364,22 @@ static void lower_tile(Planner *p, uint32_t group) {
     if (g->commit)
         rows_of_update(&r);
     Lie b = product_lie(p, &r, 1);
-    if (packs_in_scratch(&r, &b)) {
+    Product around;
+    bool across = !g->commit && product_around(p, &packed, &around);
+    if (across) {
+        r = around;
+    } else if (packs_in_scratch(&r, &b)) {
         lower_panel(p, group, &r, &b);
         return;
     }
-    if (lower_cuts(p, group, &packed, &b) || lower_direct(p, group))
+    if (!across && (lower_cuts(p, group, &packed, &b) || lower_direct(p, group)))
         return;
     Tile t;
     Feed source[2] = {pack_source(p, group, &r, 0), pack_source(p, group, &r, 1)};
     tile_begin(p, group, &r, "tile", &t);
     memcpy(t.source, source, sizeof source);
-    t.side = side_of(&r);
+    t.across = across;
+    t.side = across ? 0 : side_of(&r);
     t.woven = t.side != 0 && r.c->extent[t.side - 1] <= FEW_PLACES && beside_columns(&r);
     t.rows_near = rows_near(&t);
     Kernel *k = t.e.k;

@@ -363,3 +363,26 @@ void product_apart(Planner *p, Product *r, const Lie *a) {
     *r = even;
     r->apart = true;
 }
+
+/* B lies along k and A is much smaller (a weight, in the gradient of a small batch): with roles changed B is read where
+ * it lies, row by row, and only A is packed.  Tiles then stand across the result, which costs less than turning B. */
+bool product_around(Planner *p, const Product *r, Product *out) {
+    enum { LARGER = 4 };
+    Lie b = product_lie(p, r, 1);
+    if (r->lists.n > 0 || r->outer.n > 0 || r->pairs || !b.direct || b.rounds != DT_F32 ||
+        product_stride(&b, r->c, &r->k) != 1 || product_stride(&b, r->c, &r->run[1]) <= 1 ||
+        r->run[0].count % (2 * LANES) != 0 || r->run[1].count < LARGER * r->run[0].count)
+        return false;
+    *out = *r;
+    for (int i = 0; i < 2; i++) {
+        out->role[i] = r->role[1 - i], out->operand[i] = r->operand[1 - i], out->run[i] = r->run[1 - i];
+    }
+    for (uint32_t d = 0; d < r->c->n_dims; d++) {
+        uint8_t in = r->in[d];
+        out->in[d] = (uint8_t)((in & IN_C) | (in & IN_A ? IN_B : 0) | (in & IN_B ? IN_A : 0));
+    }
+    out->apart = false;
+    choose_tile(out, p->entry->options);
+    product_apart(p, out, &b);
+    return out->apart;
+}

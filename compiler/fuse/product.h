@@ -54,6 +54,8 @@ bool product_lies_right(const Product *r, const Lie *lie, int side);
 bool product_even(const Planner *p, Product *r);
 /* Can tiles read A where it lies, row by row?  Then its rows are cut so. */
 void product_apart(Planner *p, Product *r, const Lie *a);
+/* The same product with the roles of A and B changed, where that spares turning B; false: it does not. */
+bool product_around(Planner *p, const Product *r, Product *out);
 
 /* pack.c */
 uint32_t pack_others(const Product *r, int side, uint8_t *dims);   /* dims of the operand outside its run and k */
@@ -90,6 +92,7 @@ typedef struct {
      * all panels are whole. */
     int64_t rows_near;
     uint32_t row_axis;
+    bool across;                  /* rows of a tile are places side by side in C, columns lie apart */
     bool inside;                  /* panels of columns are an axis of the stage, the last */
     Index dim_at[MAX_DIMS];
 } Tile;

@@ -43,15 +43,16 @@ static Value address(Emit *e, uint32_t access, const Value *point) {
     return emit_at(e, e->f32, e->buffer[a->buf], at);
 }
 
-/* The line of a vector's last element: that of the first came with the tile on its left, when rows do not begin on
- * lines. */
+/* Asked for to be written: a parameter that another thread has read is asked for twice otherwise, and where caches lie
+ * apart that is a long way.  The line of a vector's last element: that of the first came with the tile on its left,
+ * when rows do not begin on lines. */
 static void fetch_row(const Folded *f, Value row) {
     Emit *e = f->e;
     const KTile *t = &tile_of(e->kernel)->tile;
     Value at = emit_mul_i64(e, row, f->updates.pitch);
     for (int64_t column = LANES - 1; column < t->nr; column += LANES)
         for (uint32_t i = 0; i < f->updates.n; i++)
-            emit_fetch(e, emit_at(e, e->f32, f->array[i], LLVMBuildAdd(e->b, at, emit_i64(e, column), "")), true);
+            emit_fetch_to_write(e, emit_at(e, e->f32, f->array[i], LLVMBuildAdd(e->b, at, emit_i64(e, column), "")));
 }
 
 static void weave_row(void *user, Value row) {

@@ -119,10 +119,13 @@ Value emit_load(Emit *e, LLVMTypeRef t, Value at, unsigned align) {
 void emit_store(Emit *e, Value v, Value at, unsigned align) { LLVMSetAlignment(LLVMBuildStore(e->b, v, at),
     align); }
 
-void emit_fetch(Emit *e, Value at, bool near) {
-    Value in[4] = {at, emit_i32(e, 0), emit_i32(e, near ? 3 : 2), emit_i32(e, 1)};       /* read, how near, data */
+static void fetch(Emit *e, Value at, int write, int near) {
+    Value in[4] = {at, emit_i32(e, write), emit_i32(e, near), emit_i32(e, 1)};       /* .., data */
     emit_call(e, "llvm.prefetch", &e->ptr, 1, in, 4);
 }
+
+void emit_fetch(Emit *e, Value at, bool near) { fetch(e, at, 0, near ? 3 : 2); }
+void emit_fetch_to_write(Emit *e, Value at) { fetch(e, at, 1, 3); }
 
 Value emit_mul_i64(Emit *e, Value x, int64_t by) {
     return by == 1 ? x : LLVMBuildMul(e->b, x, emit_i64(e, by), "");
