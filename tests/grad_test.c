@@ -3,6 +3,7 @@
 #include "grad.h"
 #include "philox.h"
 #include "test.h"
+#include "winograd.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -455,7 +456,7 @@ TEST(a_rounded_condition_is_a_mask) {
     CHECK(cuts.at[0].mask && val_eq(cuts.at[0].operand, same) && node_of(c.g, cuts.at[0].by)->op == OP_rint);
 }
 
-/* tests/grad/ *.ir: the graphs of a module after differentiation. */
+/* tests/grad/ *.ir: the graphs of a module after differentiation, and what marks become then. */
 static Str differentiate(Arena *a, const TextTest *t) {
     SourceSet *s = sources_create(a);
     Diags *ds = diags_create(a, s);
@@ -466,6 +467,7 @@ static Str differentiate(Arena *a, const TextTest *t) {
     Buf out = buf_make(a);
     for (uint32_t i = 0; m && i < m->graphs.n; i++) {
         Graph *g = grad_expand(a, m->graphs.at[i], ds);
+        if (g && winograd_wanted(g)) g = winograd_expand(a, g);
         if (g) graph_print(g, &out);
     }
     diags_render(ds, &out, false);

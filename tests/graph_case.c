@@ -57,12 +57,8 @@ static const Tensor *columns_of(Arena *a, const Graph *g, uint64_t seed) {
     return columns;
 }
 
-Scenario *case_parse(Arena *a, Str text, uint64_t seed, const Math *math) {
-    SourceSet *sources = sources_create(a);
-    Diags *ds = diags_create(a, sources);
-    Module *m = module_parse(a, sources_add(sources, STR("case.ir"), text), sources, math, ds);
-    if (m == NULL || m->graphs.n == 0)
-        return NULL;
+Scenario *case_of(Arena *a, const Module *m, uint64_t seed, const Math *math) {
+    Diags *ds = diags_create(a, m->sources);
     Module *meaning = PUSH(a, Module, 1), *final = PUSH(a, Module, 1);
     if (!run_passes(a, m, "grad", meaning, ds) || !run_passes(a, m, NULL, final, ds))
         return NULL;
@@ -81,4 +77,10 @@ Scenario *case_parse(Arena *a, Str text, uint64_t seed, const Math *math) {
     *s = (Scenario){
         .meaning = meaning, .final = final, .vars = vars, .moments = moments, .n_moments = n, .math = math};
     return s;
+}
+
+Scenario *case_parse(Arena *a, Str text, uint64_t seed, const Math *math) {
+    SourceSet *sources = sources_create(a);
+    Module *m = module_parse(a, sources_add(sources, STR("case.ir"), text), sources, math, diags_create(a, sources));
+    return m == NULL || m->graphs.n == 0 ? NULL : case_of(a, m, seed, math);
 }

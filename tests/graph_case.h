@@ -8,5 +8,6 @@
 enum { CASE_MOMENTS = 2 }; /* the graph runs twice: what the first run commits is read by the second */
 /* NULL: the text is no valid module, or has no gradient where it asks for one. */
 Scenario *case_parse(Arena *a, Str text, uint64_t seed, const Math *math);
+Scenario *case_of(Arena *a, const Module *m, uint64_t seed, const Math *math);   /* NULL: as above */
 uint64_t case_seed(Str text); /* of its first line, `# seed N` */
 #endif

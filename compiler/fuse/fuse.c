@@ -33,6 +33,7 @@ static void lower_group(Planner *p, uint32_t group) {
     switch (p->groups.at[group].kind) {
     case GROUP_MAP: lower_map(p, group); return;
     case GROUP_ROWS: lower_rows(p, group); return;
+    case GROUP_JOIN: lower_join(p, group); return;
     case GROUP_COLUMNS: lower_columns(p, group); return;
     case GROUP_TILE:
     case GROUP_CHAIN: lower_contract(p, group); return;
@@ -204,6 +205,9 @@ static GrStatus check_graph(const Graph *g, Error *e) {
                         FSTR(intern_str(g->module->names, g->name)), op_name((Op)n->op));
         if (n->op == OP_contract && n->attr.contract->rounded != DT_F32)
             return fail(e, GR_UNSUPPORTED, "fuse: %%%u of graph %.*s rounds its operands: cast them first", i,
+                        FSTR(intern_str(g->module->names, g->name)));
+        if (n->op == OP_contract && n->attr.contract->winograd)
+            return fail(e, GR_UNSUPPORTED, "fuse: %%%u of graph %.*s is still marked `winograd`: expand it first", i,
                         FSTR(intern_str(g->module->names, g->name)));
         if (n->op == OP_reduce && n->attr.reduce.n > 1) {
             Shape x = node_of(g, operand(g, (Val){i}, 0))->shape;

@@ -35,6 +35,7 @@ typedef struct {
 /*  MAP     elementwise over one domain, one stage
  *  ROWS    leading axes are the head; reductions of trailing axes, maps between them
  *  COLUMNS reductions with kept axes behind the reduced ones, alike
+ *  JOIN    a join of computed parts, alone
  *  TILE    a product by register tiles with its epilogue
  *  CHAIN   any other contraction
  *  SCATTER scatter_add
@@ -45,6 +46,7 @@ typedef enum {
     GROUP_MAP,
     GROUP_ROWS,
     GROUP_COLUMNS,
+    GROUP_JOIN,
     GROUP_TILE,
     GROUP_CHAIN,
     GROUP_SCATTER,
@@ -269,6 +271,8 @@ Unit *unit_of_group(Planner *p, uint32_t group, const char *what);
 void unit_finish(Emit *e);
 void put_sinks(Emit *e, const Sink *sinks, uint32_t n, const Index *at);
 void lower_map(Planner *p, uint32_t group);
+bool join_of_parts(const Planner *p, Val v);     /* is to be one: it lies in memory */
+void lower_join(Planner *p, uint32_t group);
 void lower_rows(Planner *p, uint32_t group);
 /* The fold of a table of partial sums, 16 rows for each chunk. */
 void lower_fold(Planner *p, uint32_t group, Sink sink, uint32_t partial);

@@ -113,6 +113,7 @@ static GroupKind kind_of(const Planner *p, Val v) {
            : n->op == OP_scan                                ? GROUP_LOOP
            : n->op == OP_extern                              ? GROUP_EXTERN
            : op_class((Op)n->op) == CLASS_ORDER              ? GROUP_ORDER
+           : n->op == OP_concat && join_of_parts(p, v)       ? GROUP_JOIN
                                                              : GROUP_MAP;
 }
 

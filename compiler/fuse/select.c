@@ -343,6 +343,7 @@ void group_select(Planner *p) {
         if (!in->live)
             continue;
         optional[i] = !in->stored && p->entry->options->fused && shared_only(p, v);
+        in->stored |= join_of_parts(p, v);
         in->stored |= p->entry->options->fused ? stored_fused(p, v) : stored_unfused(p, v);
         optional[i] &= in->stored;
         tell_operands(p, v);

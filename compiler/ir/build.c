@@ -238,6 +238,7 @@ Contract *contract_new(Arena *a) { return PUSH(a, Contract, 1); }
 Contract *contract_canonical(Arena *a, const Contract *c) {
     Contract *r = contract_new(a);
     r->rounded = c->rounded;
+    r->winograd = c->winograd;
     uint8_t to[256] = {0};                        /* 1 + new number */
     for (uint32_t side = 0; side < 3; side++) {
         r->rank[side] = c->rank[side];

@@ -72,12 +72,14 @@ typedef enum {
  * the three roles of a window x = stride*o + dilation*t - pad, each role in exactly one of A, B, C (ir.md of the
  * design; docs/ir.md).
  * k runs over `over` in order, the last fastest; terms whose x, o or t lies outside are skipped but counted.
- * `rounded` is inherited by the contractions of the gradient; opt_precision makes casts of it. */
+ * `rounded` and `winograd` are inherited by the contractions of the gradient; opt_precision makes casts of the one;
+ * the other is a wish that lasts until the stage `grad` is done (compiler/grad/winograd.h). */
 enum { MAX_DIMS = 24, MAX_WINDOWS = 3 };
 typedef struct { uint8_t x, o, t; int32_t stride, dilation, pad; } Window;
 typedef struct {
     uint8_t n_dims, n_windows, n_over;
     uint8_t rounded;                             /* DType that operands are rounded to first; DT_F32: they are not */
+    bool winograd;
     uint8_t rank[3], dim[3][MAX_RANK];           /* of A, B, C: the dims in storage order */
     uint8_t over[MAX_RANK * 2];
     Window  window[MAX_WINDOWS];

@@ -226,6 +226,12 @@ static const Contract *parse_contract(Parser *p, const Shape side[3]) {
         c->rounded = parse_rounded(p);
         more = text_take(&p->t, ",");
     }
+    if (more && text_take(&p->t, "by")) {
+        static const char *const ways[] = {"winograd"};
+        text_want(&p->t, "=");
+        c->winograd = WORD_OF(p, ways, "winograd") == 0;
+        more = text_take(&p->t, ",");
+    }
     for (; more; more = text_take(&p->t, ",")) {
         want_key(p, "window");
         Window w = parse_window(p, c, &l);

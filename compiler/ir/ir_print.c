@@ -84,6 +84,9 @@ static void put_contract(Buf *out, const Contract *c) {
     if (c->rounded != DT_F32) {
         buf_printf(out, ", rounded=%s", dtype_name((DType)c->rounded));
     }
+    if (c->winograd) {
+        buf_put(out, STR(", by=winograd"));
+    }
     for (uint32_t i = 0; i < c->n_windows; i++) {
         const Window *w = &c->window[i];
         buf_printf(out, ", window=[x=%c, o=%c, t=%c, stride=%d, dilation=%d, pad=%d]", 'a' + w->x, 'a' + w->o,

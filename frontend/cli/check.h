@@ -19,6 +19,8 @@ void check_losses(const Check *c, const RecipePhase *p, const RecipeRun *run);
 void check_schedules(const Check *c, const RecipePhase *p);
 /* What the products of a phase are computed of. */
 void check_precision(const Check *c, const RecipePhase *p);
+/* How its convolutions are summed. */
+void check_convolution(const Check *c, const RecipePhase *p);
 /* The batches of an epoch, columns that nothing uses, rows that are new in each epoch. */
 void check_batches(const Check *c, const RecipePhase *p);
 void check_columns(const Check *c);

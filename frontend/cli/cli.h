@@ -92,6 +92,8 @@ typedef struct {
 /* Of a graph after its passes: products, those whose operands are rounded, and to what. */
 typedef struct { uint32_t all, rounded; DType type; } Products;
 Products precision_products(const Graph *compiled);
+/* Of a lowered graph: which products are by Winograd's way, and why others of the same phase are not. */
+void winograd_explain(Session *s, const Graph *lowered, FILE *out);
 /* Lowers and optimises; false after diagnostics. */
 bool compile_graphs(Session *s, const Common *c, uint32_t n, const EntryRequest *entries, Compiled *out);
 /* Rewrites the graphs of `compiled` so that their plan keeps to --max-memory, or says why it cannot. */

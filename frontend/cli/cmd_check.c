@@ -158,6 +158,7 @@ static void print_all(const Check *c) {
     if (r->phases.n == 0 && !c->json) printf("no mistakes; there is no `train`, so no gradients to follow\n");
     for (uint32_t p = 0; p < r->phases.n; p++) check_schedules(c, &r->phases.at[p]);
     for (uint32_t p = 0; p < r->phases.n; p++) check_precision(c, &r->phases.at[p]);
+    for (uint32_t p = 0; p < r->phases.n; p++) check_convolution(c, &r->phases.at[p]);
     for (uint32_t p = 0; p < r->phases.n; p++) check_batches(c, &r->phases.at[p]);
     if (r->phases.n > 0) {
         check_renewals(c);

@@ -44,6 +44,7 @@ int cmd_explain(int argc, char **argv) {
         fuse_explain(&c.planned, &c.final, s.files, &text);
         fwrite(text.s, 1, text.n, stdout);
         fit_print(&s, &c, stdout);
+        winograd_explain(&s, c.lowered.graphs.at[0], stdout);
     }
     session_close(&s);
     return status;

@@ -4,10 +4,14 @@
 #include "clock.h"
 #include "grad.h"
 #include "opt.h"
+#include "winograd.h"
 #include <string.h>
 
 static Graph *indices_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_check_indices(a, g); }
-static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) { return grad_expand(a, g, ds); }
+static Graph *grad_expand_pass(Arena *a, const Graph *g, Diags *ds) {
+    Graph *primitive = grad_expand(a, g, ds);
+    return primitive && winograd_wanted(primitive) ? winograd_expand(a, primitive) : primitive;
+}
 static Graph *precision_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_precision(a, g); }
 static Graph *simplify_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_simplify(a, g); }
 static Graph *split_pass(Arena *a, const Graph *g, Diags *ds) { (void)ds; return opt_split_reductions(a, g); }

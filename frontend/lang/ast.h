@@ -194,7 +194,7 @@ struct Stmt {
 typedef struct { Name data; Expr *rows; } BatchPart;            /* data empty for the only data set */
 typedef enum {
     TC_ERROR, TC_OBJECTIVE, TC_OPTIMIZER, TC_EPOCHS, TC_STEPS, TC_BATCH, TC_SEED, TC_CLIP, TC_FREEZE, TC_LOAD,
-    TC_PRECISION, TC_VALIDATE, TC_REPORT, TC_SAVE, TC_KEEP, TC_PATIENCE, TC_EVERY,
+    TC_PRECISION, TC_CONVOLUTION, TC_VALIDATE, TC_REPORT, TC_SAVE, TC_KEEP, TC_PATIENCE, TC_EVERY,
     TC_SHUFFLE, TC_COUNT
 } TrainClauseKind;
 typedef struct {
@@ -209,6 +209,7 @@ typedef struct {
         NameVec freeze;
         struct { NameVec patterns; Expr *file, *names; bool partly; } load;  /* names: optional */
         Name precision;                                                     /* `f32`, `bf16`, `f16` */
+        Name convolution;                                                   /* `direct`, `winograd` */
         struct { Name objective; Count every; } validate;                   /* objective optional */
         Count every;                                                        /* REPORT, SAVE, PATIENCE */
         struct { bool highest; Expr *score; } keep;

@@ -503,6 +503,7 @@ static void put_train_clause(Buf *b, const TrainClause *c)
         }
         buf_put(b, c->load.partly ? STR(" partly") : STR(""));
         break;
+    case TC_CONVOLUTION: buf_printf(b, "convolution %.*s", FSTR(c->convolution.text)); break;
     case TC_PRECISION: buf_printf(b, "precision %.*s", FSTR(c->precision.text)); break;
     case TC_VALIDATE:
         buf_put(b, STR("validate"));

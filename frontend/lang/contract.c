@@ -238,6 +238,7 @@ static bool contract_of(Product *p, const WindowSink *sink, Array x, Array y, Ar
     if (!shape_fits(l, l->b.at, result.n_lead, result.lead, result.rank, result.dim)) {
         return false;
     }
+    p->c->winograd = p->c->n_windows > 0 && winograd_of_product(l);
     Val v = build_contract(&l->b, x.val, y.val, p->c);
     *out = array_make(l, v, result.n_lead, result.lead, result.rank, result.dim);
     return true;

@@ -188,6 +188,7 @@ static V contracted(Convolution *v) {
     }
     v->c = contract_new(l->m->arena);
     v->c->rounded = precision_of_product(l);
+    v->c->winograd = winograd_of_product(l);
     list_dims(v);
     unpermute(v, 0, &v->x);
     unpermute(v, 1, &v->w);

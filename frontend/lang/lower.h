@@ -487,7 +487,10 @@ void  shard_take(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
 void  shard_check(Lower *l);                                /* refuses losses that mix rows */
 void  load_declare(Lower *l, RecipePhase *p, const TrainClause *c);
 void  precision_declare(Lower *l, RecipePhase *p, const TrainClause *c);
+bool  lower_in_model(const Lower *l);                       /* is what is being lowered written in a model? */
 uint8_t precision_of_product(const Lower *l);               /* that is being lowered: DT_F32 when it is not rounded */
+void  winograd_declare(Lower *l, RecipePhase *p, const TrainClause *c);
+bool  winograd_of_product(const Lower *l);                  /* that is being lowered, if it is a convolution */
 /* ---- scaling.c: the loss, and steps left out, of `precision f16`; of others nothing */
 Val   scaling_total(Lower *l, Val total);                   /* what is differentiated instead */
 bool  scaling_undo(Lower *l, Val *gradient);

@@ -106,7 +106,8 @@ typedef struct { const char *word; int kind; } ClauseWord;
 static const ClauseWord train_words[] = {
     {"objective", TC_OBJECTIVE}, {"optimizer", TC_OPTIMIZER}, {"epochs", TC_EPOCHS}, {"steps", TC_STEPS},
     {"batch", TC_BATCH}, {"seed", TC_SEED}, {"clip", TC_CLIP}, {"freeze", TC_FREEZE}, {"load", TC_LOAD},
-    {"precision", TC_PRECISION}, {"validate", TC_VALIDATE}, {"report", TC_REPORT}, {"save", TC_SAVE},
+    {"precision", TC_PRECISION}, {"convolution", TC_CONVOLUTION}, {"validate", TC_VALIDATE},
+    {"report", TC_REPORT}, {"save", TC_SAVE},
     {"keep", TC_KEEP}, {"patience", TC_PATIENCE}, {"every", TC_EVERY},
     {"shuffle", TC_SHUFFLE}, {NULL, TC_ERROR},
 };
@@ -167,6 +168,7 @@ static void parse_train_clause(Parser *p, TrainClause *c)
     case TC_FREEZE: parse_patterns(p, &c->freeze); break;
     case TC_LOAD: parse_load_clause(p, c); break;
     case TC_PRECISION: c->precision = parse_name(p, "`f32`, `bf16` or `f16`"); break;
+    case TC_CONVOLUTION: c->convolution = parse_name(p, "`direct` or `winograd`"); break;
     case TC_VALIDATE: parse_validate_clause(p, c); break;
     case TC_REPORT: case TC_SAVE:
         parse_expect_word(p, "every", "behind `report` and `save`");

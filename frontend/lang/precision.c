@@ -24,10 +24,14 @@ void precision_declare(Lower *l, RecipePhase *p, const TrainClause *c) {
     diag_help(d, "there are `f32`, `bf16` and `f16`");
 }
 
-uint8_t precision_of_product(const Lower *l) {
-    bool in_model = false;
-    for (const Frame *f = l->frame; f; f = f->caller) {
-        in_model = in_model || f->kind == FRAME_MODEL;
+bool lower_in_model(const Lower *l) {
+    const Frame *f = l->frame;
+    while (f && f->kind != FRAME_MODEL) {
+        f = f->caller;
     }
-    return in_model && l->train ? l->p->recipe->phases.at[l->phase].precision : DT_F32;
+    return f != NULL;
+}
+
+uint8_t precision_of_product(const Lower *l) {
+    return lower_in_model(l) && l->train ? l->p->recipe->phases.at[l->phase].precision : DT_F32;
 }

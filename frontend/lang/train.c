@@ -241,6 +241,7 @@ static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     case TC_CLIP: clip_declare(l, c); break;
     case TC_LOAD: load_declare(l, p, c); break;
     case TC_PRECISION: precision_declare(l, p, c); break;
+    case TC_CONVOLUTION: winograd_declare(l, p, c); break;
     case TC_EVERY: break;     /* inner.c, when all phases are known */
     }
 }

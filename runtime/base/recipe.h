@@ -159,6 +159,7 @@ typedef struct {
     int64_t batch; bool drop_tail; int64_t seed;
     int64_t buffer;                        /* rows at hand of which the next of an epoch is drawn; 0: all */
     DType precision;                       /* to which operands of the models' products are rounded; DT_F32: not */
+    bool winograd;                         /* the models' convolutions of three taps, where it gains */
     int64_t shards, rows; bool per_shard;  /* parts that a batch is taken in, 1 or more, and rows of one */
     VEC(RecipeBatch) more;                 /* of other data sets than the first */
     int64_t report_steps, save_epochs, patience;   /* 0: off */
