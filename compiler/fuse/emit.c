@@ -307,8 +307,9 @@ static uint32_t emit_clamped(Emit *e, Val x, const Index *at, uint32_t guard) {
 
 /* An element of x at indices that only the guard keeps inside.  A reshape behind them would divide what cannot be
  * there; so when there are divisions it is tried with indices that are inside by themselves, which are no addresses
- * any more, and the way with fewer divisions is taken.  Once it is known it is not tried again: borders within borders
- * would be tried three times at each level. */
+ * any more, and the way with fewer divisions is taken; of as many the second, since what is inside does not carry into
+ * the axes before, which stay addresses.  Once it is known it is not tried again: borders within borders would be tried
+ * three times at each level. */
 static uint32_t emit_inside(Emit *e, Val x, const Index *at, uint32_t guard) {
     enum { UNKNOWN, AS_IT_IS, CLAMPED };
     if (e->inside[x.i] != UNKNOWN)
@@ -319,7 +320,7 @@ static uint32_t emit_inside(Emit *e, Val x, const Index *at, uint32_t guard) {
         return value;
     back_to(e, start);
     value = emit_clamped(e, x, at, guard);
-    e->inside[x.i] = !e->bad && divisions_since(e, start) < divisions ? CLAMPED : AS_IT_IS;
+    e->inside[x.i] = !e->bad && divisions_since(e, start) <= divisions ? CLAMPED : AS_IT_IS;
     if (e->inside[x.i] == CLAMPED)
         return value;
     back_to(e, start);
