@@ -183,6 +183,21 @@ static Index in_table(Tile *t, const Cuts *cuts, Index at) {
 
 static int64_t table_step(const Cuts *cuts) { return cuts->tile * cuts->r.panels[1]; }
 
+/* Parts that follow each other read the same rows, and each fetches what the next one reads: a thread gets several in a
+ * row, so many that all threads end together. */
+static void hand_out_parts(Kernel *k, int64_t threads) {
+    enum { LEAST = 4, MOST = 8 };
+    int64_t points = kernel_points(k), best = INT64_MAX;
+    for (int64_t turns = MOST; turns >= LEAST; turns--) {
+        int64_t run = (points + threads * turns - 1) / (threads * turns), runs = (points + run - 1) / run;
+        int64_t longest = (runs + threads - 1) / threads * run;
+        if (longest < best) {
+            best = longest;
+            k->grain = run;
+        }
+    }
+}
+
 static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
     const Product *r = &cuts->r;
     Tile t;
@@ -217,6 +232,7 @@ static uint32_t lower_parts(Planner *p, uint32_t group, const Cuts *cuts) {
     emit_store(&t.e, kernel_buffer(&t.e, table, true), to, value);
     s->n = k->insts.n - s->first;
     unit_finish(&t.e);
+    hand_out_parts(k, p->entry->options->threads);
     return table;
 }
 

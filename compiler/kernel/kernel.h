@@ -210,6 +210,7 @@ const KList *ktile_columns(const KTile *t);     /* its list of columns, NULL whe
 int64_t ktile_cuts(const KTile *t);            /* parts that semantics 3 cuts its sum into */
 bool    ktile_pairs(const Kernel *k, const KTile *t);    /* are its operands pairs of bf16 */
 int64_t ktile_steps(const Kernel *k, const KTile *t);    /* elements of an operand in a block: pairs, or k */
+int64_t ktile_step(const KTile *t, int32_t axis);        /* how far A moves with an axis of tiles made together */
 bool    ktile_together(const Stage *s, int32_t axis);   /* is it one of the axes whose tiles one call makes */
 /* The place a window ties point u to where its axes stand there; false: there is none. */
 bool    klist_place(const KList *l, int64_t axis, int64_t outer, int64_t u, int64_t *place);

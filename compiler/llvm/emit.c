@@ -101,7 +101,7 @@ static void head_points(Emit *e, Value first, Value last) {
     emit_set_point(e, l.i, at);
     for (uint32_t h = 0; h < e->kernel->n_head; h++)
         e->axis[h] = (AxisAt){at[h], NULL};
-    if (e->ahead.n > 0)
+    if (ahead_any(e))
         emit_set_point(e, if_below(e, LLVMBuildAdd(e->b, l.i, emit_i64(e, 1), ""), last, l.i), e->ahead.point);
     emit_stages(e);
     loop_close(e, &l, NULL);
@@ -131,7 +131,7 @@ static void chunk_rows(Emit *e, Value chunk, Value first, Value last) {
     Value lane = LLVMBuildAnd(e->b, row.i, emit_i64(e, LANES - 1), "");
     e->partial_row = LLVMBuildAdd(e->b, emit_mul_i64(e, chunk, LANES), lane, "");
     e->axis[0] = (AxisAt){row.i, NULL};
-    if (e->ahead.n > 0) {
+    if (ahead_any(e)) {
         Value jump = if_below(e, LLVMBuildAdd(e->b, lo, emit_i64(e, LANES), ""), end, row.i);
         e->ahead.point[0] = if_below(e, LLVMBuildAdd(e->b, row.i, emit_i64(e, 1), ""), hi, jump);
     }

@@ -20,6 +20,7 @@ typedef struct { uint32_t access, stage; } Fetch;
 typedef struct {
     uint32_t n;
     Fetch    at[MAX_AHEAD];
+    bool     parts;                    /* a part of a long sum asks for what the next one reads (emit_part.c) */
     Value    point[MAX_AXES];          /* head axes of the point that follows */
 } Ahead;
 
@@ -230,9 +231,15 @@ void   weave_load(Emit *e, DType stored, Value square, Value from, uint32_t n, V
 /* ---- emit_ahead.c: inputs of the next head point ---- */
 void   ahead_plan(Emit *e);                                  /* before any stage: which one fetches what */
 void   ahead_enter(Dag *g, uint32_t level);                  /* part of dag_enter */
+bool   ahead_any(const Emit *e);                             /* is the point that follows asked for? */
 void   ahead_segment(Dag *g, Value segment);                 /* of a row in segments */
 void   ahead_turns(Dag *g, Value r);                         /* .. of which sixteen elements from r on hold some */
 void   ahead_turned(Dag *g);                                 /* of the block behind a turned one */
+
+/* ---- emit_part.c: what the next part of a long sum reads ---- */
+int64_t part_near_lines(int64_t step);   /* how many steps of so many lines the second cache holds in any case */
+bool   part_fetches(const Kernel *k, const Stage *tile);
+void   part_fetch(Emit *e, const Stage *tile, Value turn, int64_t turns);   /* its share of one call of `turns` */
 
 /* ---- emit_turn.c: 16 x 16 blocks turned in registers ---- */
 Dag   *turn_create(Emit *e, const Stage *s);                 /* NULL: nothing to turn, a plain map */

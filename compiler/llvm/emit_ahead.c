@@ -104,9 +104,14 @@ static bool planned(const Emit *e, const KAccess *a) {
     return false;
 }
 
+bool ahead_any(const Emit *e) { return e->ahead.n > 0 || e->ahead.parts; }
+
 void ahead_plan(Emit *e) {
     const Kernel *k = e->kernel;
     e->ahead.n = 0;
+    e->ahead.parts = false;
+    for (uint32_t i = 0; i < k->stages.n; i++)
+        e->ahead.parts |= part_fetches(k, &k->stages.at[i]);
     if (k->stages.n == 1)       /* no pass computes while memory rests: the processor fetches ahead by itself */
         return;
     for (uint32_t i = 0; i < k->accesses.n && e->ahead.n < MAX_AHEAD; i++) {
@@ -207,8 +212,11 @@ void ahead_turns(Dag *g, Value r) {
 }
 
 /* ---- turned blocks ---- */
-/* Rows of a block lie apart, and the next block has others: how far on they are, 0 where the processor knows. */
+/* Rows of a block lie apart, and the next block has others: how far on these are, 0 where the processor knows.  From
+ * beyond the caches it takes longer than one block: then those that are read about a hundred lines later, or hundreds
+ * where rows of many blocks follow. */
 static int64_t next_block(const Dag *g, const KAccess *a) {
+    enum { LINES = 96, SEVERAL = 4, INPUT_FAR = 16 << 20 };
     const Kernel *k = g->e->kernel;
     const KBuf *b = &k->bufs.at[a->buf];
     int64_t bytes = dtype_bytes(b->dtype), row = a->coef[g->turned];
@@ -216,8 +224,17 @@ static int64_t next_block(const Dag *g, const KAccess *a) {
         row * bytes < JUMP_LEAST)
         return 0;
     uint32_t n = g->s->n_axes, before = n > 1 && g->s->axis[n - 2] != g->vec ? n - 2 : n - 3;
-    if (k->axes.at[g->turned].extent > LANES)
-        return LANES * row;
+    int64_t turned = k->axes.at[g->turned].extent, lanes = k->axes.at[g->vec].extent;
+    bool far = b->count * bytes >= INPUT_FAR;
+    if (far && before < n && k->axes.at[g->s->axis[before]].extent >= SEVERAL) {
+        int64_t on = part_near_lines(turned * ((lanes + LANES - 1) / LANES));
+        int64_t most = k->axes.at[g->s->axis[before]].extent / SEVERAL;
+        return a->coef[g->s->axis[before]] * (on < most ? on : most);
+    }
+    if (far && turned > LANES && lanes >= SEVERAL * LANES)
+        return LANES * ((LINES + turned - 1) / turned);
+    if (turned > LANES)
+        return LANES * row * (far && turned >= SEVERAL * SEVERAL * LANES ? SEVERAL : 1);
     return before < n ? a->coef[g->s->axis[before]] : 0;
 }
 

@@ -16,9 +16,22 @@ static Value load_first(Emit *e, LLVMTypeRef t, Value at, int64_t n, unsigned al
     return access_load_masked(e, vt, at, align, emit_lanes(on, e->i1));
 }
 
+/* Every second of 31 elements: two loads that meet in the middle, and one shuffle. */
+static Value load_seconds(Emit *e, LLVMTypeRef t, Value at, unsigned align) {
+    LLVMTypeRef vt = emit_vector(t);
+    int64_t lane[LANES];
+    for (int64_t l = 0; l < LANES; l++)
+        lane[l] = l < LANES / 2 ? 2 * l : 2 * l + 1;
+    Value low = emit_load(e, vt, at, align);
+    Value high = emit_load(e, vt, emit_at(e, t, at, emit_i64(e, LANES - 1)), align);
+    return LLVMBuildShuffleVector(e->b, low, high, constant_lanes(e, lane), "");
+}
+
 /* Lane l is element `apart` * l, for the first `n` lanes.  Load j begins at 15 j, so that with all lanes the last one
  * ends with the last element needed. */
 Value lanes_load_apart(Emit *e, LLVMTypeRef t, Value at, int64_t apart, int64_t n, unsigned align) {
+    if (apart == 2 && n == LANES)
+        return load_seconds(e, t, at, align);
     Value all = LLVMConstNull(emit_vector(t));      /* lanes that are off are 0, as behind a mask */
     for (int64_t first = 0; first == 0 || first < apart * (n - 1); first += LANES - 1) {
         Value part = load_first(e, t, emit_at(e, t, at, emit_i64(e, first)), apart * (n - 1) + 1 - first, align);

@@ -8,7 +8,8 @@
  *     void mk(.., accumulate, outer, inner)
  * makes several tiles, one behind the other in t, which share the columns: those of tile (i, j) come from
  * a + i*outer + j*inner.  So thin tiles together fill the registers and read b once.  MICRO_ALONE continues the first
- * tile and leaves the others.
+ * tile and leaves the others.  `_at512_64_8` holds outer, inner and a_k: nine tiles and two steps take as many offsets
+ * from a, which are constants then; in registers, of which there are too few, a third of all loads were of offsets.
  * Eight columns fill half a vector: then a vector holds a pair of rows, column by column, and the tile in memory stays
  * rows x 8.
  *     void mk(.., accumulate, from, places, end)
@@ -340,8 +341,12 @@ bool micro_shape(const char *whole, MicroShape *s) {
     if (!shape_rows(whole, s, symbol) || strncmp(symbol, prefix[s->halves], strlen(prefix[s->halves])) != 0)
         return false;
     const char *size = symbol + strlen(prefix[s->halves]);
-    int n = sscanf(size, "%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
-    bool together = n == 4 && s->outer > 0 && s->inner > 0;
+    int n = sscanf(size, "%ux%u_%ux%u_at%lld_%lld_%lld%c", &s->rows, &s->columns, &s->outer, &s->inner,
+                   &s->outer_step, &s->inner_step, &s->a_k, &end);
+    s->fixed = n == 7;
+    if (!s->fixed)
+        n = sscanf(size, "%ux%u_%ux%u%c", &s->rows, &s->columns, &s->outer, &s->inner, &end);
+    bool together = (s->fixed || n == 4) && s->outer > 0 && s->inner > 0;
     int used = 0, tail = 0;
     sscanf(size, "%ux%u_edges%n_%u%n", &s->rows, &s->columns, &used, &s->tail, &tail);
     s->edges = used > 0 && (size[used] == 0 || (tail > 0 && size[tail] == 0 && s->tail < s->columns / LANES));
@@ -381,11 +386,14 @@ static void narrow(const Micro *wide, uint32_t vectors) {
     LLVMPositionBuilderAtEnd(e->b, f.after);
 }
 
-static void place_tiles(Micro *m, uint32_t inner) {
+static void place_tiles(Micro *m, const MicroShape *s) {
     Emit *e = m->e;
-    Value step[2] = {LLVMGetParam(e->function, 9), LLVMGetParam(e->function, 10)};
-    for (uint32_t i = 1; i < m->tiles; i++)
-        m->apart[i] = LLVMBuildAdd(e->b, emit_mul_i64(e, step[0], i / inner), emit_mul_i64(e, step[1], i % inner), "");
+    Value outer = s->fixed ? emit_i64(e, s->outer_step) : LLVMGetParam(e->function, 9);
+    Value inner = s->fixed ? emit_i64(e, s->inner_step) : LLVMGetParam(e->function, 10);
+    for (uint32_t i = 1; i < m->tiles; i++) {
+        Value row = emit_mul_i64(e, outer, i / s->inner);
+        m->apart[i] = LLVMBuildAdd(e->b, row, emit_mul_i64(e, inner, i % s->inner), "");
+    }
 }
 
 void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
@@ -400,6 +408,8 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
     for (unsigned i = 0; i < 9; i++)
         *at[i] = LLVMGetParam(e->function, i);
     LLVMPositionBuilderAtEnd(e->b, emit_block(e, "entry"));
+    if (shape->fixed)
+        m.a_k = emit_i64(e, shape->a_k);
     if (!m.edges && !together && !pairs) {
         enum { STEPS_ON = 24, APART = 128 };
         Value apart = LLVMBuildICmp(e->b, LLVMIntSGE, m.b_k, emit_i64(e, APART), "");
@@ -414,7 +424,7 @@ void emit_micro(Emit *e, const char *symbol, const MicroShape *shape) {
         narrow(&m, shape->tail);
     if (together) {
         alone(&m);
-        place_tiles(&m, shape->inner);
+        place_tiles(&m, shape);
     }
     Sums s = all_blocks(&m, start(&m));
     finish(&m, &s);

@@ -22,6 +22,9 @@ typedef struct {
     int32_t axis[2];                         /* their numbers, -1 none */
     const KList *columns;                    /* the list that ties columns to places, or NULL */
     bool pairs;                              /* an element holds two points of k */
+    const Stage *stage;                      /* its own, when what the next part reads is fetched; else NULL */
+    Value turn;                              /* the calls for that before those of this tile, of `turns` */
+    int64_t turns;
     bool shares;                             /* one list, with room for all blocks, for the tiles of the last axis */
 } Tile;
 
@@ -40,15 +43,6 @@ static Value target(const Tile *t) {
     return LLVMBuildSelect(t->e->b, is(t, LLVMIntNE, get(t, t->later), 0), t->cut, t->out, "");
 }
 
-/* How far A moves with an axis of tiles made together. */
-static int64_t step_of(const Tile *t, int32_t axis) {
-    int64_t step = 0;
-    for (uint32_t i = 0; i < t->t->n_lists; i++)
-        if (t->t->list[i].window && t->t->list[i].axis == axis)
-            step += t->t->list[i].a_place * t->t->list[i].of_axis;
-    return step;
-}
-
 static void call_micro(const Tile *t, Value k, Value a, Value b, Value to, Value blocks, Value list, Value mode) {
     Value in[12] = {k, a, number(t, t->t->a_k), b, number(t, t->t->b_k), to, blocks, list, mode};
     if (t->columns != NULL) {
@@ -56,8 +50,8 @@ static void call_micro(const Tile *t, Value k, Value a, Value b, Value to, Value
         in[10] = number(t, t->columns->places);
         in[11] = number(t, t->t->n);
     } else if (t->t->together > 0) {
-        in[9] = number(t, step_of(t, t->axis[0]));
-        in[10] = number(t, step_of(t, t->axis[1]));
+        in[9] = number(t, ktile_step(t->t, t->axis[0]));
+        in[10] = number(t, ktile_step(t->t, t->axis[1]));
     }
     LLVMBuildCall2(t->e->b, t->type, t->micro, in, in[11] != NULL ? 12 : in[9] != NULL ? 11 : 9, "");
 }
@@ -304,8 +298,8 @@ static void one_by_one(const Tile *t, const Block *x, const Value *u) {
     list_one(t, NULL);
     for (int i = 0; i < 2; i++)
         loop_open(e, &l[i], number(t, 0), number(t, t->extent[i]), 1, 0, NULL);
-    Value there = NULL, a = LLVMBuildAdd(e->b, x->a, emit_mul_i64(e, l[0].i, step_of(t, t->axis[0])), "");
-    a = LLVMBuildAdd(e->b, a, emit_mul_i64(e, l[1].i, step_of(t, t->axis[1])), "");
+    Value there = NULL, a = LLVMBuildAdd(e->b, x->a, emit_mul_i64(e, l[0].i, ktile_step(t->t, t->axis[0])), "");
+    a = LLVMBuildAdd(e->b, a, emit_mul_i64(e, l[1].i, ktile_step(t->t, t->axis[1])), "");
     for (uint32_t i = 0; i < t->t->n_lists; i++) {
         const KList *list = &t->t->list[i];
         if (!list->window)
@@ -355,6 +349,11 @@ static void one_cut(const Tile *t) {
         x = inside(t, &t->t->list[i], &x, u[i]);
     x.b = emit_mul_i64(e, LLVMBuildSub(e->b, l.i, first, ""), ktile_steps(e->kernel, t->t) * t->t->b_k);
     cut_block(t, &x, u);
+    if (t->stage != NULL) {
+        Value turn = LLVMBuildAdd(e->b, t->turn, LLVMBuildSub(e->b, l.i, first, ""), "");
+        part_fetch(e, t->stage, turn, t->turns);
+        flush(t);
+    }
     loop_close(e, &l, NULL);
     end_cut(t);
 }
@@ -435,6 +434,8 @@ static void tile_body(Dag *g, void *user) {
         const KAxis *x = &t->e->kernel->axes.at[g->s->axis[i]];
         tile = LLVMBuildAdd(t->e->b, emit_mul_i64(t->e, tile, x->extent), t->e->axis[g->s->axis[i]].scalar, "");
     }
+    if (t->stage != NULL)
+        t->turn = emit_mul_i64(t->e, tile, CHUNK / k->k);
     int64_t tiles = t->shares ? t->e->kernel->axes.at[g->s->axis[g->n_loops]].extent : 1;
     t->out = emit_at(t->e, t->e->f32, t->out, emit_mul_i64(t->e, tile, tiles * tile_size(t)));
     if (t->shares)
@@ -459,6 +460,12 @@ void emit_tile(Emit *e, const Stage *s, Value microkernel, Value last) {
     t.later = emit_local(e, e->i64, 1, 8);
     t.cut = k->cut < 0 && blocks * k->k > CHUNK ? emit_local(e, e->f32, (int64_t)k->mr * k->nr, BUFFER_ALIGN) : NULL;
     t.shares = shares_list(&t, s);
+    if (part_fetches(e->kernel, s)) {
+        t.stage = s;
+        t.turns = CHUNK / k->k;
+        for (uint32_t i = 0; i + k->together < s->n_axes; i++)
+            t.turns *= e->kernel->axes.at[s->axis[i]].extent;
+    }
     t.list = emit_local(e, e->i64, pair_size(&t) * t.most, 16);
     dag_loops(dag_create(e, s, s->n_axes - k->together - t.shares), tile_body, &t);
 }

@@ -14,5 +14,10 @@ typedef void (*MicroFn)(int64_t k, const float *a, int64_t a_k, const float *b, 
 /* edges: columns stand at places; three arguments more, from, places and end, and triples in the list */
 /* tail: vectors of a last tile that has fewer, 0 none */
 /* apart: from row to row of a; halves: operands are pairs of bf16 */
-typedef struct { unsigned rows, columns, outer, inner, tail; bool edges, halves; long long apart; } MicroShape;
+/* fixed: the steps of k, outer and inner are known, and the arguments are not looked at */
+typedef struct {
+    unsigned rows, columns, outer, inner, tail;
+    bool edges, halves, fixed;
+    long long apart, outer_step, inner_step, a_k;
+} MicroShape;
 #endif
