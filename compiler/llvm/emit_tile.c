@@ -391,6 +391,31 @@ static bool shares_list(const Tile *t, const Stage *s) {
            (t->columns == NULL || t->t->n_axis == last);
 }
 
+/* Images read where they lie: what a tile's columns read of the row behind those of its window, a piece of each plane.
+ * Planes lie pages apart, so the processor does not foresee it.  The next point of the head reads it; the first panel
+ * of rows asks for it. */
+static void fetch_row(const Tile *t) {
+    enum { INPUT_LEAST = 4 << 20, MOST_STEPS = 64 };
+    Emit *e = t->e;
+    const KList *l = &t->t->list[0];
+    int64_t steps = ktile_steps(e->kernel, t->t);
+    const KBuf *b = &e->kernel->bufs.at[e->kernel->accesses.at[t->t->b].buf];
+    if (t->columns == NULL || !l->window || l->divide != 1 || b->count * 4 < INPUT_LEAST || steps > MOST_STEPS)
+        return;
+    bool one = t->t->m_axis < 0;
+    If first = if_open(e, one ? LLVMConstInt(e->i1, 1, false) : is(t, LLVMIntEQ, e->axis[t->t->m_axis].scalar, 0));
+    int64_t away = l->of_axis > 0 ? 1 : -1, end = l->of_u * away > 0 ? l->count - 1 : 0;
+    Value place = LLVMBuildAdd(e->b, place_of(t, l, number(t, end)), number(t, away), "");
+    Value row = emit_at(e, e->f32, t->b, emit_mul_i64(e, place, l->b_place));
+    Loop k;
+    loop_open(e, &k, number(t, 0), number(t, steps), 1, 0, NULL);
+    Value at = emit_at(e, e->f32, row, emit_mul_i64(e, k.i, t->t->b_k));
+    for (int64_t line = 0; line < t->t->nr; line += LANES)
+        emit_fetch(e, emit_at(e, e->f32, at, number(t, line)), false);
+    loop_close(e, &k, NULL);
+    if_close(e, first);
+}
+
 /* Its last axis, with one list for all. */
 static void tiles_of_list(Tile *t, const Stage *s) {
     Emit *e = t->e;
@@ -406,6 +431,7 @@ static void tiles_of_list(Tile *t, const Stage *s) {
     t->a = emit_at(e, e->f32, a, emit_mul_i64(e, l.i, k->accesses.at[t->t->a].coef[axis]));
     t->b = emit_at(e, e->f32, b, emit_mul_i64(e, l.i, k->accesses.at[t->t->b].coef[axis]));
     t->out = emit_at(e, e->f32, out, emit_mul_i64(e, l.i, tile_size(t)));
+    fetch_row(t);
     call_micro(t, whole_block(t), t->a, t->b, t->out, blocks, t->list, number(t, MICRO_STORE));
     loop_close(e, &l, NULL);
 }
