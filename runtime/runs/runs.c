@@ -1,100 +1,7 @@
-/* SQLite does the sharing: a journal of changes (WAL), so that readers and a writer do not wait for each other, and
- * ten seconds of patience between writers.  Nothing waits for the disk: a process that is killed loses nothing, and
- * what a power cut takes is in the folders. */
-#include "runs.h"
-#include "card.h"
-#include "rundir.h"
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <math.h>
-#include <sqlite3.h>
+/* Rows of the database, written and read.  Its columns are the rows of fields.def; settings, tags and metrics have
+ * tables of their own. */
+#include "sql.h"
 #include <stdio.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum { PATIENCE_MS = 10000, VERSION = 2, DEPTH = 3 };
-
-struct Runs { sqlite3 *db; Str path; };
-
-static const char k_schema[] =
-    "CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY"
-#define FIELD(kind, name, what) ", " #name " " #kind
-#include "fields.def"
-#undef FIELD
-    ") WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS settings (run TEXT, name TEXT, value TEXT, PRIMARY KEY (run, name)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS tags (run TEXT, tag TEXT, PRIMARY KEY (run, tag)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS metrics (run TEXT, name TEXT, last REAL, least REAL, least_epoch INTEGER, most REAL,"
-    " most_epoch INTEGER, PRIMARY KEY (run, name)) WITHOUT ROWID;"
-    "PRAGMA user_version = 2;";
-
-/* ---- statements ---- */
-/* What we ask is right, so an answer that it is wrong (SQLITE_ERROR) says that the file is. */
-static GrStatus failed(const Runs *r, Error *e) {
-    int code = sqlite3_errcode(r->db);
-    if (code != SQLITE_NOTADB && code != SQLITE_CORRUPT && code != SQLITE_ERROR)
-        return fail(e, GR_IO, "%.*s: %s", FSTR(r->path), sqlite3_errmsg(r->db));
-    fail(e, GR_DATA, "%.*s is damaged, or no database of runs", FSTR(r->path));
-    fail_help(e, "`graphc runs --rebuild` makes it anew from the folders of the runs");
-    return GR_DATA;
-}
-
-static GrStatus run_sql(Runs *r, const char *sql, Error *e) {
-    return sqlite3_exec(r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? GR_OK : failed(r, e);
-}
-
-/* Values are bound in the order in which they are given; the statement is over with the last. */
-typedef struct { Runs *runs; sqlite3_stmt *stmt; int n; } Sql;
-
-static Sql sql_begin(Runs *r, const char *text) {
-    Sql s = {.runs = r};
-    sqlite3_prepare_v2(r->db, text, -1, &s.stmt, NULL);        /* one that fails leaves NULL, which binding refuses */
-    return s;
-}
-
-static void bind_TEXT(Sql *s, Str x) { sqlite3_bind_text(s->stmt, ++s->n, x.n ? x.s : "", (int)x.n, SQLITE_STATIC); }
-static void bind_INT(Sql *s, int64_t x) { sqlite3_bind_int64(s->stmt, ++s->n, x); }
-static void bind_REAL(Sql *s, double x) { sqlite3_bind_double(s->stmt, ++s->n, x); }     /* NaN becomes NULL */
-
-static GrStatus sql_end(Sql *s, Error *e) {
-    bool done = s->stmt != NULL && sqlite3_step(s->stmt) == SQLITE_DONE;
-    GrStatus status = done ? GR_OK : failed(s->runs, e);
-    sqlite3_finalize(s->stmt);
-    return status;
-}
-
-static bool sql_next(Sql *s) {
-    s->n = 0;
-    return s->stmt != NULL && sqlite3_step(s->stmt) == SQLITE_ROW;
-}
-
-static GrStatus sql_read(Sql *s, Error *e) {
-    bool done = s->stmt != NULL && sqlite3_errcode(s->runs->db) == SQLITE_DONE;
-    GrStatus status = done ? GR_OK : failed(s->runs, e);
-    sqlite3_finalize(s->stmt);
-    return status;
-}
-
-static Str get_TEXT(Sql *s, Arena *a) {
-    const char *text = (const char *)sqlite3_column_text(s->stmt, s->n);
-    uint32_t n = (uint32_t)sqlite3_column_bytes(s->stmt, s->n++);
-    return text ? str_copy(a, (Str){text, n}) : (Str){"", 0};
-}
-
-static int64_t get_INT(Sql *s, Arena *a) {
-    (void)a;
-    return sqlite3_column_int64(s->stmt, s->n++);
-}
-
-static double get_REAL(Sql *s, Arena *a) {
-    (void)a;
-    bool null = sqlite3_column_type(s->stmt, s->n) == SQLITE_NULL;
-    double x = sqlite3_column_double(s->stmt, s->n++);
-    return null ? NAN : x;
-}
 
 /* ---- writing ---- */
 static GrStatus forget(Runs *r, Str name, Error *e) {
@@ -104,7 +11,7 @@ static GrStatus forget(Runs *r, Str name, Error *e) {
         char text[64];
         snprintf(text, sizeof text, "DELETE FROM %s = ?", tables[i]);
         Sql s = sql_begin(r, text);
-        bind_TEXT(&s, name);
+        sql_bind_TEXT(&s, name);
         TRY(sql_end(&s, e));
     }
     return GR_OK;
@@ -116,61 +23,52 @@ static GrStatus put_fields(Runs *r, const RunRow *row, Error *e) {
 #include "fields.def"
 #undef FIELD
                          ")");
-    bind_TEXT(&s, row->name);
-#define FIELD(kind, name, what) bind_##kind(&s, row->name);
+    sql_bind_TEXT(&s, row->name);
+#define FIELD(kind, name, what) sql_bind_##kind(&s, row->name);
 #include "fields.def"
 #undef FIELD
     return sql_end(&s, e);
 }
 
-static GrStatus put_row(Runs *r, const RunRow *row, Error *e) {
+GrStatus runs_put_row(Runs *r, const RunRow *row, Error *e) {
     TRY(forget(r, row->name, e));
     TRY(put_fields(r, row, e));
     for (uint32_t i = 0; i < row->settings.n; i++) {
         Sql s = sql_begin(r, "INSERT OR REPLACE INTO settings VALUES (?,?,?)");
-        bind_TEXT(&s, row->name);
-        bind_TEXT(&s, row->settings.at[i].name);
-        bind_TEXT(&s, row->settings.at[i].value);
+        sql_bind_TEXT(&s, row->name);
+        sql_bind_TEXT(&s, row->settings.at[i].name);
+        sql_bind_TEXT(&s, row->settings.at[i].value);
         TRY(sql_end(&s, e));
     }
     for (uint32_t i = 0; i < row->tags.n; i++) {
         Sql s = sql_begin(r, "INSERT OR REPLACE INTO tags VALUES (?,?)");
-        bind_TEXT(&s, row->name);
-        bind_TEXT(&s, row->tags.at[i]);
+        sql_bind_TEXT(&s, row->name);
+        sql_bind_TEXT(&s, row->tags.at[i]);
         TRY(sql_end(&s, e));
     }
     for (uint32_t i = 0; i < row->metrics.n; i++) {
         const RunMetric *m = &row->metrics.at[i];
         Sql s = sql_begin(r, "INSERT OR REPLACE INTO metrics VALUES (?,?,?,?,?,?,?)");
-        bind_TEXT(&s, row->name);
-        bind_TEXT(&s, m->name);
-        bind_REAL(&s, m->last);
-        bind_REAL(&s, m->least);
-        bind_INT(&s, m->least_epoch);
-        bind_REAL(&s, m->most);
-        bind_INT(&s, m->most_epoch);
+        sql_bind_TEXT(&s, row->name);
+        sql_bind_TEXT(&s, m->name);
+        sql_bind_REAL(&s, m->last);
+        sql_bind_REAL(&s, m->least);
+        sql_bind_INT(&s, m->least_epoch);
+        sql_bind_REAL(&s, m->most);
+        sql_bind_INT(&s, m->most_epoch);
         TRY(sql_end(&s, e));
     }
     return GR_OK;
 }
 
-/* All or nothing. */
-static GrStatus finish(Runs *r, GrStatus status, Error *e) {
-    if (status == GR_OK)
-        status = run_sql(r, "COMMIT", e);
-    if (status != GR_OK)
-        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
-}
-
 GrStatus runs_put(Runs *r, const RunRow *row, Error *e) {
-    TRY(run_sql(r, "BEGIN IMMEDIATE", e));
-    return finish(r, put_row(r, row, e), e);
+    TRY(sql_run(r, "BEGIN IMMEDIATE", e));
+    return sql_finish(r, runs_put_row(r, row, e), e);
 }
 
 GrStatus runs_drop(Runs *r, Str name, Error *e) {
-    TRY(run_sql(r, "BEGIN IMMEDIATE", e));
-    return finish(r, forget(r, name, e), e);
+    TRY(sql_run(r, "BEGIN IMMEDIATE", e));
+    return sql_finish(r, forget(r, name, e), e);
 }
 
 /* ---- reading ---- */
@@ -191,8 +89,8 @@ static RunRow *row_named(RunRows *rows, Str name) {
 static GrStatus read_rows(Arena *a, Runs *r, RunRows *out, Error *e) {
     Sql s = sql_begin(r, "SELECT * FROM runs ORDER BY name");
     while (sql_next(&s)) {
-        RunRow row = {.name = get_TEXT(&s, a)};
-#define FIELD(kind, name, what) row.name = get_##kind(&s, a);
+        RunRow row = {.name = sql_get_TEXT(&s, a)};
+#define FIELD(kind, name, what) row.name = sql_get_##kind(&s, a);
 #include "fields.def"
 #undef FIELD
         vec_push(a, &out->at, row);
@@ -203,30 +101,30 @@ static GrStatus read_rows(Arena *a, Runs *r, RunRows *out, Error *e) {
 static GrStatus read_lists(Arena *a, Runs *r, RunRows *out, Error *e) {
     Sql s = sql_begin(r, "SELECT run, name, value FROM settings ORDER BY run, name");
     while (sql_next(&s)) {
-        RunRow *row = row_named(out, get_TEXT(&s, a));
-        RunSetting x = {.name = get_TEXT(&s, a)};              /* columns in order: a statement each */
-        x.value = get_TEXT(&s, a);
+        RunRow *row = row_named(out, sql_get_TEXT(&s, a));
+        RunSetting x = {.name = sql_get_TEXT(&s, a)};              /* columns in order: a statement each */
+        x.value = sql_get_TEXT(&s, a);
         if (row != NULL)
             vec_push(a, &row->settings, x);
     }
     TRY(sql_read(&s, e));
     s = sql_begin(r, "SELECT run, tag FROM tags ORDER BY run, tag");
     while (sql_next(&s)) {
-        RunRow *row = row_named(out, get_TEXT(&s, a));
-        Str tag = get_TEXT(&s, a);
+        RunRow *row = row_named(out, sql_get_TEXT(&s, a));
+        Str tag = sql_get_TEXT(&s, a);
         if (row != NULL)
             vec_push(a, &row->tags, tag);
     }
     TRY(sql_read(&s, e));
     s = sql_begin(r, "SELECT run, name, last, least, least_epoch, most, most_epoch FROM metrics ORDER BY run, name");
     while (sql_next(&s)) {
-        RunRow *row = row_named(out, get_TEXT(&s, a));
-        RunMetric m = {.name = get_TEXT(&s, a)};
-        m.last = get_REAL(&s, a);
-        m.least = get_REAL(&s, a);
-        m.least_epoch = get_INT(&s, a);
-        m.most = get_REAL(&s, a);
-        m.most_epoch = get_INT(&s, a);
+        RunRow *row = row_named(out, sql_get_TEXT(&s, a));
+        RunMetric m = {.name = sql_get_TEXT(&s, a)};
+        m.last = sql_get_REAL(&s, a);
+        m.least = sql_get_REAL(&s, a);
+        m.least_epoch = sql_get_INT(&s, a);
+        m.most = sql_get_REAL(&s, a);
+        m.most_epoch = sql_get_INT(&s, a);
         if (row != NULL)
             vec_push(a, &row->metrics, m);
     }
@@ -235,212 +133,9 @@ static GrStatus read_lists(Arena *a, Runs *r, RunRows *out, Error *e) {
 
 GrStatus runs_read(Arena *a, Runs *r, RunRows *out, Error *e) {
     *out = (RunRows){0};
-    TRY(run_sql(r, "BEGIN", e));           /* one moment, whoever writes meanwhile */
+    TRY(sql_run(r, "BEGIN", e));           /* one moment, whoever writes meanwhile */
     GrStatus status = read_rows(a, r, out, e);
     if (status == GR_OK)
         status = read_lists(a, r, out, e);
-    return finish(r, status, e);
-}
-
-/* ---- opening ---- */
-/* Two processes that turn a new file to WAL at once: the one that loses is told so without any waiting. */
-static GrStatus use_wal(Runs *r, Error *e) {
-    enum { PAUSE_MS = 5 };
-    const char *sql = "PRAGMA journal_mode = WAL";
-    int status = sqlite3_exec(r->db, sql, NULL, NULL, NULL);
-    for (int waited = 0; status == SQLITE_BUSY && waited < PATIENCE_MS; waited += PAUSE_MS) {
-        sqlite3_sleep(PAUSE_MS);
-        status = sqlite3_exec(r->db, sql, NULL, NULL, NULL);
-    }
-    return status == SQLITE_OK ? GR_OK : failed(r, e);
-}
-
-static GrStatus open_file(Arena *a, Str folder, Runs *r, Error *e) {
-    *r = (Runs){.path = str_format(a, "%.*s/" RUNS_FILE, FSTR(folder))};
-    if (sqlite3_open_v2(r->path.s, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
-        return failed(r, e);
-    sqlite3_busy_timeout(r->db, PATIENCE_MS);
-    TRY(run_sql(r, "PRAGMA synchronous = OFF", e));
-    return use_wal(r, e);
-}
-
-static GrStatus version_of(Runs *r, int64_t *version, Error *e) {
-    Sql s = sql_begin(r, "PRAGMA user_version");
-    *version = 0;
-    while (sql_next(&s))
-        *version = get_INT(&s, NULL);
-    TRY(sql_read(&s, e));
-    if (*version <= VERSION)
-        return GR_OK;
-    fail(e, GR_CHANGED, "%.*s has schema %lld, this graphc knows %d", FSTR(r->path), (long long)*version, VERSION);
-    fail_help(e, "`graphc runs --rebuild` puts it aside and makes another");
-    return GR_CHANGED;
-}
-
-/* Every folder below with a program in it.  What is in a run is no run; a folder with an index of its own has its
- * runs there. */
-static GrStatus scan(Arena *a, Runs *r, Str folder, Str below, int depth, uint32_t *found, Error *e) {
-    Str here = below.n ? str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(below)) : str_copy(a, folder);
-    DIR *d = opendir(here.s);
-    GrStatus status = d != NULL ? GR_OK : fail_errno(e, GR_IO, "looking for runs in %.*s", FSTR(here));
-    for (struct dirent *entry; d != NULL && status == GR_OK && (entry = readdir(d)) != NULL;) {
-        Str name = str_format(a, "%.*s%s%s", FSTR(below), below.n ? "/" : "", entry->d_name);
-        Str path = str_format(a, "%.*s/%.*s", FSTR(folder), FSTR(name));
-        struct stat st;
-        RunRow row;
-        if (entry->d_name[0] == '.' || lstat(path.s, &st) != 0 || !S_ISDIR(st.st_mode))
-            continue;
-        if (access(rundir_file(a, path, RUN_PROGRAM).s, F_OK) == 0) {
-            row = card_read(a, folder, name);
-            status = put_row(r, &row, e);
-            ++*found;
-        } else if (depth > 1 && access(rundir_file(a, path, RUNS_FILE).s, F_OK) != 0) {
-            status = scan(a, r, folder, name, depth - 1, found, e);
-        }
-    }
-    if (d != NULL)
-        closedir(d);
-    return status;
-}
-
-static GrStatus fill(Arena *a, Runs *r, Str folder, bool again, uint32_t *found, Error *e) {
-    int64_t version;
-    TRY(run_sql(r, "BEGIN IMMEDIATE", e));
-    GrStatus status = version_of(r, &version, e);
-    bool needed = again || version < VERSION;      /* another process may have made it meanwhile */
-    if (status == GR_OK && needed)
-        status = run_sql(r, "DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS settings; DROP TABLE IF EXISTS tags;"
-                            "DROP TABLE IF EXISTS metrics", e);
-    if (status == GR_OK && needed)
-        status = run_sql(r, k_schema, e);
-    if (status == GR_OK && needed)
-        status = scan(a, r, folder, STR(""), DEPTH, found, e);
-    return finish(r, status, e);
-}
-
-static GrStatus hand_out(Arena *a, Runs *r, GrStatus status, Runs **out) {
-    if (status != GR_OK) {
-        runs_close(r);
-        return status;
-    }
-    *out = PUSH(a, Runs, 1);
-    **out = *r;
-    return GR_OK;
-}
-
-GrStatus runs_open(Arena *a, Str folder, Runs **out, Error *e) {
-    Runs r;
-    int64_t version = 0;
-    uint32_t found = 0;
-    *out = NULL;
-    GrStatus status = open_file(a, folder, &r, e);
-    if (status == GR_OK)
-        status = version_of(&r, &version, e);
-    if (status == GR_OK && version < VERSION)      /* new, or of an older graphc */
-        status = fill(a, &r, folder, false, &found, e);
-    return hand_out(a, &r, status, out);
-}
-
-void runs_close(Runs *r) {
-    if (r != NULL)
-        sqlite3_close(r->db);
-}
-
-/* Every page is looked at: damage that no question has met yet is found as well. */
-static bool is_sound(Runs *r) {
-    Sql s = sql_begin(r, "PRAGMA quick_check(1)");
-    bool sound = sql_next(&s) && strcmp((const char *)sqlite3_column_text(s.stmt, 0), "ok") == 0;
-    sqlite3_finalize(s.stmt);
-    return sound;
-}
-
-/* ---- without writing ---- */
-static Str uri_of(Arena *a, Str path, const char *how) {
-    Buf b = buf_make(a);
-    buf_printf(&b, "file:");
-    for (uint32_t i = 0; i < path.n; i++)
-        buf_printf(&b, memchr("?#%", path.s[i], 3) != NULL ? "%%%02X" : "%c", path.s[i]);
-    buf_printf(&b, "?mode=ro%s", how);
-    return buf_str(&b);
-}
-
-/* Sound and as we write it. */
-static bool open_unwritten(Arena *a, Str folder, const char *how, Runs *r, Error *e) {
-    enum { FLAGS = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI };
-    int64_t version;
-    *r = (Runs){.path = str_format(a, "%.*s/" RUNS_FILE, FSTR(folder))};
-    return sqlite3_open_v2(uri_of(a, r->path, how).s, &r->db, FLAGS, NULL) == SQLITE_OK &&
-           version_of(r, &version, e) == GR_OK && version == VERSION && is_sound(r);
-}
-
-/* Changes that lie beside the file are read when what readers share is there too; else the file is all there is. */
-GrStatus runs_open_unwritten(Arena *a, Str folder, Runs **out, Error *e) {
-    static const char *const ways[] = {"", "&immutable=1"};
-    Runs r;
-    uint32_t found = 0;
-    *out = NULL;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        if (open_unwritten(a, folder, ways[i], &r, e))
-            return hand_out(a, &r, GR_OK, out);
-        runs_close(&r);
-    }
-    r = (Runs){.path = str_format(a, "%.*s/" RUNS_FILE, FSTR(folder))};
-    GrStatus status = sqlite3_open(":memory:", &r.db) == SQLITE_OK ? GR_OK : failed(&r, e);
-    if (status == GR_OK)
-        status = fill(a, &r, folder, true, &found, e);
-    return hand_out(a, &r, status, out);
-}
-
-/* ---- making it again ---- */
-/* damaged: whoever made it, we cannot use it. */
-static GrStatus examine(Arena *a, Str folder, Runs *r, bool *damaged, Error *e) {
-    int64_t version;
-    GrStatus status = open_file(a, folder, r, e);
-    if (status == GR_OK)
-        status = version_of(r, &version, e);
-    *damaged = status == GR_DATA || status == GR_CHANGED || (status == GR_OK && !is_sound(r));
-    return status;
-}
-
-/* Of processes that find it damaged at once the first one renames it; the others find that another file is there, or,
- * when that one has been made again before they look, that it is sound. */
-static GrStatus put_aside(Arena *a, Str folder, Str path, Error *e) {
-    struct stat ours, there;
-    int fd = open(path.s, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? GR_OK : fail_errno(e, GR_IO, "%.*s", FSTR(path));
-    flock(fd, LOCK_EX);
-    bool same = fstat(fd, &ours) == 0 && stat(path.s, &there) == 0 && ours.st_ino == there.st_ino;
-    bool damaged = false;
-    GrStatus status = GR_OK;
-    if (same) {
-        Runs now;
-        Error known = {0};                 /* from before */
-        (void)examine(a, folder, &now, &damaged, &known);
-        runs_close(&now);
-    }
-    if (damaged && rename(path.s, str_format(a, "%.*s.damaged", FSTR(path)).s) != 0)
-        status = fail_errno(e, GR_IO, "renaming %.*s", FSTR(path));
-    if (damaged && status == GR_OK) {
-        unlink(str_format(a, "%.*s-wal", FSTR(path)).s);
-        unlink(str_format(a, "%.*s-shm", FSTR(path)).s);
-    }
-    close(fd);
-    return status;
-}
-
-GrStatus runs_rebuild(Arena *a, Str folder, uint32_t *found, Error *e) {
-    Runs r;
-    bool damaged;
-    GrStatus status = examine(a, folder, &r, &damaged, e);
-    *found = 0;
-    if (damaged) {
-        runs_close(&r);
-        TRY(put_aside(a, folder, r.path, e));
-        status = open_file(a, folder, &r, e);
-    }
-    if (status == GR_OK)
-        status = fill(a, &r, folder, true, found, e);
-    runs_close(&r);
-    return status;
+    return sql_finish(r, status, e);
 }
