@@ -122,5 +122,5 @@ TEST_ALL(the_last_good_checkpoint_stays) {
     test_expect("grep -c . r/metrics.jsonl", 0, "1");
     test_expect("graphc runs show r", 0, "failed");
     fails("graphc train p.graph -q --run r --resume", 2, says);
-    test_expect("graphc sweep p.graph big=1,2 --json --jobs 1", 0, "`log` of -");
+    test_expect("graphc sweep p.graph big=1,2 --json --jobs 1", 1, "`log` of -");
 }

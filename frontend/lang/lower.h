@@ -466,7 +466,6 @@ void  metric_finish(Lower *eval, const Decl *objective, Graph *to, Val total, Re
 uint32_t optimizer_targets(Lower *l, Val total, uint32_t *out);
 void  optimizer_gradients(Lower *l, uint32_t n, const uint32_t *vars, Val total, Val *out);
 void  optimizer_step(Lower *l, uint32_t n, const uint32_t *vars, Val *gradients);
-const Targets *program_targets(Program *p, uint32_t phase, uint32_t run);
 void  monitor_metric(Lower *l, const Stmt *s);
 void  monitor_watch(Lower *l, const Stmt *s);
 void  monitor_alarm(Lower *l, const Stmt *s);
@@ -504,6 +503,16 @@ void  sample_give(Lower *l, Val total, bool conflict);      /* sample.c: the out
 void  reach_losses(Lower *l);                               /* a loss that reaches no parameter */
 void  reach_vars(Lower *l, Val from, bool *vars);           /* by var id: a gradient gets there */
 Lower *export_lower(Program *p, const Decl *d, int64_t rows, Diags *ds);
+
+/* ---- graphs.c, unused.c: NULL after a mistake ----------------------------------------------------------- */
+/* `finish`, where there is one, receives what is computed from the accumulators. */
+Lower *graphs_eval(Program *p, const Decl *objective, int64_t rows, Graph *finish, RecipeObjective *recipe, Diags *ds);
+/* A step of a run of a phase; check: losses and gradients are looked at, too. */
+Lower *graphs_train(Program *p, uint32_t phase, uint32_t run, int64_t rows, bool check, Diags *ds);
+Lower *graphs_update(Program *p, uint32_t phase, uint32_t run, Diags *ds);    /* what a step with shards ends with */
+const Targets *program_targets(Program *p, uint32_t phase, uint32_t run);
+void  unused_check(Program *p);                             /* models that no call has reached */
+void  unused_warn(Lower *file);                             /* models that nothing trains */
 
 /* ---- peek.c -------------------------------------------------------------------------------------------- */
 void  peek_note(Lower *l, Name name, V v);                  /* l->peek is there */

@@ -1,6 +1,5 @@
-/* A program: its text read, every graph lowered once at the batch it will run with to find all mistakes, then
- * lowered again for whatever rows are asked for.  The first lowering also makes the variables and the graph
- * `init`. */
+/* A program: its text read, and every graph lowered once at the batch it will run with, to find all mistakes.  This
+ * first lowering also makes the variables and the graph `init`. */
 #include "lower.h"
 #include <string.h>
 #include <stdlib.h>
@@ -98,173 +97,6 @@ static void check_conditions(Lower *l) {
 
 /* ---- objectives ---- */
 
-static const Decl *find_decl(const Program *p, DeclKind k, Str name) {
-    for (uint32_t i = 0; i < p->main->decls.n; i++) {
-        const Decl *d = p->main->decls.at[i];
-        if (d->kind == k && str_eq(d->name.text, name)) {
-            return d;
-        }
-    }
-    return NULL;
-}
-
-static Str graph_name(Program *p, Str name, const char *suffix) {
-    return str_format(p->arena, "%.*s.%s", FSTR(name), suffix);
-}
-
-/* Lowers the objective for evaluation; `finish` also receives what is computed from the accumulators. */
-static Lower *lower_eval(Program *p, const Decl *d, int64_t rows, Graph *finish, RecipeObjective *recipe,
-                         Diags *ds) {
-    Lower *l = lower_begin(p, LOWER_EVAL, graph_name(p, d->name.text, "eval"), rows, ds);
-    Val total;
-    if (!objective_run(l, d, false, rows)) {
-        return NULL;
-    }
-    objective_total(l, &total);
-    uint32_t errors = diags_errors(ds);
-    metric_accumulate(l, d, total);
-    if (diags_errors(ds) == errors && finish) {
-        metric_finish(l, d, finish, total, recipe);
-    }
-    cell_commit(l);
-    return diags_errors(ds) == errors ? l : NULL;
-}
-
-/* The losses of a run of a phase, in training mode; NULL after a mistake. */
-static Lower *lower_losses(Program *p, uint32_t phase, uint32_t run, int64_t rows, const char *what, Val *total,
-                           Diags *ds) {
-    const RecipePhase *f = &p->recipe->phases.at[phase];
-    const RecipeRun *r = &f->runs.at[run];
-    Str objective = p->recipe->objectives.at[r->objective].name;
-    const Decl *d = find_decl(p, DECL_OBJECTIVE, objective);
-    Lower *l = lower_begin(p, LOWER_TRAIN, graph_name(p, r->name, what), rows, ds);
-    l->train = phase_decl(p, phase);
-    l->phase = phase;
-    l->run = run;
-    if (!objective_run(l, d, true, rows)) {
-        return NULL;
-    }
-    if (!objective_total(l, total)) {
-        Diag *diag = report(l, DIAG_TRAIN_DECL, r->span, "objective `%.*s` has no loss to train", FSTR(objective));
-        report_label(l, diag, d->name.at, "the objective");
-        return NULL;
-    }
-    return l;
-}
-
-/* Found once, aside, when another run of the phase asks: mistakes are reported where the run itself is lowered. */
-const Targets *program_targets(Program *p, uint32_t phase, uint32_t run) {
-    for (uint32_t i = 0; i < p->targets.n; i++) {
-        if (p->targets.at[i]->phase == phase && p->targets.at[i]->run == run) {
-            return p->targets.at[i];
-        }
-    }
-    Targets *t = PUSH(p->arena, Targets, 1);
-    *t = (Targets){.phase = phase, .run = run};
-    Val total;
-    Lower *l = lower_losses(p, phase, run, p->recipe->phases.at[phase].rows, "train", &total,
-                            diags_create(p->arena, p->sources));
-    if (l) {
-        t->vars.at = PUSH(p->arena, uint32_t, p->module->vars.n + 1);
-        t->vars.n = t->vars.cap = optimizer_targets(l, total, t->vars.at);
-    }
-    vec_push(p->arena, &p->targets, t);
-    return t;
-}
-
-static void nothing_to_update(Lower *l, const RecipePhase *f) {
-    const RecipeRun *r = &f->runs.at[l->run];
-    Diag *d = report(l, DIAG_TRAIN_DECL, r->span,
-                     "`%.*s` updates nothing: its losses reach no parameter that `%.*s` may change",
-                     FSTR(l->p->recipe->objectives.at[r->objective].name), FSTR(f->name));
-    diag_help(d, "look at `updates`, `freeze` and what the optimizers are for");
-}
-
-static Lower *lower_train(Program *p, uint32_t phase, uint32_t run, int64_t rows, bool check, Diags *ds) {
-    const RecipePhase *f = &p->recipe->phases.at[phase];
-    uint32_t errors = diags_errors(ds);
-    Val total;
-    Lower *l = lower_losses(p, phase, run, rows, "train", &total, ds);
-    if (l == NULL) {
-        return NULL;
-    }
-    if (check) {
-        reach_losses(l);
-        facts_losses(l);
-    }
-    for (uint32_t i = 0; i < l->losses.n; i++) {
-        l->b.at = l->losses.at[i].at;
-        build_check(&l->b, l->losses.at[i].weighted,       /* a term of weight 0 cannot spoil a step */
-                    name_id(l, str_format(p->arena, "loss %.*s", FSTR(l->losses.at[i].name.text))));
-    }
-    metric_accumulate(l, l->objective, total);
-    l->frame = l->frame->caller;
-    uint32_t *vars = PUSH(l->a, uint32_t, l->m->vars.n + 1);
-    uint32_t n = optimizer_targets(l, total, vars);
-    Val *gradients = PUSH(l->a, Val, n + 1);
-    if (check && f->shards > 1 && !f->per_shard) {
-        shard_check(l);
-    }
-    if (n > 0) {
-        optimizer_gradients(l, n, vars, total, gradients);
-    }
-    if (n > 0 && f->shards > 1) {
-        shard_accumulate(l, n, vars, gradients);
-    } else if (n > 0) {
-        optimizer_step(l, n, vars, gradients);
-    } else if (diags_errors(ds) == errors) {
-        nothing_to_update(l, f);
-    }
-    follow_step(l);
-    cell_commit(l);
-    return diags_errors(ds) == errors ? l : NULL;
-}
-
-/* What a step with shards ends with. */
-static Lower *lower_update(Program *p, uint32_t phase, uint32_t run, Diags *ds) {
-    const RecipeRun *r = &p->recipe->phases.at[phase].runs.at[run];
-    const Targets *t = program_targets(p, phase, run);
-    uint32_t errors = diags_errors(ds);
-    Lower *l = lower_begin(p, LOWER_UPDATE, graph_name(p, r->name, "update"), 0, ds);
-    l->train = phase_decl(p, phase);
-    l->phase = phase;
-    l->run = run;
-    l->b.at = l->train->at;
-    Val *gradients = PUSH(l->a, Val, t->vars.n + 1);
-    shard_take(l, t->vars.n, t->vars.at, gradients);
-    optimizer_step(l, t->vars.n, t->vars.at, gradients);
-    follow_step(l);
-    cell_commit(l);
-    return diags_errors(ds) == errors ? l : NULL;
-}
-
-/* A step that is only looked at. */
-static Lower *lower_sample(Program *p, uint32_t phase, uint32_t run, int64_t rows, bool conflict, Diags *ds) {
-    Val total;
-    Lower *l = lower_losses(p, phase, run, rows, conflict ? "conflict" : "sample", &total, ds);
-    if (l) {
-        l->frame = l->frame->caller;
-        sample_give(l, total, conflict);
-    }
-    return l;
-}
-
-/* Of the run of this name. */
-static Lower *lower_run(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
-    for (uint32_t i = 0; i < p->recipe->phases.n; i++) {
-        const RecipePhase *f = &p->recipe->phases.at[i];
-        for (uint32_t k = 0; k < f->runs.n; k++) {
-            if (!str_eq(f->runs.at[k].name, name)) {
-                continue;
-            }
-            return kind == LOWER_UPDATE  ? lower_update(p, i, k, ds)
-                   : kind == LOWER_TRAIN ? lower_train(p, i, k, rows, false, ds)
-                                         : lower_sample(p, i, k, rows, kind == LOWER_CONFLICT, ds);
-        }
-    }
-    return NULL;
-}
-
 static RecipeLoss recipe_loss(const Lower *l, const LossTerm *t) {
     RecipeLoss x = {.name = t->name.text, .nograd = t->nograd, .weight = 1, .span = t->name.at};
     const Node *w = t->poison ? NULL : node_of(l->b.g, t->weight);
@@ -298,8 +130,8 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
         p->objective_errors = true;
         return;
     }
-    Graph *finish = graph_create(p->module, graph_name(p, d->name.text, "finish"));
-    Lower *l = lower_eval(p, d, rows, finish, r, p->ds);
+    Graph *finish = graph_create(p->module, str_format(p->arena, "%.*s.finish", FSTR(d->name.text)));
+    Lower *l = graphs_eval(p, d, rows, finish, r, p->ds);
     p->objective_errors = p->objective_errors || l == NULL;
     for (uint32_t i = 0; l && i < l->losses.n; i++) {
         vec_push(p->arena, &r->losses, recipe_loss(l, &l->losses.at[i]));
@@ -324,114 +156,6 @@ static int64_t nominal_rows(const Program *p) {
     return 32;
 }
 
-/* Of a model that is called, those of the module; of another, what check_unused_model has counted. */
-static uint64_t parameters_of(const Program *p, const Decl *model) {
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < p->module->vars.n; i++) {
-        const Var *v = &p->module->vars.at[i];
-        bool own = v->kind == VAR_PARAM && v->model && str_eq(intern_str(p->module->names, v->model), model->name.text);
-        n += own ? (uint64_t)shape_count(v->shape) : 0;
-    }
-    for (uint32_t i = 0; i < p->unused.n; i++) {
-        n += p->unused.at[i].model == model ? p->unused.at[i].parameters : 0;
-    }
-    return n;
-}
-
-/* A model whose parameters no objective reaches is only worth a warning: an export may still show it. */
-static void warn_dead(Lower *l) {
-    for (uint32_t i = 0; i < l->p->main->decls.n; i++) {
-        const Decl *d = l->p->main->decls.at[i];
-        bool trained = false, phases = l->p->recipe->phases.n > 0;
-        for (uint32_t k = 0; k < l->p->copies.n; k++) {
-            trained = trained || l->p->copies.at[k].follows == d;
-        }
-        if (d->kind == DECL_FOLLOWS && !trained) {
-            report(l, DIAG_DEAD, d->name.at, "nothing calls `%.*s`", FSTR(d->name.text));
-        }
-        for (uint32_t k = 0; k < l->p->trained.n; k++) {
-            trained = trained || l->p->trained.at[k] == d;
-        }
-        if (d->kind == DECL_MODEL && !trained && phases) {
-            report(l, DIAG_DEAD, d->name.at, "`%.*s` (%llu parameters) is used by no objective; nothing trains it",
-                   FSTR(d->name.text), (unsigned long long)parameters_of(l->p, d));
-        }
-    }
-}
-
-static bool was_lowered(const Program *p, const Decl *model) {
-    for (uint32_t i = 0; i < p->reached.n; i++) {
-        if (p->reached.at[i] == model) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A value for an argument of a model that no call has reached: its type says enough, or there is none. */
-static V stand_in(Lower *l, const Param *a) {
-    DType t;
-    Dim dim[MAX_RANK];
-    if (a->preset || a->type == NULL || !type_element(a->type, &t) || !a->type->has_dims ||
-        a->type->dims.n > MAX_RANK) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < a->type->dims.n; i++) {
-        const DimSyntax *d = &a->type->dims.at[i];
-        if (d->kind != DIM_EXPR) {
-            return NULL;
-        }
-        if (d->expr->kind == EX_NAME && scope_try(l, d->expr->name) == NULL) {
-            if (i > 0) {
-                return NULL;
-            }
-            Extent *e = PUSH(l->a, Extent, 1);
-            *e = (Extent){++l->next_extent, d->expr->name.text, d->at, 4, NULL};
-            scope_bind(l, d->expr->name, value_dim(l, d->at, dim_of_extent(l->a, e)));
-        }
-        if (!dim_expr_value(l, d->expr, &dim[i])) {
-            return NULL;
-        }
-    }
-    if (!shape_fits(l, a->type->at, 0, NULL, a->type->dims.n, dim)) {
-        return NULL;
-    }
-    return value_array(l, a->name.at, column_array(l, a->name.text, t, NULL, a->type->dims.n, dim));
-}
-
-/* Mistakes in a model that no call has reached are mistakes too.  It is lowered aside, so that its variables are
- * not kept. */
-static void check_unused_model(Program *p, const Decl *d) {
-    Module *module = p->module;
-    Graph *init = p->init;
-    StrMap var_places = p->var_places;
-    p->var_places = (StrMap){0};
-    p->module = module_create(p->arena, p->sources, p->math);
-    p->module->uniforms = module->uniforms;
-    p->init = graph_create(p->module, STR("init"));
-    Lower *l = lower_begin(p, LOWER_EXPORT, d->name.text, 0, p->ds);
-    Frame *f = frame_push(l, FRAME_MODEL, d, d->name.at);
-    f->path = f->stream = f->model = d->name.text;
-    bool known = true;
-    for (uint32_t i = 0; i < d->function.sig.args.n && known; i++) {
-        const Param *a = &d->function.sig.args.at[i];
-        V v = a->preset ? eval(l, a->preset) : stand_in(l, a);
-        known = v != NULL;
-        if (known) {
-            scope_bind(l, a->name, v);
-        }
-    }
-    V out;
-    if (known) {
-        l->b.at = d->at;
-        call_body(l, d, &out);
-    }
-    vec_push(p->arena, &p->unused, ((UnusedModel){d, parameters_of(p, d)}));
-    p->module = module;
-    p->init = init;
-    p->var_places = var_places;
-}
-
 static void note_writes(const Lower *l, bool *writes) {
     for (uint32_t i = 0; i < l->now.n; i++) {
         writes[i] = writes[i] || l->now.at[i].dirty;
@@ -450,10 +174,10 @@ static void check_phases(Program *p) {
         const RecipePhase *f = &p->recipe->phases.at[i];
         for (uint32_t k = 0; k < f->runs.n && !p->objective_errors && diags_errors(p->ds) == 0; k++) {
             phase_of[lowered] = i;
-            all[lowered++] = lower_train(p, i, k, f->rows, true, p->ds);
+            all[lowered++] = graphs_train(p, i, k, f->rows, true, p->ds);
             if (f->shards > 1 && diags_errors(p->ds) == 0) {
                 phase_of[lowered] = i;
-                all[lowered++] = lower_update(p, i, k, p->ds);
+                all[lowered++] = graphs_update(p, i, k, p->ds);
             }
         }
     }
@@ -501,13 +225,9 @@ static void check_all(Program *p, Lower *file) {
                      (RecipeExport){d->name.text, (int32_t)data - 1, d->name.at});
         }
     }
-    for (uint32_t i = 0; i < p->main->decls.n; i++) {
-        if (p->main->decls.at[i]->kind == DECL_MODEL && !was_lowered(p, p->main->decls.at[i])) {
-            check_unused_model(p, p->main->decls.at[i]);
-        }
-    }
+    unused_check(p);
     if (errors == 0) {
-        warn_dead(file);
+        unused_warn(file);
     }
 }
 
@@ -569,58 +289,4 @@ Program *program_check(Arena *a, SourceSet *files, const Source *main, uint32_t 
     }
     p->recipe->resolved = diags_errors(ds) == 0 ? resolved_text(p) : main->text;
     return p;
-}
-
-/* ---- graphs for real rows ---- */
-
-static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
-    const Decl *objective = kind == LOWER_EVAL || kind == LOWER_BEGIN || kind == LOWER_FINISH
-                                ? find_decl(p, DECL_OBJECTIVE, name)
-                                : NULL;
-    Lower *l = NULL;
-    switch (kind) {
-    case LOWER_INIT: return p->init;
-    case LOWER_DATA: return data_lower(p, name, ds);
-    case LOWER_TRAIN:
-    case LOWER_SAMPLE:
-    case LOWER_CONFLICT:
-    case LOWER_UPDATE: l = lower_run(p, kind, name, rows, ds); break;
-    case LOWER_EVAL: l = objective ? lower_eval(p, objective, rows, NULL, NULL, ds) : NULL; break;
-    case LOWER_BEGIN:
-        if (objective) {
-            l = lower_begin(p, kind, graph_name(p, name, "begin"), 0, ds);
-            metric_begin(l, objective);
-        }
-        break;
-    case LOWER_FINISH:
-        if (objective) {
-            Graph *g = graph_create(p->module, graph_name(p, name, "finish"));
-            return lower_eval(p, objective, 2, g, NULL, ds) ? g : NULL;
-        }
-        break;
-    case LOWER_EXPORT: {
-        const Decl *d = find_decl(p, DECL_EXPORT, name);
-        l = d ? export_lower(p, d, rows, ds) : NULL;
-        break;
-    }
-    case LOWER_PEEK: break; /* is there, or nobody has asked */
-    }
-    return l ? l->main_graph : NULL;
-}
-
-Graph *lower_graph(Program *p, LowerKind kind, Str name, int64_t rows, Diags *ds) {
-    for (uint32_t i = 0; i < p->lowered.n; i++) {
-        const Lowered *x = &p->lowered.at[i];
-        if (x->kind == kind && str_eq(x->name, name) && x->rows == rows) {
-            return x->graph;
-        }
-    }
-    uint32_t errors = diags_errors(ds);
-    Graph *g = lower_new(p, kind, name, rows, ds);
-    if (g == NULL || diags_errors(ds) > errors) {
-        return NULL;
-    }
-    vec_push(p->arena, &p->lowered, (Lowered){kind, str_copy(p->arena, name), rows, g});
-    vec_push(p->module->arena, &p->module->graphs, g);
-    return g;
 }
