@@ -83,6 +83,20 @@ TEST(many_names_are_found_as_few_are) {
     test_expect("graphc check p.graph", 0, "losses of fit");
 }
 
+/* Its braces are passed over, and not missed. */
+TEST(deep_nesting_is_told_once) {
+    Buf b = buf_make(test_arena());
+    buf_put(&b, STR("def f(x) -> (y) {\n    y = x\n"));
+    put_many(&b, 300, "for i# in [1] {\n");
+    buf_put(&b, STR("y = 2 * y\n"));
+    put_many(&b, 300, "}\n");
+    buf_put(&b, STR("}\n"));
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())), buf_str(&b));
+    test_expect("graphc check p.graph > said 2>&1; grep '^error' said", 0,
+                "error[syntax]: this is nested more than 200 deep\n");
+    test_expect("grep -c '^error' said", 0, "1\n");
+}
+
 TEST(a_long_chain_of_calls_is_no_recursion) {
     put_around("def f#(x) = #\n", 1, "", 0, "f0(y) * y");
     test_expect("sed -i 's/^def.*/def f0(x) = x/; /^def/r /dev/stdin' p.graph <<END\n"

@@ -177,6 +177,8 @@ static void fail_decl(Parser *p)
     if (near.best.n) {
         parse_fail(p, t->at, str_format(p->arena, "did you mean `%.*s`?", FSTR(near.best)).s,
                    "`%.*s` begins no declaration", FSTR(t->text));
+    } else if (t->kind == T_RBRACE && p->told_nesting) {
+        p->panic = true;                    /* its `{` was passed over */
     } else if (t->kind == T_RBRACE) {
         parse_fail(p, t->at, NULL, "this `}` closes nothing");
     } else {

@@ -25,6 +25,7 @@ typedef struct {
     uint32_t brackets;          /* open `(` `[` since the innermost `{` */
     uint32_t parens, braces;    /* open ones in all, for recovery */
     uint32_t nesting;           /* recursion of rules */
+    bool told_nesting;          /* that it is too deep: once a file */
 } Parser;
 
 /* ---- parse_token.c: tokens, errors, recovery, blocks */

@@ -226,8 +226,11 @@ bool parse_enter(Parser *p)
     if (++p->nesting <= PARSE_MAX_NESTING) {
         return true;
     }
-    parse_fail(p, parse_ahead(p, 0)->at, "give the inner part a name of its own",
-               "this is nested more than %d deep", PARSE_MAX_NESTING);
+    if (!p->told_nesting) {
+        parse_fail(p, parse_ahead(p, 0)->at, "give the inner part a name of its own",
+                   "this is nested more than %d deep", PARSE_MAX_NESTING);
+    }
+    p->told_nesting = p->panic = true;
     return false;
 }
 
