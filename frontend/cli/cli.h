@@ -66,6 +66,8 @@ typedef struct {
 bool session_open(Session *s, const Common *c);
 /* Renders the diagnostics; true when there are no errors. */
 bool session_report(const Session *s, const Common *c);
+/* Both; false: the session is closed. */
+bool session_begin(Session *s, const Common *c);
 void session_close(Session *s);
 int session_leave(Session *s, int status);   /* closes it; the status */
 bool colour_wanted(FILE *f);              /* a terminal, and no NO_COLOR */

@@ -346,8 +346,7 @@ int cmd_bench(int argc, char **argv) {
     Options o = {.common = common_make(), .variants = (1u << VARIANTS) - 1};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     Entries entries = {0};
     program_entries(&s, &entries);
     if (entries.at.n == 0) return session_leave(&s, report_no_entry(&o.common));

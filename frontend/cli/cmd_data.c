@@ -53,8 +53,7 @@ int cmd_data(int argc, char **argv) {
     Options o = {.common = common_make()};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     Error e = {0};
     if (s.recipe->data.n == 0) {
         fail(&e, GR_PROGRAM, "%s has no `data`", o.common.file);

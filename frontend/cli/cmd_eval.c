@@ -73,8 +73,7 @@ int cmd_eval(int argc, char **argv) {
     Options o = {.common = common_make(), .split = "test"};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     if (s.recipe->objectives.n == 0) return session_leave(&s, report_no_objective(&o.common));
     Job j = {0};
     Error e = {0};

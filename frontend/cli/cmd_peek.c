@@ -230,8 +230,7 @@ int cmd_peek(int argc, char **argv) {
     Options o = {.common = common_make(), .split = "train"};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     uint32_t n = s.recipe->objectives.n;
     if (n == 0) return session_leave(&s, report_no_objective(&o.common));
     Look *looks = PUSH(s.arena, Look, n);

@@ -152,8 +152,7 @@ int cmd_predict(int argc, char **argv) {
     Options o = {.common = common_make()};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     Error e = {0};
     GrStatus done = predict(&s, &o, &e);
     if (done == GR_CHANGED) changes_explain(&s, str_of(o.run), &e);

@@ -201,9 +201,7 @@ int cmd_summary(int argc, char **argv) {
     Options o = {.common = common_make()};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    ok = session_report(&s, &o.common) && ok;
-    if (!ok) return EXIT_WRONG;
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     if (s.recipe->phases.n == 0 && s.module->vars.n == 0) return session_leave(&s, report_no_train(&o.common));
     int status = 0;
     Error e = {0};

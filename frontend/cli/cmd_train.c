@@ -263,8 +263,7 @@ int cmd_train(int argc, char **argv) {
     for (uint32_t i = 0; i < MONITOR_COUNT; i++) o.monitors[i] = LEVEL_WARN;
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     o.common.sample_if_long = !o.common.sample_given && !o.common.conflict && !o.samples && !o.overfit;
     sampling_settle(&o.common, s.recipe, o.samples || o.common.sample_if_long);

@@ -241,8 +241,7 @@ int cmd_try(int argc, char **argv) {
     o.common.sample_steps = STEPS_MOST;    /* the first step of a phase */
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     if (s.recipe->phases.n == 0) return session_leave(&s, report_no_train(&o.common));
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);

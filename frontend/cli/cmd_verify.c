@@ -396,8 +396,7 @@ int cmd_verify(int argc, char **argv) {
     Options o = {.common = common_make(), .steps = 2};
     options_parse(&parser, argc, argv, &o);
     Session s;
-    bool ok = session_open(&s, &o.common);
-    if (!session_report(&s, &o.common) || !ok) return session_leave(&s, EXIT_WRONG);
+    if (!session_begin(&s, &o.common)) return EXIT_WRONG;
     int status = 0;
     uint32_t phases = s.recipe->phases.n;
     for (uint32_t p = 0; p < (phases ? phases : 1) && status == 0; p++) {

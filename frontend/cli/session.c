@@ -91,6 +91,13 @@ void session_close(Session *s) {
     *s = (Session){0};
 }
 
+bool session_begin(Session *s, const Common *c) {
+    bool ok = session_open(s, c);
+    if (session_report(s, c) && ok) return true;
+    session_close(s);
+    return false;
+}
+
 int session_leave(Session *s, int status) {
     session_close(s);
     return status;
