@@ -70,6 +70,8 @@ void   emit_store(Emit *e, Value v, Value at, unsigned align);
 /* Asks for the line there, which need not exist; near: into the first cache, else into the second. */
 void   emit_fetch(Emit *e, Value at, bool near);
 void   emit_fetch_to_write(Emit *e, Value at);              /* into the first cache, nobody else having it */
+/* The same integer or address, of which LLVM knows nothing: an instruction of no bytes gives it back. */
+Value  emit_opaque(Emit *e, Value v);
 Value  emit_mul_i64(Emit *e, Value x, int64_t by);
 Value  emit_min_i64(Emit *e, Value x, Value y);
 Value  emit_any(Emit *e, Value v);                           /* bool, lanes or not -> i1 */
