@@ -5,9 +5,11 @@
 #include "code.h"
 #include "compile.h"
 #include "hash.h"
+#include "mapped.h"
 #include "processor.h"
 #include "store.h"
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,8 +169,15 @@ static uint32_t first_with_key(const WantedList *list, uint32_t i) {
 }
 
 /* ---- compiling ---- */
+/* The heap that LLVM has freed, and its code, fifty megabytes: behind a training they would lie there to its end. */
+static void release_compiler(void) {
+    malloc_trim(0);
+    mapped_drop_code("libLLVM");
+}
+
 static void *write_entry(void *user) {
     const Written *w = user;
+    release_compiler();
     for (uint32_t g = 0; g < w->objects.n; g++) {
         StoreItem *mine = malloc((w->n + 1) * sizeof *mine);
         uint32_t n = 0;

@@ -117,7 +117,7 @@ static bool sweeps_columns(const Product *r) {
 Tile tile_in(Planner *p, uint32_t group, const Product *r, Kernel *k, Unit *u) {
     Tile t = {.e = emit_begin(p, k, u), .group = group, .r = r, .rows_near = 1};
     t.e.group = group + 1;
-    uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
+    uint8_t *done = PUSH(p->entry->trial, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
     t.e.done = done;
     return t;

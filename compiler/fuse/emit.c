@@ -24,8 +24,8 @@ DType wide_of(DType t) {
 
 Emit emit_begin(Planner *p, Kernel *k, Unit *u) {
     Emit e = {.p = p, .k = k, .unit = u};
-    e.memo_of = PUSH(p->arena, uint32_t, p->g->nodes.n);
-    e.inside = PUSH(p->arena, uint8_t, p->g->nodes.n);
+    e.memo_of = PUSH(p->entry->trial, uint32_t, p->g->nodes.n);
+    e.inside = PUSH(p->entry->trial, uint8_t, p->g->nodes.n);
     return e;
 }
 

@@ -73,7 +73,9 @@ void graph_units(Planner *p) {
     group_nodes(p);
     for (uint32_t i = 0; i < p->groups.n; i++) {
         uint32_t before = p->units->n;
+        ArenaMark tables = arena_mark(p->entry->trial);       /* by node: of what the group emits alone */
         lower_group(p, i);
+        arena_pop(tables);
         for (uint32_t k = before; k < p->units->n; k++) {
             add_waits(p, i, p->units->at[k]);
         }

@@ -133,7 +133,8 @@ typedef struct {
     VEC(Cell) cells;    /* cells.at[0] is unused */
     uint32_t health;    /* cell */
     uint32_t *var_cell; /* by var id, 0 not yet */
-    Arena *trial;       /* kernels that are only built to see whether they can be */
+    /* what no longer lives than the lowering of a group: tables by node, kernels built to see whether they can be */
+    Arena *trial;
     uint32_t loops, waves;
     bool once;          /* it takes no batch: run once, or once an epoch */
 } Entry;

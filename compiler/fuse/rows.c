@@ -80,7 +80,7 @@ void lower_map(Planner *p, uint32_t group) {
     }
     e.head = g->domain.rank;
     e.head_at = at;
-    uint8_t *done = PUSH(p->arena, uint8_t, p->g->nodes.n);
+    uint8_t *done = PUSH(p->entry->trial, uint8_t, p->g->nodes.n);
     memset(done, 2, p->g->nodes.n);
     e.done = done;
     emit_stage(&e);
@@ -390,9 +390,9 @@ void lower_rows(Planner *p, uint32_t group) {
     Unit *u = unit_of_group(p, group, "rows");
     Rows r = {.e = emit_begin(p, u->kernel, u),
               .p = p,
-              .done = PUSH(p->arena, uint8_t, p->g->nodes.n),
-              .scratch = PUSH(p->arena, uint32_t, p->g->nodes.n),
-              .reg = PUSH(p->arena, uint32_t, p->g->nodes.n)};
+              .done = PUSH(p->entry->trial, uint8_t, p->g->nodes.n),
+              .scratch = PUSH(p->entry->trial, uint32_t, p->g->nodes.n),
+              .reg = PUSH(p->entry->trial, uint32_t, p->g->nodes.n)};
     r.e.group = group + 1, r.e.head = g->head, r.e.head_at = r.head_at;
     r.e.done = r.done, r.e.scratch = r.scratch, r.e.reg = r.reg;
     for (uint32_t i = 0; i < g->head; i++) {

@@ -263,6 +263,9 @@ Val graph_append(Graph *g, Node node, uint32_t n, const Val *in, bool numbered) 
 Copy copy_begin(Arena *a, const Graph *from) {
     Graph *to = graph_new(from->module, a, from->name);
     to->rows = from->rows;
+    /* about as many: a list that grows by doubling leaves as much behind in the arena */
+    vec_reserve(a, &to->nodes, from->nodes.n + from->nodes.n / 8);
+    vec_reserve(a, &to->operands, from->operands.n + from->operands.n / 8);
     for (uint32_t i = 0; i < from->columns.n; i++) {
         vec_push(a, &to->columns, from->columns.at[i]);
     }
