@@ -329,3 +329,26 @@ TEST_ALL(clause_10_metrics_do_not_depend_on_the_batch) {
         json_decref(lines[i]);
     }
 }
+
+/* A last batch with as many rows as there are classes: constants of both are one node. */
+TEST(clause_10_as_many_rows_as_classes) {
+    test_write(str_format(test_arena(), "%.*s/p.graph", FSTR(test_folder())),
+               STR("graph 1\n"
+                   "setting rows : dim = 7\n"
+                   "data points {\n"
+                   "    from fresh(rows = 60) as train;  from fresh(rows = 60) as val\n"
+                   "    h[k < 4] = normal();  kind : u8 < 4 = row mod 4;  p = uniform();  side = uniform() > 0.5\n"
+                   "}\n"
+                   "model net() -> (y : real) { param w : real = 1;  y = w }\n"
+                   "objective fit(b : points[N]) {\n"
+                   "    said[n] = argmax[k] b.h[n,k]\n"
+                   "    loss size = net()^2\n"
+                   "    metric top = top_accuracy(b.h, b.kind, 2)\n"
+                   "    metric f1 = weighted_f1(said, b.kind, classes = 4)\n"
+                   "    metric area = auc(b.p, b.side)\n"
+                   "}\n"
+                   "train { optimizer sgd(lr = 0.1);  steps 1;  batch rows }\n"));
+    test_expect("graphc train p.graph -q --run seven && graphc train p.graph -q --run all -s rows=60", 0, "");
+    test_expect("for r in seven all; do graphc eval p.graph --run $r --split val | sed 1d > $r.txt; done", 0, "");
+    test_expect("grep -c . seven.txt && cmp seven.txt all.txt", 0, "6");
+}

@@ -14,6 +14,7 @@ typedef struct {
     uint32_t n_parts;
     Build *to;     /* the finish graph; NULL: accumulate only */
     bool *batch;   /* by node: depends on the rows of the batch */
+    bool *column;  /* by node: is made of its columns or draws, not of constants alone */
     uint8_t *rows; /* by node: its axes that are rows */
     bool *inner;   /* by node: it still has rows, and they are told apart by what this batch holds */
     Val *map;
@@ -23,7 +24,20 @@ typedef struct {
 
 /* ---- what each node knows of rows ---- */
 
-static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
+/* What operand k says of rows.  A constant beside columns says nothing: one of N elements is the same node as one of
+ * as many classes. */
+static uint8_t said_rows(const Cut *c, const Graph *g, const Node *n, uint32_t k) {
+    uint32_t x = g->operands.at[n->first + k].i;
+    for (uint32_t j = 0; j < n->n && !c->column[x]; j++) {
+        if (c->column[g->operands.at[n->first + j].i]) {
+            return 0;
+        }
+    }
+    return c->rows[x];
+}
+
+static uint8_t mapped_rows(const Cut *c, const Graph *g, const Node *n) {
+    const uint8_t *rows = c->rows;
     uint8_t in = n->n ? rows[g->operands.at[n->first].i] : 0, out = 0;
     switch ((Op)n->op) {
     case OP_broadcast:
@@ -49,12 +63,12 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
         return out;
     }
     case OP_contract: {
-        const Contract *c = n->attr.contract;
-        for (uint32_t i = 0; i < c->rank[2]; i++) {
+        const Contract *t = n->attr.contract;
+        for (uint32_t i = 0; i < t->rank[2]; i++) {
             for (uint32_t side = 0; side < 2; side++) {
-                uint8_t m = rows[g->operands.at[n->first + side].i];
-                for (uint32_t k = 0; k < c->rank[side]; k++) {
-                    out |= (uint8_t)((m >> k & 1 && c->dim[side][k] == c->dim[2][i]) << i);
+                uint8_t m = said_rows(c, g, n, side);
+                for (uint32_t k = 0; k < t->rank[side]; k++) {
+                    out |= (uint8_t)((m >> k & 1 && t->dim[side][k] == t->dim[2][i]) << i);
                 }
             }
         }
@@ -99,7 +113,7 @@ static uint8_t mapped_rows(const Graph *g, const Node *n, const uint8_t *rows) {
     case OP_COUNT: break;
     }
     for (uint32_t k = 0; k < n->n; k++) {
-        out |= rows[g->operands.at[n->first + k].i];
+        out |= said_rows(c, g, n, k);
     }
     return out;
 }
@@ -128,22 +142,24 @@ static bool is_rows_number(const Lower *l, const Node *n) {
            inst_has_rows(l->m->uniforms, l->m->uniforms->outputs.at[n->attr.arg.id].inst);
 }
 
-/* Does a node tell rows apart by their place in the batch, or has it pairs of them?  rows: its axes of them. */
-static bool of_places(const Graph *g, const Node *n, uint8_t rows, const uint8_t *all) {
-    if ((rows & (rows - 1)) != 0) {
+/* Does a node tell rows apart by their place in the batch, or has it pairs of them? */
+static bool of_places(const Cut *c, const Graph *g, uint32_t i) {
+    const Node *n = &g->nodes.at[i];
+    uint8_t rows = c->rows[i];
+    if (c->column[i] && (rows & (rows - 1)) != 0) {
         return true;
     }
     if (n->op == OP_iota) {
         return rows >> n->attr.axis & 1;
     }
     const Shape *from = n->n ? &node_of(g, g->operands.at[n->first])->shape : NULL;
-    uint8_t in = n->n ? all[g->operands.at[n->first].i] : 0;
+    uint8_t in = n->n ? c->rows[g->operands.at[n->first].i] : 0;
     bool cut = false;
-    for (uint32_t i = 0; i < n->shape.rank; i++) {
-        bool of_row = rows >> i & 1;
+    for (uint32_t k = 0; k < n->shape.rank; k++) {
+        bool of_row = rows >> k & 1;
         cut = cut || (of_row && n->op == OP_slice &&
-                      (n->attr.slice.step[i] != 1 || n->shape.dim[i] != from->dim[i]));
-        cut = cut || (of_row && n->op == OP_pad && n->shape.dim[i] != from->dim[i]);
+                      (n->attr.slice.step[k] != 1 || n->shape.dim[k] != from->dim[k]));
+        cut = cut || (of_row && n->op == OP_pad && n->shape.dim[k] != from->dim[k]);
     }
     return cut || (n->op == OP_window && in >> n->attr.window.axis & 1) ||
            (n->op == OP_gather && in >> n->attr.gather.batch & 1);
@@ -154,17 +170,20 @@ static void learn(Cut *c) {
     const Graph *g = l->main_graph;
     c->batch = PUSH(l->a, bool, g->nodes.n);
     c->rows = PUSH(l->a, uint8_t, g->nodes.n);
+    c->column = PUSH(l->a, bool, g->nodes.n);
     c->inner = PUSH(l->a, bool, g->nodes.n);
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         uint8_t known = i < l->row_axes.n ? l->row_axes.at[i] : 0;
         bool made_of_batch = (n->op == OP_arg && n->attr.arg.kind == ARG_COLUMN) || (n->op == OP_random && known);
         c->batch[i] = made_of_batch || (c->constants && known);
+        c->column[i] = made_of_batch;
         bool of_batch = false;
         uint8_t some_rows = 0;
         for (uint32_t k = 0; k < n->n; k++) {
             uint32_t x = g->operands.at[n->first + k].i;
             c->batch[i] = c->batch[i] || c->batch[x];
+            c->column[i] = c->column[i] || c->column[x];
             c->inner[i] = c->inner[i] || c->inner[x];
             of_batch = of_batch || (c->batch[x] && c->rows[x] == 0) || is_rows_number(l, &g->nodes.at[x]);
             some_rows |= c->rows[x];
@@ -175,8 +194,8 @@ static void learn(Cut *c) {
         }
         /* its members know their axes, it does not */
         bool tuple = n->op == OP_scan || n->op == OP_extern || n->op == OP_grad;
-        c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(g, n, c->rows);
-        of_batch = of_batch || (!tuple && of_places(g, n, c->rows[i], c->rows));
+        c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(c, g, n);
+        of_batch = of_batch || (!tuple && of_places(c, g, i));
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
     }
 }
@@ -328,7 +347,7 @@ static Val cut(Cut *c, Val v) {
     } else {
         bool over_rows = false;
         for (uint32_t k = 0; k < n->n; k++) {
-            over_rows = over_rows || c->rows[g->operands.at[n->first + k].i];
+            over_rows = over_rows || said_rows(c, g, n, k);
         }
         if (!over_rows) {
             r = copied(c, v);
@@ -349,7 +368,9 @@ static Val copied(Cut *c, Val v) {
     const Node n = *node_of(g, v);
     Val *in = PUSH(c->l->a, Val, n.n + 1);
     for (uint32_t k = 0; k < n.n; k++) {
-        in[k] = cut(c, g->operands.at[n.first + k]);
+        Val x = g->operands.at[n.first + k];
+        bool constant = c->rows[x.i] != 0 && (!c->column[v.i] || said_rows(c, g, &n, k) == 0);
+        in[k] = constant ? copied(c, x) : cut(c, x);
         if (c->failed) {
             return (Val){0};
         }

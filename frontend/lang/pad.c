@@ -10,7 +10,9 @@ static bool read_border(Lower *l, V v, Border *b) {
     V lo = both ? v->list.at[0] : v, hi = both ? v->list.at[1] : v;
     if (!value_const_int(lo, &b->lo) || !value_const_int(hi, &b->hi) || b->lo < 0 || b->hi < 0 || b->lo > INT32_MAX ||
         b->hi > INT32_MAX) {
-        report(l, DIAG_TYPE, v->at, "`pad` by %.*s", FSTR(value_describe(l, v)));
+        Diag *d = report(l, DIAG_TYPE, v->at, "`pad` takes whole numbers from 0 on, or `[front, behind]`");
+        report_label(l, d, v->at, "%.*s", FSTR(value_describe(l, v)));
+        diag_help(d, "a slice takes elements away: `x[1:-1]`");
         return false;
     }
     return true;
@@ -114,11 +116,16 @@ V pad_call(Lower *l, const Expr *e, V const *a) {
         return NULL;
     }
     if (a[1]->kind != VAL_LIST || a[1]->list.n != x.rank) {
-        report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s",
-               FSTR(array_describe(l, &x)));
+        Diag *d = report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s",
+                         FSTR(array_describe(l, &x)));
+        diag_help(d, "0 for a dim that stays as it is: `pad(x, [0, 0, 1, 1])`");
         return NULL;
     }
     if (!read_mode(l, a[3], &mode)) {
+        return NULL;
+    }
+    if (mode != PAD_CONSTANT && a[2]) {
+        report(l, DIAG_CALL, a[2]->at, "`value` belongs to `mode = constant`; the other modes repeat elements");
         return NULL;
     }
     Array to = x;

@@ -102,8 +102,30 @@ static V integer(Lower *l, const Expr *e, V u, V a, V b) {
     return whole_arith(l, e->at, OP_add, a, cut);
 }
 
+/* A number that the text gives: what makes no sense as one is said at once. */
+static bool known(Lower *l, V v, double *x) {
+    return v && value_scalar(v) && uniforms_constant(l->m->uniforms, value_inst(l, v), x);
+}
+
+static bool makes_sense(Lower *l, Str name, V a, V b) {
+    double x, y;
+    if (str_is(name, "normal") && known(l, b, &x) && !(x >= 0)) {
+        report(l, DIAG_TYPE, b->at, "a standard deviation is at least 0, this is %g", x);
+    } else if (str_is(name, "bernoulli") && known(l, a, &x) && !(x >= 0 && x <= 1)) {
+        report(l, DIAG_TYPE, a->at, "a probability is from 0 to 1, this is %g", x);
+    } else if (str_is(name, "integer") && known(l, a, &x) && known(l, b, &y) && !(x < y)) {
+        report(l, DIAG_TYPE, b->at, "no whole number is from %g on and below %g", x, y);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 V random_draw(Lower *l, const Expr *e, Str name, V const *args) {
     V a = args[0], b = args[1], like = args[2];
+    if (!makes_sense(l, name, a, b)) {
+        return value_poison(l);
+    }
     if (str_is(name, "normal")) {
         return scaled(l, e->at, draw(l, e, name, RANDOM_NORMAL, like), a, b);
     }
