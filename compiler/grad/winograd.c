@@ -157,7 +157,8 @@ const char *winograd_refusal(const Contract *c) {
     const char *why = form_of(c, &f);
     if (why != NULL) return why;
     if (too_large(&f)) return "its tiles would be too large";
-    return 1.1 * tiled_work(&f) < direct_work(&f) ? NULL : "it would not take less time";
+    double margin = f.d == 1 ? 1.3 : 1.1;      /* measured: one dim saves a third at most */
+    return margin * tiled_work(&f) < direct_work(&f) ? NULL : "it would not take less time";
 }
 
 /* ---- transforms ---- */
