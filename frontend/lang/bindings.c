@@ -1,5 +1,6 @@
 /* The names bound in a frame, in the order in which they came.  A few are looked through, from the latest; once there
- * are more, their places stand in a table beside them. */
+ * are more, their places stand in a table beside them.  List and table change together, so nothing outside of this
+ * file adds a name, takes one out or moves one; others only read them and set the values they have. */
 #include "lower.h"
 
 enum { LOOKED_THROUGH = 16 };
@@ -60,5 +61,24 @@ void scope_unbind(Lower *l, Str name) {
     *b = f->names.at[--f->names.n];
     if (b < f->names.at + f->names.n) {
         note(l, f, (uint32_t)(b - f->names.at));
+    }
+}
+
+Bindings scope_save(Lower *l) {
+    const Frame *f = l->frame;
+    Bindings saved = {f->names.n, PUSH(l->a, Binding, f->names.n + 1)};
+    for (uint32_t i = 0; i < saved.n; i++) {
+        saved.at[i] = f->names.at[i];
+    }
+    return saved;
+}
+
+/* A table cannot say which names came since, so it is made anew. */
+void scope_restore(Lower *l, Bindings saved) {
+    Frame *f = l->frame;
+    f->names.n = 0;
+    f->places = (StrMap){0};
+    for (uint32_t i = 0; i < saved.n; i++) {
+        scope_add(l, f, saved.at[i]);
     }
 }

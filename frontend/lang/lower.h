@@ -93,6 +93,7 @@ struct Value {
 
 /* var: 1 + id of the state it is; series: of the metric or loss it is; schedule: 1 + number of its state */
 typedef struct { Str name; V value; Span at; uint32_t var; bool extent; Str series; uint32_t schedule; } Binding;
+typedef struct { uint32_t n; Binding *at; } Bindings;
 typedef enum {
     FRAME_FILE, FRAME_DEF, FRAME_MODEL, FRAME_OBJECTIVE, FRAME_EXPORT, FRAME_OPTIMIZER, FRAME_DATA
 } FrameKind;
@@ -119,8 +120,8 @@ typedef struct Frame {
     Str turn;                       /* "[3]" inside `for` */
     const Decl *follows;            /* in a copy of a model: whose variables these are; else NULL */
     bool training;
-    VEC(Binding) names;
-    StrMap places;                  /* of names, counted from 1, once there are many (bindings.c) */
+    VEC(Binding) names;             /* bindings.c alone changes which there are, and where */
+    StrMap places;                  /* of names, counted from 1, once there are many */
     VEC(Span) broken;               /* statements that did not parse */
     VEC(Index *) indices;           /* bound in the statement being evaluated */
     uint32_t n_ambient;             /* indices the arguments of the call carry */
@@ -286,6 +287,8 @@ Binding *scope_find(Frame *f, Str name);
 void  scope_add(Lower *l, Frame *f, Binding b);
 void  scope_bind(Lower *l, Name name, V value);
 void  scope_unbind(Lower *l, Str name);
+Bindings scope_save(Lower *l);                              /* what is bound now.. */
+void  scope_restore(Lower *l, Bindings saved);              /* ..is again all that is */
 void  scope_declare(Program *p, Scope *s, const Decl *d);
 Index *scope_index(Frame *f, Str name);
 bool  scope_is_value(Lower *l, Str name, Span *at);         /* something an index may not be called */

@@ -412,17 +412,10 @@ static void poison_all(Lower *l, const Stmt *st) {
 void scan_eval(Lower *l, const Stmt *st) {
     ScanScope s = {.outer = l->b, .parent = l->scan};
     bool fine = read_inputs(l, st, &s), again = fine;
-    uint32_t n_names = l->frame->names.n;
-    Binding *names = PUSH(l->a, Binding, n_names + 1);
-    for (uint32_t i = 0; i < n_names; i++) {
-        names[i] = l->frame->names.at[i];
-    }
+    Bindings outside = scope_save(l);
     for (uint32_t pass = 0; fine && again && pass < MOST_PASSES; pass++) {
         fine = body_pass(l, st, &s, &again);
-        l->frame->names.n = n_names; /* what the body bound is of the body */
-        for (uint32_t i = 0; i < n_names; i++) {
-            l->frame->names.at[i] = names[i];
-        }
+        scope_restore(l, outside); /* what the body bound is of the body */
         l->b = s.outer;
         l->scan = s.parent;
     }
