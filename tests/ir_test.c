@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct { SourceSet *sources; Diags *diags; Module *m; } Parsed;
 
@@ -180,33 +179,3 @@ static Str value_text(Arena *a, const TextTest *t) {
     return buf_str(&out);
 }
 TEXT_KIND("op", "ir", value_text)
-
-/* ---- docs/ops.md is the op table; delete the file and run this test to have it written anew ---- */
-static Str ops_page(void) {
-    static const char *const classes[] = {
-        [CLASS_LEAF] = "Leaves", [CLASS_ELT] = "Elementwise", [CLASS_VIEW] = "Moving elements",
-        [CLASS_SUM] = "Sums", [CLASS_ORDER] = "Along an axis", [CLASS_CONTROL] = "Control", [CLASS_EFFECT] = "Effects"};
-    Buf out = buf_make(test_arena());
-    buf_put(&out, STR("# Ops of the graph IR\n\nMade from `compiler/ir/ops.def` by `graphc-tests ir.docs_list_the_ops`."
-                      " `c1`, `c2` .. are the constraints that the\nverifier cites. Attributes: [ir.md](ir.md).\n"));
-    for (uint32_t c = CLASS_LEAF; c <= CLASS_EFFECT; c++) {
-        buf_printf(&out, "\n## %s\n\n| op | operands | what |\n|---|---|---|\n", classes[c]);
-        for (uint32_t op = 0; op < OP_COUNT; op++) {
-            if (op_class((Op)op) == (OpClass)c) {
-                int n = op_operands((Op)op);
-                const char *operands = n < 0 ? "any" : str_format(test_arena(), "%d", n).s;
-                buf_printf(&out, "| %s | %s | %s |\n", op_name((Op)op), operands, op_what((Op)op));
-            }
-        }
-    }
-    return buf_str(&out);
-}
-
-TEST(docs_list_the_ops) {
-    Str path = str_format(test_arena(), "%.*s/docs/ops.md", FSTR(test_root()));
-    if (access(path.s, R_OK) != 0) {
-        test_write(path, ops_page());
-        CHECK_MSG(false, "docs/ops.md was missing and is written now");
-    }
-    CHECK_STR(test_read(path), ops_page().s);
-}
