@@ -14,7 +14,7 @@ typedef struct {
     bool        perf_map;       /* name the code linked in memory in perf's map file */
     uint32_t    threads;        /* to compile on; 0: one a processor */
     const char *cache_dir;      /* NULL: $XDG_CACHE_HOME/graphc or ~/.cache/graphc; "": no cache */
-    uint64_t    cache_bytes;    /* bound of the cache; 0: 256 MiB */
+    uint64_t    cache_bytes;    /* bound of the cache (--cache-size); 0: 256 MiB */
     /* path of libgraphc-llvm.so; NULL: lib/ beside the program's folder or the folder itself */
     const char *generator;
 } CodeOptions;

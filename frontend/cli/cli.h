@@ -32,6 +32,7 @@ typedef struct {
     uint32_t    threads;                 /* --threads: as many as there are cores */
     uint64_t    data_memory;             /* --data-memory: 0 for half of what there is */
     uint64_t    max_memory;              /* --max-memory: 0 for as much as it takes */
+    uint64_t    cache_bytes;             /* --cache-size: 0 for what the cache thinks right */
     bool        sanitize, no_cache, json;
     bool        diag_json;               /* --diag=json */
     int64_t     sample_steps;            /* --sample: 0, none; SAMPLE_AUTO before sampling_settle */
@@ -44,7 +45,7 @@ enum { SAMPLE_AUTO = -1 };
 Common common_make(void);
 extern const struct argp common_argp;     /* FILE and -s */
 extern const struct argp sampling_argp;   /* --sample, --conflict */
-extern const struct argp compile_argp;    /* --cpu, --threads, --sanitize, --no-cache, passes */
+extern const struct argp compile_argp;    /* --cpu, --threads, --sanitize, the kernel cache, passes */
 /* What was asked of samples, or what asks for them (`looks`), in steps. */
 void sampling_settle(Common *c, const Recipe *r, bool looks);
 /* Ends the process when the line is wrong. */

@@ -99,7 +99,8 @@ static GrStatus open_code(const Common *c, Compiled *compiled, Error *e) {
     CodeOptions o = {.cpu = c->cpu && strcmp(c->cpu, "host") != 0 ? c->cpu : NULL,
                      .sanitize = c->sanitize,
                      .threads = c->threads,
-                     .cache_dir = c->no_cache ? "" : NULL};
+                     .cache_dir = c->no_cache ? "" : NULL,
+                     .cache_bytes = c->cache_bytes};
     compiled->code_arena = arena_create();
     return code_create(compiled->code_arena, &o, &compiled->code, e);
 }

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 enum {
-    KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
+    KEY_CPU = 0x100, KEY_THREADS, KEY_SANITIZE, KEY_NO_CACHE, KEY_CACHE_SIZE, KEY_DUMP_AFTER, KEY_STOP_AFTER,
     KEY_TIME_PASSES, KEY_DIAG, KEY_POINT, KEY_DATA_MEMORY, KEY_MAX_MEMORY, KEY_SAMPLE, KEY_CONFLICT
 };
 
@@ -101,6 +101,7 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
     case KEY_DATA_MEMORY: c->data_memory = parse_bytes(arg, "--data-memory", state); return 0;
     case KEY_MAX_MEMORY: c->max_memory = parse_bytes(arg, "--max-memory", state); return 0;
     case KEY_NO_CACHE: c->no_cache = true; return 0;
+    case KEY_CACHE_SIZE: c->cache_bytes = parse_bytes(arg, "--cache-size", state); return 0;
     case KEY_DUMP_AFTER:
         if (strcmp(arg, "all") != 0 && !pass_known(arg)) argp_error(state, "there is no pass `%s`", arg);
         c->passes.dump_after = arg;
@@ -110,6 +111,10 @@ static error_t parse_compile(int key, char *arg, struct argp_state *state) {
         c->passes.stop_after = arg;
         return 0;
     case KEY_TIME_PASSES: c->passes.time_passes = true; return 0;
+    case ARGP_KEY_END:
+        if (c->no_cache && c->cache_bytes > 0)
+            argp_error(state, "--cache-size is of the kernel cache, and --no-cache uses none: leave one of them out");
+        return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -159,6 +164,8 @@ static const struct argp_option compile_options[] = {
     {"threads", KEY_THREADS, "N", 0, "threads that compute; the result does not depend on it", 8},
     {"sanitize", KEY_SANITIZE, 0, 0, "check every address in the kernels (a build with sanitizers)", 8},
     {"no-cache", KEY_NO_CACHE, 0, 0, "neither read nor write the kernel cache", 8},
+    {"cache-size", KEY_CACHE_SIZE, "BYTES", 0,
+     "when kernels are written to the cache, the oldest go until it takes at most this (256MiB): `300MB`, `1.5GiB`", 8},
     {"data-memory", KEY_DATA_MEMORY, "BYTES", 0,
      "of a data set no more lies in memory, the rest in a file (half of the machine's): `300MB`, `1.5GiB`", 8},
     {"max-memory", KEY_MAX_MEMORY, "BYTES", 0,
