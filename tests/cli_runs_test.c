@@ -30,9 +30,10 @@ static void put_changed(const char *name, const char *from, const char *to) {
     put(name, str_format(test_arena(), "%.*s%s%s", (int)(at - k_program), k_program, to, at + strlen(from)).s);
 }
 
+/* What is refused leaves the run and what is known of it as they were. */
 TEST(a_changed_program_is_told_by_its_changes) {
     put("p.graph", k_program);
-    test_expect("graphc train p.graph -q --run r", 0, "");
+    test_expect("graphc train p.graph -q --run r && cp r/run.json was.json && cp r/log.txt was.txt", 0, "");
     put_changed("p.graph", "relu", "elu");
     test_expect("graphc train p.graph -s latent=4 -q --run r --resume", 1,
            "graphc: r was trained with another program: latent 2 → 4 (line 1), `relu` → `elu` (line 6)\n"
@@ -44,6 +45,7 @@ TEST(a_changed_program_is_told_by_its_changes) {
     test_expect("graphc train p.graph -q --run r --resume", 1, "another program: `|> relu` is gone (line 6)\n");
     put_changed("p.graph", "epochs 2", "epochs 3");
     test_expect("graphc train p.graph -q --run r --resume", 1, "another program: epochs 2 → 3 (line 10)\n");
+    test_expect("cmp r/run.json was.json && cmp r/log.txt was.txt && graphc runs", 0, "done");
     put_changed("p.graph", "     # how fast", "     # the rate\n\n");
     test_expect("graphc train p.graph -q --run r --resume", 0, "");
 }

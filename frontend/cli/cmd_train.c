@@ -3,6 +3,7 @@
 #include "book.h"
 #include "card.h"
 #include "changes.h"
+#include "checkpoint.h"
 #include "few.h"
 #include "progress.h"
 #include "rundir.h"
@@ -234,6 +235,8 @@ static GrStatus train(Session *s, const Options *o, double start, Str *run, Erro
     if (status == GR_OK && o->resume && !saved && rundir_saved(s->arena, *run))
         status = fail(e, GR_IO, "another training wrote into %.*s meanwhile", FSTR(*run));
     if (status == GR_OK) status = find_fork(s, *run, &r.job.job.fork, e);
+    /* Before anything is written: what is refused leaves the record of the run as it was. */
+    if (status == GR_OK && saved) status = checkpoint_check(r.job.job.exec, r.job.job.program, last, e);
     if (status == GR_OK) {
         r.job.job.run = *run;
         r.job.job.resume = saved;

@@ -200,6 +200,18 @@ static GrStatus check_all(Load *l, uint64_t program, TrainState *s) {
     return read_states(l, s);
 }
 
+GrStatus checkpoint_check(const Exec *x, uint64_t program, Str path, Error *e) {
+    StoreFile file;
+    TrainState state;
+    Arena *a = arena_create();
+    Load l = {.arena = a, .plan = exec_plan(x), .use = CHECKPOINT_RESUME, .path = path, .file = &file, .e = e};
+    GrStatus status = safetensors_read(a, path, &file, e);
+    if (status == GR_OK)
+        status = check_all(&l, program, &state);
+    arena_destroy(a);
+    return status;
+}
+
 GrStatus checkpoint_load(Arena *a, Exec *x, CheckpointUse use, uint64_t program, Str path, TrainState *s,
                          Error *e) {
     StoreFile file;
