@@ -37,6 +37,7 @@ static void graphs_agree(const char *name) {
 TEST_ALL(products_of_bf16) { graphs_agree("products-of-bf16"); }
 TEST_ALL(pools_of_convolutions) { graphs_agree("pools"); }
 TEST_ALL(sums_in_chunks) { graphs_agree("chunks"); }
+TEST_ALL(gradients_of_depthwise_weights) { graphs_agree("depthwise"); }
 
 static void program_agrees(const ProgramWish *w, uint32_t set) {
     Arena *a = test_arena();

@@ -39,8 +39,18 @@ static uint32_t window_index(Emit *e, const Contract *c, const Window *w, bool *
     return guard;
 }
 
+uint32_t chain_windows(Emit *e, const Contract *c, bool *known, Index *dim_at) {
+    uint32_t guard = 0;
+    for (uint32_t i = 0; i < c->n_windows; i++) {
+        uint32_t more = window_index(e, c, &c->window[i], known, dim_at);
+        guard = !guard ? more : !more ? guard : 1 + emit_scalar(e, S_and, DT_BOOL, guard - 1, more - 1, 0);
+    }
+    return guard;
+}
+
 void lower_chain(Planner *p, uint32_t group) {
-    enum { CHAIN_BLOCK = 64 };
+    if (lower_lanes(p, group))
+        return;
     Group *g = &p->groups.at[group];
     Val v = g->sinks.at[0].val;
     const Node *n = node_of(p->g, v);
@@ -80,11 +90,7 @@ void lower_chain(Planner *p, uint32_t group) {
     if (c->n_over == 0) /* one term: still a chain */
         s->axis[s->n_axes++] = (uint8_t)kernel_axis(k, "k", 1);
     emit_stage(&e);
-    uint32_t guard = 0;
-    for (uint32_t i = 0; i < c->n_windows; i++) {
-        uint32_t more = window_index(&e, c, &c->window[i], known, dim_at);
-        guard = !guard ? more : !more ? guard : 1 + emit_scalar(&e, S_and, DT_BOOL, guard - 1, more - 1, 0);
-    }
+    uint32_t guard = chain_windows(&e, c, known, dim_at);
     for (uint32_t role = 0; role < 3; role++) {
         for (uint32_t i = 0; i < c->rank[role]; i++) {
             *(role == 2 ? &out[i] : &at[role][i]) = dim_at[c->dim[role][i]];

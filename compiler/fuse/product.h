@@ -125,5 +125,11 @@ void pool_epilogue(Tile *t, const Pool *pool, const Sink *sinks, uint32_t n);
 bool lower_cuts(Planner *p, uint32_t group, const Product *r, const Lie *b);
 
 /* chain.c */
+enum { CHAIN_BLOCK = 64 };   /* chains of a head point */
 void lower_chain(Planner *p, uint32_t group);
+/* The third role of each window, from the two that are known: 1 + the guard of what is outside, 0 none. */
+uint32_t chain_windows(Emit *e, const Contract *c, bool *known, Index *dim_at);
+
+/* depthwise.c */
+bool lower_lanes(Planner *p, uint32_t group);   /* false: it is no such sum */
 #endif
