@@ -45,26 +45,51 @@ static const TypeSyntax *param_type(const Function *f, const Arg *arg, uint32_t 
     return NULL;
 }
 
+/* The word, where an argument takes one of `words`; what else has a name is looked up. */
+static V choice(Lower *l, const Expr *e, uint32_t n, const Str *words) {
+    Buf list = buf_make(l->a);
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(words[i], e->name.text)) {
+            return value_text(l, e->at, VAL_CHOICE, e->name.text);
+        }
+        buf_printf(&list, i == 0 ? "`%.*s`" : i + 1 < n ? ", `%.*s`" : " or `%.*s`", FSTR(words[i]));
+    }
+    V v = scope_try(l, e->name);
+    if (v == NULL) {
+        report(l, DIAG_NAME, e->at, "this is %s, and nothing is called `%.*s`", list.s, FSTR(e->name.text));
+        return value_poison(l);
+    }
+    return v;
+}
+
 /* A word that the parameter's `one of` lists is that choice. */
 static V argument(Lower *l, const TypeSyntax *t, const Expr *e) {
-    if (t && t->kind == TYPE_ONE_OF && e->kind == EX_NAME) {
-        for (uint32_t i = 0; i < t->choices.n; i++) {
-            if (str_eq(t->choices.at[i].text, e->name.text)) {
-                return value_text(l, e->at, VAL_CHOICE, e->name.text);
-            }
-        }
+    if (!t || t->kind != TYPE_ONE_OF || e->kind != EX_NAME) {
+        return eval(l, e);
     }
-    return eval(l, e);
+    Str *words = PUSH(l->a, Str, t->choices.n + 1);
+    for (uint32_t i = 0; i < t->choices.n; i++) {
+        words[i] = t->choices.at[i].text;
+    }
+    return choice(l, e, t->choices.n, words);
 }
 
 /* The value of an argument: a choice where a word is expected. */
 static V argument_of(Lower *l, V f, const Arg *a, uint32_t position) {
+    enum { MOST_WORDS = 8 };
     const Expr *e = a->value;
-    if (f->kind == VAL_FUNCTION && f->function->intrinsic && e->kind == EX_NAME &&
-        intrinsic_takes_word(f->function->intrinsic, a->name.text, position, e->name.text)) {
-        return value_text(l, e->at, VAL_CHOICE, e->name.text);
+    if (f->kind != VAL_FUNCTION || !f->function->intrinsic || e->kind != EX_NAME) {
+        return argument(l, f->kind == VAL_FUNCTION ? param_type(f->function, a, position) : NULL, e);
     }
-    return argument(l, f->kind == VAL_FUNCTION ? param_type(f->function, a, position) : NULL, e);
+    Str list = intrinsic_words(f->function->intrinsic, a->name.text, position), words[MOST_WORDS];
+    uint32_t n = 0;
+    for (uint32_t from = 0, i = 0; list.n && i <= list.n; i++) {
+        if (i == list.n || list.s[i] == '|') {
+            words[n++] = (Str){list.s + from, i - from};
+            from = i + 1;
+        }
+    }
+    return n ? choice(l, e, n, words) : eval(l, e);
 }
 
 static bool poisoned(const GivenVec *g) {
@@ -282,8 +307,8 @@ static bool has_broken(const Block *b) {
 
 static V result_of(Lower *l, const Decl *d, const Param *r) {
     const Binding *b = scope_find(l->frame, r->name.text);
-    if (b == NULL && (r->name.text.n == 0 || has_broken(&d->function.body))) {
-        return value_poison(l); /* the parser has said what is wrong */
+    if (b == NULL && (r->name.text.n == 0 || l->frame->refused || has_broken(&d->function.body))) {
+        return value_poison(l); /* it has been said what is wrong */
     }
     if (b == NULL) {
         report(l, DIAG_NAME, r->name.at, "the result `%.*s` is never given a value", FSTR(r->name.text));

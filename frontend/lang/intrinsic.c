@@ -512,25 +512,15 @@ static bool place(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *g
     return true;
 }
 
-bool intrinsic_takes_word(const Intrinsic *f, Str argument, uint32_t position, Str word) {
+Str intrinsic_words(const Intrinsic *f, Str argument, uint32_t position) {
     ArgSpec spec[MAX_ARGS];
     uint32_t n = read_specs(f->args, spec);
     for (uint32_t i = 0; i < n; i++) {
-        if (argument.n ? !str_eq(argument, spec[i].name) : i != position) {
-            continue;
-        }
-        Str rest = spec[i].words;
-        while (rest.n) {
-            const char *bar = memchr(rest.s, '|', rest.n);
-            uint32_t length = bar ? (uint32_t)(bar - rest.s) : rest.n;
-            if (str_eq(word, (Str){rest.s, length})) {
-                return true;
-            }
-            uint32_t used = bar ? length + 1 : length;
-            rest = (Str){rest.s + used, rest.n - used};
+        if (argument.n ? str_eq(argument, spec[i].name) : i == position) {
+            return spec[i].words;
         }
     }
-    return false;
+    return (Str){0};
 }
 
 /* Lacks its first argument and nothing else: a value, as with `def`. */

@@ -120,6 +120,7 @@ typedef struct Frame {
     Str turn;                       /* "[3]" inside `for` */
     const Decl *follows;            /* in a copy of a model: whose variables these are; else NULL */
     bool training;
+    bool refused;                   /* a `require` of it does not hold */
     VEC(Binding) names;             /* bindings.c alone changes which there are, and where */
     StrMap places;                  /* of names, counted from 1, once there are many */
     VEC(Span) broken;               /* statements that did not parse */
@@ -378,8 +379,8 @@ Str   intrinsic_name(const Intrinsic *f);
 uint32_t intrinsic_count(void);
 const Intrinsic *intrinsic_at(uint32_t i);
 V     intrinsic_call(Lower *l, const Intrinsic *f, const Expr *e, const GivenVec *given);
-/* is the word one of those that this argument takes? */
-bool  intrinsic_takes_word(const Intrinsic *f, Str argument, uint32_t position, Str word);
+/* the words that this argument takes, a `|` between two; empty when it takes none */
+Str   intrinsic_words(const Intrinsic *f, Str argument, uint32_t position);
 /* two numbers (or NULL), then `like` (or NULL) */
 V     random_draw(Lower *l, const Expr *e, Str name, V const *args);
 /* what a draw without arguments has: `like`'s dims (NULL: none) and an index for each around it; val not yet there */

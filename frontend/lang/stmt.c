@@ -157,6 +157,7 @@ static void require(Lower *l, const Expr *cond, Str why) {
     bool holds = true;
     settings_condition(l, cond, "`require`", &holds);
     if (!holds) {
+        l->frame->refused = true;
         Str text = sources_text(l->p->sources, cond->at);
         Diag *d = report(l, DIAG_REQUIRE, cond->at, "%.*s",
                          FSTR(why.n ? why : str_format(l->a, "`%.*s` does not hold", FSTR(text))));
