@@ -30,7 +30,7 @@ static GrStatus failed(struct archive *x, Str path, const char *help, Error *e) 
         fail_help(e, "%s", help);
         return GR_IO;
     }
-    return fail(e, GR_IO, "%.*s: %s", FSTR(path), why ? why : "it cannot be packed");
+    return fail(e, GR_IO, "%.*s: %s", FSTR(path), why ? why : "libarchive gives no reason");
 }
 
 /* ---- writing ---- */
@@ -54,6 +54,11 @@ static GrStatus put_file(Pack *p, Str path, Str name, const struct stat *st) {
     if (fd < 0)
         return fail_errno(p->e, GR_IO, "%.*s", FSTR(path));
     struct archive_entry *entry = archive_entry_new();
+    if (entry == NULL) {
+        fail_errno(p->e, GR_IO, "%.*s", FSTR(path));
+        close(fd);
+        return GR_IO;
+    }
     archive_entry_set_pathname(entry, name.s);
     archive_entry_set_filetype(entry, AE_IFREG);
     archive_entry_set_perm(entry, 0644);
@@ -113,6 +118,10 @@ GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e
     AtomicFile to;
     TRY(atomic_begin(a, file, &to, e));
     Pack p = {archive_write_new(), a, run, file, e};
+    if (p.out == NULL) {
+        atomic_discard(&to);
+        return fail_errno(e, GR_IO, "%.*s", FSTR(file));
+    }
     archive_write_add_filter_gzip(p.out);
     archive_write_set_format_pax_restricted(p.out);
     archive_write_set_options(p.out, "hdrcharset=BINARY");         /* names are bytes, whatever the locale */
@@ -186,11 +195,10 @@ static int64_t most_bytes(Str file) {
     return stat(file.s, &st) == 0 ? least + times * (int64_t)st.st_size : least;
 }
 
-static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Error *e) {
-    struct archive_entry *entry;
+static GrStatus take_all(Arena *a, struct archive *in, struct archive_entry *entry, Str file, Str folder, Error *e) {
     int next;
     int64_t of_run = most_bytes(str_copy(a, file)), of_data = PACK_DATA_GB * INT64_C(1000000000);
-    while ((next = archive_read_next_header(in, &entry)) == ARCHIVE_OK) {
+    while ((next = archive_read_next_header2(in, entry)) == ARCHIVE_OK) {
         const char *name = archive_entry_pathname(entry);
         if (archive_entry_filetype(entry) == AE_IFDIR)
             continue;                      /* made when a file in it is */
@@ -210,10 +218,17 @@ static GrStatus take_all(Arena *a, struct archive *in, Str file, Str folder, Err
 
 GrStatus pack_read(Arena *a, Str file, Str folder, Error *e) {
     struct archive *in = archive_read_new();
+    struct archive_entry *entry = archive_entry_new(); /* that of `in` is used even if there was no room for it */
+    if (in == NULL || entry == NULL) {
+        archive_read_free(in);
+        archive_entry_free(entry);
+        return fail(e, GR_IO, "%.*s: there is no memory to read it", FSTR(file));
+    }
     archive_read_support_filter_gzip(in);
     archive_read_support_format_tar(in);
     bool open = archive_read_open_filename(in, str_copy(a, file).s, BLOCK) == ARCHIVE_OK;
-    GrStatus status = open ? take_all(a, in, file, folder, e) : not_unpacked(in, file, e);
+    GrStatus status = open ? take_all(a, in, entry, file, folder, e) : not_unpacked(in, file, e);
+    archive_entry_free(entry);
     archive_read_free(in);
     return status;
 }
