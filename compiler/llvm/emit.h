@@ -31,6 +31,7 @@ typedef struct {
     LLVMBuilderRef b;
     const Math    *math;
     bool           sanitize, has_bf16; /* has_bf16: the processor rounds to bf16 and multiplies pairs of it */
+    bool           segments;           /* does the function walk rows in segments? */
     LLVMTypeRef    i1, i8, i16, i32, i64, f16, f32, f64, ptr;
     Value          iota;               /* 16 x i32: 0 1 .. 15 */
     /* the kernel */
@@ -70,8 +71,6 @@ void   emit_store(Emit *e, Value v, Value at, unsigned align);
 /* Asks for the line there, which need not exist; near: into the first cache, else into the second. */
 void   emit_fetch(Emit *e, Value at, bool near);
 void   emit_fetch_to_write(Emit *e, Value at);              /* into the first cache, nobody else having it */
-/* The same integer or address, of which LLVM knows nothing: an instruction of no bytes gives it back. */
-Value  emit_opaque(Emit *e, Value v);
 Value  emit_mul_i64(Emit *e, Value x, int64_t by);
 Value  emit_min_i64(Emit *e, Value x, Value y);
 Value  emit_any(Emit *e, Value v);                           /* bool, lanes or not -> i1 */
@@ -141,6 +140,9 @@ struct Dag {
     Value    mask;             /* 16 x i1: the lanes that exist; NULL for all */
     bool     stores_apart;     /* the innermost stores wait for dag_stores */
     const Dag *before;         /* of a sweep: the stage whose values come before, NULL */
+    /* of rows that are walked at once: the first of them, from whose addresses this one's lie a constant apart; NULL */
+    const Dag *beside;
+    int64_t  ahead;            /* by how many points of the last kept axis */
     Dag *after;                /* of a sweep: the stage that runs in the same loops, behind this one, NULL */
     void   (*inner)(Dag *g, Value hi);     /* runs the innermost plain loop when it is not a simple one */
     int32_t  turned;           /* number of the axis that accesses run along in turned blocks, -1 */

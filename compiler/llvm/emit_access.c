@@ -93,6 +93,14 @@ void access_enter(Dag *g, uint32_t access, uint32_t level) {
             *at = along_axis(g, access, *at, h);
         return;
     }
+    if (g->beside != NULL && level >= g->n_loops) {
+        const Dag *first = g->beside;
+        Value there = first->address[level * k->accesses.n + access];
+        *at = moved(g, access, there, emit_i64(e, g->ahead), a->coef[g->s->axis[g->n_loops - 1]]);
+        g->offset[access] = first->offset[access];
+        g->apart[access] = first->apart[access];
+        return;
+    }
     if (g->vec >= 0 && level <= g->n_loops && g->s->axis[level - 1] == g->vec)
         g->offset[access] = NULL;
     if (level > g->n_loops && g->row_lanes)

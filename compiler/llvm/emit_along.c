@@ -108,9 +108,12 @@ static void rows_again(const Row *w, uint32_t n, Row *out) {
     for (uint32_t u = 0; u < n; u++) {
         out[u] = w[u];
         out[u].g = dag_copy(w[u].g);
-        for (uint32_t k = 0; k < u; k++)
+        for (uint32_t k = 0; k < u; k++) {
             if (w[u].g->before == w[k].g)
                 out[u].g->before = out[k].g;
+            if (w[u].g->beside == w[k].g)
+                out[u].g->beside = out[k].g;
+        }
     }
 }
 
@@ -214,6 +217,7 @@ static uint32_t stages_of(const Row *w, uint32_t n) {
 /* Long segments of neighbouring rows are walked one after the other, as they lie in memory. */
 static void chunk_in_segments(const Row *w, uint32_t n, Value lo, Value hi, Parts *acc) {
     Emit *e = w->g->e;
+    e->segments = true;
     Value extent = dag_extent(e, w->g->s->axis[w->g->s->n_axes - 1]), one = emit_i64(e, 1);
     Value none = LLVMBuildICmp(e->b, LLVMIntEQ, extent, emit_i64(e, 0), "");   /* then hi is 0, and no segment runs */
     extent = LLVMBuildSelect(e->b, none, one, extent, "");

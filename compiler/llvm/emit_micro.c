@@ -169,8 +169,6 @@ static void fetch_columns(const Micro *m, const Sums *s) {
     }
 }
 
-/* The addresses are as they should be: loop strength reduction, which took half of the time that LLVM spends on a
- * microkernel to leave them like that, does not see how they move. */
 static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, const Value *there) {
     Emit *e = m->e;
     Value carry[MAX_CARRY];
@@ -178,8 +176,6 @@ static Sums steps(const Micro *m, Sums s, Value lo, Value hi, uint32_t unroll, c
     uint32_t n = pack(m, &s, carry, true);
     loop_open(e, &l, lo, hi, unroll, n, carry);
     s = unpack(m, l.carry, true);
-    s.a = emit_opaque(e, s.a);
-    s.b = emit_opaque(e, s.b);
     if (m->between != NULL && unroll == m->between->steps)
         m->between->put(m->between->user, LLVMBuildUDiv(e->b, l.i, emit_i64(e, unroll), ""));
     for (uint32_t u = 0; u < unroll; u++) {

@@ -204,7 +204,8 @@ static void reduce_body(Dag *g, void *user) {
 /* Points of the last kept axis that a row stands for. */
 static int64_t width_of(const Dag *g) { return g->vec >= 0 ? LANES : 1; }
 
-/* n rows from `first` of the last kept axis on, of each stage. */
+/* n rows from `first` of the last kept axis on, of each stage.  Rows in segments are not all walked in one loop, and
+ * share no addresses. */
 static void rows_at(Dag *g, Value first, uint32_t n) {
     Emit *e = g->e;
     Row w[MAX_ROWS] = {{0}};
@@ -212,14 +213,18 @@ static void rows_at(Dag *g, Value first, uint32_t n) {
     uint32_t count = 0;
     for (uint32_t u = 0; u < n; u++) {
         const Dag *before = NULL;
+        uint32_t stage = 0;
         Value at = LLVMBuildNSWAdd(e->b, first, emit_i64(e, u * width_of(g)), "");
         e->axis[g->s->axis[g->n_loops - 1]] = (AxisAt){at, g->vec >= 0 ? e->iota : NULL};
         for (Dag *each = g; each != NULL; each = each->after) {
             Dag *one = n == 1 ? each : dag_copy(each);
             one->before = before;
+            one->beside = u == 0 || dag_row_scattered(each) ? NULL : w[stage].g;
+            one->ahead = u * width_of(g);
             dag_enter(one, one->n_loops);
             w[count++] = row_of(one);
             before = one;
+            stage++;
         }
     }
     rows(w, count, p);

@@ -127,12 +127,6 @@ static void fetch(Emit *e, Value at, int write, int near) {
 void emit_fetch(Emit *e, Value at, bool near) { fetch(e, at, 0, near ? 3 : 2); }
 void emit_fetch_to_write(Emit *e, Value at) { fetch(e, at, 1, 3); }
 
-Value emit_opaque(Emit *e, Value v) {
-    LLVMTypeRef t = LLVMTypeOf(v), type = LLVMFunctionType(t, &t, 1, false);
-    Value nothing = LLVMGetInlineAsm(type, "", 0, "=r,0", 4, false, false, LLVMInlineAsmDialectATT, false);
-    return LLVMBuildCall2(e->b, type, nothing, &v, 1, "");
-}
-
 Value emit_mul_i64(Emit *e, Value x, int64_t by) {
     return by == 1 ? x : LLVMBuildMul(e->b, x, emit_i64(e, by), "");
 }

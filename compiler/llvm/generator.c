@@ -1,7 +1,7 @@
 /* Modules, target machines and the two ways out: an object (for the linker and the cache) and text (for
- * dumps). No optimisation pass runs: the emitter writes what it means, codegen at O2 does the rest.  LLVM
- * ends the process on some errors (an instruction the target lacks); a handler then says which kernels
- * were being compiled. */
+ * dumps). The emitter writes what it means, codegen at O2 does the rest; an optimisation pass runs on few
+ * kernels only.  LLVM ends the process on some errors (an instruction the target lacks); a handler then says
+ * which kernels were being compiled. */
 #include "generator.h"
 #include "emit.h"
 #include "link.h"
@@ -129,6 +129,14 @@ static GrStatus take_error(LLVMErrorRef error, const char *what, Error *e) {
     return s;
 }
 
+/* Rows in segments are many short loops over the same addresses: there alone it pays (machine_code.c). */
+static GrStatus reduce_strength(Unit *u, LLVMValueRef function, Error *e) {
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef error = LLVMRunPassesOnFunction(function, "loop(loop-reduce)", u->machine, options);
+    LLVMDisposePassBuilderOptions(options);
+    return error == NULL ? GR_OK : take_error(error, "reducing the strength of loops", e);
+}
+
 static GrStatus instrument(Unit *u, Error *e) {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMErrorRef error = LLVMRunPasses(u->e.module, "asan", u->machine, options);
@@ -145,9 +153,17 @@ static GrStatus verify(Unit *u, Error *e) {
 }
 
 static GrStatus fill(Unit *u, const GenItem *items, uint32_t n, Error *e) {
-    for (uint32_t i = 0; i < n; i++)
+    LLVMValueRef *in_segments = PUSH(u->e.arena, LLVMValueRef, n);
+    uint32_t n_segments = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        u->e.segments = false;
         TRY(emit_item(&u->e, &items[i], e));
+        if (u->e.segments)
+            in_segments[n_segments++] = u->e.function;
+    }
     TRY(verify(u, e));
+    for (uint32_t i = 0; i < n_segments; i++)
+        TRY(reduce_strength(u, in_segments[i], e));
     return u->e.sanitize ? instrument(u, e) : GR_OK;
 }
 

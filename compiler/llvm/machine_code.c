@@ -3,10 +3,15 @@
  * in memory and from a library. */
 #include "machine_code.h"
 #include <llvm-c/Core.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 #include <string.h>
 
+/* Loop strength reduction would take a third of LLVM's time, to leave addresses that are steps from one base already;
+ * kernels that need it get it by name (generator.c). */
 void machine_code_start(void) {
+    const char *const options[] = {"graphc", "-disable-lsr"};
+    LLVMParseCommandLineOptions(2, options, NULL);
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
