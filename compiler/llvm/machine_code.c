@@ -18,6 +18,9 @@ void machine_code_start(void) {
     LLVMInitializeX86AsmPrinter();
 }
 
+/* LLVM's names are copies: NULL when there is no memory for one. */
+static GrStatus no_name(Error *e) { return fail(e, GR_JIT, "there is no memory for the name of the processor"); }
+
 static bool has_feature(const char *features, const char *name) {
     const char *at = strstr(features, name);
     size_t n = strlen(name);
@@ -27,6 +30,8 @@ static bool has_feature(const char *features, const char *name) {
 static GrStatus create(const char *cpu, const char *features, LLVMTargetMachineRef *out, Error *e) {
     char *triple = LLVMGetDefaultTargetTriple(), *message = NULL;
     LLVMTargetRef target;
+    if (triple == NULL)
+        return no_name(e);
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
         fail(e, GR_JIT, "LLVM has no target %s: %.200s", triple, message);
         LLVMDisposeMessage(message);
@@ -42,7 +47,9 @@ static GrStatus create(const char *cpu, const char *features, LLVMTargetMachineR
 static GrStatus host(LLVMTargetMachineRef *out, Error *e) {
     char *cpu = LLVMGetHostCPUName(), *features = LLVMGetHostCPUFeatures();
     GrStatus s;
-    if (!has_feature(features, "+fma") || !has_feature(features, "+avx2")) {
+    if (cpu == NULL || features == NULL) {
+        s = no_name(e);
+    } else if (!has_feature(features, "+fma") || !has_feature(features, "+avx2")) {
         s = fail(e, GR_UNSUPPORTED, "this processor (%s) has no AVX2 or no FMA instructions", cpu);
         fail_help(e, "x86-64-v3 is needed: Intel since Haswell, AMD since Excavator");
     } else {
@@ -65,7 +72,7 @@ GrStatus machine_code_target(const char *cpu, LLVMTargetMachineRef *out, Error *
 
 bool machine_code_has(LLVMTargetMachineRef machine, const char *feature) {
     char *features = LLVMGetTargetMachineFeatureString(machine);
-    bool has = has_feature(features, feature);
+    bool has = features != NULL && has_feature(features, feature);
     LLVMDisposeMessage(features);
     return has;
 }
@@ -74,7 +81,8 @@ void machine_code_set_layout(LLVMTargetMachineRef machine, LLVMModuleRef module)
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(machine);
     char *triple = LLVMGetTargetMachineTriple(machine);
     LLVMSetModuleDataLayout(module, layout);
-    LLVMSetTarget(module, triple);
+    if (triple != NULL)                    /* else the machine's own, which is the same */
+        LLVMSetTarget(module, triple);
     LLVMDisposeMessage(triple);
     LLVMDisposeTargetData(layout);
 }
