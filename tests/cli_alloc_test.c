@@ -3,7 +3,7 @@
  * command was to write is there as a whole or not at all.
  *
  * Left out: pictures of programs and packing a run, since fontconfig, Graphviz and libarchive, which writes gzip and
- * pax headers, crash on their own lack of memory.
+ * headers, crash on their own lack of memory.
  *
  * A library that is loaded before all others counts malloc, its relatives and mmap, and fails one of them.  In a
  * build with sanitizers these belong to the sanitizer, and there is nothing to test. */

@@ -123,8 +123,7 @@ GrStatus pack_write(Arena *a, Str run, const PackFiles *data, Str file, Error *e
         return fail_errno(e, GR_IO, "%.*s", FSTR(file));
     }
     archive_write_add_filter_gzip(p.out);
-    archive_write_set_format_pax_restricted(p.out);
-    archive_write_set_options(p.out, "hdrcharset=BINARY");         /* names are bytes, whatever the locale */
+    archive_write_set_format_gnutar(p.out);      /* names are bytes, whatever the locale; `tar` knows all its headers */
     GrStatus status = archive_write_open_fd(p.out, to.fd) == ARCHIVE_OK ? put_all(&p) : not_packed(&p);
     if (status == GR_OK)
         status = put_data(&p, data);
