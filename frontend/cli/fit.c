@@ -42,6 +42,14 @@ static void say_why(Session *s, const Planned *p, Diag *d) {
     if (peak.held.n > TOLD) diag_note(d, "  and %u smaller ones", peak.held.n - TOLD);
 }
 
+static bool any_winograd(const Recipe *r) {
+    for (uint32_t i = 0; i < r->phases.n; i++) {
+        if (r->phases.at[i].winograd)
+            return true;
+    }
+    return false;
+}
+
 static GrStatus refuse_limit(Session *s, const Common *c, Compiled *compiled, const FuseOptions *o, Error *e) {
     Planned least = {0};
     TRY(fuse_module(s->arena, &compiled->final, o, &least, e));
@@ -52,7 +60,8 @@ static GrStatus refuse_limit(Session *s, const Common *c, Compiled *compiled, co
                              "the least found for a step is %" PRIu64 " bytes, and --max-memory allows %" PRIu64,
                              compiled->fit.reached, c->max_memory);
     if (at.n > 0) diag_label(d, at, "the largest of what lies there");
-    diag_help(d, "allow that much, or take a smaller batch");
+    diag_help(d, "allow that much, or take a smaller batch%s",
+              any_winograd(s->recipe) ? ", or `convolution direct`, which needs no transformed signals" : "");
     say_why(s, &least, d);
     report_diags(ds, c);
     return fail(e, GR_NOMEM, "there is no plan of %" PRIu64 " bytes", c->max_memory);

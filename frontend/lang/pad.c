@@ -118,7 +118,9 @@ V pad_call(Lower *l, const Expr *e, V const *a) {
     if (a[1]->kind != VAL_LIST || a[1]->list.n != x.rank) {
         Diag *d = report(l, DIAG_SHAPE, e->at, "`pad` takes a list with one number for each dim of %.*s",
                          FSTR(array_describe(l, &x)));
-        diag_help(d, "0 for a dim that stays as it is: `pad(x, [0, 0, 1, 1])`");
+        const char *stay = "0, 0, 0, 0, 0, 0, 0, ";
+        if (x.rank > 0)
+            diag_help(d, "0 for a dim that stays as it is: `pad(x, [%s1])`", stay + 3 * (MAX_RANK - x.rank));
         return NULL;
     }
     if (!read_mode(l, a[3], &mode)) {

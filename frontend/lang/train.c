@@ -221,6 +221,29 @@ static void clause_keep(Lower *l, RecipePhase *p, const TrainClause *c) {
     }
 }
 
+/* Some may stand several times, each for other weights, data or series. */
+static bool is_of_many(TrainClauseKind k) {
+    return k == TC_ERROR || k == TC_OBJECTIVE || k == TC_OPTIMIZER || k == TC_FREEZE || k == TC_LOAD ||
+           k == TC_VALIDATE || k == TC_KEEP || k == TC_EVERY;
+}
+
+static void said_once(Lower *l, const Decl *d, uint32_t i) {
+    const TrainClause *c = &d->train.clauses.at[i], *first = d->train.clauses.at;
+    while (first != c && first->kind != c->kind) {
+        first++;
+    }
+    if (first == c || is_of_many(c->kind)) {
+        return;
+    }
+    Str text = sources_text(l->p->sources, c->at);
+    uint32_t n = 0;
+    while (n < text.n && text.s[n] >= 'a' && text.s[n] <= 'z') {
+        n++;
+    }
+    Diag *diag = report(l, DIAG_TWICE, c->at, "`%.*s` is said twice of one training", (int)n, text.s);
+    report_label(l, diag, first->at, "first here");
+}
+
 static void clause(Lower *l, RecipePhase *p, const TrainClause *c) {
     switch (c->kind) {
     case TC_ERROR:
@@ -335,6 +358,7 @@ static void declare(Lower *l, const Decl *d) {
     Span length = d->at; /* the last clause that says how long */
     objectives(l, d, &p);
     for (uint32_t i = 0; i < d->train.clauses.n; i++) {
+        said_once(l, d, i);
         clause(l, &p, &d->train.clauses.at[i]);
         TrainClauseKind k = d->train.clauses.at[i].kind;
         optimizer = optimizer || k == TC_OPTIMIZER || k == TC_ERROR;
