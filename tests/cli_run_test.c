@@ -225,3 +225,24 @@ TEST(the_majority_stands_beside_accuracy) {
     test_expect("graphc runs show r", 0, line);
     test_expect("graphc eval p.graph --run r --split val", 0, line);
 }
+
+/* Sums of some rows, or of pairs of them, in batches of 8, 8 and 3 rows: `first` is (8 * 1 + 8 * 9 + 3 * 17) / 19. */
+TEST(metrics_of_some_rows_are_means_of_batches) {
+    put("p.graph", "data d { from fresh(rows = 24) as train;  from fresh(rows = 19) as val;  y = 1.0 * row - 24 }\n"
+                   "model net(y : real[N]) -> (z : real[N]) { param w : real = 1;  z = w * y }\n"
+                   "objective fit(b : d[N]) {\n"
+                   "    loss l = mean[..] 0 * net(b.y)[:3]\n"
+                   "    metric first = mean[..] b.y[:3]\n"
+                   "    metric jumps[k < 2] = (k + 1) * mean[..] (b.y[1:] - b.y[:-1])\n"
+                   "    metric pairs = mean[n,m] (0 * b.y[n] * b.y[m] + 1)\n"
+                   "    metric last = max[..] b.y[1:]\n"
+                   "    late = b.y[1:];  watch late\n"
+                   "}\n"
+                   "train { optimizer sgd(lr = 1);  epochs 1;  batch 8;  seed 1;  validate every 1 epochs }\n");
+    test_expect("graphc check p.graph", 0, "mean of batches  first, jumps, pairs, last, late.count, ");
+    test_expect("graphc train p.graph -q --run r", 0, "");
+    Ran r = test_expect("graphc eval p.graph --run r --split val | tr -s ' '", 0, "val.first 6.89474\n");
+    CHECK(strstr(r.out.s, "val.jumps 1 2\n") && strstr(r.out.s, "val.pairs 1\n") && strstr(r.out.s, "val.last 18\n"));
+    CHECK(strstr(r.out.s, "val.late.count 16\n"));
+    test_expect("graphc verify p.graph", 0, "every bit is the same");
+}

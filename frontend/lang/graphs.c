@@ -193,9 +193,9 @@ static Graph *lower_new(Program *p, LowerKind kind, Str name, int64_t rows, Diag
         }
         break;
     case LOWER_FINISH:
-        if (objective) {
+        if (objective) { /* with the rows that the check took: less may be too few for the text */
             Graph *g = graph_create(p->module, graph_name(p, name, "finish"));
-            return graphs_eval(p, objective, 2, g, NULL, ds) ? g : NULL;
+            return graphs_eval(p, objective, program_nominal_rows(p), g, NULL, ds) ? g : NULL;
         }
         break;
     case LOWER_EXPORT: {

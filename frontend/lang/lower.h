@@ -554,6 +554,7 @@ bool  choice_listed(const TypeSyntax *one_of, Str word);
 void  choice_help(Lower *l, Diag *d, const TypeSyntax *one_of, Str word);
 /* the same text with other settings, aside: declared, then the rest of the checks */
 Lower *program_aside(const Program *p, Arena *a, uint32_t n, const SettingArg *given, Diags *ds);
+int64_t program_nominal_rows(const Program *p);             /* of the batch that objectives are checked with */
 void  program_rest(Program *p, Lower *file);
 void  program_conditions(Lower *file);                      /* the part of it that run-time numbers can fail */
 double uniform_now(Lower *l, uint32_t inst);                /* with the settings as they are, counters 0 */

@@ -3,7 +3,8 @@
  * the formula is copied into the graph `finish`, where it reads the accumulators, and where the number of
  * rows is the number of rows seen.  What cannot be cut, a maximum's position or one row picked out, is
  * refused; a reduction over rows inside the last one is of one batch, and the metric is then not exact.
- * Losses are the mean of their batches by rows. */
+ * Losses are the mean of their batches by rows, and so are metrics that sum over pairs of rows or some of them: how
+ * many such terms all batches have does not follow from how many rows they have. */
 #include "lower.h"
 
 typedef struct {
@@ -17,6 +18,7 @@ typedef struct {
     bool *column;  /* by node: is made of its columns or draws, not of constants alone */
     uint8_t *rows; /* by node: its axes that are rows */
     bool *inner;   /* by node: it still has rows, and they are told apart by what this batch holds */
+    bool *some;    /* by node: its rows are some of the batch's, or more than those: a slice, a border, windows */
     Val *map;
     bool constants; /* what is the same in every row counts as of the rows: a sum of it has to know how many */
     bool exact, failed;
@@ -142,16 +144,10 @@ static bool is_rows_number(const Lower *l, const Node *n) {
            inst_has_rows(l->m->uniforms, l->m->uniforms->outputs.at[n->attr.arg.id].inst);
 }
 
-/* Does a node tell rows apart by their place in the batch, or has it pairs of them? */
-static bool of_places(const Cut *c, const Graph *g, uint32_t i) {
+/* Are the rows of a node other ones than its operand's? */
+static bool of_some(const Cut *c, const Graph *g, uint32_t i) {
     const Node *n = &g->nodes.at[i];
     uint8_t rows = c->rows[i];
-    if (c->column[i] && (rows & (rows - 1)) != 0) {
-        return true;
-    }
-    if (n->op == OP_iota) {
-        return rows >> n->attr.axis & 1;
-    }
     const Shape *from = n->n ? &node_of(g, g->operands.at[n->first])->shape : NULL;
     uint8_t in = n->n ? c->rows[g->operands.at[n->first].i] : 0;
     bool cut = false;
@@ -161,8 +157,20 @@ static bool of_places(const Cut *c, const Graph *g, uint32_t i) {
                       (n->attr.slice.step[k] != 1 || n->shape.dim[k] != from->dim[k]));
         cut = cut || (of_row && n->op == OP_pad && n->shape.dim[k] != from->dim[k]);
     }
-    return cut || (n->op == OP_window && in >> n->attr.window.axis & 1) ||
-           (n->op == OP_gather && in >> n->attr.gather.batch & 1);
+    return cut || (n->op == OP_window && in >> n->attr.window.axis & 1);
+}
+
+/* Does a node tell rows apart by their place in the batch, or has it pairs of them? */
+static bool of_places(const Cut *c, const Graph *g, uint32_t i) {
+    const Node *n = &g->nodes.at[i];
+    uint8_t rows = c->rows[i], in = n->n ? c->rows[g->operands.at[n->first].i] : 0;
+    if (c->column[i] && (rows & (rows - 1)) != 0) {
+        return true;
+    }
+    if (n->op == OP_iota) {
+        return rows >> n->attr.axis & 1;
+    }
+    return of_some(c, g, i) || (n->op == OP_gather && in >> n->attr.gather.batch & 1);
 }
 
 static void learn(Cut *c) {
@@ -172,6 +180,7 @@ static void learn(Cut *c) {
     c->rows = PUSH(l->a, uint8_t, g->nodes.n);
     c->column = PUSH(l->a, bool, g->nodes.n);
     c->inner = PUSH(l->a, bool, g->nodes.n);
+    c->some = PUSH(l->a, bool, g->nodes.n);
     for (uint32_t i = 1; i < g->nodes.n; i++) {
         const Node *n = &g->nodes.at[i];
         uint8_t known = i < l->row_axes.n ? l->row_axes.at[i] : 0;
@@ -185,6 +194,7 @@ static void learn(Cut *c) {
             c->batch[i] = c->batch[i] || c->batch[x];
             c->column[i] = c->column[i] || c->column[x];
             c->inner[i] = c->inner[i] || c->inner[x];
+            c->some[i] = c->some[i] || c->some[x];
             of_batch = of_batch || (c->batch[x] && c->rows[x] == 0) || is_rows_number(l, &g->nodes.at[x]);
             some_rows |= c->rows[x];
             /* along the rows of one batch, not of the split */
@@ -197,6 +207,7 @@ static void learn(Cut *c) {
         c->rows[i] = !c->batch[i] ? 0 : known ? known : tuple ? some_rows : mapped_rows(c, g, n);
         of_batch = of_batch || (!tuple && of_places(c, g, i));
         c->inner[i] = c->rows[i] != 0 && (c->inner[i] || of_batch);
+        c->some[i] = c->rows[i] != 0 && (c->some[i] || (!tuple && of_some(c, g, i)));
     }
 }
 
@@ -383,6 +394,28 @@ static Val copied(Cut *c, Val v) {
     return build_node(c->to, (Op)n.op, (DType)n.dtype, n.shape, &n.attr, n.n, in);
 }
 
+/* Is it made of a sum whose terms are not the rows, each once? */
+static bool sums_others(const Cut *c, Val v, bool *seen) {
+    const Graph *g = c->l->main_graph;
+    const Node *n = node_of(g, v);
+    bool sum = n->op == OP_contract || (n->op == OP_reduce && n->attr.reduce.kind == REDUCE_SUM), over = false;
+    bool others = false;
+    if (seen[v.i] || c->rows[v.i]) {
+        return false;
+    }
+    seen[v.i] = true;
+    for (uint32_t k = 0; k < n->n; k++) {
+        uint32_t x = g->operands.at[n->first + k].i;
+        uint8_t rows = said_rows(c, g, n, k);
+        over = over || rows;
+        others = others || (rows && (c->some[x] || (rows & (rows - 1)) != 0));
+    }
+    for (uint32_t k = 0; k < n->n && !over && !others; k++) {
+        others = sums_others(c, g->operands.at[n->first + k], seen);
+    }
+    return others && (sum || !over);
+}
+
 static Cut cut_begin(Lower *l, const Decl *objective, Build *to) {
     Cut c = {.l = l, .objective = objective, .what = "metric", .to = to, .constants = true};
     learn(&c);
@@ -422,6 +455,53 @@ static uint32_t loss_accumulator(Lower *l, const Decl *o, Str name, Span at) {
     return accumulator(l, o, path, REDUCE_SUM, DT_F32, (Shape){0}, at);
 }
 
+static Str part_path(const Cut *c, const char *part) {
+    return str_format(c->l->a, "%.*s/%.*s.%s", FSTR(c->objective->name.text), FSTR(c->name.text), part);
+}
+
+/* Is the metric the mean of its batches?  Once it is, it is in batches of any rows.  A watch counts its terms. */
+static bool of_batches(const Cut *c, Val v, bool watch) {
+    Lower *l = c->l;
+    if (watch) {
+        return false;
+    }
+    if (cell_find(l, part_path(c, "mean"))) {
+        return true;
+    }
+    return !cell_find(l, part_path(c, "0")) && sums_others(c, v, PUSH(l->a, bool, l->main_graph->nodes.n));
+}
+
+/* Its accumulator; false, and said, when a training has given it another shape. */
+static bool mean_accumulator(Cut *c, Val x, uint32_t *var) {
+    const Node *n = node_of(c->l->main_graph, x);
+    *var = accumulator(c->l, c->objective, part_path(c, "mean"), REDUCE_SUM, DT_F32, n->shape, n->span);
+    bool fits = shape_eq(c->l->m->vars.at[*var].shape, n->shape);
+    if (!fits) {
+        fail_metric(c, n, "it is another formula while training");
+    }
+    return fits;
+}
+
+static void take_mean(Cut *c, Val x, Val rows) {
+    Lower *l = c->l;
+    uint32_t var;
+    if (mean_accumulator(c, x, &var)) {
+        Val by = build_broadcast(&l->b, rows, l->m->vars.at[var].shape, NULL);
+        take_part(l, var, REDUCE_SUM, build_2(&l->b, OP_mul, build_cast(&l->b, DT_F64, x), by));
+    }
+}
+
+static Val mean_of_batches(Cut *c, Val x) {
+    uint32_t var;
+    if (!mean_accumulator(c, x, &var)) {
+        return (Val){0};
+    }
+    Val rows = var_arg(c->to, c->l, loss_accumulator(c->l, c->objective, STR("rows"), c->name.at));
+    rows = build_broadcast(c->to, rows, c->l->m->vars.at[var].shape, NULL);
+    c->exact = false;
+    return build_2(c->to, OP_div, var_arg(c->to, c->l, var), rows);
+}
+
 void metric_accumulate(Lower *l, const Decl *objective, Val total) {
     Val rows = {0};
     for (uint32_t i = objective->function.sig.args.n; i-- > 0;) {
@@ -448,7 +528,11 @@ void metric_accumulate(Lower *l, const Decl *objective, Val total) {
         Cut c = cut_begin(l, objective, NULL);
         c.name = l->metrics.at[i].name;
         l->b.at = c.name.at;
-        cut(&c, x.val);
+        if (of_batches(&c, x.val, l->metrics.at[i].watch)) {
+            take_mean(&c, x.val, rows);
+        } else {
+            cut(&c, x.val);
+        }
     }
 }
 
@@ -498,7 +582,7 @@ void metric_finish(Lower *l, const Decl *objective, Graph *to, Val total, Recipe
         Cut c = cut_begin(l, objective, &b);
         c.name = name;
         c.exact = true;
-        Val v = cut(&c, x.val);
+        Val v = of_batches(&c, x.val, l->metrics.at[i].watch) ? mean_of_batches(&c, x.val) : cut(&c, x.val);
         if (c.failed) {
             continue;
         }

@@ -142,7 +142,7 @@ static void check_objective(Program *p, Lower *file, const Decl *d, int64_t rows
 }
 
 /* The batch an objective is checked with: of the phase that trains it, as far as a number says so. */
-static int64_t nominal_rows(const Program *p) {
+int64_t program_nominal_rows(const Program *p) {
     for (uint32_t i = 0; i < p->main->decls.n; i++) {
         const Decl *d = p->main->decls.at[i];
         for (uint32_t k = 0; d->kind == DECL_TRAIN && k < d->train.clauses.n; k++) {
@@ -195,7 +195,7 @@ static void check_phases(Program *p) {
 }
 
 static void check_all(Program *p, Lower *file) {
-    int64_t rows = nominal_rows(p);
+    int64_t rows = program_nominal_rows(p);
     for (uint32_t i = 0; i < p->recipe->data.n; i++) {
         if (p->recipe->data.at[i].has_graph && !data_broken(p, i)) {
             data_check(p, i);
