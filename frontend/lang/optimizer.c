@@ -47,7 +47,10 @@ static bool given_args(Lower *l, const Expr *call, GivenVec *out) {
 
 static void bind_array(Lower *l, Name name, uint32_t var, Array x) {
     scope_bind(l, name, value_array(l, name.at, x));
-    scope_find(l->frame, name.text)->var = var;
+    Binding *b = scope_find(l->frame, name.text);
+    if (b) { /* `_` drops it */
+        b->var = var;
+    }
 }
 
 /* The number of this update of the parameter, from 1.  Where not every run of the phase updates it, the trainer

@@ -78,6 +78,10 @@ void schedule_state(Lower *l, const Stmt *s) {
     }
     for (uint32_t i = 0; i < s->cell.names.n; i++) {
         Name name = s->cell.names.at[i];
+        if (str_is(name.text, "_")) {
+            report(l, DIAG_NAME, name.at, "a state has a name: checkpoints are read by it");
+            continue;
+        }
         if (!fine) {
             scope_bind(l, name, value_poison(l));
             continue;
