@@ -246,3 +246,15 @@ TEST(metrics_of_some_rows_are_means_of_batches) {
     CHECK(strstr(r.out.s, "val.late.count 16\n"));
     test_expect("graphc verify p.graph", 0, "every bit is the same");
 }
+
+/* A setting may be called like a field of a run, which stays what it is. */
+TEST(a_setting_called_like_a_field_hides_it_not) {
+    const char *more = "setting note : text = \"N\"\nsetting seconds : real = 5\n";
+    put("p.graph", str_format(test_arena(), "%s%s", more, k_program).s);
+    test_expect("graphc train p.graph -q --run runs/a --note mine && graphc runs show a", 0, "note          mine\n");
+    test_expect("graphc train p.graph -q --run runs/b -s seconds=6 && graphc runs", 0, "settings.seconds");
+    Ran r = test_expect("graphc runs export csv | head -n 1", 0, ",note,");
+    CHECK(strstr(r.out.s, ",settings.note,") && strstr(r.out.s, ",settings.seconds,"));
+    test_expect("graphc runs --where settings.seconds=6 --columns note,settings.note", 0, "runs/b");
+    test_expect("graphc runs --where 'seconds>4'", 0, "no runs like that");
+}

@@ -33,7 +33,7 @@ static void add_settings(Arena *a, const SeenRuns *runs, Keys *keys) {
     for (uint32_t i = 0; i < runs->at.n; i++) {
         const RunRow *row = &runs->at.at[i].row;
         for (uint32_t k = 0; k < row->settings.n; k++)
-            if (!all_same(runs, row->settings.at[k].name)) add_key(a, keys, row->settings.at[k].name);
+            if (!all_same(runs, row->settings.at[k].name)) add_key(a, keys, view_setting(a, row->settings.at[k].name));
     }
 }
 

@@ -100,7 +100,7 @@ static void export_all(Arena *a, const SeenRuns *runs) {
         const RunRow *row = &runs->at.at[i].row;
         for (uint32_t k = 0; k < row->settings.n + row->metrics.n; k++) {
             bool metric = k >= row->settings.n, known = false;
-            Str name = metric ? row->metrics.at[k - row->settings.n].name : row->settings.at[k].name;
+            Str name = metric ? row->metrics.at[k - row->settings.n].name : view_setting(a, row->settings.at[k].name);
             for (uint32_t m = fixed; m < keys.n && !known; m++) known = str_eq(keys.at[m], name);
             if (known) continue;
             vec_push(a, &keys, name);

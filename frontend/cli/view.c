@@ -57,11 +57,30 @@ static Str series_of(Str key) {
     return (Str){key.s + skip, key.n - skip};
 }
 
+static const char k_settings[] = "settings.";
+
+static bool is_field(Str key) {
+    bool field = str_is(key, "run") || str_is(key, "tags");
+#define FIELD(kind, name, what) field |= str_is(key, #name);
+#include "fields.def"
+#undef FIELD
+    return field;
+}
+
+Str view_setting(Arena *a, Str name) {
+    return is_field(name) ? str_format(a, "%s%.*s", k_settings, FSTR(name)) : name;
+}
+
+static Str setting_of(Str key) {
+    uint32_t skip = str_starts(key, k_settings) ? sizeof k_settings - 1 : 0;
+    return (Str){key.s + skip, key.n - skip};
+}
+
 Str view_value(Arena *a, const SeenRun *run, Str key, double *number) {
     const RunRow *row = &run->row;
     bool least = str_starts(key, k_lowest), most = str_starts(key, k_highest);
     const RunMetric *m = run_metric(row, series_of(key));
-    const RunSetting *s = run_setting(row, key);
+    const RunSetting *s = is_field(key) ? NULL : run_setting(row, setting_of(key));
     if (m) return real_value(a, least ? m->least : most ? m->most : m->last, number);
     if (s) return text_value(a, s->value, number);
     if (str_is(key, "run")) return text_value(a, run->path, number);
@@ -104,7 +123,7 @@ static GrStatus check_name(const SeenRuns *runs, Str key, Error *e) {
     for (uint32_t i = 0; i < runs->at.n && !known; i++) {
         const RunRow *row = &runs->at.at[i].row;
         for (uint32_t k = 0; k < row->settings.n; k++)
-            known |= plain && considers(&near, row->settings.at[k].name, key);
+            known |= plain && considers(&near, row->settings.at[k].name, setting_of(key));
         for (uint32_t k = 0; k < row->metrics.n; k++) known |= considers(&near, row->metrics.at[k].name, series);
     }
     if (known) return GR_OK;

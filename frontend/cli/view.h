@@ -25,6 +25,8 @@ GrStatus view_one(Arena *a, const char *folder, const char *run, SeenRun *out, E
 /* A field, a setting, a series (its latest value; `lowest val.total`, `highest ..` the extreme one), `run`, `tags`;
  * empty when the run has none.  number: NaN when it is no number. */
 Str      view_value(Arena *a, const SeenRun *run, Str key, double *number);
+/* The key of a setting: its name, or `settings.NAME` where a field is called so. */
+Str      view_setting(Arena *a, Str name);
 /* Takes the next of several names with commas between; false at the end. */
 bool     view_next_name(const char **list, Str *name);
 /* Puts the row into run.json and runs.db. */
