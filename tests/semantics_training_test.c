@@ -142,7 +142,7 @@ TEST_ALL(validations_of_equal_weights_are_equal) {
 
 /* ---- what only looks ---- */
 /* Behind a line of the objective comes another one. */
-typedef struct { const char *program, *settings, *line, *more; } Watched;
+typedef struct { const char *program, *settings, *line, *more, *seldom, *often; } Watched;
 
 static void looks_only(const Watched *w) {
     Arena *a = test_arena();
@@ -150,7 +150,7 @@ static void looks_only(const Watched *w) {
     ran(str_format(a, "graphc train p.graph -q %s --run plain", w->settings).s);
     edit("graph 1\n", "graph 1\n# A comment.\n\n");
     edit(w->line, str_format(a, "%s\n    # Another.\n    %s", w->line, w->more).s);
-    edit("epochs ", "report every 1 steps;  epochs ");
+    edit(w->seldom, w->often);
     ran(str_format(a, "graphc train p.graph -q %s --run looked", w->settings).s);
     same_tensors("plain", "looked", "");
 }
@@ -159,12 +159,14 @@ TEST_ALL(comments_metrics_and_watches_change_no_bit) {
     static const Watched all[] = {
         {"02-vox-points", "-s folder=files/voxels -s epochs=2 -s batch=4 -s wide=32",
          "loss kl = gaussian_kl(mu, logvar)  weight beta",
-         "metric spread = mean[..] (mu - 0.5)^2;  watch near;  warn \"flat\" when near.sd < 1e9"},
+         "metric spread = mean[..] (mu - 0.5)^2;  watch near;  warn \"flat\" when near.sd < 1e9",
+         "epochs ", "report every 1 steps;  epochs "},
         {"06-occ", "-s X=8 -s Y=8 -s Z=8 -s width=4 -s rows=6 -s epochs=2", "metric pred_mean = mean[..] p",
-         "metric sure = mean[..] (p > 0.9);  watch p"},
+         "metric sure = mean[..] (p > 0.9);  watch p", "report every 100 steps", "report every 1 steps"},
         {"09-classify", "-s folder=files/fashion -s epochs=2 -s batch=8",
          "metric accuracy = mean[..] (argmax[k] y[..,k] == b.label)",
-         "metric table = confusion(argmax[k] y[:,k], b.label, classes = 10);  watch y"},
+         "metric table = confusion(argmax[k] y[:,k], b.label, classes = 10);  watch y",
+         "epochs ", "report every 1 steps;  epochs "},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         looks_only(&all[i]);

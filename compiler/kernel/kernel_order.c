@@ -149,6 +149,17 @@ static bool has_points(const Kernel *k, const Stage *s) {
     return any;
 }
 
+/* A point of a split head adds to elements of its own: another thread adds to those of the next one. */
+static bool points_meet(const Kernel *k, const Stage *s) {
+    const KAccess *a = result_of(k, s, 0);
+    int64_t width = 0;
+    for (uint32_t i = 0; i < s->n_axes; i++) {
+        int64_t extent = k->axes.at[s->axis[i]].extent, step = a->coef[s->axis[i]];
+        width += extent > 0 ? (extent - 1) * (step < 0 ? -step : step) : 0;
+    }
+    return kernel_points(k) > 1 && (a->coef[0] < 0 ? -a->coef[0] : a->coef[0]) <= width;
+}
+
 const char *kernel_disorder(const Kernel *k, const Stage *s) {
     if (!has_points(k, s))
         return NULL;
@@ -173,6 +184,8 @@ const char *kernel_disorder(const Kernel *k, const Stage *s) {
         if (turned < n_axes && !apart(k, s, x, turned, n_axes))
             return "its schedule turns around results that may go to one element";
     }
+    if (s->kind == STAGE_ACCUM && points_meet(k, s))
+        return "two points add to one element";
     const KAccess *x = result_of(k, s, 0), *y = result_of(k, s, 1);
     return x != NULL && y != NULL && may_meet(k, s, x, y) ? "its two results meet" : NULL;
 }
